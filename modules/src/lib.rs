@@ -1,0 +1,34 @@
+//! Everything of rplay that runs on a target, and the static tables that describe it.
+//!
+//! The controller links this library for tables, validation and documents; the agent links it
+//! for the code. Nothing here knows about async runtimes, templates, inventories or variables.
+//! In pipeline order:
+//!
+//! * [`data`]: final values, as they arrive in arguments and leave in results
+//! * [`args`]: argument tables, Ansible's coercions, validation
+//! * [`text`]: text cut as Python and the shell cut it
+//! * [`machine`]: the one door to the machine: look, change
+//! * [`outcome`]: what a module returns
+//! * [`registry`]: every module by its names
+//! * [`wire`]: the frames between controller and agent
+
+#![expect(
+    clippy::result_large_err,
+    reason = "a failure ends the call; moving it once costs nothing"
+)]
+
+// Lets the derives name this crate in the same way inside and outside of it.
+extern crate self as rplay_modules;
+
+pub mod args;
+pub mod data;
+mod http;
+pub mod machine;
+pub mod outcome;
+pub mod registry;
+pub mod text;
+pub mod wire;
+
+pub mod builtin;
+pub mod general;
+mod oci;

@@ -1,0 +1,35 @@
+//! Every module by its names.
+
+use crate::args::Module;
+
+/// All modules, family by family.
+pub fn modules() -> impl Iterator<Item = &'static Module> {
+    [crate::builtin::MODULES, crate::general::MODULES]
+        .into_iter()
+        .flatten()
+        .copied()
+}
+
+/// The module that a user means: a fully qualified name, `ansible.legacy.NAME`, or a short name.
+/// A short name finds modules of every family, so that roles written before collections run.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Module> {
+    let short = name.strip_prefix("ansible.legacy.").unwrap_or(name);
+    modules().find(|module| {
+        let names = |full: &str| {
+            full == name || (!short.contains('.') && full.rsplit('.').next() == Some(short))
+        };
+        names(module.name) || module.aliases.iter().any(|alias| names(alias))
+    })
+}
+
+/// Declares the modules of a family: one line a module.
+macro_rules! family {
+    ($($(#[$meta:meta])* $name:ident),* $(,)?) => {
+        $($(#[$meta])* mod $name;)*
+
+        /// The modules of this family.
+        pub(crate) static MODULES: &[&$crate::args::Module] = &[$(&$name::MODULE),*];
+    };
+}
+pub(crate) use family;

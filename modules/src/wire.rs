@@ -1,0 +1,170 @@
+//! The frames between controller and agent.
+//!
+//! A frame is a length of four bytes (big endian) and that many bytes of postcard. The agent is
+//! cached by the hash of its own bytes and carried inside the controller, so both ends are always
+//! of one build; [`PROTOCOL`] guards against an agent that somebody replaced.
+
+use std::io::{self, Read, Write};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::data::Map;
+use crate::machine::{Change, Process};
+use crate::outcome::{Failure, Outcome};
+
+/// The version of this protocol.
+pub const PROTOCOL: u32 = 1;
+
+/// The largest frame that either side accepts, in bytes. Larger content is sent as [`Request::Blob`]s.
+pub const MAX_FRAME: usize = 32 << 20;
+
+/// The largest piece of a [`Request::Blob`], in bytes.
+pub const BLOB_PIECE: usize = 1 << 20;
+
+/// What the controller asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Run a module.
+    Run(Run),
+    /// A piece of content that is too large for the arguments of a call. It is spooled to a file
+    /// that only the agent's user can read; the argument names it by its number.
+    Blob {
+        /// The number, chosen by the controller.
+        id: u64,
+        /// The bytes, in order.
+        bytes: Vec<u8>,
+        /// Whether this was the last piece.
+        last: bool,
+    },
+    /// Send a file of the target back in [`Reply::Blob`]s.
+    Fetch {
+        /// The number of the request.
+        id: u64,
+        /// The file.
+        path: std::path::PathBuf,
+    },
+}
+
+/// A module call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The number of the call; its reply carries it.
+    pub id: u64,
+    /// The module's fully qualified name.
+    pub module: String,
+    /// Its arguments, validated and coerced.
+    pub args: Map,
+    /// Check mode: record changes instead of performing them.
+    pub check: bool,
+    /// Whether diffs are wanted.
+    pub diff: bool,
+    /// Environment of the call, on top of the agent's own.
+    pub env: Vec<(String, String)>,
+    /// Changes recorded by other agents of the same host since this agent's last call.
+    pub assumed: Vec<Change>,
+    /// How long the call may take, in milliseconds.
+    pub timeout_ms: Option<u64>,
+}
+
+/// What the agent answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The first frame, sent without being asked.
+    Hello(Hello),
+    /// A module call ended.
+    Done {
+        /// The number of the call.
+        id: u64,
+        /// What came of it.
+        result: Result<Outcome, Failure>,
+        /// In check mode: what the call recorded, for the host's other agents.
+        changes: Vec<Change>,
+    },
+    /// A piece of a fetched file.
+    Blob {
+        /// The number of the request.
+        id: u64,
+        /// The bytes, in order; or why it cannot be read.
+        bytes: Result<Vec<u8>, String>,
+        /// Whether this was the last piece.
+        last: bool,
+    },
+}
+
+/// Who the agent is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`] of the agent.
+    pub protocol: u32,
+    /// The process: user, home, environment.
+    pub process: Process,
+    /// The process's number on the target.
+    pub pid: u32,
+}
+
+/// Writes one frame and flushes.
+///
+/// # Errors
+/// The stream's error; `InvalidData` for a message over [`MAX_FRAME`].
+pub fn write_frame<T: Serialize>(stream: &mut impl Write, message: &T) -> io::Result<()> {
+    stream.write_all(&encode(message)?)?;
+    stream.flush()
+}
+
+/// A frame as bytes, length included.
+///
+/// # Errors
+/// `InvalidData` for a message over [`MAX_FRAME`].
+pub fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
+    let mut bytes = postcard::to_extend(message, vec![0; 4]).map_err(invalid)?;
+    let length = bytes.len() - 4;
+    if length > MAX_FRAME {
+        return Err(invalid(format!(
+            "a frame of {length} bytes is over the limit of {MAX_FRAME}"
+        )));
+    }
+    bytes[..4].copy_from_slice(&u32::try_from(length).map_err(invalid)?.to_be_bytes());
+    Ok(bytes)
+}
+
+/// Reads one frame; `None` when the stream ended between frames.
+///
+/// # Errors
+/// The stream's error; `InvalidData` for bytes that are no frame.
+pub fn read_frame<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<Option<T>> {
+    let mut length = [0; 4];
+    match stream.read(&mut length[..1])? {
+        0 => return Ok(None),
+        _ => stream.read_exact(&mut length[1..])?,
+    }
+    let length = frame_length(length)?;
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes)?;
+    decode(&bytes).map(Some)
+}
+
+/// The length that a frame's first four bytes announce.
+///
+/// # Errors
+/// `InvalidData` when it is over [`MAX_FRAME`].
+pub fn frame_length(head: [u8; 4]) -> io::Result<usize> {
+    let length = u32::from_be_bytes(head) as usize;
+    if length > MAX_FRAME {
+        return Err(invalid(format!(
+            "a frame of {length} bytes is over the limit of {MAX_FRAME}"
+        )));
+    }
+    Ok(length)
+}
+
+/// The message in a frame's body.
+///
+/// # Errors
+/// `InvalidData` for bytes that are no message.
+pub fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
+    postcard::from_bytes(body).map_err(invalid)
+}
+
+fn invalid(error: impl ToString) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+}
