@@ -1,0 +1,314 @@
+//! The agent: runs modules on a target for the controller at the other end of its standard input
+//! and output.
+//!
+//! 1. It writes `Hello`.
+//! 2. A reader thread reads requests. Pieces of large content go straight to files of a folder that
+//!    only the agent's user may enter; everything else goes to the main thread.
+//! 3. The main thread serves requests in order and writes the replies.
+//! 4. When standard input ends, nobody waits for a reply any more: the program that runs is
+//!    stopped, the folder is removed, and the agent ends.
+
+use std::collections::HashMap;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use rplay_modules::data::{Data, Map};
+use rplay_modules::machine::overlay::Overlay;
+use rplay_modules::machine::real::{RealMachine, stop};
+use rplay_modules::machine::{Change, Machine, Process};
+use rplay_modules::outcome::{Failure, Outcome};
+use rplay_modules::registry;
+use rplay_modules::wire::{BLOB_PIECE, Hello, PROTOCOL, Reply, Request, Run, encode, read_frame};
+
+/// The argument that names spooled content by its number; the module gets the file's path.
+const BLOB: &str = "_blob";
+
+/// How long the main thread may take to end after standard input did.
+const LEAVE: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    // No program may ask questions on the terminal of whoever started the agent. It fails where the
+    // agent leads a group already, and then there is no such terminal.
+    let _ = rustix::process::setsid();
+    let mut machine = RealMachine::new();
+    let spool = Arc::new(Spool::new(&machine.process()));
+    let mut agent = Agent {
+        machine,
+        check: Overlay::new(RealMachine::new()),
+        blobs: HashMap::new(),
+    };
+    let hello = Hello {
+        protocol: PROTOCOL,
+        process: agent.machine.process(),
+        pid: std::process::id(),
+    };
+    let (sender, requests) = channel();
+    let reader_spool = Arc::clone(&spool);
+    std::thread::spawn(move || {
+        let result = read_requests(&mut io::stdin().lock(), &reader_spool, &sender);
+        drop(sender);
+        stop();
+        std::thread::sleep(LEAVE);
+        reader_spool.remove();
+        leave(result.is_ok());
+    });
+    let served = send(&Reply::Hello(hello)).and_then(|()| agent.serve(&requests));
+    spool.remove();
+    if served.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+#[expect(
+    clippy::exit,
+    reason = "the main thread waits for something that does not end"
+)]
+fn leave(well: bool) {
+    std::process::exit(i32::from(!well));
+}
+
+/// What the reader thread hands over.
+enum Task {
+    Run(Run),
+    Fetch {
+        id: u64,
+        path: PathBuf,
+    },
+    Blob {
+        id: u64,
+        file: Result<PathBuf, String>,
+    },
+}
+
+/// Reads requests until the stream ends.
+fn read_requests(stream: &mut impl Read, spool: &Spool, tasks: &Sender<Task>) -> io::Result<()> {
+    let mut open: HashMap<u64, io::Result<File>> = HashMap::new();
+    while let Some(request) = read_frame::<Request>(stream)? {
+        let task = match request {
+            Request::Run(run) => Task::Run(run),
+            Request::Fetch { id, path } => Task::Fetch { id, path },
+            Request::Blob { id, bytes, last } => {
+                let file = open.entry(id).or_insert_with(|| spool.create(id));
+                if let Ok(writer) = file
+                    && let Err(error) = writer.write_all(&bytes)
+                {
+                    *file = Err(error);
+                }
+                if !last {
+                    continue;
+                }
+                let written = open
+                    .remove(&id)
+                    .unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
+                Task::Blob {
+                    id,
+                    file: written
+                        .map(|_| spool.path(id))
+                        .map_err(|error| error.to_string()),
+                }
+            }
+        };
+        if tasks.send(task).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The folder for content that is too large for arguments; made when it is needed.
+struct Spool {
+    folder: PathBuf,
+    made: AtomicBool,
+}
+
+impl Spool {
+    fn new(process: &Process) -> Self {
+        let parent = process
+            .env
+            .get("TMPDIR")
+            .filter(|folder| folder.starts_with('/'))
+            .map_or("/tmp", String::as_str);
+        let clock = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let name = format!("rplay-{}-{:x}", std::process::id(), clock.as_nanos());
+        Self {
+            folder: Path::new(parent).join(name),
+            made: AtomicBool::new(false),
+        }
+    }
+
+    fn path(&self, id: u64) -> PathBuf {
+        self.folder.join(id.to_string())
+    }
+
+    fn create(&self, id: u64) -> io::Result<File> {
+        if !self.made.load(Ordering::Relaxed) {
+            // A folder that is there already is not ours.
+            DirBuilder::new().mode(0o700).create(&self.folder)?;
+            self.made.store(true, Ordering::Relaxed);
+        }
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(self.path(id))
+    }
+
+    fn remove(&self) {
+        if self.made.load(Ordering::Relaxed) {
+            // The other thread may have removed it in the same moment.
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+struct Agent {
+    machine: RealMachine,
+    /// The machine of check mode. It lives as long as the agent, so that later calls see what
+    /// earlier ones would have changed.
+    check: Overlay<RealMachine>,
+    blobs: HashMap<u64, Result<PathBuf, String>>,
+}
+
+impl Agent {
+    fn serve(&mut self, tasks: &Receiver<Task>) -> io::Result<()> {
+        for task in tasks {
+            match task {
+                Task::Run(run) => {
+                    let (id, (result, changes)) = (run.id, self.run(run));
+                    send_done(id, result, changes)?;
+                }
+                Task::Fetch { id, path } => fetch(id, &path)?,
+                Task::Blob { id, file } => {
+                    self.blobs.insert(id, file);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, mut run: Run) -> (Result<Outcome, Failure>, Vec<Change>) {
+        let blob = match self.resolve_blob(&mut run.args) {
+            Ok(blob) => blob,
+            Err(why) => return (Err(Failure::new(why)), Vec::new()),
+        };
+        let timeout = run.timeout_ms.map(Duration::from_millis);
+        let (mut result, changes) = if run.check {
+            self.check.below().begin_call(run.env, timeout);
+            self.check.absorb(run.assumed);
+            let result = call(&run.module, &mut self.check, &run.args);
+            (result, self.check.take_changes())
+        } else {
+            self.machine.begin_call(run.env, timeout);
+            (call(&run.module, &mut self.machine, &run.args), Vec::new())
+        };
+        if let Ok(outcome) = &mut result
+            && !run.diff
+        {
+            outcome.diff.clear();
+        }
+        if let Some(blob) = blob {
+            // A module may have moved it into place.
+            let _ = std::fs::remove_file(blob);
+        }
+        (result, changes)
+    }
+
+    /// Puts the file of a blob in the place of its number.
+    fn resolve_blob(&mut self, args: &mut Map) -> Result<Option<PathBuf>, String> {
+        // Validation has made text of the number where it saw it.
+        let Some(id) = args.get(BLOB).and_then(|id| id.text().parse().ok()) else {
+            return Ok(None);
+        };
+        let file = self
+            .blobs
+            .remove(&id)
+            .ok_or_else(|| format!("content {id} was not sent"))??;
+        args.insert(
+            BLOB.to_owned(),
+            Data::Str(file.to_string_lossy().into_owned()),
+        );
+        Ok(Some(file))
+    }
+}
+
+/// Runs a module; one that panics fails.
+fn call(name: &str, machine: &mut dyn Machine, args: &Map) -> Result<Outcome, Failure> {
+    let module = registry::find(name)
+        .ok_or_else(|| Failure::new(format!("the agent has no module `{name}`")))?;
+    catch_unwind(AssertUnwindSafe(|| (module.run)(machine, args))).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref().copied());
+        Err(Failure::new(format!(
+            "the module crashed: {}",
+            text.unwrap_or("no reason given")
+        )))
+    })
+}
+
+fn send(reply: &Reply) -> io::Result<()> {
+    let frame = encode(reply)?;
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&frame)?;
+    stdout.flush()
+}
+
+/// Sends a result; one that does not fit into a frame is replaced by a failure that says so.
+fn send_done(id: u64, result: Result<Outcome, Failure>, changes: Vec<Change>) -> io::Result<()> {
+    match send(&Reply::Done {
+        id,
+        result,
+        changes,
+    }) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let result = Err(Failure::new(format!("the result cannot be sent: {error}")));
+            send(&Reply::Done {
+                id,
+                result,
+                changes: Vec::new(),
+            })
+        }
+        sent => sent,
+    }
+}
+
+/// Sends a file in pieces.
+fn fetch(id: u64, path: &Path) -> io::Result<()> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => {
+            return send(&Reply::Blob {
+                id,
+                bytes: Err(error.to_string()),
+                last: true,
+            });
+        }
+    };
+    loop {
+        let mut bytes = Vec::new();
+        let read = (&mut file).take(BLOB_PIECE as u64).read_to_end(&mut bytes);
+        let last = read.as_ref().map_or(true, |count| *count < BLOB_PIECE);
+        send(&Reply::Blob {
+            id,
+            bytes: read.map(|_| bytes).map_err(|error| error.to_string()),
+            last,
+        })?;
+        if last {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Checksums of content.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use md5::Md5;
+use sha1::{Digest, Sha1};
+use sha2::{Sha224, Sha256, Sha384, Sha512};
+
+use super::Machine;
+use crate::args::ArgEnum;
+
+/// An algorithm, by the name that Ansible has for it.
+#[derive(ArgEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// MD5.
+    Md5,
+    /// SHA-1, which Ansible uses where none is named.
+    Sha1,
+    /// SHA-224.
+    Sha224,
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+impl Algorithm {
+    /// The checksum of a stream, in hexadecimal digits.
+    ///
+    /// # Errors
+    /// The stream's error.
+    pub fn of(self, stream: &mut dyn Read) -> io::Result<String> {
+        match self {
+            Self::Md5 => digest::<Md5>(stream),
+            Self::Sha1 => digest::<Sha1>(stream),
+            Self::Sha224 => digest::<Sha224>(stream),
+            Self::Sha256 => digest::<Sha256>(stream),
+            Self::Sha384 => digest::<Sha384>(stream),
+            Self::Sha512 => digest::<Sha512>(stream),
+        }
+    }
+
+    /// The checksum of a file.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn of_file(self, machine: &mut dyn Machine, path: &Path) -> io::Result<String> {
+        self.of(&mut *machine.open(path)?)
+    }
+}
+
+fn digest<D: Digest>(stream: &mut dyn Read) -> io::Result<String> {
+    let mut digest = D::new();
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(count) => digest.update(&piece[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_sums() {
+        let sum = |algorithm: Algorithm| algorithm.of(&mut b"hello\n".as_slice()).unwrap();
+        assert_eq!(
+            sum(Algorithm::Sha1),
+            "f572d396fae9206628714fb2ce00f72e94f2258f"
+        );
+        assert_eq!(sum(Algorithm::Md5), "b1946ac92492d2347c6235b4d2611184");
+        assert!(
+            sum(Algorithm::Sha512)
+                .starts_with("e7c22b994c59d9cf2b48e549b1e24666636045930d3da7c1acb299d1c3b7f931")
+        );
+    }
+}

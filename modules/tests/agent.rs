@@ -1,0 +1,172 @@
+//! The agent as the controller sees it: frames in, frames out.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rplay_modules::args::prepare;
+use rplay_modules::data::{Data, Map};
+use rplay_modules::machine::Change;
+use rplay_modules::outcome::{Failure, Outcome};
+use rplay_modules::wire::{Reply, Request, Run, read_frame, write_frame};
+use rplay_modules::{map, registry};
+
+struct Agent {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+}
+
+impl Agent {
+    fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rplay-agent"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let mut agent = Self {
+            child,
+            stdin,
+            stdout,
+        };
+        assert!(matches!(agent.reply(), Reply::Hello(hello) if hello.pid == agent.child.id()));
+        agent
+    }
+
+    fn reply(&mut self) -> Reply {
+        read_frame(&mut self.stdout).unwrap().unwrap()
+    }
+
+    fn send(&mut self, name: &str, args: &Map, check: bool) {
+        let module = registry::find(name).unwrap();
+        // Internal arguments are as they are; the others are prepared as the controller does.
+        let args = prepare(module, args).unwrap().args;
+        let run = Run {
+            id: 7,
+            module: module.name.to_owned(),
+            args,
+            check,
+            diff: true,
+            env: vec![("GREETING".to_owned(), "hi".to_owned())],
+            assumed: Vec::new(),
+            timeout_ms: None,
+        };
+        write_frame(&mut self.stdin, &Request::Run(run)).unwrap();
+    }
+
+    fn run(
+        &mut self,
+        name: &str,
+        args: &Map,
+        check: bool,
+    ) -> (Result<Outcome, Failure>, Vec<Change>) {
+        self.send(name, args, check);
+        match self.reply() {
+            Reply::Done {
+                id: 7,
+                result,
+                changes,
+            } => (result, changes),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn modules_run_and_check_mode_remembers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d").to_string_lossy().into_owned();
+    let mut agent = Agent::start();
+    let (pong, changes) = agent.run("ping", &map! {}, false);
+    assert_eq!(
+        (pong.unwrap().results["ping"].clone(), changes.len()),
+        (Data::from("pong"), 0)
+    );
+    let (made, changes) = agent.run(
+        "file",
+        &map! { "path" => path.as_str(), "state" => "directory" },
+        true,
+    );
+    assert!(made.unwrap().changed && changes.len() == 1 && !Path::new(&path).exists());
+    let (again, changes) = agent.run(
+        "file",
+        &map! { "path" => path.as_str(), "state" => "directory" },
+        true,
+    );
+    assert!(!again.unwrap().changed && changes.is_empty());
+    let (made, _) = agent.run(
+        "file",
+        &map! { "path" => path.as_str(), "state" => "directory" },
+        false,
+    );
+    assert!(made.unwrap().changed && Path::new(&path).is_dir());
+    let (said, _) = agent.run("shell", &map! { "cmd" => "echo $GREETING" }, false);
+    assert_eq!(said.unwrap().results["stdout"], Data::from("hi"));
+}
+
+#[test]
+fn large_content_goes_both_ways() {
+    let folder = tempfile::tempdir().unwrap();
+    let dest = folder.path().join("f");
+    let mut agent = Agent::start();
+    let piece = vec![b'x'; 1 << 20];
+    for last in [false, true] {
+        write_frame(
+            &mut agent.stdin,
+            &Request::Blob {
+                id: 3,
+                bytes: piece.clone(),
+                last,
+            },
+        )
+        .unwrap();
+    }
+    let args = map! { "src" => "big", "_blob" => "3", "dest" => dest.to_string_lossy().as_ref(), "mode" => "0600" };
+    let (done, _) = agent.run("copy", &args, false);
+    assert!(done.unwrap().changed);
+    assert_eq!(std::fs::metadata(&dest).unwrap().len(), 2 << 20);
+    write_frame(&mut agent.stdin, &Request::Fetch { id: 9, path: dest }).unwrap();
+    let mut length = 0;
+    loop {
+        match agent.reply() {
+            Reply::Blob { id: 9, bytes, last } => {
+                length += bytes.unwrap().len();
+                if last {
+                    break;
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(length, 2 << 20);
+}
+
+#[test]
+fn the_end_of_input_stops_what_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("mark");
+    let mut agent = Agent::start();
+    agent.send(
+        "shell",
+        &map! { "cmd" => format!("touch {0}; sleep 60; touch {0}2", mark.display()) },
+        false,
+    );
+    let begin = Instant::now();
+    while !mark.exists() && begin.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    agent.stdin.flush().unwrap();
+    let Agent {
+        mut child,
+        stdin,
+        stdout,
+    } = agent;
+    drop(stdin);
+    child.wait().unwrap();
+    drop(stdout);
+    assert!(begin.elapsed() < Duration::from_secs(15));
+    assert!(mark.exists() && !folder.path().join("mark2").exists());
+}
