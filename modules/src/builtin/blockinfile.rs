@@ -1,0 +1,178 @@
+//! `blockinfile`: a block of lines between two marker lines of a text file.
+
+use std::path::PathBuf;
+
+use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
+use rplay_modules::machine::{FileKind, Machine};
+use rplay_modules::module;
+use rplay_modules::outcome::{Diff, Failure, Outcome};
+
+use super::permissions::{self, FileArgs};
+use super::pyregex;
+use crate::args::Rules;
+
+/// Puts a block of lines between two marker lines into a text file, keeps it up to date, or removes it.
+#[derive(ModuleArgs)]
+struct Args {
+    /// The file.
+    #[arg(alias = "dest", alias = "destfile", alias = "name")]
+    path: PathBuf,
+    /// Whether the block is there or gone.
+    #[arg(default = "present")]
+    state: State,
+    /// The marker lines; `{mark}` becomes `marker_begin` and `marker_end`.
+    #[arg(default = "# {mark} ANSIBLE MANAGED BLOCK")]
+    marker: String,
+    /// The lines; an empty text removes the block.
+    #[arg(alias = "content", default = "")]
+    block: String,
+    /// Where a new block goes: after the last line that fits, or `EOF`.
+    insertafter: Option<String>,
+    /// Where a new block goes: before the last line that fits, or `BOF`.
+    insertbefore: Option<String>,
+    /// Make the file when it is not there.
+    #[arg(default = "false")]
+    create: bool,
+    /// Keep a copy of the file as it was.
+    #[arg(default = "false")]
+    backup: bool,
+    /// What `{mark}` is in the first marker line.
+    #[arg(default = "BEGIN")]
+    marker_begin: String,
+    /// What `{mark}` is in the last marker line.
+    #[arg(default = "END")]
+    marker_end: String,
+    /// Put an empty line before the block.
+    #[arg(default = "false")]
+    prepend_newline: bool,
+    /// Put an empty line after the block.
+    #[arg(default = "false")]
+    append_newline: bool,
+    /// A program that looks at the new content before it is put in place; `%s` is its file.
+    validate: Option<String>,
+    /// The encoding of the file.
+    #[arg(default = "utf-8")]
+    encoding: String,
+    /// Owner, group and mode.
+    #[arg(flatten)]
+    file: FileArgs,
+}
+
+#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Absent,
+    Present,
+}
+
+/// What comes back.
+#[derive(Returns)]
+#[expect(dead_code, reason = "a table of return values")]
+struct Values {
+    /// The copy of the file as it was.
+    backup_file: String,
+}
+
+module! {
+    "ansible.builtin.blockinfile", args: Args, returns: Values, run: run,
+    rules: Rules { mutually_exclusive: &[&["insertbefore", "insertafter"]], ..Rules::NONE }
+}
+
+fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
+    if !matches!(args.encoding.to_lowercase().as_str(), "utf-8" | "utf8" | "ascii" | "us-ascii") {
+        return Err(Failure::new(format!("the encoding `{}` is not supported, only utf-8 is", args.encoding)));
+    }
+    let path = args.path.display().to_string();
+    let stat = machine.stat(&args.path, true).map_err(|error| Failure::new(error.to_string()))?;
+    if stat.as_ref().is_some_and(|stat| stat.kind == FileKind::Directory) {
+        return Err(Failure::new(format!("Path {path} is a directory !")).with("rc", 256));
+    }
+    let exists = stat.is_some();
+    if !exists && !args.create {
+        return Err(Failure::new(format!("Path {path} does not exist !")).with("rc", 257));
+    }
+    let bytes = if exists { machine.read(&args.path).map_err(|error| Failure::new(error.to_string()))? } else { Vec::new() };
+    let before = String::from_utf8(bytes).map_err(|_| Failure::new(format!("Failed to process {path}: it is not utf-8 text")))?;
+    let wanted = args.state == State::Present && !args.block.is_empty();
+    let after = edited(&before, &args, wanted)?;
+    let mut changed = before != after || (!exists && wanted);
+    let mut msg = match (changed, exists, wanted) {
+        (false, ..) => "",
+        (true, false, _) => "File created",
+        (true, true, true) => "Block inserted",
+        (true, true, false) => "Block removed",
+    }
+    .to_owned();
+    let mut outcome = Outcome::unchanged();
+    if changed {
+        if !exists && let Some(folder) = args.path.parent() {
+            permissions::make_dirs(machine, folder)?;
+        }
+        if args.backup && let Some(backup) = permissions::backup(machine, &args.path)? {
+            outcome = outcome.with("backup_file", backup);
+        }
+        permissions::write(machine, &args.path, after.as_bytes(), &args.file.attrs(), args.validate.as_deref())?;
+        let header = format!("{path} (content)");
+        outcome = outcome.with_diff(Diff::text(before, after, &header, &header));
+    }
+    let attributes = permissions::apply(machine, &args.path, &args.file)?;
+    if attributes.any() {
+        msg.push_str(if changed { " and " } else { "" });
+        msg.push_str("ownership, perms or SE linux context changed");
+        changed = true;
+        let header = Some(format!("{path} (file attributes)"));
+        let diff = Diff::attributes(attributes.before, attributes.after);
+        outcome = outcome.with_diff(Diff { before_header: header.clone(), after_header: header, ..diff });
+    }
+    outcome.changed = changed;
+    Ok(outcome.with("msg", msg))
+}
+
+/// The text with the block as it should be.
+fn edited(text: &str, args: &Args, wanted: bool) -> Result<String, Failure> {
+    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+    let begin = format!("{}\n", args.marker.replace("{mark}", &args.marker_begin));
+    let end = format!("{}\n", args.marker.replace("{mark}", &args.marker_end));
+    let at = |mark: &str| lines.iter().rposition(|line| line.trim_end_matches(['\r', '\n']) == mark.trim_end());
+    let place = match (at(&begin), at(&end)) {
+        (Some(from), Some(to)) => {
+            let (from, to) = (from.min(to), from.max(to));
+            lines.drain(from..=to);
+            from
+        }
+        _ if !wanted => return Ok(text.to_owned()),
+        _ => position(&lines, args)?,
+    };
+    if wanted {
+        if let Some(last) = place.checked_sub(1).and_then(|index| lines.get_mut(index))
+            && !last.ends_with('\n')
+        {
+            last.push('\n');
+        }
+        let blank = |line: Option<&String>| line.is_some_and(|line| line.trim().is_empty());
+        let mut block = Vec::new();
+        if args.prepend_newline && place > 0 && !blank(lines.get(place - 1)) {
+            block.push("\n".to_owned());
+        }
+        block.push(begin);
+        block.extend(args.block.trim_end_matches('\n').split('\n').map(|line| format!("{line}\n")));
+        block.push(end);
+        if args.append_newline && place < lines.len() && !blank(lines.get(place)) {
+            block.push("\n".to_owned());
+        }
+        lines.splice(place..place, block);
+    }
+    Ok(lines.concat())
+}
+
+/// Where a new block goes.
+fn position(lines: &[String], args: &Args) -> Result<usize, Failure> {
+    let (pattern, after) = match (args.insertafter.as_deref(), args.insertbefore.as_deref()) {
+        (_, Some("BOF")) => return Ok(0),
+        (None | Some("EOF"), None) => return Ok(lines.len()),
+        (Some(pattern), _) => (pattern, true),
+        (None, Some(pattern)) => (pattern, false),
+    };
+    let regex = pyregex::compile(pattern, "")?;
+    let found = lines.iter().rposition(|line| pyregex::found(&regex, line.strip_suffix('\n').unwrap_or(line)));
+    Ok(found.map_or(lines.len(), |at| if after { at + 1 } else { at }))
+}

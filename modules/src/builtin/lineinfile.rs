@@ -1,0 +1,265 @@
+//! `lineinfile`: one line of a text file is there, replaced, or gone.
+
+use std::path::PathBuf;
+
+use fancy_regex::Regex;
+use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
+use rplay_modules::machine::{FileKind, Machine};
+use rplay_modules::module;
+use rplay_modules::outcome::{Diff, Failure, Outcome};
+
+use super::permissions::{self, FileArgs};
+use super::pyregex;
+use crate::args::Rules;
+
+/// Makes sure that a line is in a text file, replaces a line by a regular expression, or removes lines.
+#[derive(ModuleArgs)]
+struct Args {
+    /// The file.
+    #[arg(alias = "dest", alias = "destfile", alias = "name")]
+    path: PathBuf,
+    /// The regular expression that finds the line, or the lines to remove.
+    #[arg(alias = "regex")]
+    regexp: Option<String>,
+    /// The text that finds the line, or the lines to remove.
+    search_string: Option<String>,
+    /// Whether the line is there or gone.
+    #[arg(default = "present")]
+    state: State,
+    /// The line. With `backrefs` it may have groups of `regexp`.
+    #[arg(alias = "value")]
+    line: Option<String>,
+    /// Fill groups of `regexp` into `line`; change nothing when it is not found.
+    #[arg(default = "false")]
+    backrefs: bool,
+    /// Where a new line goes: after the last line that fits, or `EOF`.
+    insertafter: Option<String>,
+    /// Where a new line goes: before the last line that fits, or `BOF`.
+    insertbefore: Option<String>,
+    /// Make the file when it is not there.
+    #[arg(default = "false")]
+    create: bool,
+    /// Keep a copy of the file as it was.
+    #[arg(default = "false")]
+    backup: bool,
+    /// Take the first line that fits, not the last.
+    #[arg(default = "false")]
+    firstmatch: bool,
+    /// The encoding of the file.
+    #[arg(default = "utf-8")]
+    encoding: String,
+    /// A program that looks at the new content before it is put in place; `%s` is its file.
+    validate: Option<String>,
+    /// Owner, group and mode.
+    #[arg(flatten)]
+    file: FileArgs,
+}
+
+#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Present,
+    Absent,
+}
+
+/// What comes back.
+#[derive(Returns)]
+#[expect(dead_code, reason = "a table of return values")]
+struct Values {
+    /// The file with the content as it was; empty without one.
+    backup: String,
+    /// How many lines were removed.
+    found: u32,
+}
+
+module! {
+    "ansible.builtin.lineinfile", args: Args, returns: Values, run: run,
+    rules: Rules {
+        mutually_exclusive: &[&["insertbefore", "insertafter"], &["regexp", "search_string"], &["backrefs", "search_string"]],
+        ..Rules::NONE
+    }
+}
+
+fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
+    if !matches!(args.encoding.to_lowercase().as_str(), "utf-8" | "utf8" | "ascii" | "us-ascii") {
+        return Err(Failure::new(format!("the encoding `{}` is not supported, only utf-8 is", args.encoding)));
+    }
+    let stat = machine.stat(&args.path, true).map_err(|error| Failure::new(error.to_string()))?;
+    if stat.as_ref().is_some_and(|stat| stat.kind == FileKind::Directory) {
+        return Err(Failure::new(format!("Path {} is a directory !", args.path.display())).with("rc", 256));
+    }
+    let mut warnings = Vec::new();
+    if args.regexp.as_deref() == Some("") {
+        warnings.push(EMPTY_PATTERN.to_owned());
+    }
+    if args.search_string.as_deref() == Some("") {
+        warnings.push(EMPTY_PATTERN.replace("regular expression", "search string"));
+    }
+    let mut outcome = match args.state {
+        State::Present => present(machine, &args, stat.is_some()),
+        State::Absent => absent(machine, &args, stat.is_some()),
+    }?;
+    outcome.warnings = warnings;
+    Ok(outcome)
+}
+
+const EMPTY_PATTERN: &str = "The regular expression is an empty string, which will match every line in the file. This may have unintended \
+     consequences, such as replacing the last line in the file rather than appending. If this is desired, use '^' to match every line \
+     in the file and avoid this warning.";
+
+fn present(machine: &mut dyn Machine, args: &Args, exists: bool) -> Result<Outcome, Failure> {
+    if args.backrefs && args.regexp.is_none() {
+        return Err(Failure::new("regexp is required with backrefs=true"));
+    }
+    let Some(line) = &args.line else { return Err(Failure::new("line is required with state=present")) };
+    if !exists && !args.create {
+        return Err(Failure::new(format!("Destination {} does not exist !", args.path.display())).with("rc", 257));
+    }
+    let before = if exists { read(machine, args)? } else { String::new() };
+    let (lines, msg) = placed(lines(&before), line, args)?;
+    let after = lines.concat();
+    finish(machine, args, exists, before, after, msg, None)
+}
+
+fn absent(machine: &mut dyn Machine, args: &Args, exists: bool) -> Result<Outcome, Failure> {
+    if args.regexp.is_none() && args.search_string.is_none() && args.line.is_none() {
+        return Err(Failure::new("one of line, search_string, or regexp is required with state=absent"));
+    }
+    if !exists {
+        return Ok(Outcome::unchanged().with("msg", "file not present"));
+    }
+    let before = read(machine, args)?;
+    let regex = args.regexp.as_deref().map(|pattern| pyregex::compile(pattern, "")).transpose()?;
+    let goes = |line: &str| match (&regex, &args.search_string, &args.line) {
+        (Some(regex), ..) => pyregex::found(regex, bare(line)),
+        (None, Some(text), _) => line.contains(text.as_str()),
+        (None, None, Some(text)) => line.trim_end_matches(['\r', '\n']) == text.as_str(),
+        (None, None, None) => false,
+    };
+    let all = lines(&before);
+    let kept: Vec<String> = all.iter().filter(|line| !goes(line)).cloned().collect();
+    let found = all.len() - kept.len();
+    let msg = if found > 0 { format!("{found} line(s) removed") } else { String::new() };
+    finish(machine, args, true, before, kept.concat(), msg, Some(found))
+}
+
+/// Writes what changed, then the attributes, and reports both.
+fn finish(
+    machine: &mut dyn Machine,
+    args: &Args,
+    exists: bool,
+    before: String,
+    after: String,
+    mut msg: String,
+    found: Option<usize>,
+) -> Result<Outcome, Failure> {
+    let mut changed = !msg.is_empty();
+    let mut backup = String::new();
+    if changed {
+        if !exists && let Some(folder) = args.path.parent() {
+            permissions::make_dirs(machine, folder)?;
+        }
+        if args.backup && exists {
+            backup = permissions::backup(machine, &args.path)?.unwrap_or_default();
+        }
+        permissions::write(machine, &args.path, after.as_bytes(), &args.file.attrs(), args.validate.as_deref())?;
+    }
+    let attributes = permissions::apply(machine, &args.path, &args.file)?;
+    if attributes.any() {
+        msg.push_str(if changed { " and " } else { "" });
+        msg.push_str("ownership, perms or SE linux context changed");
+        changed = true;
+    }
+    let mut outcome = Outcome::new(changed).with("msg", msg).with("backup", backup);
+    if let Some(found) = found {
+        outcome = outcome.with("found", i64::try_from(found).unwrap_or(i64::MAX));
+    }
+    let path = args.path.display();
+    if before != after {
+        let header = format!("{path} (content)");
+        outcome = outcome.with_diff(Diff::text(before, after, &header, &header));
+    }
+    if attributes.any() {
+        let header = Some(format!("{path} (file attributes)"));
+        let diff = Diff::attributes(attributes.before, attributes.after);
+        outcome = outcome.with_diff(Diff { before_header: header.clone(), after_header: header, ..diff });
+    }
+    Ok(outcome)
+}
+
+fn read(machine: &mut dyn Machine, args: &Args) -> Result<String, Failure> {
+    let bytes = machine.read(&args.path).map_err(|error| Failure::new(format!("Unable to read {}: {error}", args.path.display())))?;
+    String::from_utf8(bytes).map_err(|_| Failure::new(format!("Failed to process {}: it is not utf-8 text", args.path.display())))
+}
+
+/// Lines with their ends.
+fn lines(text: &str) -> Vec<String> {
+    text.split_inclusive('\n').map(str::to_owned).collect()
+}
+
+/// A line without the end that `$` stands before.
+fn bare(line: &str) -> &str {
+    line.strip_suffix('\n').unwrap_or(line)
+}
+
+/// The lines with the wanted one in its place, and what was done (nothing: empty).
+fn placed(mut lines: Vec<String>, line: &str, args: &Args) -> Result<(Vec<String>, String), Failure> {
+    let regex = args.regexp.as_deref().map(|pattern| pyregex::compile(pattern, "")).transpose()?;
+    let pick = |fits: &dyn Fn(&String) -> bool| {
+        if args.firstmatch { lines.iter().position(fits) } else { lines.iter().rposition(fits) }
+    };
+    let matched = match (&regex, &args.search_string) {
+        (Some(regex), _) => pick(&|one| pyregex::found(regex, bare(one))),
+        (None, Some(text)) => pick(&|one| one.contains(text.as_str())),
+        (None, None) => None,
+    };
+    let exact = || lines.iter().rposition(|one| one.trim_end_matches(['\r', '\n']) == line);
+    if let Some(at) = matched.or_else(exact) {
+        let new = match (&regex, args.backrefs && matched.is_some()) {
+            (Some(regex), true) => filled(regex, bare(&lines[at]), line)?,
+            _ => line.to_owned(),
+        };
+        let new = if new.ends_with('\n') { new } else { format!("{new}\n") };
+        if lines[at] == new {
+            return Ok((lines, String::new()));
+        }
+        // Only the missing end of the last line: the line itself is there.
+        if matched.is_none() {
+            return Ok((lines, String::new()));
+        }
+        lines[at] = new;
+        return Ok((lines, "line replaced".to_owned()));
+    }
+    if args.backrefs {
+        return Ok((lines, String::new()));
+    }
+    let at = position(&lines, args)?;
+    if at == lines.len()
+        && let Some(last) = lines.last_mut()
+        && !last.ends_with('\n')
+    {
+        last.push('\n');
+    }
+    lines.insert(at, format!("{line}\n"));
+    Ok((lines, "line added".to_owned()))
+}
+
+fn filled(regex: &Regex, old: &str, template: &str) -> Result<String, Failure> {
+    match regex.captures(old) {
+        Ok(Some(captures)) => Ok(pyregex::expand(template, &captures)?),
+        _ => Ok(template.to_owned()),
+    }
+}
+
+/// Where a new line goes.
+fn position(lines: &[String], args: &Args) -> Result<usize, Failure> {
+    let (pattern, after) = match (args.insertafter.as_deref(), args.insertbefore.as_deref()) {
+        (Some("BOF"), _) | (_, Some("BOF")) => return Ok(0),
+        (Some("EOF"), _) | (None, None) => return Ok(lines.len()),
+        (Some(pattern), _) => (pattern, true),
+        (None, Some(pattern)) => (pattern, false),
+    };
+    let regex = pyregex::compile(pattern, "")?;
+    let fits = |line: &String| pyregex::found(&regex, bare(line));
+    let at = if args.firstmatch { lines.iter().position(fits) } else { lines.iter().rposition(fits) };
+    Ok(at.map_or(lines.len(), |at| if after { at + 1 } else { at }))
+}

@@ -1,0 +1,35 @@
+//! The modules of `ansible.builtin`.
+
+mod digest;
+mod glob;
+mod permissions;
+mod programs;
+mod pyregex;
+
+crate::registry::family! {
+    apt,
+    blockinfile,
+    command,
+    copy,
+    file,
+    find,
+    get_url,
+    getent,
+    group,
+    lineinfile,
+    package,
+    ping,
+    raw,
+    replace,
+    script,
+    service,
+    setup,
+    shell,
+    slurp,
+    stat,
+    systemd,
+    tempfile,
+    uri,
+    user,
+    wait_for,
+}

@@ -1,0 +1,67 @@
+//! Running programs from modules: the same errors everywhere.
+
+use rplay_modules::machine::{Command, Machine, Output, Ran};
+use rplay_modules::outcome::Failure;
+
+/// Asks a program that changes nothing.
+pub(crate) fn ask<S: Into<String>>(
+    machine: &mut dyn Machine,
+    argv: impl IntoIterator<Item = S>,
+) -> Result<Output, Failure> {
+    let command = Command::new(argv).c_locale();
+    let name = command.argv.first().cloned().unwrap_or_default();
+    machine
+        .query(&command)
+        .map_err(|error| missing(&name, &error))
+}
+
+/// Runs a program that changes something; `None`: in check mode it would have run.
+pub(crate) fn change(
+    machine: &mut dyn Machine,
+    command: &Command,
+) -> Result<Option<Output>, Failure> {
+    let name = command.argv.first().cloned().unwrap_or_default();
+    match machine
+        .run(command)
+        .map_err(|error| missing(&name, &error))?
+    {
+        Ran::Done(output) => Ok(Some(output)),
+        Ran::Predicted => Ok(None),
+    }
+}
+
+fn missing(name: &str, error: &std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return Failure::new(format!(
+            "Failed to find required executable \"{name}\" in paths"
+        ));
+    }
+    Failure::new(format!("cannot run `{name}`: {error}"))
+}
+
+/// Whether a program is in one of the usual folders.
+pub(crate) fn installed(machine: &mut dyn Machine, name: &str) -> bool {
+    [
+        "/usr/bin",
+        "/bin",
+        "/usr/sbin",
+        "/sbin",
+        "/usr/local/bin",
+        "/usr/local/sbin",
+    ]
+    .iter()
+    .any(|folder| {
+        matches!(
+            machine.stat(&std::path::Path::new(folder).join(name), true),
+            Ok(Some(_))
+        )
+    })
+}
+
+/// A failure with what the program left.
+pub(crate) fn failed(msg: impl Into<String>, output: &Output) -> Failure {
+    Failure::new(msg)
+        .with("rc", output.code)
+        .with("stdout", output.stdout_text())
+        .with("stderr", output.stderr_text())
+}

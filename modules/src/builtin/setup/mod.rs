@@ -1,0 +1,277 @@
+//! `setup`: facts about the machine, under the names that playbooks know.
+
+mod distribution;
+mod hardware;
+mod local;
+mod network;
+mod platform;
+mod virtualization;
+
+use std::path::{Path, PathBuf};
+
+use rplay_modules::args::{ModuleArgs, Returns};
+use rplay_modules::data::{Data, Map};
+use rplay_modules::machine::{Command, Machine};
+use rplay_modules::module;
+use rplay_modules::outcome::{Failure, Outcome};
+
+/// Gathers facts about a host: its system, hardware, network, users and local facts.
+#[derive(ModuleArgs)]
+struct Args {
+    /// Which facts: `all`, `min`, or names of subsets; a name after `!` is left out.
+    #[arg(default = "all")]
+    gather_subset: Vec<String>,
+    /// How long, in seconds, a single program that is asked for facts may take.
+    #[arg(default = "10")]
+    gather_timeout: u64,
+    /// Patterns of the names of facts that are kept; none keeps all.
+    #[arg(default = "[]")]
+    filter: Vec<String>,
+    /// The folder with local facts (`*.fact`).
+    #[arg(default = "/etc/ansible/facts.d")]
+    fact_path: PathBuf,
+}
+
+/// What comes back.
+#[derive(Returns)]
+#[expect(dead_code, reason = "a table of return values")]
+struct Values {
+    /// The facts.
+    ansible_facts: Map,
+}
+
+module! { "ansible.builtin.setup", args: Args, returns: Values, run: run }
+
+/// What the collectors share.
+struct Gather<'a> {
+    machine: &'a mut dyn Machine,
+    fact_path: PathBuf,
+    timeout: std::time::Duration,
+    warnings: Vec<String>,
+    facts: Map,
+}
+
+impl Gather<'_> {
+    /// The text of a file without white space at its ends; nothing when it cannot be read.
+    fn text(&mut self, path: impl AsRef<Path>) -> Option<String> {
+        let bytes = self.machine.read(path.as_ref()).ok()?;
+        Some(String::from_utf8_lossy(&bytes).trim().to_owned())
+    }
+
+    fn exists(&mut self, path: impl AsRef<Path>) -> bool {
+        matches!(self.machine.stat(path.as_ref(), true), Ok(Some(_)))
+    }
+
+    fn names(&mut self, path: impl AsRef<Path>) -> Vec<String> {
+        let names = self.machine.list(path.as_ref()).unwrap_or_default();
+        names.into_iter().filter_map(|name| name.into_string().ok()).collect()
+    }
+
+    /// The last part of what a symbolic link points to.
+    fn link_name(&mut self, path: impl AsRef<Path>) -> Option<String> {
+        let target = self.machine.read_link(path.as_ref()).ok()?;
+        Some(target.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// Standard output of a program that went well.
+    fn ask<const N: usize>(&mut self, argv: [&str; N]) -> Option<String> {
+        let command = Command { timeout: Some(self.timeout), ..Command::new(argv).c_locale() };
+        let output = self.machine.query(&command).ok()?;
+        (output.code == 0).then(|| output.stdout_text())
+    }
+
+    fn set(&mut self, name: &str, value: impl Into<Data>) {
+        self.facts.insert(name.to_owned(), value.into());
+    }
+}
+
+/// One group of facts.
+struct Collector {
+    name: &'static str,
+    /// Names of facts that select the whole group.
+    ids: &'static [&'static str],
+    /// Whether it belongs to `min`.
+    minimal: bool,
+    /// Collectors that are always gathered with it.
+    needs: &'static [&'static str],
+    gather: fn(&mut Gather<'_>),
+}
+
+const fn collector(name: &'static str, minimal: bool, gather: fn(&mut Gather<'_>), ids: &'static [&'static str]) -> Collector {
+    Collector { name, ids, minimal, needs: &[], gather }
+}
+
+const fn with_needs(collector: Collector, needs: &'static [&'static str]) -> Collector {
+    Collector { needs, ..collector }
+}
+
+const COLLECTORS: &[Collector] = &[
+    collector("apparmor", true, platform::apparmor, &[]),
+    collector("caps", true, platform::capabilities, &["system_capabilities", "system_capabilities_enforced"]),
+    collector("chroot", false, platform::chroot, &["is_chroot"]),
+    collector("cmdline", true, platform::cmdline, &[]),
+    collector("date_time", true, platform::date_time, &[]),
+    collector(
+        "distribution",
+        true,
+        distribution::distribution,
+        &["distribution_major_version", "distribution_release", "distribution_version", "os_family"],
+    ),
+    collector("dns", true, platform::dns, &[]),
+    collector("env", true, platform::env, &[]),
+    collector("fips", true, platform::fips, &[]),
+    with_needs(collector("hardware", false, hardware::hardware, &["devices", "mounts", "processor", "processor_cores", "processor_count"]), &["platform"]),
+    collector("loadavg", false, hardware::loadavg, &[]),
+    collector("local", true, local::local, &[]),
+    collector("lsb", true, distribution::lsb, &[]),
+    with_needs(
+        collector(
+            "network",
+            false,
+            network::network,
+            &["all_ipv4_addresses", "all_ipv6_addresses", "default_ipv4", "default_ipv6", "interfaces"],
+        ),
+        &["platform", "distribution"],
+    ),
+    collector("fibre_channel_wwn", false, platform::fibre_channel, &[]),
+    collector("iscsi", false, platform::iscsi, &[]),
+    collector("nvme", false, platform::nvme, &[]),
+    collector("pkg_mgr", true, distribution::pkg_mgr, &[]),
+    collector("platform", true, platform::platform, &["architecture", "kernel", "kernel_version", "machine", "machine_id", "system"]),
+    collector("python", true, platform::python, &["python_version"]),
+    collector("selinux", true, platform::selinux, &[]),
+    collector("service_mgr", true, distribution::service_mgr, &[]),
+    collector(
+        "ssh_pub_keys",
+        true,
+        platform::ssh_keys,
+        &[
+            "ssh_host_key_dsa_public",
+            "ssh_host_key_ecdsa_public",
+            "ssh_host_key_ed25519_public",
+            "ssh_host_key_rsa_public",
+            "ssh_host_pub_keys",
+        ],
+    ),
+    collector("systemd", false, platform::systemd, &[]),
+    collector(
+        "user",
+        true,
+        platform::user,
+        &[
+            "effective_group_ids",
+            "effective_user_id",
+            "real_user_id",
+            "user_dir",
+            "user_gecos",
+            "user_gid",
+            "user_id",
+            "user_shell",
+            "user_uid",
+        ],
+    ),
+    collector(
+        "virtual",
+        false,
+        virtualization::virtualization,
+        &["virtualization_role", "virtualization_tech_guest", "virtualization_tech_host", "virtualization_type"],
+    ),
+];
+
+/// Facts of programs that Ansible would call; nothing of them is built in.
+const FOREIGN: [&str; 2] = ["facter", "ohai"];
+
+fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
+    let subset: Vec<String> = args.gather_subset.iter().map(|word| word.trim().to_owned()).collect();
+    let chosen = choose(&subset)?;
+    let timeout = std::time::Duration::from_secs(args.gather_timeout.max(1));
+    let mut gather = Gather { machine, fact_path: args.fact_path, timeout, warnings: Vec::new(), facts: Map::new() };
+    for collector in chosen {
+        (collector.gather)(&mut gather);
+    }
+    let Gather { warnings, facts, .. } = gather;
+    let mut named: Map = facts.into_iter().map(|(name, value)| (format!("ansible_{name}"), value)).collect();
+    named.insert("gather_subset".to_owned(), Data::from(subset));
+    named.insert("module_setup".to_owned(), Data::Bool(true));
+    let filter: Vec<&str> = args.filter.iter().map(|word| word.trim()).filter(|word| !word.is_empty() && *word != "*").collect();
+    if !filter.is_empty() && filter.len() == args.filter.len() {
+        named.retain(|name, _| filter.iter().any(|pattern| keeps(pattern, name)));
+    }
+    named.sort_keys();
+    Ok(Outcome { facts: named, warnings, ..Outcome::default() })
+}
+
+fn keeps(pattern: &str, name: &str) -> bool {
+    matches(pattern, name) || name.strip_prefix("ansible_").is_some_and(|short| matches(pattern, short))
+}
+
+/// Shell patterns over whole names, as Python's `fnmatch`.
+fn matches(pattern: &str, name: &str) -> bool {
+    crate::builtin::glob::matches(pattern, name)
+}
+
+/// The collectors that a `gather_subset` means.
+fn choose(subset: &[String]) -> Result<Vec<&'static Collector>, Failure> {
+    let (mut wanted, mut refused) = (Vec::new(), Vec::new());
+    for word in subset {
+        let (list, word) = match word.strip_prefix('!') {
+            Some(word) => (&mut refused, word),
+            None => (&mut wanted, word.as_str()),
+        };
+        let known = matches!(word, "all" | "min") || FOREIGN.contains(&word) || COLLECTORS.iter().any(|one| one.answers_to(word));
+        if !known {
+            return Err(Failure::new(format!("Bad subset '{word}' given to Ansible. gather_subset options allowed: {}", allowed())));
+        }
+        list.push(word);
+    }
+    if let Some(word) = wanted.iter().find(|word| FOREIGN.contains(word)) {
+        return Err(Failure::new(format!("facts of the program `{word}` are not gathered; use `!{word}` or run it with `command`")));
+    }
+    let all = wanted.contains(&"all") || (wanted.is_empty() && !refused.contains(&"all"));
+    let min = !refused.contains(&"min");
+    let picked = |one: &Collector| {
+        let named = wanted.iter().any(|word| one.answers_to(word)) || (one.minimal && wanted.contains(&"min"));
+        let out = refused.iter().any(|word| one.name == *word || one.ids.contains(word) && one.ids.len() == 1);
+        named || (!out && if one.minimal { min } else { all })
+    };
+    let mut names: Vec<&str> = COLLECTORS.iter().filter(|one| picked(one)).map(|one| one.name).collect();
+    let needed: Vec<&str> = COLLECTORS.iter().filter(|one| names.contains(&one.name)).flat_map(|one| one.needs).copied().collect();
+    names.extend(needed);
+    Ok(COLLECTORS.iter().filter(|one| names.contains(&one.name)).collect())
+}
+
+impl Collector {
+    fn answers_to(&self, word: &str) -> bool {
+        self.name == word || self.ids.contains(&word)
+    }
+}
+
+fn allowed() -> String {
+    let mut words: Vec<&str> = COLLECTORS.iter().flat_map(|one| one.ids.iter().copied().chain([one.name])).collect();
+    words.extend(["all"]);
+    words.extend(FOREIGN);
+    words.sort_unstable();
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(subset: &[&str]) -> Vec<&'static str> {
+        let subset: Vec<String> = subset.iter().map(|word| (*word).to_owned()).collect();
+        choose(&subset).unwrap().iter().map(|one| one.name).collect()
+    }
+
+    #[test]
+    fn subsets() {
+        assert_eq!(names(&["all"]).len(), COLLECTORS.len());
+        assert!(names(&["!all", "!min"]).is_empty());
+        assert_eq!(names(&["!all", "!min", "default_ipv4"]), ["distribution", "network", "platform"]);
+        assert!(!names(&["!hardware"]).contains(&"hardware"));
+        assert!(names(&["network"]).contains(&"env"));
+        assert!(!names(&["min"]).contains(&"network"));
+        assert!(choose(&["bogus".to_owned()]).is_err());
+        assert!(keeps("dist*", "ansible_distribution") && keeps("ansible_kernel", "ansible_kernel"));
+    }
+}

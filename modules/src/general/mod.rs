@@ -1,0 +1,5 @@
+//! Modules beyond `ansible.builtin` that belong to no other family.
+
+crate::registry::family! {
+    singularity,
+}
