@@ -1,0 +1,327 @@
+//! The one type for problems that a user reads: what is wrong, where, with which values, what to do.
+
+mod render;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use render::{Style, excerpt, render};
+
+/// A text that a user wrote: a file, a command-line argument, a variable's value.
+pub struct Source {
+    /// The path as the user gave it, or a description such as `<extra vars>`.
+    pub path: PathBuf,
+    /// The whole text.
+    pub text: String,
+    /// Whether it was encrypted: its lines are then never shown.
+    pub secret: bool,
+    line_starts: Vec<u32>,
+}
+
+impl Source {
+    /// A source with its text.
+    pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self::with(path.into(), text.into(), false))
+    }
+
+    /// A source whose text was encrypted.
+    pub fn vaulted(path: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self::with(path.into(), text.into(), true))
+    }
+
+    fn with(path: PathBuf, text: String, secret: bool) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let line_starts = std::iter::once(0)
+            .chain(ends.map(|(at, _)| at as u32 + 1))
+            .collect();
+        Self {
+            path,
+            text,
+            secret,
+            line_starts,
+        }
+    }
+
+    /// Line and column, both counted from 1, columns in characters.
+    #[must_use]
+    pub fn line_column(&self, offset: u32) -> (usize, usize) {
+        let line = self.line_starts.partition_point(|start| *start <= offset);
+        let start = self.line_starts[line - 1] as usize;
+        let end = (offset as usize).clamp(start, self.text.len());
+        let column = self
+            .text
+            .get(start..end)
+            .map_or(0, |text| text.chars().count());
+        (line, column + 1)
+    }
+
+    /// The offset of the first byte of a line, counted from 1.
+    #[must_use]
+    pub fn line_start(&self, line: usize) -> u32 {
+        self.line_starts
+            .get(line - 1)
+            .copied()
+            .unwrap_or(self.text.len() as u32)
+    }
+
+    /// The text of a line, counted from 1, without its end.
+    #[must_use]
+    pub fn line(&self, line: usize) -> &str {
+        let start = self
+            .line_starts
+            .get(line - 1)
+            .map_or(self.text.len(), |at| *at as usize);
+        let rest = self.text.get(start..).unwrap_or_default();
+        rest.split('\n')
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('\r')
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({})", self.path.display())
+    }
+}
+
+/// A place in a source: byte offsets, the end exclusive.
+#[derive(Clone)]
+pub struct Span {
+    /// The text it is in.
+    pub source: Arc<Source>,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The beginning of a source.
+    #[must_use]
+    pub fn start_of(source: &Arc<Source>) -> Self {
+        Self {
+            source: Arc::clone(source),
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// Path of the source.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.source.path
+    }
+
+    /// Line and column of the start, both counted from 1.
+    #[must_use]
+    pub fn line_column(&self) -> (usize, usize) {
+        self.source.line_column(self.start)
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.line_column();
+        write!(f, "{}:{line}:{column}", self.path().display())
+    }
+}
+
+/// Two spans are equal when they name the same bytes of a file of the same name.
+impl PartialEq for Span {
+    fn eq(&self, other: &Self) -> bool {
+        self.start == other.start && self.end == other.end && self.source.path == other.source.path
+    }
+}
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Something to know; the run goes on.
+    Warning,
+    /// The run, or the host's part in it, cannot go on.
+    Error,
+}
+
+/// A problem, complete: the renderer decides how it looks, and nothing has to be added later.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// A stable name for scripts and documents: `undefined-variable`.
+    pub code: &'static str,
+    /// What is wrong: one sentence, without the place. Ansible's words where it has some.
+    pub message: String,
+    /// Where, the most specific place first, each with what it shows.
+    pub labels: Vec<Label>,
+    /// What led to it, the nearest cause first.
+    pub causes: Vec<String>,
+    /// What to try.
+    pub hints: Vec<String>,
+}
+
+/// A place with a remark.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Label {
+    /// The place.
+    pub span: Span,
+    /// The remark; may be empty.
+    pub text: String,
+}
+
+impl Diagnostic {
+    /// An error without a place yet.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            code,
+            message: message.into(),
+            labels: vec![],
+            causes: vec![],
+            hints: vec![],
+        }
+    }
+
+    /// A warning without a place yet.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, message)
+        }
+    }
+
+    /// Adds a place.
+    #[must_use]
+    pub fn at(self, span: &Span) -> Self {
+        self.label(span, "")
+    }
+
+    /// Adds a place with a remark.
+    #[must_use]
+    pub fn label(mut self, span: &Span, text: impl Into<String>) -> Self {
+        self.labels.push(Label {
+            span: span.clone(),
+            text: text.into(),
+        });
+        self
+    }
+
+    /// Adds a cause.
+    #[must_use]
+    pub fn cause(mut self, text: impl Into<String>) -> Self {
+        self.causes.push(text.into());
+        self
+    }
+
+    /// Adds something to try.
+    #[must_use]
+    pub fn hint(mut self, text: impl Into<String>) -> Self {
+        self.hints.push(text.into());
+        self
+    }
+}
+
+/// The message with its first place, on one line.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(label) = self.labels.first() {
+            write!(f, "{}: ", label.span)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Diagnostic {}
+
+/// A value together with every problem found on the way to it.
+#[derive(Debug)]
+pub struct Checked<T> {
+    /// The value; parts with errors are left out of it.
+    pub value: T,
+    /// All problems, in the order of the text.
+    pub problems: Vec<Diagnostic>,
+}
+
+impl<T> Checked<T> {
+    /// A value without problems.
+    pub fn ok(value: T) -> Self {
+        Self {
+            value,
+            problems: vec![],
+        }
+    }
+
+    /// Whether any problem is an error.
+    pub fn has_errors(&self) -> bool {
+        self.problems
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// Hands the problems to a collector and returns the value.
+    pub fn collect(self, problems: &mut Vec<Diagnostic>) -> T {
+        problems.extend(self.problems);
+        self.value
+    }
+}
+
+/// The candidate nearest to what the user wrote, if any is near enough to be meant.
+pub fn nearest<'a>(
+    written: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let limit = (written.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(written, candidate), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Edit distance with swaps of neighbours (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    rows[0] = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        rows[i][0] = i;
+        for j in 1..=b.len() {
+            let cost = usize::from(a[i - 1] != b[j - 1]);
+            let mut best = (rows[i - 1][j] + 1)
+                .min(rows[i][j - 1] + 1)
+                .min(rows[i - 1][j - 1] + cost);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = best;
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_characters_from_one() {
+        let source = Source::new("a.yml", "äb\ncd\n");
+        assert_eq!(source.line_column(2), (1, 2));
+        assert_eq!(source.line_column(4), (2, 1));
+        assert_eq!(source.line(2), "cd");
+    }
+
+    #[test]
+    fn a_misspelt_name_finds_its_neighbour() {
+        assert_eq!(nearest("stats", ["stat", "state", "mode"]), Some("stat"));
+        assert_eq!(nearest("zzz", ["stat", "mode"]), None);
+    }
+}

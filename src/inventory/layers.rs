@@ -1,0 +1,284 @@
+//! The variables that a host has from its inventory, in layers: from the inventory itself, from
+//! `group_vars` and `host_vars` beside the inventory and beside the playbook.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Inventory, Vars, yaml};
+use crate::diag::{Checked, Diagnostic};
+use crate::load;
+use crate::load::node::NodeKind;
+use crate::load::vault::VaultSecrets;
+use crate::load::yaml::single;
+
+/// Where a layer stands, the weakest first: the derived order is Ansible's precedence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LayerKind {
+    /// `all` in the inventory.
+    AllInventory,
+    /// Other groups in the inventory.
+    GroupInventory,
+    /// `group_vars/all` beside the inventory.
+    AllInventoryFiles,
+    /// `group_vars/all` beside the playbook.
+    AllPlaybookFiles,
+    /// `group_vars/*` beside the inventory.
+    GroupInventoryFiles,
+    /// `group_vars/*` beside the playbook.
+    GroupPlaybookFiles,
+    /// The host in the inventory.
+    HostInventory,
+    /// `host_vars/*` beside the inventory.
+    HostInventoryFiles,
+    /// `host_vars/*` beside the playbook.
+    HostPlaybookFiles,
+}
+
+/// Variables from one place.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Where it stands.
+    pub what: LayerKind,
+    /// The group or host it is for.
+    pub name: String,
+    /// The file it comes from; none for the inventory itself, whose values know their own.
+    pub path: Option<PathBuf>,
+    /// The variables.
+    pub vars: Arc<Vars>,
+}
+
+/// Which of the two directories of variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VarsKind {
+    /// `group_vars`
+    Group,
+    /// `host_vars`
+    Host,
+}
+
+impl VarsKind {
+    fn directory(self) -> &'static str {
+        match self {
+            Self::Group => "group_vars",
+            Self::Host => "host_vars",
+        }
+    }
+}
+
+/// The files of variables that were read, each once.
+#[derive(Default)]
+pub(super) struct Files {
+    secrets: VaultSecrets,
+    read: Mutex<HashMap<(PathBuf, VarsKind, String), Arc<Found>>>,
+}
+
+/// The files for one group or host in one directory.
+#[derive(Default)]
+struct Found {
+    files: Vec<(PathBuf, Arc<Vars>)>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Files {
+    pub(super) fn new(secrets: VaultSecrets) -> Self {
+        Self {
+            secrets,
+            read: Mutex::default(),
+        }
+    }
+
+    fn get(&self, directory: &Path, kind: VarsKind, name: &str) -> Arc<Found> {
+        let key = (directory.to_path_buf(), kind, name.to_owned());
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(
+            read.entry(key)
+                .or_insert_with(|| Arc::new(self.load(directory, kind, name))),
+        )
+    }
+
+    fn load(&self, directory: &Path, kind: VarsKind, name: &str) -> Found {
+        let mut found = Found::default();
+        for path in vars_files(directory, kind, name) {
+            let source = match load::read(&path, &self.secrets) {
+                Ok(source) => source,
+                Err(problem) => {
+                    found.problems.push(problem);
+                    continue;
+                }
+            };
+            let root = single(&source).collect(&mut found.problems);
+            match &root.kind {
+                NodeKind::Map(_) => found.files.push((path, Arc::new(yaml::mapping(&root)))),
+                NodeKind::Null => {}
+                _ => {
+                    let text = format!(
+                        "a file of variables must hold a mapping of names to values, `{}` holds {}",
+                        path.display(),
+                        root.kind_name()
+                    );
+                    found
+                        .problems
+                        .push(Diagnostic::error("vars-not-a-mapping", text).at(&root.span));
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Inventory {
+    /// The variables of a host from its inventory and the files beside it, the weakest first. The
+    /// caller merges them (`hash_behaviour`). Files are read once, and only for hosts asked for.
+    /// Problems of a file are told each time.
+    #[must_use]
+    pub fn layers(&self, host: &str, playbook_dir: Option<&Path>) -> Checked<Vec<Layer>> {
+        let mut layers = vec![];
+        let mut problems = vec![];
+        let mut groups = self.groups_of(host);
+        if !groups.iter().any(|name| name == "all") {
+            groups.insert(0, "all".to_owned());
+        }
+        for name in &groups {
+            if let Some(group) = self.groups.get(name).filter(|group| !group.vars.is_empty()) {
+                let what = if name == "all" {
+                    LayerKind::AllInventory
+                } else {
+                    LayerKind::GroupInventory
+                };
+                layers.push(Layer {
+                    what,
+                    name: name.clone(),
+                    path: None,
+                    vars: Arc::clone(&group.vars),
+                });
+            }
+        }
+        let inventories: Vec<&Path> = self.directories.iter().map(PathBuf::as_path).collect();
+        let playbooks: Vec<&Path> = playbook_dir.into_iter().collect();
+        let (all, others): (Vec<&String>, Vec<&String>) =
+            groups.iter().partition(|name| *name == "all");
+        let mut add = |what, directories: &[&Path], kind, names: &[&String]| {
+            for directory in directories {
+                for name in names {
+                    let found = self.files.get(directory, kind, name);
+                    problems.extend(found.problems.iter().cloned());
+                    layers.extend(found.files.iter().map(|(path, vars)| Layer {
+                        what,
+                        name: (*name).clone(),
+                        path: Some(path.clone()),
+                        vars: Arc::clone(vars),
+                    }));
+                }
+            }
+        };
+        let host_name = host.to_owned();
+        let itself = [&host_name];
+        add(
+            LayerKind::AllInventoryFiles,
+            &inventories,
+            VarsKind::Group,
+            &all,
+        );
+        add(
+            LayerKind::AllPlaybookFiles,
+            &playbooks,
+            VarsKind::Group,
+            &all,
+        );
+        add(
+            LayerKind::GroupInventoryFiles,
+            &inventories,
+            VarsKind::Group,
+            &others,
+        );
+        add(
+            LayerKind::GroupPlaybookFiles,
+            &playbooks,
+            VarsKind::Group,
+            &others,
+        );
+        add(
+            LayerKind::HostInventoryFiles,
+            &inventories,
+            VarsKind::Host,
+            &itself,
+        );
+        add(
+            LayerKind::HostPlaybookFiles,
+            &playbooks,
+            VarsKind::Host,
+            &itself,
+        );
+        if let Some(host) = self.hosts.get(host).filter(|host| !host.vars.is_empty()) {
+            let (what, vars) = (LayerKind::HostInventory, Arc::clone(&host.vars));
+            layers.push(Layer {
+                what,
+                name: host.name.clone(),
+                path: None,
+                vars,
+            });
+        }
+        layers.sort_by_key(|layer| layer.what);
+        problems.dedup();
+        Checked {
+            value: layers,
+            problems,
+        }
+    }
+}
+
+/// The files with the variables of a group or host below a directory, in the order of merging:
+/// the first that exists of `NAME`, `NAME.yml`, `NAME.yaml`, `NAME.json`; of a directory all
+/// files in it, sorted.
+#[must_use]
+pub fn vars_files(directory: &Path, kind: VarsKind, name: &str) -> Vec<PathBuf> {
+    let base = directory.join(kind.directory());
+    // A host's name is no way out of the directory.
+    if name.contains('/') || name == ".." || !base.is_dir() {
+        return vec![];
+    }
+    for extension in ["", ".yml", ".yaml", ".json"] {
+        let path = base.join(format!("{name}{extension}"));
+        if path.is_dir() {
+            let mut files = vec![];
+            directory_files(&path, &mut files);
+            return files;
+        }
+        if path.exists() {
+            return vec![path];
+        }
+    }
+    vec![]
+}
+
+fn directory_files(directory: &Path, files: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return;
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    paths.sort();
+    for path in paths {
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        if name.starts_with('.') || name.ends_with('~') {
+            continue;
+        }
+        let extension = path
+            .extension()
+            .map(|extension| extension.to_string_lossy().into_owned());
+        if path.is_dir() {
+            if extension.is_none() {
+                directory_files(&path, files);
+            }
+        } else if extension
+            .is_none_or(|extension| ["yml", "yaml", "json"].contains(&extension.as_str()))
+        {
+            files.push(path);
+        }
+    }
+}

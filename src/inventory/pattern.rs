@@ -1,0 +1,557 @@
+//! Host patterns: `web:&staging:!w1`, `~regex`, `web[0:2]`, limits, and the order of hosts.
+
+use fancy_regex::Regex;
+use indexmap::IndexSet;
+
+use super::{Inventory, range};
+use crate::diag::{Checked, Diagnostic, nearest};
+
+/// Ansible's sentence for a selection without any host.
+const NO_HOSTS: &str =
+    "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.";
+
+/// Ansible's sentence for an inventory without hosts.
+const EMPTY: &str = "provided hosts list is empty, only localhost is available. \
+                     Note that the implicit localhost does not match 'all'";
+
+/// Why there is nothing to do.
+#[derive(Debug, PartialEq)]
+pub enum NoHosts {
+    /// The inventory has no host: the run goes on with the implicit host at most.
+    Empty(Diagnostic),
+    /// The inventory has hosts, and pattern and limit leave none of them.
+    Selected(Diagnostic),
+}
+
+/// The keyword `order` of a play.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// As the pattern yields them.
+    #[default]
+    Inventory,
+    /// The other way round.
+    ReverseInventory,
+    /// By name.
+    Sorted,
+    /// By name, the other way round.
+    ReverseSorted,
+    /// At random.
+    Shuffle,
+}
+
+impl Order {
+    /// The values of the keyword.
+    pub const NAMES: [&'static str; 5] = [
+        "inventory",
+        "reverse_inventory",
+        "sorted",
+        "reverse_sorted",
+        "shuffle",
+    ];
+
+    /// The order of a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "inventory" => Self::Inventory,
+            "reverse_inventory" => Self::ReverseInventory,
+            "sorted" => Self::Sorted,
+            "reverse_sorted" => Self::ReverseSorted,
+            "shuffle" => Self::Shuffle,
+            _ => return None,
+        })
+    }
+}
+
+/// Puts hosts in order; `seed` decides how they are shuffled.
+#[must_use]
+pub fn ordered(mut hosts: Vec<String>, order: Order, mut seed: u64) -> Vec<String> {
+    match order {
+        Order::Inventory => {}
+        Order::ReverseInventory => hosts.reverse(),
+        Order::Sorted => hosts.sort(),
+        Order::ReverseSorted => hosts.sort_by(|a, b| b.cmp(a)),
+        Order::Shuffle => {
+            for last in (1..hosts.len()).rev() {
+                // A multiplicative generator: nobody's safety depends on the order.
+                seed = seed
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                hosts.swap(last, (seed >> 33) as usize % (last + 1));
+            }
+        }
+    }
+    hosts
+}
+
+impl Inventory {
+    /// The hosts that a pattern means within a limit, in Ansible's order. The implicit host is
+    /// among them only if it is named.
+    #[must_use]
+    pub fn select(&self, pattern: &str, limit: Option<&str>) -> Checked<Vec<String>> {
+        self.select_list(&[pattern.to_owned()], limit)
+    }
+
+    /// Like [`Inventory::select`] for a list of patterns.
+    #[must_use]
+    pub fn select_list(&self, patterns: &[String], limit: Option<&str>) -> Checked<Vec<String>> {
+        let mut problems = vec![];
+        let patterns: Vec<String> = patterns.iter().flat_map(|pattern| split(pattern)).collect();
+        let mut hosts = self.evaluate(&patterns, &mut problems);
+        if let Some(limit) = limit {
+            let limits = limit_patterns(limit, &mut problems);
+            let allowed = self.evaluate(&limits, &mut problems);
+            hosts.retain(|host| allowed.contains(host));
+        }
+        Checked {
+            value: hosts.into_iter().collect(),
+            problems,
+        }
+    }
+
+    /// Like [`Inventory::select`] for ad-hoc commands: `localhost` is there even outside of the limit.
+    #[must_use]
+    pub fn select_ad_hoc(&self, pattern: &str, limit: Option<&str>) -> Checked<Vec<String>> {
+        let mut selected = self.select(pattern, limit);
+        if selected.value.is_empty() && super::LOCALHOST.contains(&pattern) {
+            selected.value.push(pattern.to_owned());
+        }
+        selected
+    }
+
+    /// Says whether a run over `pattern` within a limit has anything to do, as the command line checks it.
+    #[must_use]
+    pub fn check_selection(
+        &self,
+        pattern: &str,
+        limit: Option<&str>,
+    ) -> (Option<NoHosts>, Vec<Diagnostic>) {
+        let names_localhost = super::LOCALHOST.contains(&pattern);
+        if self.hosts.is_empty() && !names_localhost {
+            return (
+                Some(NoHosts::Empty(Diagnostic::warning(
+                    "empty-inventory",
+                    EMPTY,
+                ))),
+                vec![],
+            );
+        }
+        let selected = self.select(pattern, limit);
+        if selected.value.is_empty() && !selected.has_errors() {
+            let mut problem = Diagnostic::error("no-hosts", NO_HOSTS);
+            if let Some(limit) = limit {
+                problem = problem.hint(format!(
+                    "the limit is `{limit}`; `all` has {} hosts",
+                    self.hosts.len()
+                ));
+            }
+            return (Some(NoHosts::Selected(problem)), selected.problems);
+        }
+        (None, selected.problems)
+    }
+
+    fn evaluate(&self, patterns: &[String], problems: &mut Vec<Diagnostic>) -> IndexSet<String> {
+        let of = |mark: char| {
+            patterns
+                .iter()
+                .filter(move |pattern| pattern.starts_with(mark))
+        };
+        let mut plain: Vec<&str> = patterns
+            .iter()
+            .map(String::as_str)
+            .filter(|pattern| !pattern.starts_with(['!', '&']))
+            .collect();
+        if plain.is_empty() {
+            plain.push("all");
+        }
+        let mut hosts = IndexSet::new();
+        for pattern in plain {
+            // A host's own name needs no search, and wins over a group's.
+            match self.hosts.contains_key(pattern) {
+                true => drop(hosts.insert(pattern.to_owned())),
+                false => hosts.extend(self.matches(pattern, problems)),
+            }
+        }
+        for pattern in of('&') {
+            let both: IndexSet<String> =
+                self.matches(&pattern[1..], problems).into_iter().collect();
+            hosts.retain(|host| both.contains(host));
+        }
+        for pattern in of('!') {
+            let without: IndexSet<String> =
+                self.matches(&pattern[1..], problems).into_iter().collect();
+            hosts.retain(|host| !without.contains(host));
+        }
+        hosts
+    }
+
+    fn matches(&self, pattern: &str, problems: &mut Vec<Diagnostic>) -> Vec<String> {
+        let (name, subscript) = match subscript(pattern) {
+            Some((name, subscript)) => (name, Some(subscript)),
+            None => (pattern, None),
+        };
+        let hosts = self.enumerate(name, problems);
+        let Some(subscript) = subscript else {
+            return hosts;
+        };
+        if subscript.dash {
+            let text = "Use [x:y] inclusive subscripts instead of [x-y] which has been removed";
+            problems.push(Diagnostic::warning("host-pattern", text));
+        }
+        subscript.apply(&hosts)
+    }
+
+    fn enumerate(&self, pattern: &str, problems: &mut Vec<Diagnostic>) -> Vec<String> {
+        let matcher = match Matcher::new(pattern) {
+            Ok(matcher) => matcher,
+            Err(message) => {
+                let text = format!("Invalid host list pattern: {pattern}");
+                problems.push(Diagnostic::error("host-pattern", text).cause(message));
+                return vec![];
+            }
+        };
+        let groups: Vec<&String> = self
+            .groups
+            .keys()
+            .filter(|name| matcher.matches(name))
+            .collect();
+        let mut found: IndexSet<String> = groups
+            .iter()
+            .flat_map(|name| self.group_hosts(name))
+            .collect();
+        if groups.is_empty()
+            || matches!(matcher, Matcher::Regex(_))
+            || pattern.contains(['.', '?', '*', '['])
+        {
+            found.extend(
+                self.hosts
+                    .keys()
+                    .filter(|name| matcher.matches(name))
+                    .cloned(),
+            );
+        }
+        if found.is_empty() {
+            found.extend(self.localhost(pattern));
+        }
+        if found.is_empty() && groups.is_empty() && pattern != "all" && pattern != "*" {
+            let text = format!("Could not match supplied host pattern, ignoring: {pattern}");
+            let known = self
+                .groups
+                .keys()
+                .chain(self.hosts.keys())
+                .map(String::as_str);
+            let problem = Diagnostic::warning("host-pattern", text);
+            problems.push(match nearest(pattern, known) {
+                Some(name) => problem.hint(format!("did you mean `{name}`?")),
+                None => problem,
+            });
+        }
+        found.into_iter().collect()
+    }
+}
+
+/// The patterns of a limit: `@file` stands for the lines of a file.
+fn limit_patterns(limit: &str, problems: &mut Vec<Diagnostic>) -> Vec<String> {
+    let mut patterns = vec![];
+    for pattern in split(limit) {
+        let Some(path) = pattern.strip_prefix('@') else {
+            patterns.push(pattern);
+            continue;
+        };
+        match std::fs::read_to_string(path) {
+            Ok(text) => {
+                patterns.extend(
+                    text.lines()
+                        .map(str::trim)
+                        .filter(|line| !line.is_empty())
+                        .map(str::to_owned),
+                );
+            }
+            Err(error) => {
+                let text = format!("Unable to find limit file {path}");
+                problems.push(Diagnostic::error("limit-file", text).cause(error.to_string()));
+            }
+        }
+    }
+    patterns
+}
+
+/// Splits a pattern at `,`, or else at `:` outside of brackets.
+fn split(pattern: &str) -> Vec<String> {
+    let trimmed = |text: &str| text.trim().to_owned();
+    if pattern.contains(',') {
+        return pattern
+            .split(',')
+            .map(trimmed)
+            .filter(|part| !part.is_empty())
+            .collect();
+    }
+    let ipv6 = pattern.parse::<std::net::Ipv6Addr>().is_ok();
+    let (host, port) = range::split_port(pattern);
+    if ipv6 || (port.is_some() && !host.contains(':')) {
+        return vec![trimmed(pattern)];
+    }
+    let (mut parts, mut current, mut inside) = (vec![], String::new(), false);
+    for c in pattern.chars() {
+        match c {
+            '[' => inside = true,
+            ']' => inside = false,
+            _ => {}
+        }
+        if !inside && (c == ':' || c.is_whitespace()) {
+            parts.push(std::mem::take(&mut current));
+        } else {
+            current.push(c);
+        }
+    }
+    parts.push(current);
+    parts
+        .into_iter()
+        .map(|part| trimmed(&part))
+        .filter(|part| !part.is_empty())
+        .collect()
+}
+
+/// `[3]`, `[-1]`, `[1:3]`, `[2:]` after a pattern.
+#[derive(Debug, PartialEq)]
+struct Subscript {
+    first: i64,
+    /// The last place of a range, itself included; none: up to the end.
+    last: Option<i64>,
+    range: bool,
+    dash: bool,
+}
+
+fn subscript(pattern: &str) -> Option<(&str, Subscript)> {
+    if pattern.starts_with('~') {
+        return None;
+    }
+    let (name, inside) = pattern.strip_suffix(']')?.rsplit_once('[')?;
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| text.parse::<i64>().ok()).flatten()
+    };
+    if name.is_empty() {
+        return None;
+    }
+    let single = inside
+        .strip_prefix('-')
+        .map_or_else(|| number(inside), |rest| number(rest).map(|value| -value));
+    if let Some(first) = single {
+        return Some((
+            name,
+            Subscript {
+                first,
+                last: None,
+                range: false,
+                dash: false,
+            },
+        ));
+    }
+    let at = inside.find([':', '-'])?;
+    let (first, last) = (number(&inside[..at])?, &inside[at + 1..]);
+    let last = if last.is_empty() {
+        None
+    } else {
+        Some(number(last)?)
+    };
+    Some((
+        name,
+        Subscript {
+            first,
+            last,
+            range: true,
+            dash: inside[at..].starts_with('-'),
+        },
+    ))
+}
+
+impl Subscript {
+    fn apply(&self, hosts: &[String]) -> Vec<String> {
+        let length = hosts.len() as i64;
+        if !self.range {
+            let at = if self.first < 0 {
+                self.first + length
+            } else {
+                self.first
+            };
+            return usize::try_from(at)
+                .ok()
+                .and_then(|at| hosts.get(at))
+                .cloned()
+                .into_iter()
+                .collect();
+        }
+        let last = self.last.unwrap_or(length - 1).min(length - 1);
+        hosts
+            .iter()
+            .skip(self.first as usize)
+            .take((last - self.first + 1).max(0) as usize)
+            .cloned()
+            .collect()
+    }
+}
+
+/// How names are compared.
+enum Matcher {
+    Exact(String),
+    Regex(Regex),
+    Glob(Vec<char>),
+}
+
+impl Matcher {
+    fn new(pattern: &str) -> Result<Self, String> {
+        if let Some(regex) = pattern.strip_prefix('~') {
+            return Regex::new(&format!(r"\A(?:{regex})"))
+                .map(Self::Regex)
+                .map_err(|error| error.to_string());
+        }
+        if pattern.contains(['*', '?', '[']) {
+            return Ok(Self::Glob(pattern.chars().collect()));
+        }
+        Ok(Self::Exact(pattern.to_owned()))
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(text) => text == name,
+            Self::Regex(regex) => regex.is_match(name).unwrap_or(false),
+            Self::Glob(pattern) => glob(pattern, &name.chars().collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// Whether a shell pattern (`*`, `?`, `[a-c]`, `[!x]`) fits a whole name.
+fn glob(pattern: &[char], name: &[char]) -> bool {
+    // After a mismatch only the latest `*` has to take more: one way back is enough.
+    let (mut at, mut place, mut back) = (0, 0, None);
+    while place < name.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                back = Some((at + 1, place));
+                at += 1;
+                continue;
+            }
+            Some(_) => {
+                if let Some(length) = fits(&pattern[at..], name[place]) {
+                    at += length;
+                    place += 1;
+                    continue;
+                }
+            }
+            None => {}
+        }
+        let Some((after, start)) = back else {
+            return false;
+        };
+        back = Some((after, start + 1));
+        (at, place) = (after, start + 1);
+    }
+    pattern[at..].iter().all(|c| *c == '*')
+}
+
+/// Whether the first element of a pattern fits a character; the answer is the element's length.
+fn fits(pattern: &[char], c: char) -> Option<usize> {
+    let close = || {
+        pattern
+            .iter()
+            .skip(2 + usize::from(pattern.get(1) == Some(&'!')))
+            .position(|c| *c == ']')
+    };
+    match pattern[0] {
+        '?' => Some(1),
+        '[' => match close() {
+            Some(more) => {
+                let negated = pattern[1] == '!';
+                let begin = 1 + usize::from(negated);
+                let end = begin + 1 + more;
+                (in_set(&pattern[begin..end], c) != negated).then_some(end + 1)
+            }
+            None => (c == '[').then_some(1),
+        },
+        other => (other == c).then_some(1),
+    }
+}
+
+fn in_set(set: &[char], c: char) -> bool {
+    let mut rest = set;
+    loop {
+        rest = match rest {
+            [] => return false,
+            [first, '-', last, ..] if (*first..=*last).contains(&c) => return true,
+            [_, '-', _, after @ ..] => after,
+            [one, ..] if *one == c => return true,
+            [_, after @ ..] => after,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::ini;
+
+    const INVENTORY: &str = "u1\n[web]\nw[1:5]\n[db]\nd1\nw3\n[all2:children]\ndb\nweb\n";
+
+    fn inventory() -> Inventory {
+        let mut inventory = Inventory::empty();
+        let source = crate::diag::Source::new("hosts", INVENTORY);
+        ini::parse(&mut inventory, &source, std::path::Path::new("/hosts")).unwrap();
+        inventory.reconcile();
+        inventory
+    }
+
+    /// Recorded from `ansible --list-hosts`.
+    #[test]
+    fn patterns_mean_the_hosts_that_they_mean_to_ansible() {
+        let inventory = inventory();
+        for (pattern, limit, hosts) in [
+            ("all", None, "u1 d1 w3 w1 w2 w4 w5"),
+            ("a?l", None, "u1 d1 w3 w1 w2 w4 w5"),
+            ("web[0]", None, "w1"),
+            ("web[-1]", None, "w5"),
+            ("web[1:3]", None, "w2 w3 w4"),
+            ("web[2:]", None, "w3 w4 w5"),
+            ("web[0-2]", None, "w1 w2 w3"),
+            ("web[9]", None, ""),
+            ("web[:2]", None, ""),
+            ("web[-3:-1]", None, ""),
+            ("web:!w2", None, "w1 w3 w4 w5"),
+            ("web,&db", None, "w3"),
+            ("~w[12]", None, "w1 w2"),
+            ("~we", None, "w1 w2 w3 w4 w5"),
+            ("db:web", None, "d1 w3 w1 w2 w4 w5"),
+            ("w3,web", None, "w3 w1 w2 w4 w5"),
+            ("127.0.0.1", None, "127.0.0.1"),
+            ("!w1", None, "u1 d1 w3 w2 w4 w5"),
+            ("&web", None, "w3 w1 w2 w4 w5"),
+            ("!w1:web:w1", None, "w2 w3 w4 w5"),
+            ("w*,!~w[12]", None, "w3 w4 w5"),
+            ("w[!12]", None, "w3 w4 w5"),
+            ("ungrouped", None, "u1"),
+            ("all", Some("w3:u1"), "u1 w3"),
+            ("all", Some("localhost"), ""),
+        ] {
+            assert_eq!(
+                inventory.select(pattern, limit).value.join(" "),
+                hosts,
+                "{pattern} {limit:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_matches_nothing_is_said_in_ansible_s_words() {
+        let inventory = inventory();
+        let selected = inventory.select("web:d2", None);
+        assert_eq!(
+            selected.problems[0].message,
+            "Could not match supplied host pattern, ignoring: d2"
+        );
+        assert_eq!(selected.problems[0].hints, ["did you mean `d1`?"]);
+        let (nothing, _) = inventory.check_selection("all", Some("nope"));
+        assert!(matches!(nothing, Some(NoHosts::Selected(problem)) if problem.message == NO_HOSTS));
+        let (nothing, _) = Inventory::empty().check_selection("all", None);
+        assert!(matches!(nothing, Some(NoHosts::Empty(_))));
+    }
+}

@@ -1,0 +1,413 @@
+//! From the sources of an inventory (files, directories, scripts, lists of hosts) to the inventory.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use super::ini::Broken;
+use super::{Inventory, Naming, ini, yaml};
+use crate::config::Config;
+use crate::diag::{Checked, Diagnostic, Severity, Source, nearest};
+use crate::load;
+use crate::load::node::{Node, NodeKind};
+use crate::load::vault::VaultSecrets;
+use crate::load::yaml::single as load_yaml;
+
+/// Endings of files that Ansible always leaves out of a directory.
+const REJECTED: [&str; 8] = [".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt"];
+
+/// Ansible's sentence for a run without any inventory.
+const NOTHING: &str = "No inventory was parsed, only implicit localhost is available";
+
+impl Inventory {
+    /// Reads all sources, relative ones from the current directory. A source that cannot be read
+    /// or understood is a warning, as in Ansible, unless the settings make it an error.
+    pub fn load(sources: &[String], config: &Config, secrets: &VaultSecrets) -> Checked<Self> {
+        let mut inventory = Self::empty();
+        inventory.files = Arc::new(super::layers::Files::new(secrets.clone()));
+        inventory.naming = match config.text("force_valid_group_names").as_deref() {
+            Some("ignore") => Naming::Ignore,
+            Some("always") => Naming::Always,
+            Some("silently") => Naming::Silently,
+            _ => Naming::Never,
+        };
+        let mut loader = Loader {
+            config,
+            secrets,
+            problems: vec![],
+        };
+        let mut parsed = 0;
+        for source in sources {
+            parsed += usize::from(loader.source(&mut inventory, source));
+        }
+        if parsed == 0 && !sources.is_empty() {
+            loader.nothing_parsed();
+        }
+        inventory.reconcile();
+        loader.problems.extend(inventory.remarks());
+        Checked {
+            value: inventory,
+            problems: loader.problems,
+        }
+    }
+}
+
+struct Loader<'a> {
+    config: &'a Config,
+    secrets: &'a VaultSecrets,
+    problems: Vec<Diagnostic>,
+}
+
+impl Loader<'_> {
+    fn nothing_parsed(&mut self) {
+        if self.config.bool("unparsed_is_failed") {
+            let text = "No inventory was parsed, please check your configuration and options.";
+            self.problems
+                .push(Diagnostic::error("inventory-unparsed", text));
+        } else if self.config.bool("inventory_unparsed_warning") {
+            self.problems
+                .push(Diagnostic::warning("inventory-unparsed", NOTHING));
+        }
+    }
+
+    /// Reads one source as it is given to `-i`; the answer tells whether it was understood.
+    fn source(&mut self, inventory: &mut Inventory, written: &str) -> bool {
+        if written.contains(',') {
+            inventory.sources.push(PathBuf::from(written));
+            return self.host_list(inventory, written);
+        }
+        let path = absolute(Path::new(written));
+        inventory.sources.push(path.clone());
+        let directory = if path.is_dir() {
+            Some(path.as_path())
+        } else {
+            path.parent()
+        };
+        inventory
+            .directories
+            .extend(directory.map(Path::to_path_buf));
+        let parsed = self.path(inventory, &path);
+        if !parsed {
+            self.unparsed(&path);
+        }
+        parsed
+    }
+
+    fn unparsed(&mut self, path: &Path) {
+        // The default place of the inventory may be empty: that alone deserves no remark.
+        let missing = !path.exists();
+        if missing && path == Path::new("/etc/ansible/hosts") {
+            return;
+        }
+        let mut problem = if self.config.bool("any_unparsed_is_failed") {
+            let text = format!(
+                "Completely failed to parse inventory source {}",
+                path.display()
+            );
+            Diagnostic::error("inventory-unparsed", text)
+        } else {
+            let text = format!("Unable to parse {} as an inventory source", path.display());
+            Diagnostic::warning("inventory-unparsed", text)
+        };
+        if missing {
+            problem = problem.cause("there is no such file or directory");
+            if let Some(neighbour) = neighbour(path) {
+                problem = problem.hint(format!("did you mean `{}`?", neighbour.display()));
+            }
+        }
+        self.problems.push(problem);
+    }
+
+    fn host_list(&mut self, inventory: &mut Inventory, written: &str) -> bool {
+        for item in written
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+        {
+            let (name, port) = super::range::split_port(item);
+            inventory.add_host(name, "ungrouped", Some(Path::new(written)));
+            if let Some(port) = port {
+                let source = Source::new("<inventory>", written);
+                inventory.set_port(name, port, &crate::diag::Span::start_of(&source));
+            }
+        }
+        true
+    }
+
+    fn path(&mut self, inventory: &mut Inventory, path: &Path) -> bool {
+        if path.is_dir() {
+            self.directory(inventory, path)
+        } else {
+            self.file(inventory, path)
+        }
+    }
+
+    fn directory(&mut self, inventory: &mut Inventory, path: &Path) -> bool {
+        let mut names: Vec<_> = match std::fs::read_dir(path) {
+            Ok(entries) => entries
+                .filter_map(Result::ok)
+                .map(|entry| entry.file_name())
+                .collect(),
+            Err(error) => {
+                let text = format!("cannot read the directory `{}`", path.display());
+                self.problems
+                    .push(Diagnostic::warning("inventory-read", text).cause(error.to_string()));
+                return false;
+            }
+        };
+        names.sort();
+        let mut parsed = false;
+        for name in names {
+            let text = name.to_string_lossy();
+            if self.ignored(&text) {
+                continue;
+            }
+            let path = path.join(&name);
+            let understood = self.path(inventory, &path);
+            if !understood && !path.is_dir() {
+                self.unparsed(&path);
+            }
+            parsed |= understood;
+        }
+        parsed
+    }
+
+    fn ignored(&mut self, name: &str) -> bool {
+        if name.starts_with('.') || name == "group_vars" || name == "host_vars" {
+            return true;
+        }
+        let configured = self.config.list("inventory_ignore_extensions");
+        let configured = match configured.is_empty() {
+            true => vec![".orig".to_owned(), ".cfg".to_owned(), ".retry".to_owned()],
+            false => configured,
+        };
+        if REJECTED.iter().any(|end| name.ends_with(end))
+            || configured.iter().any(|end| name.ends_with(end.as_str()))
+        {
+            return true;
+        }
+        let patterns = self.config.list("inventory_ignore_patterns");
+        patterns.iter().any(|pattern| {
+            fancy_regex::Regex::new(pattern)
+                .is_ok_and(|regex| regex.is_match(name).unwrap_or(false))
+        })
+    }
+
+    fn file(&mut self, inventory: &mut Inventory, path: &Path) -> bool {
+        let Ok(metadata) = std::fs::metadata(path) else {
+            return false;
+        };
+        let extension = path
+            .extension()
+            .map(|extension| extension.to_string_lossy().into_owned());
+        let mut problems = vec![];
+        let executable = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
+        if executable && starts_like_a_script(path) {
+            match self.script(inventory, path) {
+                Ok(()) => return true,
+                Err(problem) => problems.push(problem),
+            }
+            self.problems.append(&mut problems);
+            return false;
+        }
+        let source = match load::read(path, self.secrets) {
+            Ok(source) => source,
+            Err(problem) => {
+                self.problems.push(Diagnostic {
+                    severity: Severity::Warning,
+                    ..problem
+                });
+                return false;
+            }
+        };
+        let yaml_like = extension
+            .as_deref()
+            .is_none_or(|extension| ["yml", "yaml", "json"].contains(&extension));
+        if yaml_like {
+            match self.yaml_file(inventory, &source, path) {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if extension.as_deref().is_some_and(|_| yaml_like) && !problems.is_empty() {
+            // Read as INI such a file would only add remarks that mislead.
+            self.problems.append(&mut problems);
+            return false;
+        }
+        match ini::parse(inventory, &source, path) {
+            Ok(()) => true,
+            Err(broken) => {
+                let mut problem = broken_source("ini", "Failed to parse inventory: ", broken);
+                if source.text.starts_with("#!") {
+                    problem =
+                        problem.hint("the file begins with `#!` but is not executable: `chmod +x` makes it a script");
+                }
+                // A plain text is a YAML string too: that it is no mapping helps nobody.
+                problems.retain(|problem| problem.code != "inventory-not-a-mapping");
+                problems.push(problem);
+                self.problems.append(&mut problems);
+                false
+            }
+        }
+    }
+
+    /// Reads a YAML inventory. `Ok(false)`: there is nothing in it.
+    fn yaml_file(
+        &mut self,
+        inventory: &mut Inventory,
+        source: &Arc<Source>,
+        path: &Path,
+    ) -> Result<bool, Diagnostic> {
+        let Checked { value, problems } = load_yaml(source);
+        if let Some(problem) = problems
+            .iter()
+            .find(|problem| problem.severity == Severity::Error)
+        {
+            let mut problem = problem.clone();
+            problem.message = format!(
+                "Failed to parse inventory with 'yaml' plugin: {}",
+                problem.message
+            );
+            problem.severity = Severity::Warning;
+            return Err(problem);
+        }
+        let root = value;
+        if root.is_null() {
+            return Ok(false);
+        }
+        if !matches!(root.kind, NodeKind::Map(_)) {
+            let message = format!(
+                "YAML inventory has invalid structure, it should be a dictionary, got: {}",
+                root.kind_name()
+            );
+            let mut problem = broken_source("yaml", "", (message, root.span.clone()));
+            problem.code = "inventory-not-a-mapping";
+            return Err(problem);
+        }
+        self.problems.extend(problems);
+        yaml::parse(inventory, &root, path, &mut self.problems)
+            .map_err(|broken| broken_source("yaml", "", broken))?;
+        Ok(true)
+    }
+
+    fn script(&mut self, inventory: &mut Inventory, path: &Path) -> Result<(), Diagnostic> {
+        let root = run_script(path, &["--list"])?;
+        let hosts_before: Vec<String> = inventory.hosts.keys().cloned().collect();
+        let complete = yaml::script(inventory, &root, path)
+            .map_err(|broken| broken_source("script", "", broken))?;
+        if !complete {
+            let added: Vec<String> = inventory
+                .hosts
+                .keys()
+                .filter(|name| !hosts_before.contains(name))
+                .cloned()
+                .collect();
+            for name in added {
+                let vars = run_script(path, &["--host", &name])?;
+                yaml::script_host(inventory, &name, &vars);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn broken_source(plugin: &str, prefix: &str, (message, span): Broken) -> Diagnostic {
+    let text = format!("Failed to parse inventory with '{plugin}' plugin: {prefix}{message}");
+    Diagnostic::warning("inventory-parse", text).at(&span)
+}
+
+/// Runs an inventory script and reads what it prints.
+fn run_script(path: &Path, arguments: &[&str]) -> Result<Node, Diagnostic> {
+    let failed = |text: String| {
+        let text = format!("Failed to parse inventory with 'script' plugin: {text}");
+        Diagnostic::warning("inventory-script", text).cause(format!(
+            "`{} {}`",
+            path.display(),
+            arguments.join(" ")
+        ))
+    };
+    let output = Command::new(path)
+        .args(arguments)
+        .output()
+        .map_err(|error| failed(format!("Failed to execute inventory script: {error}")))?;
+    if !output.status.success() {
+        let status = output
+            .status
+            .code()
+            .map_or_else(|| output.status.to_string(), |code| code.to_string());
+        let mut problem = failed(format!(
+            "Inventory script returned non-zero exit code {status}."
+        ));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        if !errors.trim().is_empty() {
+            problem = problem.cause(format!(
+                "Standard error from inventory script: {}",
+                errors.trim()
+            ));
+        }
+        return Err(problem);
+    }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if text.trim().is_empty() && arguments.first() == Some(&"--host") {
+        let source = Source::new("<inventory script output>", "");
+        return Ok(Node {
+            span: crate::diag::Span::start_of(&source),
+            kind: NodeKind::Map(vec![]),
+        });
+    }
+    if let Err(error) = serde_json::from_str::<serde_json::Value>(&text) {
+        return Err(failed(format!(
+            "Unable to get JSON decoder for inventory script result: {error}"
+        )));
+    }
+    let source = Source::new(
+        format!("<inventory script output from '{}'>", path.display()),
+        text,
+    );
+    Ok(load_yaml(&source).value)
+}
+
+fn starts_like_a_script(path: &Path) -> bool {
+    use std::io::Read;
+    let mut start = [0; 4];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut start));
+    read.is_ok_and(|count| {
+        start[..count].starts_with(b"#!") || start[..count].starts_with(b"\x7fELF")
+    })
+}
+
+/// An absolute path without `.` and `..`, links unresolved.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    use std::path::Component;
+    let full = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut clean = PathBuf::new();
+    for component in full.components() {
+        match component {
+            Component::ParentDir => drop(clean.pop()),
+            Component::CurDir => {}
+            _ => clean.push(component),
+        }
+    }
+    clean
+}
+
+/// The entry of the directory whose name is nearest to that of a missing path.
+fn neighbour(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let mut names: Vec<String> = std::fs::read_dir(path.parent()?)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    let exact = names.iter().find(|other| {
+        Path::new(other)
+            .file_stem()
+            .is_some_and(|stem| stem == name)
+    });
+    let near = exact
+        .map(String::as_str)
+        .or_else(|| nearest(name, names.iter().map(String::as_str)))?;
+    Some(path.with_file_name(near))
+}

@@ -1,0 +1,151 @@
+//! Names a task may call besides the modules of the registry, and how they read their text.
+
+use rplay_modules::registry;
+
+/// What the controller does itself, by short name.
+pub const ACTIONS: &[&str] = &[
+    "add_host",
+    "apt",
+    "assemble",
+    "assert",
+    "async_status",
+    "command",
+    "copy",
+    "debug",
+    "dnf",
+    "fail",
+    "fetch",
+    "gather_facts",
+    "group_by",
+    "import_playbook",
+    "import_role",
+    "import_tasks",
+    "include_role",
+    "include_tasks",
+    "include_vars",
+    "meta",
+    "normal",
+    "package",
+    "pause",
+    "raw",
+    "reboot",
+    "script",
+    "service",
+    "set_fact",
+    "set_stats",
+    "setup",
+    "shell",
+    "template",
+    "unarchive",
+    "uri",
+    "validate_argument_spec",
+    "wait_for_connection",
+    "yum",
+];
+
+/// Lookups that may stand after `with_`.
+pub const LOOKUPS: &[&str] = &[
+    "cartesian",
+    "community.general.flattened",
+    "config",
+    "csvfile",
+    "dict",
+    "env",
+    "file",
+    "fileglob",
+    "filetree",
+    "first_found",
+    "flattened",
+    "indexed_items",
+    "ini",
+    "inventory_hostnames",
+    "items",
+    "lines",
+    "list",
+    "nested",
+    "password",
+    "pipe",
+    "random_choice",
+    "redis_kv",
+    "sequence",
+    "subelements",
+    "template",
+    "together",
+    "unvault",
+    "url",
+    "varnames",
+    "vars",
+];
+
+/// The name without `ansible.builtin.` or `ansible.legacy.`.
+#[must_use]
+pub fn short(name: &str) -> &str {
+    name.strip_prefix("ansible.builtin.")
+        .or_else(|| name.strip_prefix("ansible.legacy."))
+        .unwrap_or(name)
+}
+
+/// Whether a task may call a name: it is known, or it names a collection, or it is a template.
+#[must_use]
+pub fn is_callable(name: &str) -> bool {
+    let core = short(name);
+    ACTIONS.contains(&core)
+        || registry::find(name).is_some()
+        || name.contains("{{")
+        || (core == name && name.contains('.'))
+}
+
+/// The name that the user may have meant.
+#[must_use]
+pub fn suggestion(name: &str) -> Option<String> {
+    let modules =
+        registry::modules().flat_map(|module| std::iter::once(&module.name).chain(module.aliases));
+    let names: Vec<&str> = modules
+        .map(|name| name.rsplit('.').next().unwrap_or(name))
+        .collect();
+    let candidates = names
+        .into_iter()
+        .chain(ACTIONS.iter().copied().filter(|action| *action != "normal"));
+    crate::diag::nearest(short(name), candidates).map(str::to_owned)
+}
+
+/// Commands: all of the text is the command but for a few options.
+#[must_use]
+pub fn is_command(name: &str) -> bool {
+    let short = name.rsplit('.').next().unwrap_or(name);
+    matches!(
+        short,
+        "command" | "shell" | "script" | "raw" | "win_command" | "win_shell"
+    )
+}
+
+/// Everything that reads text without a `=`, such as `meta: flush_handlers`.
+#[must_use]
+pub fn takes_text(name: &str) -> bool {
+    is_command(name)
+        || matches!(
+            short(name),
+            "add_host"
+                | "group_by"
+                | "import_playbook"
+                | "import_role"
+                | "import_tasks"
+                | "include_role"
+                | "include_tasks"
+                | "include_vars"
+                | "meta"
+                | "set_fact"
+        )
+}
+
+/// Whether the task is replaced by other tasks while the play runs.
+#[must_use]
+pub fn is_include(name: &str) -> bool {
+    matches!(short(name), "include_tasks" | "include_role")
+}
+
+/// Whether the task is replaced by other tasks before the play runs.
+#[must_use]
+pub fn is_import(name: &str) -> bool {
+    matches!(short(name), "import_tasks" | "import_role")
+}

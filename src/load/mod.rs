@@ -1,0 +1,14 @@
+//! From YAML text to typed plays, each value with its place.
+
+pub mod actions;
+pub mod ast;
+pub mod keyword;
+pub mod kv;
+pub mod node;
+pub mod play;
+mod resolve;
+mod task;
+pub mod vault;
+pub mod yaml;
+
+pub use vault::read;

@@ -1,0 +1,511 @@
+//! Ansible Vault, formats 1.1 and 1.2: reading and writing envelopes, and where passwords come from.
+
+use std::fmt;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use aes::Aes256;
+use ctr::cipher::{KeyIvInit as _, StreamCipher as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::diag::{Diagnostic, Source};
+
+const HEADER: &str = "$ANSIBLE_VAULT;";
+const LINE: usize = 80;
+const ROUNDS: u32 = 10_000;
+
+/// Passwords with their vault ids, in the order in which they are tried.
+#[derive(Clone, Default)]
+pub struct VaultSecrets {
+    secrets: Vec<(String, Zeroizing<Vec<u8>>)>,
+}
+
+impl VaultSecrets {
+    /// The passwords of `--vault-id` values (`LABEL@SOURCE` or `SOURCE`); `ask` asks the user a question.
+    pub fn from_ids(
+        ids: &[String],
+        ask: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Diagnostic> {
+        let mut secrets = Self::default();
+        for source in ids.iter().map(|id| PasswordSource::parse(id)) {
+            let secret = if source.is_prompt() {
+                source.ask(ask)?
+            } else {
+                source.read()?
+            };
+            secrets.add(source.id, secret);
+        }
+        Ok(secrets)
+    }
+
+    /// Adds a password under a vault id (`default` when none was given).
+    pub fn add(&mut self, id: impl Into<String>, secret: Vec<u8>) {
+        self.secrets.push((id.into(), Zeroizing::new(secret)));
+    }
+
+    /// Whether there is no password.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.secrets.is_empty()
+    }
+
+    /// The passwords to try: those of the id first.
+    fn for_id<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a [u8]> {
+        let matches = move |label: &str| id == Some(label);
+        let first = self.secrets.iter().filter(move |(label, _)| matches(label));
+        let rest = self
+            .secrets
+            .iter()
+            .filter(move |(label, _)| !matches(label));
+        first.chain(rest).map(|(_, secret)| secret.as_slice())
+    }
+}
+
+/// Names the ids only: the passwords are never shown.
+impl fmt::Debug for VaultSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.secrets.iter().map(|(id, _)| id))
+            .finish()
+    }
+}
+
+/// Why an envelope was not opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VaultError {
+    /// There are no passwords.
+    NoSecrets,
+    /// No password fits.
+    WrongSecret,
+    /// The text is no envelope, or a damaged one.
+    Malformed(&'static str),
+    /// No randomness for the salt.
+    Random(String),
+}
+
+impl fmt::Display for VaultError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSecrets => f.write_str("Attempting to decrypt but no vault secrets found."),
+            Self::WrongSecret => {
+                f.write_str("Decryption failed (no vault secrets were found that could decrypt).")
+            }
+            Self::Malformed(what) => write!(
+                f,
+                "Vault format unhexlify error or damaged vault text: {what}"
+            ),
+            Self::Random(what) => write!(f, "no randomness for the salt: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for VaultError {}
+
+/// Whether a text is a vault envelope.
+#[must_use]
+pub fn is_vaulted(text: &[u8]) -> bool {
+    text.starts_with(HEADER.as_bytes())
+}
+
+/// The content of an envelope.
+pub fn decrypt(envelope: &str, secrets: &VaultSecrets) -> Result<Vec<u8>, VaultError> {
+    let mut lines = envelope.trim().lines().map(str::trim);
+    let header = lines.next().and_then(|line| line.strip_prefix(HEADER));
+    let mut fields = header
+        .ok_or(VaultError::Malformed("the header is missing"))?
+        .split(';');
+    if !matches!(fields.next(), Some("1.1" | "1.2")) {
+        return Err(VaultError::Malformed("the version is not 1.1 or 1.2"));
+    }
+    if fields.next().map(str::trim) != Some("AES256") {
+        return Err(VaultError::Malformed("the cipher is not AES256"));
+    }
+    let id = fields.next();
+    if secrets.is_empty() {
+        return Err(VaultError::NoSecrets);
+    }
+    let inner = hex_decode(&lines.collect::<String>())?;
+    let inner =
+        String::from_utf8(inner).map_err(|_| VaultError::Malformed("the content is not text"))?;
+    let mut parts = inner.split('\n').map(hex_decode);
+    let mut part = || {
+        parts
+            .next()
+            .unwrap_or(Err(VaultError::Malformed("the content is too short")))
+    };
+    let (salt, tag, data) = (part()?, part()?, part()?);
+    secrets
+        .for_id(id)
+        .find_map(|secret| open(secret, &salt, &tag, &data))
+        .unwrap_or(Err(VaultError::WrongSecret))
+}
+
+/// The content if the password fits.
+fn open(
+    secret: &[u8],
+    salt: &[u8],
+    tag: &[u8],
+    data: &[u8],
+) -> Option<Result<Vec<u8>, VaultError>> {
+    let keys = Keys::derive(secret, salt);
+    keys.mac(data)?.verify_slice(tag).ok()?;
+    let mut text = data.to_vec();
+    keys.apply(&mut text)?;
+    let padding = usize::from(text.last().copied().unwrap_or_default());
+    if padding == 0 || padding > 16 || padding > text.len() {
+        return Some(Err(VaultError::Malformed("the padding is wrong")));
+    }
+    text.truncate(text.len() - padding);
+    Some(Ok(text))
+}
+
+/// An envelope for a content; format 1.2 when there is a vault id, as Ansible writes it.
+pub fn encrypt(content: &[u8], secret: &[u8], id: Option<&str>) -> Result<String, VaultError> {
+    let mut salt = [0; 32];
+    let random =
+        std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut salt));
+    random.map_err(|error| VaultError::Random(error.to_string()))?;
+    encrypt_with_salt(content, secret, id, &salt)
+}
+
+fn encrypt_with_salt(
+    content: &[u8],
+    secret: &[u8],
+    id: Option<&str>,
+    salt: &[u8],
+) -> Result<String, VaultError> {
+    let keys = Keys::derive(secret, salt);
+    let padding = 16 - content.len() % 16;
+    let mut data = content.to_vec();
+    data.resize(content.len() + padding, u8::try_from(padding).unwrap_or(16));
+    keys.apply(&mut data)
+        .ok_or(VaultError::Malformed("the content is too long"))?;
+    let mac = keys
+        .mac(&data)
+        .ok_or(VaultError::Malformed("the key has the wrong length"))?;
+    let tag = mac.finalize().into_bytes();
+    let inner = format!(
+        "{}\n{}\n{}",
+        hex_encode(salt),
+        hex_encode(&tag),
+        hex_encode(&data)
+    );
+    let body = hex_encode(inner.as_bytes());
+    let mut text = match id.filter(|id| *id != "default") {
+        Some(id) => format!("{HEADER}1.2;AES256;{id}\n"),
+        None => format!("{HEADER}1.1;AES256\n"),
+    };
+    for at in (0..body.len()).step_by(LINE) {
+        text.push_str(&body[at..body.len().min(at + LINE)]);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Cipher key, authentication key and counter, derived from a password.
+struct Keys([u8; 80]);
+
+impl Keys {
+    fn derive(secret: &[u8], salt: &[u8]) -> Self {
+        let mut keys = [0; 80];
+        pbkdf2::pbkdf2_hmac::<Sha256>(secret, salt, ROUNDS, &mut keys);
+        Self(keys)
+    }
+
+    fn mac(&self, data: &[u8]) -> Option<Hmac<Sha256>> {
+        let mut mac = <Hmac<Sha256>>::new_from_slice(&self.0[32..64]).ok()?;
+        mac.update(data);
+        Some(mac)
+    }
+
+    fn apply(&self, data: &mut [u8]) -> Option<()> {
+        let mut cipher =
+            ctr::Ctr128BE::<Aes256>::new_from_slices(&self.0[..32], &self.0[64..]).ok()?;
+        cipher.try_apply_keystream(data).ok()
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+fn hex_encode(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
+}
+
+fn hex_decode(text: &str) -> Result<Vec<u8>, VaultError> {
+    const BAD: VaultError = VaultError::Malformed("the content is not hexadecimal");
+    if !text.len().is_multiple_of(2) {
+        return Err(BAD);
+    }
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
+        .collect::<Option<_>>()
+        .ok_or(BAD)
+}
+
+/// Where a password comes from, as `--vault-id` and `--vault-password-file` name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasswordSource {
+    /// The vault id.
+    pub id: String,
+    /// A file, or a program that prints the password; `prompt` and `prompt_ask_vault_pass` mean to ask.
+    pub path: PathBuf,
+}
+
+impl PasswordSource {
+    /// From `LABEL@SOURCE` or `SOURCE`.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let (id, path) = text.split_once('@').unwrap_or(("default", text));
+        Self {
+            id: if id.is_empty() { "default" } else { id }.to_owned(),
+            path: path.into(),
+        }
+    }
+
+    /// Whether the user has to be asked.
+    #[must_use]
+    pub fn is_prompt(&self) -> bool {
+        self.path
+            .to_str()
+            .is_some_and(|path| matches!(path, "prompt" | "prompt_ask_vault_pass"))
+    }
+
+    fn ask(&self, ask: &dyn Fn(&str) -> Option<String>) -> Result<Vec<u8>, Diagnostic> {
+        let question = match self.id.as_str() {
+            "default" => "Vault password: ".to_owned(),
+            id => format!("Vault password ({id}): "),
+        };
+        let secret = ask(&question).filter(|secret| !secret.is_empty());
+        let problem = || {
+            Diagnostic::error(
+                "vault-password",
+                format!(
+                    "Invalid vault password was provided for '{}': it is empty",
+                    self.id
+                ),
+            )
+        };
+        secret.map(String::into_bytes).ok_or_else(problem)
+    }
+
+    /// Reads the file or runs the program.
+    pub fn read(&self) -> Result<Vec<u8>, Diagnostic> {
+        let shown = self.path.display();
+        let metadata = std::fs::metadata(&self.path).map_err(|error| {
+            Diagnostic::error(
+                "vault-password",
+                format!("The vault password file {shown} was not found"),
+            )
+            .cause(error.to_string())
+        })?;
+        if metadata.is_dir() {
+            return Err(Diagnostic::error(
+                "vault-password",
+                format!("The vault password file provided '{shown}' can not be a directory"),
+            ));
+        }
+        let text = if is_executable(&metadata) {
+            self.run()?
+        } else {
+            self.read_file()?
+        };
+        let secret = text.trim_ascii().to_vec();
+        if secret.is_empty() {
+            return Err(Diagnostic::error(
+                "vault-password",
+                format!("Invalid vault password was provided from {shown}: it is empty"),
+            ));
+        }
+        Ok(secret)
+    }
+
+    fn read_file(&self) -> Result<Vec<u8>, Diagnostic> {
+        std::fs::read(&self.path).map_err(|error| {
+            Diagnostic::error(
+                "vault-password",
+                format!("Could not read vault password file {}", self.path.display()),
+            )
+            .cause(error.to_string())
+        })
+    }
+
+    /// Runs the program; one whose name ends in `-client` is told the vault id.
+    fn run(&self) -> Result<Vec<u8>, Diagnostic> {
+        let shown = self.path.display();
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        let mut command = Command::new(path);
+        if self
+            .path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .is_some_and(|stem| stem.ends_with("-client"))
+        {
+            command.args(["--vault-id", &self.id]);
+        }
+        let output = command
+            .stdin(Stdio::inherit())
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| {
+                Diagnostic::error(
+                    "vault-password",
+                    format!("Problem running vault password script {shown}"),
+                )
+                .cause(error.to_string())
+            })?;
+        if !output.status.success() {
+            let code = output
+                .status
+                .code()
+                .map_or_else(|| "a signal".to_owned(), |code| code.to_string());
+            let text = format!("Vault password script {shown} returned non-zero ({code})");
+            return Err(Diagnostic::error("vault-password", text));
+        }
+        Ok(output.stdout)
+    }
+}
+
+fn is_executable(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    metadata.permissions().mode() & 0o111 != 0
+}
+
+/// Reads a text file, and decrypts it when it is vaulted.
+pub fn read(path: &Path, secrets: &VaultSecrets) -> Result<Arc<Source>, Diagnostic> {
+    let shown = path.display();
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Diagnostic::error(
+            "file-not-found",
+            format!("Could not find or access '{shown}'"),
+        )
+        .cause(error.to_string()),
+        _ => Diagnostic::error(
+            "file-unreadable",
+            format!("Unable to read the file '{shown}'"),
+        )
+        .cause(error.to_string()),
+    };
+    let mut bytes = std::fs::read(path).map_err(unreadable)?;
+    let vaulted = is_vaulted(&bytes);
+    if vaulted {
+        let text = String::from_utf8_lossy(&bytes);
+        bytes = decrypt(&text, secrets).map_err(|error| {
+            let problem = Diagnostic::error("vault", error.to_string())
+                .at(&crate::diag::Span::start_of(&Source::new(path, text)));
+            match error {
+                VaultError::NoSecrets => problem.hint(
+                    "give a password with --ask-vault-pass, --vault-password-file or --vault-id",
+                ),
+                _ => problem,
+            }
+        })?;
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        Diagnostic::error("not-utf8", format!("The file '{shown}' is not UTF-8 text"))
+            .cause(error.to_string())
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    Ok(if vaulted {
+        Source::vaulted(path, text)
+    } else {
+        Source::new(path, text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made with ansible-vault.
+    const PLAIN: &str = "$ANSIBLE_VAULT;1.1;AES256\n\
+        61386537363935633831653133346633646536656239663937316433633661643633396237376666\n\
+        3738643664336262346437383135333337323534393639640a396661633630356631643962346439\n\
+        34633534346563346239646437613739356261393061313833313831636430316666613531343664\n\
+        6133623334663731650a646536633862333134306236663565623836373931666433366161623239\n\
+        6132\n";
+
+    /// Made with ansible-vault.
+    const LABELLED: &str = "$ANSIBLE_VAULT;1.2;AES256;dev\n\
+        65343136303063396362386566343363373934653236333463623762363336666664376136613264\n\
+        3032383330386430363063656134633635613830633861610a313263656161306238663434663737\n\
+        39363333313739396362646134313730326532653431633361373936623831636130373962353332\n\
+        3234656361373230340a653865353731383139393964643334353765386262393537363235306261\n\
+        6530\n";
+
+    fn secrets(list: &[(&str, &str)]) -> VaultSecrets {
+        let mut secrets = VaultSecrets::default();
+        list.iter()
+            .for_each(|(id, secret)| secrets.add(*id, secret.as_bytes().to_vec()));
+        secrets
+    }
+
+    #[test]
+    fn envelopes_of_ansible_open() {
+        assert_eq!(
+            decrypt(PLAIN, &secrets(&[("default", "hunter2")])).unwrap(),
+            b"secret text\n"
+        );
+        assert_eq!(
+            decrypt(
+                LABELLED,
+                &secrets(&[("other", "wrong"), ("dev", "hunter2")])
+            )
+            .unwrap(),
+            b"secret text\n"
+        );
+    }
+
+    #[test]
+    fn what_is_encrypted_decrypts() {
+        for length in [0, 1, 15, 16, 17, 1000] {
+            let content = vec![b'x'; length];
+            let envelope = encrypt(&content, b"p", Some("dev")).unwrap();
+            assert!(envelope.starts_with("$ANSIBLE_VAULT;1.2;AES256;dev\n"));
+            assert_eq!(
+                decrypt(&envelope, &secrets(&[("a", "p")])).unwrap(),
+                content
+            );
+        }
+    }
+
+    #[test]
+    fn failures_have_the_words_of_ansible() {
+        assert_eq!(decrypt(PLAIN, &secrets(&[])), Err(VaultError::NoSecrets));
+        assert_eq!(
+            decrypt(PLAIN, &secrets(&[("default", "wrong")])),
+            Err(VaultError::WrongSecret)
+        );
+        assert!(matches!(
+            decrypt("$ANSIBLE_VAULT;1.1;AES256\nzz\n", &secrets(&[("a", "b")])),
+            Err(VaultError::Malformed(_))
+        ));
+    }
+
+    #[test]
+    fn sources_of_passwords() {
+        let source = PasswordSource::parse("dev@/x/y");
+        assert_eq!(
+            (source.id.as_str(), source.path.to_str()),
+            ("dev", Some("/x/y"))
+        );
+        assert!(PasswordSource::parse("dev@prompt").is_prompt());
+    }
+}

@@ -1,0 +1,728 @@
+//! YAML text as nodes: syntax from an event parser, meaning by the YAML 1.1 rules of PyYAML and Ansible.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
+
+use super::node::{Node, NodeKind};
+use super::resolve;
+use crate::diag::{Checked, Diagnostic, Source, Span};
+
+/// How many nodes aliases may add to a file; more is an attack or an accident.
+const ALIAS_BUDGET: usize = 1_000_000;
+
+/// The documents of a text. A text of nothing but comments has none.
+pub fn parse(source: &Arc<Source>) -> Checked<Vec<Node>> {
+    let mut reader = Reader {
+        source,
+        parser: Parser::new_from_str(&source.text),
+        anchors: HashMap::new(),
+        budget: ALIAS_BUDGET,
+        problems: vec![],
+    };
+    let mut documents = vec![];
+    if let Err(problem) = reader.documents(&mut documents) {
+        reader.problems.push(*problem);
+    }
+    Checked {
+        value: documents,
+        problems: reader.problems,
+    }
+}
+
+/// The only document of a text, null when it is empty.
+pub fn single(source: &Arc<Source>) -> Checked<Node> {
+    let mut documents = parse(source);
+    if let Some(second) = documents.value.get(1) {
+        let problem = Diagnostic::error("yaml-syntax", "YAML parsing failed: Expected a single document in the stream but found another document.")
+            .at(&second.span);
+        documents.problems.push(problem);
+    }
+    let failed = documents.has_errors();
+    let first = documents.value.into_iter().next().filter(|_| !failed);
+    let value = first.unwrap_or_else(|| Node {
+        span: Span::start_of(source),
+        kind: NodeKind::Null,
+    });
+    Checked {
+        value,
+        problems: documents.problems,
+    }
+}
+
+/// Boxed, because it travels through every level of the recursion.
+type Failed = Box<Diagnostic>;
+
+struct Reader<'s> {
+    source: &'s Arc<Source>,
+    parser: Parser<'s, StrInput<'s>>,
+    anchors: HashMap<usize, Node>,
+    budget: usize,
+    problems: Vec<Diagnostic>,
+}
+
+impl<'s> Reader<'s> {
+    fn next(&mut self) -> Result<(Event<'s>, granit_parser::Span), Failed> {
+        loop {
+            match self.parser.next_event() {
+                Some(Ok((Event::Comment(..), _))) => {}
+                Some(Ok(event)) => return Ok(event),
+                Some(Err(error)) => return Err(Box::new(syntax_error(self.source, &error))),
+                None => {
+                    let end = granit_parser::Span::empty(Marker::default());
+                    return Ok((Event::StreamEnd, end));
+                }
+            }
+        }
+    }
+
+    fn documents(&mut self, documents: &mut Vec<Node>) -> Result<(), Failed> {
+        loop {
+            match self.next()?.0 {
+                Event::StreamEnd => return Ok(()),
+                Event::DocumentStart(..) => {
+                    self.anchors.clear();
+                    let (event, span) = self.next()?;
+                    documents.push(self.node(event, span)?);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The place of an event, from its tag on if it has one.
+    fn place(&self, span: &granit_parser::Span) -> Span {
+        let start = span.tag_start.map_or(offset(&span.start), |tag| {
+            offset(&tag).min(offset(&span.start))
+        });
+        Span {
+            source: Arc::clone(self.source),
+            start,
+            end: offset(&span.end).max(start),
+        }
+    }
+
+    fn node(&mut self, event: Event<'s>, span: granit_parser::Span) -> Result<Node, Failed> {
+        let place = self.place(&span);
+        let (anchor, node) = match event {
+            Event::Alias(id) => return self.alias(id, place),
+            Event::Scalar(text, style, anchor, tag) => {
+                (anchor, self.scalar(&text, style, tag.as_deref(), place)?)
+            }
+            Event::SequenceStart(_, anchor, tag) => (anchor, self.sequence(tag.as_deref(), place)?),
+            Event::MappingStart(_, anchor, tag) => (anchor, self.mapping(tag.as_deref(), place)?),
+            _ => (
+                0,
+                Node {
+                    span: place,
+                    kind: NodeKind::Null,
+                },
+            ),
+        };
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn alias(&mut self, id: usize, place: Span) -> Result<Node, Failed> {
+        let Some(node) = self.anchors.get(&id).cloned() else {
+            return Err(failed(
+                "Found an alias inside the value it stands for.",
+                &place,
+            ));
+        };
+        match self.budget.checked_sub(size(&node)) {
+            Some(left) => self.budget = left,
+            None => {
+                return Err(failed(
+                    "Aliases expand to more values than a file may hold.",
+                    &place,
+                ));
+            }
+        }
+        Ok(node)
+    }
+
+    fn scalar(
+        &mut self,
+        text: &str,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        place: Span,
+    ) -> Result<Node, Failed> {
+        let kind = match tag.map(tag_name) {
+            None if style == ScalarStyle::Plain => plain(text, &place)?,
+            None => NodeKind::Str(text.to_owned()),
+            Some(tag) => tagged(&tag, text, &place)?,
+        };
+        Ok(Node { span: place, kind })
+    }
+
+    fn sequence(&mut self, tag: Option<&Tag>, mut place: Span) -> Result<Node, Failed> {
+        let mut items = vec![];
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::SequenceEnd | Event::StreamEnd) {
+                place.end = closing(&place, &items, &span);
+                break;
+            }
+            items.push(self.node(event, span)?);
+        }
+        match tag.map(tag_name).as_deref() {
+            None
+            | Some(
+                "tag:yaml.org,2002:seq"
+                | "tag:yaml.org,2002:omap"
+                | "tag:yaml.org,2002:pairs"
+                | "!",
+            ) => {}
+            Some("!unsafe") => items.iter_mut().for_each(distrust),
+            Some(tag) => return Err(unknown_tag(tag, &place)),
+        }
+        Ok(Node {
+            span: place,
+            kind: NodeKind::Seq(items),
+        })
+    }
+
+    fn mapping(&mut self, tag: Option<&Tag>, mut place: Span) -> Result<Node, Failed> {
+        let mut merged = vec![];
+        let mut own = vec![];
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd | Event::StreamEnd) {
+                let last = own.last().map(|(_, value): &(Node, Node)| value);
+                place.end = last
+                    .map_or(offset(&span.end), |node| {
+                        node.span.end.max(offset(&span.end))
+                    })
+                    .max(place.start);
+                break;
+            }
+            let merge =
+                matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
+            if merge {
+                let (event, span) = self.next()?;
+                let value = self.node(event, span)?;
+                merge_into(&mut merged, value)?;
+                continue;
+            }
+            let key = self.key(event, span)?;
+            let (event, span) = self.next()?;
+            own.push((key, self.node(event, span)?));
+        }
+        let mut entries = self.without_duplicates(merged.into_iter().chain(own));
+        let kind = match tag.map(tag_name).as_deref() {
+            None | Some("tag:yaml.org,2002:map" | "!") => NodeKind::Map(entries),
+            Some("tag:yaml.org,2002:set") => {
+                NodeKind::Seq(entries.into_iter().map(|(key, _)| key).collect())
+            }
+            Some("!unsafe") => {
+                entries.iter_mut().for_each(|(_, value)| distrust(value));
+                NodeKind::Map(entries)
+            }
+            Some(tag) => return Err(unknown_tag(tag, &place)),
+        };
+        Ok(Node { span: place, kind })
+    }
+
+    fn key(&mut self, event: Event<'s>, span: granit_parser::Span) -> Result<Node, Failed> {
+        let braces = matches!(event, Event::MappingStart(..));
+        let key = self.node(event, span)?;
+        if matches!(key.kind, NodeKind::Map(_) | NodeKind::Seq(_)) {
+            let text = self
+                .source
+                .text
+                .get(key.span.start as usize..)
+                .unwrap_or_default();
+            let outer = (key.span.start as usize).saturating_sub(1);
+            if braces
+                && text.starts_with('{')
+                && self.source.text.as_bytes().get(outer) == Some(&b'{')
+            {
+                let place = Span {
+                    start: key.span.start - 1,
+                    ..key.span
+                };
+                return Err(Box::new(missing_quotes(&place)));
+            }
+            return Err(failed(
+                "While constructing a mapping found unhashable key.",
+                &key.span,
+            ));
+        }
+        Ok(key)
+    }
+
+    /// The entries with the last value of each key at the place of its first, and a warning for each repetition.
+    fn without_duplicates(
+        &mut self,
+        entries: impl Iterator<Item = (Node, Node)>,
+    ) -> Vec<(Node, Node)> {
+        let mut unique: Vec<(Node, Node)> = vec![];
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for (key, value) in entries {
+            let name = identity(&key);
+            if let Some(at) = places.get(&name) {
+                let first = &unique[*at].0;
+                let shown = name
+                    .strip_prefix('s')
+                    .map_or_else(|| name.clone(), |text| format!("'{text}'"));
+                self.problems.push(
+                    Diagnostic::warning(
+                        "duplicate-key",
+                        format!("Found duplicate mapping key {shown}."),
+                    )
+                    .at(&key.span)
+                    .label(&first.span, "first defined here")
+                    .hint("Using last defined value only."),
+                );
+                unique[*at] = (key, value);
+            } else {
+                places.insert(name, unique.len());
+                unique.push((key, value));
+            }
+        }
+        unique
+    }
+}
+
+fn offset(mark: &Marker) -> u32 {
+    u32::try_from(mark.byte_offset().unwrap_or_default()).unwrap_or(u32::MAX)
+}
+
+fn closing(place: &Span, items: &[Node], end: &granit_parser::Span) -> u32 {
+    let last = items.last().map_or(0, |node| node.span.end);
+    offset(&end.end).max(last).max(place.start)
+}
+
+/// How many nodes a node is made of.
+fn size(node: &Node) -> usize {
+    1 + match &node.kind {
+        NodeKind::Seq(items) => items.iter().map(size).sum(),
+        NodeKind::Map(entries) => entries.iter().map(|(_, value)| 1 + size(value)).sum(),
+        _ => 0,
+    }
+}
+
+/// What makes two keys the same key; text is told from numbers by its first letter.
+fn identity(key: &Node) -> String {
+    match &key.kind {
+        NodeKind::Str(text) | NodeKind::Unsafe(text) => format!("s{text}"),
+        NodeKind::Null => "None".to_owned(),
+        NodeKind::Bool(value) => if *value { "1" } else { "0" }.to_owned(),
+        NodeKind::Int(value) => value.to_string(),
+        NodeKind::Float(value) => value.to_string(),
+        NodeKind::Date(text) => format!("d{text}"),
+        NodeKind::Vault(text) => format!("v{text}"),
+        NodeKind::Seq(_) | NodeKind::Map(_) => String::new(),
+    }
+}
+
+/// Adds the entries of a merge key: of several mappings the first wins, all yield to the mapping itself.
+fn merge_into(merged: &mut Vec<(Node, Node)>, value: Node) -> Result<(), Failed> {
+    match value.kind {
+        NodeKind::Map(entries) => merged.extend(entries),
+        NodeKind::Seq(items) => {
+            for item in items.into_iter().rev() {
+                let NodeKind::Map(entries) = item.kind else {
+                    return Err(failed(
+                        "While constructing a mapping expected a mapping for merging.",
+                        &item.span,
+                    ));
+                };
+                merged.extend(entries);
+            }
+        }
+        _ => {
+            let text =
+                "While constructing a mapping expected a mapping or list of mappings for merging.";
+            return Err(failed(text, &value.span));
+        }
+    }
+    Ok(())
+}
+
+fn tag_name(tag: &Tag) -> String {
+    format!("{}{}", tag.handle(), tag.suffix())
+}
+
+fn plain(text: &str, place: &Span) -> Result<NodeKind, Failed> {
+    match text {
+        "=" => Err(unknown_tag("tag:yaml.org,2002:value", place)),
+        "<<" => Err(unknown_tag("tag:yaml.org,2002:merge", place)),
+        _ => Ok(resolve::plain(text)),
+    }
+}
+
+/// The value of a scalar with a tag.
+fn tagged(tag: &str, text: &str, place: &Span) -> Result<NodeKind, Failed> {
+    let invalid = |what: &str| failed(&format!("Invalid value {text:?} for {what}."), place);
+    match tag.strip_prefix("tag:yaml.org,2002:").unwrap_or(tag) {
+        "!" | "str" => Ok(NodeKind::Str(text.to_owned())),
+        "!unsafe" => Ok(NodeKind::Unsafe(text.to_owned())),
+        "!vault" | "!vault-encrypted" => Ok(NodeKind::Vault(text.to_owned())),
+        "null" => Ok(NodeKind::Null),
+        "bool" => {
+            let lower = text.to_ascii_lowercase();
+            resolve::boolean(&lower)
+                .map(NodeKind::Bool)
+                .ok_or_else(|| invalid("a boolean"))
+        }
+        "int" => {
+            let clean = text.replace('_', "");
+            resolve::integer(&clean)
+                .map(NodeKind::Int)
+                .ok_or_else(|| invalid("an integer"))
+        }
+        "float" => {
+            let clean = text.replace('_', "").to_ascii_lowercase();
+            let value = resolve::float(&clean).or_else(|| clean.parse().ok());
+            value
+                .map(NodeKind::Float)
+                .ok_or_else(|| invalid("a number"))
+        }
+        "timestamp" if resolve::is_timestamp(text) => Ok(NodeKind::Date(text.to_owned())),
+        "timestamp" => Err(invalid("a date")),
+        "binary" => binary(text)
+            .map(NodeKind::Str)
+            .ok_or_else(|| invalid("base64 text")),
+        _ => Err(unknown_tag(tag, place)),
+    }
+}
+
+fn binary(text: &str) -> Option<String> {
+    use base64::Engine as _;
+    let clean: String = text.split_whitespace().collect();
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(clean)
+        .ok()?;
+    String::from_utf8(bytes).ok()
+}
+
+/// Marks every text in a value as never a template.
+fn distrust(node: &mut Node) {
+    match &mut node.kind {
+        NodeKind::Str(text) => node.kind = NodeKind::Unsafe(std::mem::take(text)),
+        NodeKind::Seq(items) => items.iter_mut().for_each(distrust),
+        NodeKind::Map(entries) => entries.iter_mut().for_each(|(_, value)| distrust(value)),
+        _ => {}
+    }
+}
+
+fn failed(text: &str, place: &Span) -> Failed {
+    Box::new(Diagnostic::error("yaml-value", format!("YAML parsing failed: {text}")).at(place))
+}
+
+fn unknown_tag(tag: &str, place: &Span) -> Failed {
+    failed(
+        &format!("Could not determine a constructor for the tag '{tag}'."),
+        place,
+    )
+}
+
+fn missing_quotes(place: &Span) -> Diagnostic {
+    Diagnostic::error(
+        "yaml-syntax",
+        "YAML parsing failed: This may be an issue with missing quotes around a template block.",
+    )
+    .at(place)
+    .hint("For example:\n\n    raw: {{ some_var }}\n\nShould be:\n\n    raw: \"{{ some_var }}\"")
+}
+
+/// A syntax error in the words Ansible has for it, with its hints for the usual mistakes.
+fn syntax_error(source: &Arc<Source>, error: &ScanError) -> Diagnostic {
+    let at = offset(error.marker()).min(u32::try_from(source.text.len()).unwrap_or(u32::MAX));
+    let place = Span {
+        source: Arc::clone(source),
+        start: at,
+        end: at,
+    };
+    let (number, column) = place.line_column();
+    let line = source.line(number);
+    let value = value_of(line);
+    let problem = |text: &str| {
+        Diagnostic::error("yaml-syntax", format!("YAML parsing failed: {text}")).at(&place)
+    };
+    if value.starts_with("{{") && !matches!(error.kind(), ErrorKind::UnclosedQuotedScalar) {
+        return missing_quotes(&value_place(source, number, value));
+    }
+    if line.trim_start_matches(' ').starts_with('\t') || is_tab(error.kind()) {
+        let indent = line.trim_start_matches(' ');
+        let start = source.line_start(number)
+            + u32::try_from(line.len() - indent.len()).unwrap_or_default();
+        let place = if indent.starts_with('\t') {
+            Span {
+                source: Arc::clone(source),
+                start,
+                end: start,
+            }
+        } else {
+            place
+        };
+        return Diagnostic::error(
+            "yaml-syntax",
+            "YAML parsing failed: Tabs are usually invalid in YAML.",
+        )
+        .at(&place);
+    }
+    if let Some(quote) = value.chars().next().filter(|c| matches!(c, '"' | '\''))
+        && value.len() > 1
+        && !value.trim_end().ends_with(quote)
+        && value[1..].contains(quote)
+    {
+        let other = if quote == '"' { '\'' } else { '"' };
+        let text =
+            "YAML parsing failed: Values starting with a quote must end with the same quote.";
+        return Diagnostic::error("yaml-syntax", text).at(&value_place(source, number, value)).hint(format!(
+            "For example:\n\n    raw: {quote}foo{quote} in bar\n\nShould be:\n\n    raw: {other}{quote}foo{quote} in bar{other}"
+        ));
+    }
+    if is_colon(error.kind()) && line.chars().nth(column - 1) == Some(':')
+        || is_colon(error.kind()) && value.contains(": ")
+    {
+        let at = line.find(value).unwrap_or_default() + value.find(": ").unwrap_or_default();
+        let start = source.line_start(number) + u32::try_from(at).unwrap_or_default();
+        let place = if value.contains(": ") {
+            Span {
+                source: Arc::clone(source),
+                start,
+                end: start,
+            }
+        } else {
+            place
+        };
+        let text = "YAML parsing failed: Colons in unquoted values must be followed by a non-space character.";
+        return Diagnostic::error("yaml-syntax", text)
+            .at(&place)
+            .hint("For example:\n\n    raw: echo 'name: ansible'\n\nShould be:\n\n    raw: \"echo 'name: ansible'\"");
+    }
+    problem(&words(error))
+}
+
+/// What stands after `key: ` or `- ` on a line.
+fn value_of(line: &str) -> &str {
+    let text = line.trim_start();
+    let text = text.strip_prefix("- ").unwrap_or(text).trim_start();
+    match text.find(": ") {
+        Some(at) if !text.starts_with(['"', '\'', '{', '[']) => text[at + 2..].trim_start(),
+        _ => text,
+    }
+}
+
+fn value_place(source: &Arc<Source>, number: usize, value: &str) -> Span {
+    let line = source.line(number);
+    let column = line.len()
+        - line
+            .rfind(value)
+            .map_or(line.len(), |at| line.len() - at)
+            .min(line.len());
+    let start = source.line_start(number) + u32::try_from(column).unwrap_or_default();
+    Span {
+        source: Arc::clone(source),
+        start,
+        end: start + u32::try_from(value.len()).unwrap_or_default(),
+    }
+}
+
+fn is_tab(kind: &ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::TabNotAllowed
+            | ErrorKind::TabInBlockIndentation
+            | ErrorKind::TabInIndentation
+            | ErrorKind::TabAtBlockScalarStart
+            | ErrorKind::TabInPlainScalar
+    )
+}
+
+fn is_colon(kind: &ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::MappingValueNotAllowed
+            | ErrorKind::InvalidColonPlacement
+            | ErrorKind::InvalidMappingValueWhitespace
+            | ErrorKind::SimpleKeyExpected
+    )
+}
+
+/// The error in PyYAML's words where it has some.
+fn words(error: &ScanError) -> String {
+    let known = match error.kind() {
+        ErrorKind::UnknownAnchor => "Found undefined alias.",
+        ErrorKind::ExpectedBlockMappingKey => {
+            "While parsing a block mapping did not find expected key."
+        }
+        ErrorKind::ExpectedBlockSequenceEntry => {
+            "While parsing a block collection did not find expected '-' indicator."
+        }
+        ErrorKind::UnclosedQuotedScalar => {
+            "While scanning a quoted scalar found unexpected end of stream."
+        }
+        ErrorKind::ExpectedFlowSequenceSeparator
+        | ErrorKind::UnexpectedEofFlowSequence
+        | ErrorKind::UnclosedFlowCollection { open: '[' } => {
+            "While parsing a flow sequence did not find expected ',' or ']'."
+        }
+        ErrorKind::ExpectedFlowMappingSeparator
+        | ErrorKind::UnexpectedEofFlowMapping
+        | ErrorKind::UnclosedFlowCollection { open: '{' } => {
+            "While parsing a flow mapping did not find expected ',' or '}'."
+        }
+        ErrorKind::UnexpectedCharacter { .. } => {
+            "While scanning for the next token found character that cannot start any token."
+        }
+        _ => return sentence(&error.info()),
+    };
+    known.to_owned()
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters
+        .next()
+        .map(|first| first.to_uppercase().to_string())
+        .unwrap_or_default();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Checked<Vec<Node>> {
+        parse(&Source::new("a.yml", text))
+    }
+
+    fn problem(text: &str) -> String {
+        load(text)
+            .problems
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn spans_are_byte_offsets() {
+        let documents = load("ä: öx\nb: [1, 2]\n").value;
+        let value = documents[0].get("ä").unwrap();
+        assert_eq!((value.span.start, value.span.end), (4, 7));
+        let list = documents[0].get("b").unwrap();
+        assert_eq!(list.span.line_column(), (2, 4));
+        assert_eq!(
+            &list.span.source.text[list.span.start as usize..list.span.end as usize],
+            "[1, 2]"
+        );
+    }
+
+    #[test]
+    fn merge_keys_yield_to_the_mapping_and_first_in_a_list_wins() {
+        let text = "- &b {x: 1, y: 2}\n- &c {x: 3, z: 4}\n- <<: [*b, *c]\n  z: 9\n";
+        let documents = load(text).value;
+        let NodeKind::Seq(items) = &documents[0].kind else {
+            panic!()
+        };
+        let get = |key| match items[2].get(key).unwrap().kind {
+            NodeKind::Int(value) => value,
+            _ => panic!(),
+        };
+        assert_eq!((get("x"), get("y"), get("z")), (1, 2, 9));
+    }
+
+    #[test]
+    fn duplicates_warn_and_the_last_wins() {
+        let checked = load("a: 1\nb: 2\na: 3\n");
+        assert_eq!(
+            checked.problems[0].message,
+            "Found duplicate mapping key 'a'."
+        );
+        assert_eq!(checked.problems[0].labels[0].span.line_column(), (3, 1));
+        assert_eq!(checked.problems[0].labels[1].span.line_column(), (1, 1));
+        assert!(matches!(
+            checked.value[0].get("a").unwrap().kind,
+            NodeKind::Int(3)
+        ));
+    }
+
+    #[test]
+    fn tags_of_ansible() {
+        let documents = load("a: !unsafe '{{ x }}'\nb: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  00\nc: !!str 1\nd: !!int '2'\n").value;
+        assert!(
+            matches!(&documents[0].get("a").unwrap().kind, NodeKind::Unsafe(text) if text == "{{ x }}")
+        );
+        assert!(
+            matches!(&documents[0].get("b").unwrap().kind, NodeKind::Vault(text) if text.starts_with("$ANSIBLE"))
+        );
+        assert!(matches!(
+            &documents[0].get("c").unwrap().kind,
+            NodeKind::Str(_)
+        ));
+        assert!(matches!(
+            &documents[0].get("d").unwrap().kind,
+            NodeKind::Int(2)
+        ));
+    }
+
+    #[test]
+    fn empty_texts_and_documents() {
+        assert!(load("").value.is_empty());
+        assert!(load("# only a comment\n").value.is_empty());
+        assert_eq!(load("---\n").value.len(), 1);
+        assert_eq!(load("a: 1\n---\nb: 2\n").value.len(), 2);
+    }
+
+    #[test]
+    fn aliases_cannot_explode() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..9 {
+            let last = level - 1;
+            text += &format!(
+                "a{level}: &a{level} [*a{last}, *a{last}, *a{last}, *a{last}, *a{last}, *a{last}, *a{last}, *a{last}, *a{last}, *a{last}]\n"
+            );
+        }
+        assert!(problem(&text).contains("Aliases expand"));
+    }
+
+    #[test]
+    fn mistakes_have_a_place_and_the_words_of_ansible() {
+        let table = [
+            (
+                "a:\n  b: {{ foo }} b\n",
+                "a.yml:2:6: YAML parsing failed: This may be an issue with missing quotes around a template block.",
+            ),
+            (
+                "a:\n\t- b\n",
+                "a.yml:2:1: YAML parsing failed: Tabs are usually invalid in YAML.",
+            ),
+            (
+                "- name: foo: bar\n",
+                "a.yml:1:12: YAML parsing failed: Colons in unquoted values must be followed by a non-space character.",
+            ),
+            (
+                "a: \"foo\" bar\n",
+                "a.yml:1:4: YAML parsing failed: Values starting with a quote must end with the same quote.",
+            ),
+            (
+                "a: *nope\n",
+                "a.yml:1:4: YAML parsing failed: Found undefined alias.",
+            ),
+            (
+                "a: !foo bar\n",
+                "a.yml:1:4: YAML parsing failed: Could not determine a constructor for the tag '!foo'.",
+            ),
+            (
+                "a: =\n",
+                "a.yml:1:4: YAML parsing failed: Could not determine a constructor for the tag 'tag:yaml.org,2002:value'.",
+            ),
+            (
+                "a: @foo\n",
+                "a.yml:1:4: YAML parsing failed: While scanning for the next token found character that cannot start any token.",
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(problem(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Variables: the precedence table, the scope a task sees, `hostvars` and the other magic names.
+
+use std::any::Any;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::template::value::{Entries, Key, Object, Value};
+use crate::template::{Scope, Templar};
+
+/// Variables by name, untemplated.
+pub type VarMap = IndexMap<String, Value>;
+
+/// Where a variable can come from, from the weakest to the strongest.
+///
+/// This is the whole precedence table: a scope is a list of layers sorted by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// `defaults/main.yml` of roles.
+    #[default]
+    RoleDefaults,
+    /// Groups and hosts of the inventory, with `group_vars` and `host_vars`, merged in their own order.
+    Inventory,
+    /// Facts of the host.
+    Facts,
+    /// `vars` of the play.
+    PlayVars,
+    /// `vars_prompt` of the play.
+    PlayPrompt,
+    /// `vars_files` of the play.
+    PlayFiles,
+    /// `vars/main.yml` of roles.
+    RoleVars,
+    /// `vars` of blocks.
+    BlockVars,
+    /// `vars` of the task.
+    TaskVars,
+    /// `include_vars`.
+    IncludeVars,
+    /// `set_fact` and `register`.
+    SetFacts,
+    /// Parameters of a role.
+    RoleParams,
+    /// `vars` of an include.
+    IncludeParams,
+    /// `--extra-vars`.
+    Extra,
+    /// Names that the engine sets.
+    Magic,
+    /// The loop's variables.
+    Loop,
+}
+
+/// The variables that a task sees on one host.
+#[derive(Clone, Default)]
+pub struct HostScope {
+    /// Sorted from the strongest to the weakest; layers of one level from the strongest, too.
+    layers: Vec<(Level, Arc<VarMap>)>,
+    search_path: Arc<Vec<PathBuf>>,
+    basedir: PathBuf,
+}
+
+impl HostScope {
+    /// An empty scope that looks for files in these places.
+    #[must_use]
+    pub fn new(search_path: Vec<PathBuf>, basedir: PathBuf) -> Self {
+        Self {
+            layers: vec![],
+            search_path: Arc::new(search_path),
+            basedir,
+        }
+    }
+
+    /// Adds a layer. Within a level the one added last is the strongest.
+    pub fn push(&mut self, level: Level, vars: &Arc<VarMap>) {
+        if vars.is_empty() {
+            return;
+        }
+        let at = self.layers.partition_point(|(other, _)| *other > level);
+        self.layers.insert(at, (level, Arc::clone(vars)));
+    }
+
+    /// The same scope with another layer.
+    #[must_use]
+    pub fn with(&self, level: Level, vars: VarMap) -> Self {
+        let mut scope = self.clone();
+        scope.push(level, &Arc::new(vars));
+        scope
+    }
+
+    /// The same scope with another search path.
+    #[must_use]
+    pub fn with_search_path(&self, search_path: Vec<PathBuf>) -> Self {
+        Self {
+            search_path: Arc::new(search_path),
+            ..self.clone()
+        }
+    }
+}
+
+impl Scope for HostScope {
+    fn get(&self, name: &str) -> Option<Value> {
+        if name == "vars" {
+            return Some(Value::object(VarsObject(self.clone())));
+        }
+        self.layers
+            .iter()
+            .find_map(|(_, vars)| vars.get(name))
+            .cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names = IndexMap::new();
+        for (_, vars) in self.layers.iter().rev() {
+            names.extend(vars.keys().map(|name| (name.clone(), ())));
+        }
+        names.into_keys().collect()
+    }
+
+    fn search_path(&self) -> Vec<PathBuf> {
+        self.search_path.to_vec()
+    }
+
+    fn basedir(&self) -> PathBuf {
+        self.basedir.clone()
+    }
+}
+
+/// The magic variable `vars`: the whole scope as a mapping.
+struct VarsObject(HostScope);
+
+impl Object for VarsObject {
+    fn type_name(&self) -> &'static str {
+        "dict"
+    }
+
+    fn item(&self, key: &Value) -> Option<Value> {
+        self.0.get(key.as_str()?)
+    }
+
+    fn attr(&self, name: &str) -> Option<Value> {
+        self.0.get(name)
+    }
+
+    fn iterate(&self) -> Option<Vec<Value>> {
+        Some(self.0.names().into_iter().map(Value::str).collect())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Gives the scope of any host of the inventory, as `hostvars` shows it: without the variables of
+/// the play, its roles and tasks.
+pub trait Hosts: Send + Sync {
+    /// The names, in the order of the inventory.
+    fn names(&self) -> Vec<String>;
+    /// The scope of a host; `None` for an unknown one.
+    fn scope(&self, host: &str) -> Option<HostScope>;
+}
+
+/// The magic variable `hostvars`.
+pub struct HostVars {
+    /// The hosts.
+    pub hosts: Arc<dyn Hosts>,
+    /// Templates are rendered with the variables of the host they belong to.
+    pub templar: Arc<Templar>,
+}
+
+impl Object for HostVars {
+    fn type_name(&self) -> &'static str {
+        "HostVars"
+    }
+
+    fn item(&self, key: &Value) -> Option<Value> {
+        let scope = self.hosts.scope(key.as_str()?)?;
+        Some(Value::object(VarsOfHost {
+            scope,
+            templar: Arc::clone(&self.templar),
+        }))
+    }
+
+    fn attr(&self, name: &str) -> Option<Value> {
+        self.item(&Value::str(name))
+    }
+
+    fn iterate(&self) -> Option<Vec<Value>> {
+        Some(self.hosts.names().into_iter().map(Value::str).collect())
+    }
+
+    fn to_dict(&self) -> Option<Value> {
+        let entries = self.hosts.names().into_iter().filter_map(|name| {
+            let value = self.item(&Value::str(name.as_str()))?;
+            Some((Key::from(name), value))
+        });
+        Some(Value::dict(entries.collect::<Entries>()))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// One entry of `hostvars`.
+struct VarsOfHost {
+    scope: HostScope,
+    templar: Arc<Templar>,
+}
+
+impl VarsOfHost {
+    fn resolve(&self, name: &str) -> Option<Value> {
+        let raw = self.scope.get(name)?;
+        Some(
+            self.templar
+                .expand_soft(&raw, &self.scope)
+                .unwrap_or_else(|error| Value::undefined(error.diagnostic.message)),
+        )
+    }
+}
+
+impl Object for VarsOfHost {
+    fn type_name(&self) -> &'static str {
+        "HostVarsVars"
+    }
+
+    fn item(&self, key: &Value) -> Option<Value> {
+        self.resolve(key.as_str()?)
+    }
+
+    fn attr(&self, name: &str) -> Option<Value> {
+        self.resolve(name)
+    }
+
+    fn iterate(&self) -> Option<Vec<Value>> {
+        Some(self.scope.names().into_iter().map(Value::str).collect())
+    }
+
+    fn to_dict(&self) -> Option<Value> {
+        let entries = self.scope.names().into_iter().filter_map(|name| {
+            let value = self.resolve(&name)?;
+            Some((Key::from(name), value))
+        });
+        Some(Value::dict(entries.collect::<Entries>()))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
