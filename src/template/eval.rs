@@ -1,0 +1,909 @@
+//! The evaluator of expressions: Python's semantics over [`Value`], variables templated when reached.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+
+use super::args::Args;
+use super::ast::{Arg, Comparison, Expr, ExprKind, Place, Stmt};
+use super::fault::{Fault, Outcome};
+use super::objects::{BoundMethod, Frame, Loop, MacroObject, Super};
+use super::parse::Syntax;
+use super::value::{Dict, Entries, Key, List, Str, Undefined, Value};
+use super::{Scope, Templar, filters, functions, methods, ops, tests};
+use crate::diag::{Source, Span};
+
+/// How deep templates may refer to templates.
+const DEPTH: usize = 60;
+
+/// One evaluation: a template and everything that it pulls in.
+pub(crate) struct Interp<'a> {
+    pub(crate) templar: &'a Templar,
+    pub(crate) scope: &'a dyn Scope,
+    names: RefCell<HashMap<String, Value>>,
+    touched: RefCell<HashSet<usize>>,
+    /// Whether a template that changes containers has been seen: then containers are copied
+    /// before they are reached, so that variables stay as they are.
+    mutating: Cell<bool>,
+    depth: Cell<usize>,
+    /// Whether strings in expressions may be templates themselves.
+    pub(crate) embedded: Cell<bool>,
+    place: RefCell<Vec<Text>>,
+    pub(crate) blocks: RefCell<HashMap<Arc<str>, Vec<Arc<Vec<Stmt>>>>>,
+    pub(crate) extending: Cell<bool>,
+    pub(crate) syntax: RefCell<Syntax>,
+    pub(crate) folders: RefCell<Vec<PathBuf>>,
+}
+
+/// The text that is being evaluated.
+#[derive(Clone)]
+pub(crate) struct Text {
+    text: Arc<str>,
+    origin: Option<Span>,
+    file: Option<Arc<Source>>,
+}
+
+impl<'a> Interp<'a> {
+    pub(crate) fn new(templar: &'a Templar, scope: &'a dyn Scope) -> Self {
+        Self {
+            templar,
+            scope,
+            names: RefCell::default(),
+            touched: RefCell::default(),
+            mutating: Cell::new(false),
+            depth: Cell::new(0),
+            embedded: Cell::new(false),
+            place: RefCell::default(),
+            blocks: RefCell::default(),
+            extending: Cell::new(false),
+            syntax: RefCell::default(),
+            folders: RefCell::default(),
+        }
+    }
+
+    /// Runs `work` inside a text: its errors get places in it.
+    pub(crate) fn within<T>(
+        &self,
+        text: &Arc<str>,
+        origin: Option<&Span>,
+        file: Option<Arc<Source>>,
+        work: impl FnOnce() -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        if self.depth.get() >= DEPTH {
+            return Err(Fault::coded(
+                "recursive-template",
+                "Recursive loop detected in template: maximum recursion depth exceeded",
+            )
+            .at(|| origin.cloned()));
+        }
+        if methods::mutates(text) {
+            self.mutating.set(true);
+        }
+        self.depth.set(self.depth.get() + 1);
+        self.place.borrow_mut().push(Text {
+            text: Arc::clone(text),
+            origin: origin.cloned(),
+            file,
+        });
+        let result = work().map_err(|fault| fault.at(|| origin.cloned()));
+        self.place.borrow_mut().pop();
+        self.depth.set(self.depth.get() - 1);
+        result
+    }
+
+    /// A place in the text that is being evaluated, as a span for the user.
+    pub(crate) fn span(&self, (start, end): Place) -> Option<Span> {
+        let places = self.place.borrow();
+        let current = places.last()?;
+        if let Some(source) = &current.file {
+            return Some(Span {
+                source: Arc::clone(source),
+                start,
+                end,
+            });
+        }
+        let origin = current.origin.as_ref()?;
+        let written = origin
+            .source
+            .text
+            .get(origin.start as usize..origin.end as usize)?;
+        match written.find(&*current.text) {
+            Some(at) => {
+                let base = origin.start + u32::try_from(at).unwrap_or(0);
+                Some(Span {
+                    source: Arc::clone(&origin.source),
+                    start: base + start,
+                    end: base + end,
+                })
+            }
+            None => Some(origin.clone()),
+        }
+    }
+
+    /// Renders a string that may be a template.
+    pub(crate) fn render_str(&self, text: &Str) -> Outcome {
+        if !text.is_template() || !super::value::has_delimiters(text.as_str()) {
+            return Ok(Value::Str(text.clone()));
+        }
+        self.render_text(&text.shared(), text.origin(), &Syntax::default())
+    }
+
+    /// Renders a template text to a native value.
+    pub(crate) fn render_text(
+        &self,
+        text: &Arc<str>,
+        origin: Option<&Span>,
+        syntax: &Syntax,
+    ) -> Outcome {
+        self.within(text, origin, None, || {
+            let template = self
+                .templar
+                .compile(text, syntax)
+                .map_err(|error| self.syntax_fault(&error))?;
+            let mut out = Vec::new();
+            let blocks = self.blocks.take();
+            let result = self.run_template(&template, &Frame::root(true), &mut out);
+            self.blocks.replace(blocks);
+            result?;
+            self.concat(out)
+        })
+    }
+
+    pub(crate) fn syntax_fault(&self, error: &super::parse::SyntaxError) -> Fault {
+        Fault::coded(
+            "template-syntax",
+            format!("Syntax error in template: {}", error.message),
+        )
+        .at(|| self.span(error.place))
+    }
+
+    /// What a body gives: nothing is null, one value stays as it is, several become text.
+    pub(crate) fn concat(&self, mut nodes: Vec<Value>) -> Outcome {
+        if nodes.len() > 1 {
+            nodes.retain(|node| !matches!(node, Value::None) && !node.is_omit());
+        }
+        match nodes.len() {
+            0 => Ok(Value::None),
+            1 => Ok(nodes.swap_remove(0)),
+            _ => {
+                let mut out = String::new();
+                for node in &nodes {
+                    self.write(&mut out, node)?;
+                }
+                Ok(Value::str(out))
+            }
+        }
+    }
+
+    /// Appends a value as text.
+    pub(crate) fn write(&self, out: &mut String, value: &Value) -> Result<(), Fault> {
+        match value {
+            Value::None => {}
+            Value::Str(text) => out.push_str(text.as_str()),
+            Value::Undefined(undefined) => return Err(Fault::undefined(undefined)),
+            Value::Object(_) if value.is_omit() => {}
+            value => {
+                self.resolve(value)?;
+                defined(value)?;
+                out.push_str(&value.text());
+            }
+        }
+        Ok(())
+    }
+
+    // ---- reaching values ---------------------------------------------------------------------
+
+    /// A variable.
+    pub(crate) fn name(&self, name: &str, frame: &Frame) -> Outcome {
+        if let Some(value) = frame.get(name) {
+            return Ok(value);
+        }
+        if frame.sees_scope()
+            && let Some(value) = self.variable(name)?
+        {
+            return Ok(value);
+        }
+        match name {
+            "omit" => return Ok(Value::omit()),
+            _ if functions::exists(name) => return Ok(functions::object(name)),
+            _ => {}
+        }
+        Ok(Value::undefined(format!("'{name}' is undefined")))
+    }
+
+    /// A variable of the scope, templated.
+    pub(crate) fn variable(&self, name: &str) -> Result<Option<Value>, Fault> {
+        if let Some(value) = self.names.borrow().get(name) {
+            return Ok(Some(value.clone()));
+        }
+        let Some(raw) = self.scope.get(name) else {
+            return Ok(None);
+        };
+        let value = self.touch(raw.clone())?;
+        if !matches!(value, Value::Undefined(_)) && (raw.may_hold_template() || self.mutating.get())
+        {
+            self.names
+                .borrow_mut()
+                .insert(name.to_owned(), value.clone());
+        }
+        Ok(Some(value))
+    }
+
+    /// Renders a value that was reached; containers stay lazy, in a copy of their own.
+    pub(crate) fn touch(&self, value: Value) -> Outcome {
+        match &value {
+            Value::Str(text) if text.is_template() => match self.render_str(text) {
+                Err(fault) => match fault.as_undefined() {
+                    Some(undefined) => Ok(Value::Undefined(Arc::clone(undefined))),
+                    None => Err(fault),
+                },
+                done => done,
+            },
+            Value::List(list)
+                if (list.lazy || self.mutating.get())
+                    && !self.is_own(Arc::as_ptr(list) as usize) =>
+            {
+                let copy = Arc::new(List {
+                    items: RwLock::new(list.to_vec()),
+                    lazy: true,
+                });
+                self.own(Arc::as_ptr(&copy) as usize);
+                Ok(Value::List(copy))
+            }
+            Value::Dict(dict)
+                if (dict.lazy || self.mutating.get())
+                    && !self.is_own(Arc::as_ptr(dict) as usize) =>
+            {
+                let copy = Arc::new(Dict {
+                    entries: RwLock::new(dict.read().clone()),
+                    lazy: true,
+                });
+                self.own(Arc::as_ptr(&copy) as usize);
+                Ok(Value::Dict(copy))
+            }
+            Value::Tuple(items) if value.may_hold_template() => {
+                let items: Result<Vec<Value>, Fault> =
+                    items.iter().map(|item| self.touch(item.clone())).collect();
+                Ok(Value::tuple(items?))
+            }
+            _ => Ok(value),
+        }
+    }
+
+    fn is_own(&self, pointer: usize) -> bool {
+        self.touched.borrow().contains(&pointer)
+    }
+
+    fn own(&self, pointer: usize) {
+        self.touched.borrow_mut().insert(pointer);
+    }
+
+    /// Renders everything inside, in place.
+    pub(crate) fn resolve(&self, value: &Value) -> Result<(), Fault> {
+        match value {
+            Value::List(list) if list.lazy => {
+                let length = list.read().len();
+                for index in 0..length {
+                    if let Some(item) = self.list_item(list, index)? {
+                        self.resolve(&item)?;
+                    }
+                }
+            }
+            Value::Dict(dict) if dict.lazy => {
+                let keys: Vec<Key> = dict.read().keys().cloned().collect();
+                for key in keys {
+                    if let Some(item) = self.dict_item(dict, &key)? {
+                        self.resolve(&item)?;
+                    }
+                }
+            }
+            Value::List(list) => {
+                for item in list.to_vec() {
+                    self.resolve(&item)?;
+                }
+            }
+            Value::Dict(dict) => {
+                let items: Vec<Value> = dict
+                    .read()
+                    .values()
+                    .filter(|item| is_container(item))
+                    .cloned()
+                    .collect();
+                for item in items {
+                    self.resolve(&item)?;
+                }
+            }
+            Value::Tuple(items) => {
+                for item in items.iter() {
+                    self.resolve(item)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn list_item(&self, list: &Arc<List>, index: usize) -> Result<Option<Value>, Fault> {
+        let Some(item) = list.read().get(index).cloned() else {
+            return Ok(None);
+        };
+        if !list.lazy || !needs_touch(&item) {
+            return Ok(Some(item));
+        }
+        let value = self.touch(item)?;
+        if let Some(slot) = list.write().get_mut(index) {
+            *slot = value.clone();
+        }
+        Ok(Some(value))
+    }
+
+    fn dict_item(&self, dict: &Arc<Dict>, key: &Key) -> Result<Option<Value>, Fault> {
+        let Some(item) = dict.read().get(key).cloned() else {
+            return Ok(None);
+        };
+        if !dict.lazy || !needs_touch(&item) {
+            return Ok(Some(item));
+        }
+        let value = self.touch(item)?;
+        if let Some(slot) = dict.write().get_mut(key) {
+            *slot = value.clone();
+        }
+        Ok(Some(value))
+    }
+
+    /// The items for a loop, each rendered.
+    pub(crate) fn iterate(&self, value: &Value) -> Result<Vec<Value>, Fault> {
+        match value {
+            Value::Undefined(undefined) => Err(Fault::undefined(undefined)),
+            Value::List(list) if list.lazy => {
+                let mut items = Vec::new();
+                let length = list.read().len();
+                for index in 0..length {
+                    items.extend(self.list_item(list, index)?);
+                }
+                Ok(items)
+            }
+            _ => Ok(ops::iterate(value)?
+                .into_iter()
+                .map(|item| self.touch(item))
+                .collect::<Result<_, _>>()?),
+        }
+    }
+
+    /// `value[key]` without falling back to attributes.
+    pub(crate) fn item(&self, value: &Value, key: &Value) -> Result<Option<Value>, Fault> {
+        match (value, key) {
+            (Value::Dict(dict), _) => self.dict_item(dict, &Key(key.clone())),
+            (Value::List(list), Value::Int(_) | Value::Bool(_)) => {
+                // The lock must be free again when the item is rendered.
+                let length = list.read().len();
+                index(key, length).map_or(Ok(None), |at| self.list_item(list, at))
+            }
+            (Value::Tuple(items), Value::Int(_) | Value::Bool(_)) => {
+                match index(key, items.len()) {
+                    Some(at) => self.touch(items[at].clone()).map(Some),
+                    None => Ok(None),
+                }
+            }
+            (Value::Str(text), Value::Int(_)) => {
+                let chars: Vec<char> = text.as_str().chars().collect();
+                Ok(index(key, chars.len()).map(|at| Value::str(chars[at].to_string())))
+            }
+            (Value::Object(object), _) => object.item(key).map(|item| self.touch(item)).transpose(),
+            _ => Ok(None),
+        }
+    }
+
+    /// `value.name`: attribute, then item.
+    pub(crate) fn attr(&self, value: &Value, name: &str) -> Outcome {
+        if let Value::Undefined(_) = value {
+            return Ok(value.clone());
+        }
+        if methods::exists(value, name) {
+            return Ok(Value::object(BoundMethod {
+                receiver: value.clone(),
+                name: name.into(),
+            }));
+        }
+        if let Value::Object(object) = value
+            && let Some(found) = object.attr(name)
+        {
+            return self.touch(found);
+        }
+        if let Some(found) = self.item(value, &Value::str(name))? {
+            return Ok(found);
+        }
+        Ok(missing(value, &Value::str(name)))
+    }
+
+    /// `value[key]`: item, then attribute.
+    pub(crate) fn subscript(&self, value: &Value, key: &Value) -> Outcome {
+        if let Value::Undefined(_) = value {
+            return Ok(value.clone());
+        }
+        if let Value::Undefined(_) = key {
+            return Ok(key.clone());
+        }
+        if let Some(found) = self.item(value, key)? {
+            return Ok(found);
+        }
+        if let Value::Str(name) = key {
+            if methods::exists(value, name.as_str()) {
+                return self.attr(value, name.as_str());
+            }
+            if let Value::Object(object) = value
+                && let Some(found) = object.attr(name.as_str())
+            {
+                return self.touch(found);
+            }
+        }
+        Ok(missing(value, key))
+    }
+
+    // ---- expressions -------------------------------------------------------------------------
+
+    /// Evaluates; the result may be undefined.
+    pub(crate) fn eval(&self, expr: &Expr, frame: &Arc<Frame>) -> Outcome {
+        let result = self.eval_kind(expr, frame);
+        match result {
+            Err(fault) => Err(fault.at(|| self.span(expr.place))),
+            Ok(Value::Undefined(undefined)) if undefined.span.is_none() => {
+                let span = self.span(expr.place);
+                if span.is_none() {
+                    return Ok(Value::Undefined(undefined));
+                }
+                Ok(Value::Undefined(Arc::new(Undefined {
+                    message: undefined.message.clone(),
+                    span,
+                })))
+            }
+            done => done,
+        }
+    }
+
+    /// Evaluates; undefined is an error.
+    pub(crate) fn need(&self, expr: &Expr, frame: &Arc<Frame>) -> Outcome {
+        match self.eval(expr, frame)? {
+            Value::Undefined(undefined) => Err(Fault::undefined(&undefined)),
+            value => Ok(value),
+        }
+    }
+
+    /// A flat dispatch over the kinds of expressions.
+    fn eval_kind(&self, expr: &Expr, frame: &Arc<Frame>) -> Outcome {
+        match &expr.kind {
+            ExprKind::Const(value) => match value {
+                // Ansible renders templates inside of a condition's strings and a lookup's arguments.
+                Value::Str(text)
+                    if self.embedded.get() && super::value::has_delimiters(text.as_str()) =>
+                {
+                    self.touch(Value::template(text.shared(), None))
+                }
+                value => Ok(value.clone()),
+            },
+            ExprKind::Name(name) => self.name(name, frame),
+            ExprKind::Slice(value, parts) => self.eval_slice(value, parts, frame),
+            ExprKind::Not(value) => Ok(Value::Bool(!self.need(value, frame)?.is_true())),
+            ExprKind::Neg(value) => match self.need(value, frame)? {
+                Value::Float(number) => Ok(Value::Float(-number)),
+                Value::Int(number) => Ok(Value::Int(-number)),
+                Value::Bool(value) => Ok(Value::Int(-i128::from(value))),
+                other => Err(Fault::new(format!(
+                    "bad operand type for unary -: '{}'",
+                    other.type_name()
+                ))),
+            },
+            ExprKind::And(left, right) => {
+                let left = self.need(left, frame)?;
+                if left.is_true() {
+                    self.eval(right, frame)
+                } else {
+                    Ok(left)
+                }
+            }
+            ExprKind::Or(left, right) => {
+                let left = self.need(left, frame)?;
+                if left.is_true() {
+                    Ok(left)
+                } else {
+                    self.eval(right, frame)
+                }
+            }
+            ExprKind::Concat(left, right) => {
+                let (left, right) = (self.need(left, frame)?, self.need(right, frame)?);
+                let mut text = String::new();
+                for value in [&left, &right] {
+                    self.resolve(value)?;
+                    defined(value)?;
+                    text.push_str(&value.text());
+                }
+                Ok(Value::str(text))
+            }
+            ExprKind::Binary(op, left, right) => {
+                let (left, right) = (self.need(left, frame)?, self.need(right, frame)?);
+                self.resolve(&left)?;
+                self.resolve(&right)?;
+                Ok(ops::binary(op, &left, &right)?)
+            }
+            ExprKind::Compare(first, rest) => self.eval_compare(first, rest, frame),
+            ExprKind::If { test, yes, no } => {
+                if self.need(test, frame)?.is_true() {
+                    self.eval(yes, frame)
+                } else if let Some(no) = no {
+                    self.eval(no, frame)
+                } else {
+                    Ok(Value::undefined(
+                        "the inline if-expression evaluated to false and no else section was defined.",
+                    ))
+                }
+            }
+            ExprKind::Filter {
+                name,
+                operand,
+                args,
+            } => {
+                let operand = match operand {
+                    Some(operand) => self.eval(operand, frame)?,
+                    None => frame.get("__block").unwrap_or(Value::None),
+                };
+                let args = self.args(Some(operand), args, frame)?;
+                filters::apply(self, name, args)
+            }
+            ExprKind::Test {
+                name,
+                operand,
+                args,
+            } => {
+                let operand = self.eval(operand, frame)?;
+                let args = self.args(Some(operand), args, frame)?;
+                tests::apply(self, name, args).map(Value::Bool)
+            }
+            ExprKind::Attr(value, name) => {
+                let value = self.eval(value, frame)?;
+                self.attr(&value, name)
+            }
+            ExprKind::Item(value, key) => {
+                let value = self.eval(value, frame)?;
+                let key = self.eval(key, frame)?;
+                self.subscript(&value, &key)
+            }
+            ExprKind::Call(callee, args) => self.eval_call(callee, args, frame),
+            ExprKind::List(items) => Ok(Value::list(self.eval_all(items, frame)?)),
+            ExprKind::Tuple(items) => Ok(Value::tuple(self.eval_all(items, frame)?)),
+            ExprKind::Dict(pairs) => {
+                let mut entries = Entries::with_capacity(pairs.len());
+                for (key, value) in pairs {
+                    entries.insert(Key(self.need(key, frame)?), self.eval(value, frame)?);
+                }
+                Ok(Value::dict(entries))
+            }
+        }
+    }
+
+    fn eval_all(&self, items: &[Expr], frame: &Arc<Frame>) -> Result<Vec<Value>, Fault> {
+        items.iter().map(|item| self.eval(item, frame)).collect()
+    }
+
+    fn eval_slice(
+        &self,
+        value: &Expr,
+        parts: &[Option<Box<Expr>>; 3],
+        frame: &Arc<Frame>,
+    ) -> Outcome {
+        let value = self.need(value, frame)?;
+        self.resolve(&value)?;
+        let mut bounds = [None; 3];
+        for (bound, part) in bounds.iter_mut().zip(parts) {
+            let Some(part) = part else { continue };
+            match self.need(part, frame)? {
+                Value::None => {}
+                Value::Int(number) => *bound = Some(number),
+                Value::Bool(value) => *bound = Some(i128::from(value)),
+                _ => {
+                    return Err(Fault::new(
+                        "slice indices must be integers or None or have an __index__ method",
+                    ));
+                }
+            }
+        }
+        Ok(ops::slice(&value, bounds)?)
+    }
+
+    fn eval_compare(
+        &self,
+        first: &Expr,
+        rest: &[(Comparison, Expr)],
+        frame: &Arc<Frame>,
+    ) -> Outcome {
+        let mut left = self.need(first, frame)?;
+        for (op, right) in rest {
+            let right = self.need(right, frame)?;
+            if !self.compare(*op, &left, &right)? {
+                return Ok(Value::Bool(false));
+            }
+            left = right;
+        }
+        Ok(Value::Bool(true))
+    }
+
+    pub(crate) fn compare(
+        &self,
+        op: Comparison,
+        left: &Value,
+        right: &Value,
+    ) -> Result<bool, Fault> {
+        self.resolve(left)?;
+        self.resolve(right)?;
+        Ok(match op {
+            Comparison::Eq => left == right,
+            Comparison::Ne => left != right,
+            Comparison::Lt => ops::compare("<", left, right)? == Ordering::Less,
+            Comparison::Le => ops::compare("<=", left, right)? != Ordering::Greater,
+            Comparison::Gt => ops::compare(">", left, right)? == Ordering::Greater,
+            Comparison::Ge => ops::compare(">=", left, right)? != Ordering::Less,
+            Comparison::In => ops::contains(right, left)?,
+            Comparison::NotIn => !ops::contains(right, left)?,
+        })
+    }
+
+    /// Evaluates the arguments of a call.
+    pub(crate) fn args(
+        &self,
+        operand: Option<Value>,
+        args: &[Arg],
+        frame: &Arc<Frame>,
+    ) -> Result<Args, Fault> {
+        let mut out = Args {
+            pos: Vec::with_capacity(args.len() + 1),
+            kw: vec![],
+        };
+        out.pos.extend(operand);
+        for arg in args {
+            match arg {
+                Arg::Positional(expr) => out.pos.push(self.eval(expr, frame)?),
+                Arg::Keyword(name, expr) => {
+                    out.kw.push((name.to_string(), self.eval(expr, frame)?))
+                }
+                Arg::Splat(expr) => out.pos.extend(self.iterate(&self.need(expr, frame)?)?),
+                Arg::KeywordSplat(expr) => match self.need(expr, frame)? {
+                    Value::Dict(dict) => {
+                        self.resolve(&Value::Dict(Arc::clone(&dict)))?;
+                        out.kw.extend(
+                            dict.read()
+                                .iter()
+                                .map(|(Key(key), value)| (key.text(), value.clone())),
+                        );
+                    }
+                    other => {
+                        return Err(Fault::new(format!(
+                            "argument after ** must be a mapping, not {}",
+                            other.type_name()
+                        )));
+                    }
+                },
+            }
+        }
+        for value in out.pos.iter().chain(out.kw.iter().map(|(_, value)| value)) {
+            self.resolve(value)?;
+        }
+        Ok(out)
+    }
+
+    fn eval_call(&self, callee: &Expr, args: &[Arg], frame: &Arc<Frame>) -> Outcome {
+        if let ExprKind::Attr(receiver, name) = &callee.kind {
+            let receiver = self.need(receiver, frame)?;
+            if methods::exists(&receiver, name) {
+                let args = self.args(None, args, frame)?;
+                return methods::call(self, &receiver, name, &args);
+            }
+            let callee = match self.attr(&receiver, name)? {
+                Value::Undefined(undefined) => {
+                    return Err(Fault::undefined(&undefined).at(|| self.span(callee.place)));
+                }
+                value => value,
+            };
+            return self.call_value(&callee, self.args(None, args, frame)?, frame);
+        }
+        if let ExprKind::Name(name) = &callee.kind
+            && functions::exists(name)
+            && frame.get(name).is_none()
+        {
+            let outer = self
+                .embedded
+                .replace(matches!(&**name, "lookup" | "query" | "q") || self.embedded.get());
+            let args = self.args(None, args, frame);
+            self.embedded.set(outer);
+            let args = args?;
+            return functions::call(self, name, &args);
+        }
+        let callee = self.need(callee, frame)?;
+        let args = self.args(None, args, frame)?;
+        self.call_value(&callee, args, frame)
+    }
+
+    /// Calls a value.
+    pub(crate) fn call_value(&self, callee: &Value, args: Args, frame: &Arc<Frame>) -> Outcome {
+        let Value::Object(object) = callee else {
+            return Err(Fault::new(format!(
+                "'{}' object is not callable",
+                callee.type_name()
+            )));
+        };
+        let any = object.as_any();
+        if let Some(macro_) = any.downcast_ref::<MacroObject>() {
+            return self.call_macro(macro_, args);
+        }
+        if let Some(method) = any.downcast_ref::<BoundMethod>() {
+            return methods::call(self, &method.receiver, &method.name, &args);
+        }
+        if let Some(outer) = any.downcast_ref::<Loop>() {
+            let items = self.iterate(args.operand())?;
+            let mut out = Vec::new();
+            self.run_loop(
+                &outer.statement,
+                items,
+                outer.depth + 1,
+                &outer.frame,
+                &mut out,
+            )?;
+            return self.concat(out);
+        }
+        if let Some(parent) = any.downcast_ref::<Super>() {
+            let mut out = Vec::new();
+            self.run_block(&parent.name, parent.level + 1, frame, &mut out)?;
+            return self.concat(out);
+        }
+        if let Some(function) = any.downcast_ref::<functions::Function>() {
+            return functions::call(self, function.0, &args);
+        }
+        match object.call(&args.pos, &args.kw) {
+            Some(result) => Ok(result?),
+            None => Err(Fault::new(format!(
+                "'{}' object is not callable",
+                callee.type_name()
+            ))),
+        }
+    }
+
+    // ---- results -----------------------------------------------------------------------------
+
+    /// The final form of a value: nothing lazy, no tuples, omitted entries dropped.
+    pub(crate) fn finish(&self, value: &Value, soft: bool) -> Outcome {
+        self.finish_at(value, soft, 0)
+    }
+
+    fn finish_at(&self, value: &Value, soft: bool, depth: usize) -> Outcome {
+        if depth > 200 {
+            return Err(Fault::coded(
+                "recursive-template",
+                "Recursive loop detected in template: maximum recursion depth exceeded",
+            ));
+        }
+        let child = |item: &Value| -> Result<Option<Value>, Fault> {
+            let item = self.finish_at(&self.touch(item.clone())?, soft, depth + 1)?;
+            Ok((!item.is_omit()).then_some(item))
+        };
+        Ok(match value {
+            Value::Undefined(undefined) if !soft => return Err(Fault::undefined(undefined)),
+            Value::List(list) => {
+                let items = list.to_vec();
+                if !list.lazy && items.iter().all(is_plain) {
+                    return Ok(value.clone());
+                }
+                Value::list(
+                    items
+                        .iter()
+                        .filter_map(|item| child(item).transpose())
+                        .collect::<Result<_, _>>()?,
+                )
+            }
+            Value::Tuple(items) => Value::list(
+                items
+                    .iter()
+                    .filter_map(|item| child(item).transpose())
+                    .collect::<Result<_, _>>()?,
+            ),
+            Value::Dict(dict) => {
+                let entries = dict.read().clone();
+                if !dict.lazy
+                    && entries.values().all(is_plain)
+                    && entries.keys().all(|key| is_plain_key(&key.0))
+                {
+                    return Ok(value.clone());
+                }
+                let mut out = Entries::with_capacity(entries.len());
+                for (key, item) in &entries {
+                    if let Some(item) = child(item)? {
+                        let key = if key.0.may_hold_template() {
+                            self.finish_at(&self.touch(key.0.clone())?, false, depth + 1)?
+                        } else {
+                            untagged(&key.0)
+                        };
+                        out.insert(Key(key), item);
+                    }
+                }
+                Value::dict(out)
+            }
+            Value::Str(_) => untagged(value),
+            Value::Object(object) if !value.is_omit() => match (object.to_dict(), object.iterate())
+            {
+                (Some(dict), _) => self.finish_at(&dict, soft, depth + 1)?,
+                (None, Some(items)) => self.finish_at(&Value::list(items), soft, depth + 1)?,
+                _ => value.clone(),
+            },
+            other => other.clone(),
+        })
+    }
+}
+
+/// A text that cannot be a template any more keeps its origin only.
+fn untagged(value: &Value) -> Value {
+    match value {
+        Value::Str(text) if text.is_template() && super::value::has_delimiters(text.as_str()) => {
+            let tag = super::value::Tag {
+                origin: text.origin().cloned(),
+                template: false,
+                secret: text.is_secret(),
+            };
+            Value::Str(text.tagged(tag))
+        }
+        other => other.clone(),
+    }
+}
+
+fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Bytes(_) => true,
+        Value::Str(text) => !text.is_template(),
+        _ => false,
+    }
+}
+
+fn is_plain_key(value: &Value) -> bool {
+    !value.may_hold_template()
+}
+
+fn is_container(value: &Value) -> bool {
+    matches!(value, Value::List(_) | Value::Dict(_) | Value::Tuple(_))
+}
+
+fn needs_touch(value: &Value) -> bool {
+    match value {
+        Value::Str(text) => text.is_template(),
+        other => is_container(other),
+    }
+}
+
+/// Refuses containers with something undefined in them.
+pub(crate) fn defined(value: &Value) -> Result<(), Fault> {
+    match value {
+        Value::Undefined(undefined) => Err(Fault::undefined(undefined)),
+        Value::List(list) => list.read().iter().try_for_each(defined),
+        Value::Tuple(items) => items.iter().try_for_each(defined),
+        Value::Dict(dict) => dict.read().values().try_for_each(defined),
+        _ => Ok(()),
+    }
+}
+
+/// The undefined value for what an object has not.
+pub(crate) fn missing(value: &Value, key: &Value) -> Value {
+    Value::undefined(format!(
+        "object of type '{}' has no attribute {}",
+        value.type_name(),
+        key.repr()
+    ))
+}
+
+fn index(key: &Value, length: usize) -> Option<usize> {
+    let Some(ops::Number::Int(at)) = ops::number(key) else {
+        return None;
+    };
+    let length = i128::try_from(length).ok()?;
+    let at = if at < 0 { at + length } else { at };
+    (0..length)
+        .contains(&at)
+        .then(|| usize::try_from(at).ok())
+        .flatten()
+}

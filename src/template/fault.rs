@@ -1,0 +1,147 @@
+//! What goes wrong in a template: collected while it is evaluated, a diagnostic at the end.
+
+use std::sync::Arc;
+
+use super::value::{Undefined, Value};
+use crate::diag::{Diagnostic, Span};
+
+/// A template could not be rendered.
+#[derive(Clone, Debug)]
+pub struct TemplateError {
+    /// What a user reads.
+    pub diagnostic: Box<Diagnostic>,
+    /// Whether it is because a variable or an attribute is not there.
+    pub undefined: bool,
+}
+
+impl std::fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.diagnostic.message)
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+/// The inner form of an error.
+#[derive(Debug)]
+pub(crate) struct Fault(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    code: &'static str,
+    message: String,
+    undefined: Option<Arc<Undefined>>,
+    span: Option<Span>,
+    hints: Vec<String>,
+}
+
+/// What an evaluation gives.
+pub(crate) type Outcome = Result<Value, Fault>;
+
+impl Fault {
+    /// An error of an expression.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self::coded(
+            "template-error",
+            format!("Error rendering template: {}", message.into()),
+        )
+    }
+
+    /// An error whose message is complete.
+    pub(crate) fn coded(code: &'static str, message: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            code,
+            message: message.into(),
+            undefined: None,
+            span: None,
+            hints: vec![],
+        }))
+    }
+
+    /// An undefined value was used.
+    pub(crate) fn undefined(undefined: &Arc<Undefined>) -> Self {
+        let mut fault = Self::coded("undefined-variable", undefined.message.clone());
+        fault.0.undefined = Some(Arc::clone(undefined));
+        fault.0.span.clone_from(&undefined.span);
+        fault
+    }
+
+    /// An error of a plugin: `The filter plugin 'ansible.builtin.x' failed: ...`.
+    pub(crate) fn plugin(self, kind: &str, name: &str) -> Self {
+        const PLAIN: &str = "Error rendering template: ";
+        if self.0.undefined.is_some() || !self.0.message.starts_with(PLAIN) {
+            return self;
+        }
+        let mut fault = self;
+        let message = &fault.0.message[PLAIN.len()..];
+        let name = if kind == "lookup" || name.contains('.') {
+            name.to_owned()
+        } else {
+            format!("ansible.builtin.{name}")
+        };
+        fault.0.message = format!("The {kind} plugin '{name}' failed: {message}");
+        fault
+    }
+
+    /// The error of a condition.
+    pub(crate) fn in_condition(mut self) -> Self {
+        if !self
+            .0
+            .message
+            .starts_with("Error while evaluating conditional: ")
+        {
+            self.0.message = format!("Error while evaluating conditional: {}", self.0.message);
+        }
+        self
+    }
+
+    /// Adds something to try.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hints.push(hint.into());
+        self
+    }
+
+    /// The place, unless a nearer one is known.
+    pub(crate) fn at(mut self, span: impl FnOnce() -> Option<Span>) -> Self {
+        if self.0.span.is_none() {
+            self.0.span = span();
+        }
+        self
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The undefined value that was used, if that is the error.
+    pub(crate) fn as_undefined(&self) -> Option<&Arc<Undefined>> {
+        self.0.undefined.as_ref()
+    }
+}
+
+impl From<String> for Fault {
+    fn from(message: String) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(message: &str) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<Fault> for TemplateError {
+    fn from(fault: Fault) -> Self {
+        let parts = *fault.0;
+        let mut diagnostic = Diagnostic::error(parts.code, parts.message);
+        if let Some(span) = &parts.span {
+            diagnostic = diagnostic.at(span);
+        }
+        diagnostic.hints = parts.hints;
+        Self {
+            diagnostic: Box::new(diagnostic),
+            undefined: parts.undefined.is_some(),
+        }
+    }
+}

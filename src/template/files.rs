@@ -1,0 +1,151 @@
+//! Template files: the `#jinja2:` header, and where includes are looked for.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::ast::Template;
+use super::eval::Interp;
+use super::fault::Fault;
+use super::parse::Syntax;
+use crate::diag::Source;
+
+/// How a template file is read and written.
+#[derive(Clone, Debug)]
+pub struct FileOptions {
+    /// Removes the first newline after a block.
+    pub trim_blocks: bool,
+    /// Removes white space before a block on its line.
+    pub lstrip_blocks: bool,
+    /// What ends a line of the result.
+    pub newline_sequence: String,
+    /// Opens an expression; `None`: `{{`.
+    pub variable_start_string: Option<String>,
+    /// Closes an expression.
+    pub variable_end_string: Option<String>,
+    /// Opens a statement.
+    pub block_start_string: Option<String>,
+    /// Closes a statement.
+    pub block_end_string: Option<String>,
+    /// Opens a comment.
+    pub comment_start_string: Option<String>,
+    /// Closes a comment.
+    pub comment_end_string: Option<String>,
+}
+
+impl Default for FileOptions {
+    fn default() -> Self {
+        Self {
+            trim_blocks: true,
+            lstrip_blocks: false,
+            newline_sequence: "\n".into(),
+            variable_start_string: None,
+            variable_end_string: None,
+            block_start_string: None,
+            block_end_string: None,
+            comment_start_string: None,
+            comment_end_string: None,
+        }
+    }
+}
+
+/// Splits the header off; the body, its syntax, and its line end.
+pub(crate) fn prepare<'t>(text: &'t str, options: &FileOptions) -> (&'t str, Syntax, String) {
+    let given =
+        |value: &Option<String>, default: &str| value.clone().unwrap_or_else(|| default.to_owned());
+    let mut syntax = Syntax {
+        trim_blocks: options.trim_blocks,
+        lstrip_blocks: options.lstrip_blocks,
+        keep_trailing_newline: true,
+        variable_start: given(&options.variable_start_string, "{{"),
+        variable_end: given(&options.variable_end_string, "}}"),
+        block_start: given(&options.block_start_string, "{%"),
+        block_end: given(&options.block_end_string, "%}"),
+        comment_start: given(&options.comment_start_string, "{#"),
+        comment_end: given(&options.comment_end_string, "#}"),
+        plain_backslashes: false,
+    };
+    let mut newline = options.newline_sequence.clone();
+    let Some(rest) = text.strip_prefix("#jinja2:") else {
+        return (text, syntax, newline);
+    };
+    let (header, body) = rest.split_once('\n').unwrap_or((rest, ""));
+    for pair in header.split(',') {
+        let Some((name, value)) = pair.split_once(':') else {
+            continue;
+        };
+        let value = value.trim();
+        let plain = value.trim_matches(['"', '\'']).to_owned();
+        let truth = matches!(value, "True" | "true" | "1");
+        match name.trim() {
+            "trim_blocks" => syntax.trim_blocks = truth,
+            "lstrip_blocks" => syntax.lstrip_blocks = truth,
+            "keep_trailing_newline" => syntax.keep_trailing_newline = truth,
+            "variable_start_string" => syntax.variable_start = plain,
+            "variable_end_string" => syntax.variable_end = plain,
+            "block_start_string" => syntax.block_start = plain,
+            "block_end_string" => syntax.block_end = plain,
+            "comment_start_string" => syntax.comment_start = plain,
+            "comment_end_string" => syntax.comment_end = plain,
+            "newline_sequence" => newline = plain.replace("\\r", "\r").replace("\\n", "\n"),
+            _ => {}
+        }
+    }
+    (body, syntax, newline)
+}
+
+/// Loads the template that an include, import or extends names.
+pub(crate) fn load(
+    interp: &Interp<'_>,
+    name: &str,
+) -> Result<(Arc<Template>, Arc<str>, Arc<Source>), Fault> {
+    let mut tried: Vec<PathBuf> = Vec::new();
+    let folders = interp.folders.borrow().clone();
+    let search = interp.scope.search_path();
+    let candidates = folders
+        .iter()
+        .map(|folder| folder.join(name))
+        .chain(
+            search
+                .iter()
+                .flat_map(|folder| [folder.join("templates").join(name), folder.join(name)]),
+        )
+        .chain([interp.scope.basedir().join(name)]);
+    for path in candidates {
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            return compile(interp, &path, &text);
+        }
+        tried.extend(path.parent().map(Path::to_path_buf));
+    }
+    tried.dedup();
+    let list: Vec<String> = tried
+        .iter()
+        .map(|path| format!("'{}'", path.display()))
+        .collect();
+    Err(Fault::new(format!(
+        "'{name}' not found in search path: {}",
+        list.join(", ")
+    )))
+}
+
+fn compile(
+    interp: &Interp<'_>,
+    path: &Path,
+    text: &str,
+) -> Result<(Arc<Template>, Arc<str>, Arc<Source>), Fault> {
+    let syntax = interp.syntax.borrow().clone();
+    let shared: Arc<str> = text.into();
+    let source = Source::new(path, text);
+    if let Some(folder) = path.parent() {
+        let mut folders = interp.folders.borrow_mut();
+        if !folders.iter().any(|known| known == folder) {
+            folders.push(folder.to_path_buf());
+        }
+    }
+    let template = interp.within(&shared, None, Some(Arc::clone(&source)), || {
+        interp
+            .templar
+            .compile(&shared, &syntax)
+            .map_err(|error| interp.syntax_fault(&error))
+    })?;
+    Ok((template, shared, source))
+}

@@ -1,0 +1,183 @@
+//! Filters that every playbook uses: defaults, kinds, numbers.
+
+use super::super::args::{Args, whole};
+use super::super::fault::{Fault, Outcome};
+use super::super::ops::{self, Number, number};
+use super::super::value::Value;
+
+super::filters! {
+    "default": "another value if it is undefined, or false where the second argument is true" => |_, a| default(a);
+    "d": "the same as `default`" => |_, a| default(a);
+    "mandatory": "fails if it is undefined" => |_, a| mandatory(a);
+    "bool": "the boolean that it writes" => |_, a| Ok(match a.operand() {
+        Value::None => Value::None,
+        value => Value::Bool(to_bool(value).unwrap_or(false)),
+    });
+    "int": "the whole number that it writes, or a default" => |_, a| int(a);
+    "float": "the number that it writes, or a default" => |_, a| float(a);
+    "string": "it as text" => |_, a| Ok(Value::str(a.operand().text()));
+    "abs": "it without its sign" => |_, a| match a.operand() {
+        Value::Float(number) => Ok(Value::Float(number.abs())),
+        value => match number(value) {
+            Some(Number::Int(number)) => Ok(Value::Int(number.abs())),
+            _ => Err(Fault::new(format!("bad operand type for abs(): '{}'", value.type_name()))),
+        },
+    };
+    "round": "it rounded to so many digits" => |_, a| round(a);
+    "ternary": "one value if true, another if false" => |_, a| ternary(a);
+    "type_debug": "the name of its type" => |_, a| Ok(Value::str(a.operand().type_name()));
+    "length": "how many items it has" => |_, a| Ok(Value::from(ops::length(a.operand())?));
+    "count": "the same as `length`" => |_, a| Ok(Value::from(ops::length(a.operand())?));
+}
+
+fn default(args: &Args) -> Outcome {
+    args.check(3, &["default_value", "boolean"])?;
+    let operand = args.operand();
+    if operand.is_undefined() || (args.truth(2, "boolean", false) && !operand.is_true()) {
+        return Ok(args
+            .get(1, "default_value")
+            .cloned()
+            .unwrap_or_else(|| Value::str("")));
+    }
+    Ok(operand.clone())
+}
+
+fn mandatory(args: &Args) -> Outcome {
+    let Value::Undefined(undefined) = args.operand() else {
+        return Ok(args.operand().clone());
+    };
+    if let Some(message) = args.get(1, "msg") {
+        return Err(Fault::new(message.text()));
+    }
+    let name = undefined
+        .message
+        .strip_suffix(" is undefined")
+        .map(|name| format!(" {name}"))
+        .unwrap_or_default();
+    Err(Fault::new(format!("Mandatory variable{name} not defined.")))
+}
+
+/// The boolean that a value writes, if it does.
+pub(crate) fn to_bool(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::Str(text) => match text.as_str().trim().to_lowercase().as_str() {
+            "yes" | "on" | "1" | "true" | "y" | "t" | "1.0" => Some(true),
+            "no" | "off" | "0" | "false" | "n" | "f" | "0.0" => Some(false),
+            _ => None,
+        },
+        other => match number(other)?.float() {
+            1.0 => Some(true),
+            0.0 => Some(false),
+            _ => None,
+        },
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "Python's int() cuts as well"
+)]
+fn int(args: &Args) -> Outcome {
+    args.check(3, &["default", "base"])?;
+    let fallback = || Ok(args.get(1, "default").cloned().unwrap_or(Value::Int(0)));
+    let base = u32::try_from(args.int(2, "base", 10)?).unwrap_or(10);
+    match args.operand() {
+        Value::Str(text) => {
+            let text = text.as_str().trim().replace('_', "");
+            let (sign, digits) = text
+                .strip_prefix('-')
+                .map_or((1, text.as_str()), |digits| (-1, digits));
+            let digits = digits.strip_prefix('+').unwrap_or(digits).to_lowercase();
+            let (base, digits) = match (base, digits.get(..2)) {
+                (16 | 0, Some("0x")) => (16, &digits[2..]),
+                (8 | 0, Some("0o")) => (8, &digits[2..]),
+                (2 | 0, Some("0b")) => (2, &digits[2..]),
+                (0, _) => (10, digits.as_str()),
+                _ => (base.clamp(2, 36), digits.as_str()),
+            };
+            if let Ok(number) = i128::from_str_radix(digits, base) {
+                return Ok(Value::Int(sign * number));
+            }
+            match text.parse::<f64>() {
+                Ok(number) if number.is_finite() => Ok(Value::Int(number as i128)),
+                _ => fallback(),
+            }
+        }
+        Value::Float(number) if !number.is_finite() => fallback(),
+        value @ (Value::Int(_) | Value::Float(_) | Value::Bool(_)) => {
+            Ok(whole(value).map_or(Value::Int(0), Value::Int))
+        }
+        _ => fallback(),
+    }
+}
+
+fn float(args: &Args) -> Outcome {
+    let found = match args.operand() {
+        Value::Str(text) => text.as_str().trim().replace('_', "").parse().ok(),
+        value => number(value).map(Number::float),
+    };
+    Ok(match found {
+        Some(number) => Value::Float(number),
+        None => args.get(1, "default").cloned().unwrap_or(Value::Float(0.0)),
+    })
+}
+
+fn round(args: &Args) -> Outcome {
+    let digits = i32::try_from(args.int(1, "precision", 0)?).unwrap_or(0);
+    let method = args.text(2, "method", "common");
+    let Some(number) = number(args.operand()) else {
+        return Err(Fault::new(format!(
+            "type {} doesn't define __round__ method",
+            args.operand().type_name()
+        )));
+    };
+    if let (Number::Int(number), "common") = (number, method.as_str())
+        && digits >= 0
+    {
+        return Ok(Value::Int(number));
+    }
+    let (number, factor) = (number.float(), 10f64.powi(digits));
+    Ok(Value::Float(match method.as_str() {
+        "common" if digits >= 0 => format!("{number:.*}", usize::try_from(digits).unwrap_or(0))
+            .parse()
+            .unwrap_or(number),
+        "common" => (number * factor).round_ties_even() / factor,
+        "ceil" => (number * factor).ceil() / factor,
+        "floor" => (number * factor).floor() / factor,
+        _ => return Err(Fault::new("method must be common, ceil or floor")),
+    }))
+}
+
+fn ternary(args: &Args) -> Outcome {
+    let missing: Vec<&str> = [(1, "true_val"), (2, "false_val")]
+        .into_iter()
+        .filter(|(index, name)| args.get(*index, name).is_none())
+        .map(|(_, name)| name)
+        .collect();
+    match missing[..] {
+        [a, b] => {
+            return Err(Fault::new(format!(
+                "ternary() missing 2 required positional arguments: '{a}' and '{b}'"
+            )));
+        }
+        [a] => {
+            return Err(Fault::new(format!(
+                "ternary() missing 1 required positional argument: '{a}'"
+            )));
+        }
+        _ => {}
+    }
+    if matches!(args.operand(), Value::None)
+        && let Some(value) = args.get(3, "none_val")
+        && !matches!(value, Value::None)
+    {
+        return Ok(value.clone());
+    }
+    Ok(if args.operand().is_true() {
+        args.need(1, "true_val")?
+    } else {
+        args.need(2, "false_val")?
+    }
+    .clone())
+}

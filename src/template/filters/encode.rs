@@ -1,0 +1,471 @@
+//! JSON, base 64, addresses, identifiers, checksums.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD, URL_SAFE};
+use sha1::Sha1;
+use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
+
+use super::super::args::{Args, whole};
+use super::super::fault::{Fault, Outcome};
+use super::super::print;
+use super::super::value::{Entries, Key, Value};
+
+super::filters! {
+    "to_json": "as JSON" => |_, a| to_json(a, None, false);
+    "to_nice_json": "as JSON for people" => |_, a| to_json(a, Some(4), true);
+    "tojson": "as JSON that is safe in HTML" => |_, a| {
+        let indent = a.get(1, "indent").and_then(whole).and_then(|width| usize::try_from(width).ok());
+        let text = json_text(a.operand(), &Style { indent, sort: true, ascii: true, separators: None })?;
+        Ok(Value::str(text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\'', "\\u0027")))
+    };
+    "from_json": "the value that JSON text writes" => |_, a| from_json(a);
+    "b64encode": "as base 64" => |_, a| {
+        let engine = if a.truth(usize::MAX, "urlsafe", false) { &URL_SAFE } else { &STANDARD };
+        Ok(Value::str(engine.encode(bytes(a.operand()))))
+    };
+    "b64decode": "the text that base 64 writes" => |_, a| b64decode(a);
+    "urlencode": "with characters that addresses refuse written in hexadecimal" => |i, a| Ok(Value::str(match super::dict::entries(a.operand()) {
+        Some(entries) => query(entries.iter().map(|(key, value)| (key.0.text(), value.text()))),
+        None => match a.operand() {
+            Value::List(_) | Value::Tuple(_) => {
+                let mut pairs = Vec::new();
+                for pair in i.iterate(a.operand())? {
+                    let pair = i.iterate(&pair)?;
+                    if let [key, value] = &pair[..] {
+                        pairs.push((key.text(), value.text()));
+                    }
+                }
+                query(pairs.into_iter())
+            }
+            value => percent(&value.text(), "/-_.~", "%20"),
+        }
+    }));
+    "urldecode": "with hexadecimal characters of an address read" => |_, a| Ok(Value::str(unpercent(&a.operand().text().replace('+', " "))));
+    "urlsplit": "the parts of an address" => |_, a| urlsplit(a);
+    "to_uuid": "an identifier made of it" => |_, a| to_uuid(a);
+    "hash": "its hash in hexadecimal" => |_, a| hash(&a.text(1, "hashtype", "sha1"), &bytes(a.operand()));
+    "checksum": "its SHA-1 hash in hexadecimal" => |_, a| hash("sha1", &bytes(a.operand()));
+    "sha1": "its SHA-1 hash in hexadecimal" => |_, a| hash("sha1", &bytes(a.operand()));
+    "md5": "its MD5 hash in hexadecimal" => |_, a| hash("md5", &bytes(a.operand()));
+    "password_hash": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this filter yet"));
+    "json_query": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this filter yet; use `selectattr` and `map`"));
+    "vault": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this filter yet"));
+    "unvault": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this filter yet"));
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    match value {
+        Value::Bytes(bytes) => bytes.to_vec(),
+        other => other.text().into_bytes(),
+    }
+}
+
+/// How JSON is laid out.
+pub(crate) struct Style {
+    pub(crate) indent: Option<usize>,
+    pub(crate) sort: bool,
+    pub(crate) ascii: bool,
+    pub(crate) separators: Option<(String, String)>,
+}
+
+fn to_json(args: &Args, indent: Option<usize>, sort: bool) -> Outcome {
+    let indent = match args.get(1, "indent").or_else(|| args.named("indent")) {
+        Some(Value::None) => None,
+        Some(width) => whole(width).and_then(|width| usize::try_from(width).ok()),
+        None => indent,
+    };
+    let separators = match args.named("separators") {
+        Some(value @ (Value::List(_) | Value::Tuple(_))) => {
+            match &super::super::ops::iterate(value)?[..] {
+                [item, key] => Some((item.text(), key.text())),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    let sort = args.named("sort_keys").map_or(sort, Value::is_true);
+    let ascii = args.named("ensure_ascii").is_none_or(Value::is_true);
+    Ok(Value::str(json_text(
+        args.operand(),
+        &Style {
+            indent,
+            sort,
+            ascii,
+            separators,
+        },
+    )?))
+}
+
+/// A value as Python writes JSON.
+pub(crate) fn json_text(value: &Value, style: &Style) -> Result<String, Fault> {
+    let mut out = String::new();
+    write_json(&mut out, value, style, 0)?;
+    Ok(out)
+}
+
+fn write_json(out: &mut String, value: &Value, style: &Style, depth: usize) -> Result<(), Fault> {
+    if depth > 200 {
+        return Err(Fault::new("Circular reference detected"));
+    }
+    match value {
+        Value::Undefined(undefined) => return Err(Fault::undefined(undefined)),
+        Value::None => out.push_str("null"),
+        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Value::Int(number) => out.push_str(&number.to_string()),
+        Value::Float(number) if number.is_nan() => out.push_str("NaN"),
+        Value::Float(number) if number.is_infinite() => out.push_str(if *number > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        }),
+        Value::Float(number) => out.push_str(&print::float(*number)),
+        Value::Str(text) => json_string(out, text.as_str(), style.ascii),
+        Value::Bytes(bytes) => json_string(out, &String::from_utf8_lossy(bytes), style.ascii),
+        Value::List(list) => write_array(out, &list.to_vec(), style, depth)?,
+        Value::Tuple(items) => write_array(out, items, style, depth)?,
+        Value::Dict(dict) => write_object(out, dict.read().clone(), style, depth)?,
+        Value::Object(object) => match (object.to_dict(), object.iterate()) {
+            (Some(dict), _) => write_json(out, &dict, style, depth + 1)?,
+            (None, Some(items)) => write_array(out, &items, style, depth)?,
+            _ => match object.attr("isoformat").map(|method| (method, ())) {
+                Some((Value::Object(method), ())) => match method.call(&[], &[]) {
+                    Some(Ok(text)) => json_string(out, &text.text(), style.ascii),
+                    _ => {
+                        return Err(Fault::new(format!(
+                            "Object of type {} is not JSON serializable",
+                            value.type_name()
+                        )));
+                    }
+                },
+                _ => {
+                    return Err(Fault::new(format!(
+                        "Object of type {} is not JSON serializable",
+                        value.type_name()
+                    )));
+                }
+            },
+        },
+    }
+    Ok(())
+}
+
+fn line(out: &mut String, style: &Style, depth: usize) {
+    if let Some(width) = style.indent {
+        out.push('\n');
+        out.push_str(&" ".repeat(width * depth));
+    }
+}
+
+fn separators(style: &Style) -> (&str, &str) {
+    match &style.separators {
+        Some((item, key)) => (item, key),
+        None if style.indent.is_some() => (",", ": "),
+        None => (", ", ": "),
+    }
+}
+
+fn write_array(
+    out: &mut String,
+    items: &[Value],
+    style: &Style,
+    depth: usize,
+) -> Result<(), Fault> {
+    out.push('[');
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push_str(separators(style).0);
+        }
+        line(out, style, depth + 1);
+        write_json(out, item, style, depth + 1)?;
+    }
+    if !items.is_empty() {
+        line(out, style, depth);
+    }
+    out.push(']');
+    Ok(())
+}
+
+fn write_object(
+    out: &mut String,
+    mut entries: Entries,
+    style: &Style,
+    depth: usize,
+) -> Result<(), Fault> {
+    if style.sort {
+        entries.sort_by(|a, _, b, _| {
+            a.0.order(&b.0)
+                .unwrap_or_else(|| a.0.text().cmp(&b.0.text()))
+        });
+    }
+    out.push('{');
+    for (index, (Key(key), value)) in entries.iter().enumerate() {
+        if index > 0 {
+            out.push_str(separators(style).0);
+        }
+        line(out, style, depth + 1);
+        let key = match key {
+            Value::None => "null".to_owned(),
+            Value::Bool(value) => value.to_string(),
+            other => other.text(),
+        };
+        json_string(out, &key, style.ascii);
+        out.push_str(separators(style).1);
+        write_json(out, value, style, depth + 1)?;
+    }
+    if !entries.is_empty() {
+        line(out, style, depth);
+    }
+    out.push('}');
+    Ok(())
+}
+
+fn json_string(out: &mut String, text: &str, ascii: bool) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            c if (c as u32) < 0x20 || (ascii && (c as u32) > 0x7e) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+fn from_json(args: &Args) -> Outcome {
+    let text = args.operand().text();
+    parse_json(&text).map_err(Fault::new)
+}
+
+/// The value that JSON text writes.
+pub(crate) fn parse_json(text: &str) -> Result<Value, String> {
+    match serde_json::from_str(text) {
+        Ok(json) => Ok(from_serde(&json)),
+        Err(error) => {
+            let (line, column) = (error.line().max(1), error.column().max(1));
+            let start: usize = text
+                .split_inclusive('\n')
+                .take(line - 1)
+                .map(str::len)
+                .sum();
+            Err(format!(
+                "Expecting value: line {line} column {column} (char {})",
+                start + column - 1
+            ))
+        }
+    }
+}
+
+fn from_serde(json: &serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Value::None,
+        serde_json::Value::Bool(value) => Value::Bool(*value),
+        serde_json::Value::Number(number) => match number.to_string().parse() {
+            Ok(whole) => Value::Int(whole),
+            Err(_) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        serde_json::Value::String(text) => Value::str(text.as_str()),
+        serde_json::Value::Array(items) => Value::list(items.iter().map(from_serde).collect()),
+        serde_json::Value::Object(map) => Value::dict(
+            map.iter()
+                .map(|(key, value)| (Key::from(key.as_str()), from_serde(value)))
+                .collect(),
+        ),
+    }
+}
+
+fn b64decode(args: &Args) -> Outcome {
+    let text: String = args
+        .operand()
+        .text()
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .collect();
+    let text = if args.truth(usize::MAX, "urlsafe", false) {
+        text.replace('-', "+").replace('_', "/")
+    } else {
+        text
+    };
+    let config = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical)
+        .with_decode_allow_trailing_bits(true);
+    let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, config);
+    let bytes = engine
+        .decode(text.as_bytes())
+        .map_err(|_| Fault::new("Incorrect padding"))?;
+    Ok(Value::str(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn query(pairs: impl Iterator<Item = (String, String)>) -> String {
+    pairs
+        .map(|(key, value)| {
+            format!(
+                "{}={}",
+                percent(&key, "-_.~", "+"),
+                percent(&value, "-_.~", "+")
+            )
+        })
+        .collect::<Vec<_>>()
+        .join("&")
+}
+
+fn percent(text: &str, safe: &str, space: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b' ' => out.push_str(space),
+            byte if byte.is_ascii_alphanumeric() || safe.as_bytes().contains(&byte) => {
+                out.push(char::from(byte))
+            }
+            byte => {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
+}
+
+fn unpercent(text: &str) -> String {
+    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
+    while at < bytes.len() {
+        let hex = text
+            .get(at + 1..at + 3)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match (bytes[at], hex) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                at += 3;
+            }
+            (byte, _) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn urlsplit(args: &Args) -> Outcome {
+    let text = args.operand().text();
+    let (rest, fragment) = text.split_once('#').unwrap_or((&text, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let named = rest.split_once(':').filter(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    });
+    let (scheme, rest) = named.map_or((String::new(), rest), |(scheme, rest)| {
+        (scheme.to_lowercase(), rest)
+    });
+    let (netloc, path) = match rest.strip_prefix("//") {
+        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        None => ("", rest),
+    };
+    let (user, host) = netloc
+        .rsplit_once('@')
+        .map_or((None, netloc), |(user, host)| (Some(user), host));
+    let (username, password) = user.map_or((None, None), |user| {
+        user.split_once(':')
+            .map_or((Some(user), None), |(user, word)| (Some(user), Some(word)))
+    });
+    let (hostname, port) = match host
+        .strip_prefix('[')
+        .and_then(|inner| inner.split_once(']'))
+    {
+        Some((inner, rest)) => (inner, rest.strip_prefix(':')),
+        None => host
+            .split_once(':')
+            .map_or((host, None), |(host, port)| (host, Some(port))),
+    };
+    let optional = |text: Option<&str>| text.map_or(Value::None, Value::str);
+    let hostname = if hostname.is_empty() {
+        Value::None
+    } else {
+        Value::str(hostname.to_lowercase())
+    };
+    let parts = [
+        ("fragment", Value::str(fragment)),
+        ("hostname", hostname),
+        ("netloc", Value::str(netloc)),
+        ("password", optional(password)),
+        ("path", Value::str(path)),
+        (
+            "port",
+            port.and_then(|port| port.parse().ok())
+                .map_or(Value::None, Value::Int),
+        ),
+        ("query", Value::str(query)),
+        ("scheme", Value::str(scheme)),
+        ("username", optional(username)),
+    ];
+    let Some(wanted) = args
+        .get(1, "query")
+        .filter(|wanted| wanted.is_true())
+        .map(Value::text)
+    else {
+        return Ok(Value::dict(
+            parts
+                .into_iter()
+                .map(|(name, value)| (Key::from(name), value))
+                .collect(),
+        ));
+    };
+    let found = parts.into_iter().find(|(name, _)| *name == wanted);
+    found
+        .map(|(_, value)| value)
+        .ok_or_else(|| Fault::new(format!("urlsplit: unknown URL component: {wanted}")))
+}
+
+fn to_uuid(args: &Args) -> Outcome {
+    let space = args.text(1, "namespace", "361E6D51-FAEC-444A-9079-341386DA8E2E");
+    let digits: String = space.chars().filter(char::is_ascii_hexdigit).collect();
+    let space = u128::from_str_radix(&digits, 16)
+        .map_err(|_| Fault::new(format!("Invalid value for namespace: {space}")))?;
+    let mut hash = Sha1::new();
+    hash.update(space.to_be_bytes());
+    hash.update(args.operand().text().as_bytes());
+    let mut id: Vec<u8> = hash.finalize()[..16].to_vec();
+    id[6] = (id[6] & 0x0f) | 0x50;
+    id[8] = (id[8] & 0x3f) | 0x80;
+    let text = hex(&id);
+    Ok(Value::str(format!(
+        "{}-{}-{}-{}-{}",
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..]
+    )))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+fn hash(kind: &str, bytes: &[u8]) -> Outcome {
+    Ok(Value::str(match kind {
+        "sha1" => hex(&Sha1::digest(bytes)),
+        "sha224" => hex(&Sha224::digest(bytes)),
+        "sha256" => hex(&Sha256::digest(bytes)),
+        "sha384" => hex(&Sha384::digest(bytes)),
+        "sha512" => hex(&Sha512::digest(bytes)),
+        "md5" => hex(&md5::Md5::digest(bytes)),
+        other => return Err(Fault::new(format!("unsupported hash type {other}"))),
+    }))
+}

@@ -1,0 +1,516 @@
+//! Filters over lists.
+
+use std::cmp::Ordering;
+
+use super::super::args::{Args, whole};
+use super::super::eval::Interp;
+use super::super::fault::{Fault, Outcome};
+use super::super::ops;
+use super::super::tests;
+use super::super::value::{Key, Value};
+use super::random;
+
+super::filters! {
+    "list": "its items as a list" => |i, a| Ok(Value::list(i.iterate(a.operand())?));
+    "join": "its items as one text" => |i, a| join(i, a);
+    "first": "its first item" => |i, a| Ok(i.iterate(a.operand())?.into_iter().next().unwrap_or_else(|| Value::undefined("No first item, sequence was empty.")));
+    "last": "its last item" => |i, a| Ok(i.iterate(a.operand())?.into_iter().next_back().unwrap_or_else(|| Value::undefined("No last item, sequence was empty.")));
+    "map": "an attribute, or the result of a filter, of each item" => |i, a| map(i, a);
+    "select": "the items that pass a test" => |i, a| select(i, a, true, false);
+    "reject": "the items that fail a test" => |i, a| select(i, a, false, false);
+    "selectattr": "the items with an attribute that passes a test" => |i, a| select(i, a, true, true);
+    "rejectattr": "the items with an attribute that fails a test" => |i, a| select(i, a, false, true);
+    "sort": "in order" => |i, a| sort(i, a);
+    "unique": "without repetitions" => |i, a| unique(i, a);
+    "min": "the least item" => |i, a| extreme(i, a, Ordering::Less);
+    "max": "the greatest item" => |i, a| extreme(i, a, Ordering::Greater);
+    "sum": "the sum of its items" => |i, a| sum(i, a);
+    "reverse": "from the end to the beginning" => |i, a| Ok(match a.operand() {
+        Value::Str(text) => Value::str(text.as_str().chars().rev().collect::<String>()),
+        value => {
+            let mut items = i.iterate(value)?;
+            items.reverse();
+            Value::list(items)
+        }
+    });
+    "groupby": "pairs of a value and the items that have it" => |i, a| groupby(i, a);
+    "batch": "in rows of so many items" => |i, a| batch(i, a);
+    "slice": "in so many columns" => |i, a| columns(i, a);
+    "flatten": "nested lists opened" => |i, a| flatten(i, a);
+    "union": "the items of both" => |i, a| Ok(Value::list(deduplicated([i.iterate(a.operand())?, i.iterate(a.need(1, "b")?)?].concat())));
+    "intersect": "the items in both" => |i, a| { let other = i.iterate(a.need(1, "b")?)?; Ok(Value::list(deduplicated(i.iterate(a.operand())?).into_iter().filter(|item| other.contains(item)).collect())) };
+    "difference": "the items that the other has not" => |i, a| { let other = i.iterate(a.need(1, "b")?)?; Ok(Value::list(deduplicated(i.iterate(a.operand())?).into_iter().filter(|item| !other.contains(item)).collect())) };
+    "symmetric_difference": "the items in one of both only" => |i, a| symmetric(i, a);
+    "product": "all combinations with other lists" => |i, a| product(i, a);
+    "zip": "tuples of the items at one place, as long as the shortest" => |i, a| zip(i, a, false);
+    "zip_longest": "tuples of the items at one place, as long as the longest" => |i, a| zip(i, a, true);
+    "permutations": "all orders" => |i, a| combinations(i, a, true);
+    "combinations": "all choices of so many items" => |i, a| combinations(i, a, false);
+    "random": "an item, or a number below it, by chance" => |i, a| random::pick(i, a);
+    "shuffle": "in an order by chance" => |i, a| random::shuffle(i, a);
+}
+
+fn join(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let mut out = String::new();
+    let mark = args.text(1, "d", "");
+    for (index, mut item) in interp.iterate(args.operand())?.into_iter().enumerate() {
+        if let Some(name) = args.get(2, "attribute") {
+            item = attribute(interp, &item, name)?;
+        }
+        if let Value::Undefined(undefined) = &item {
+            return Err(Fault::undefined(undefined));
+        }
+        if index > 0 {
+            out.push_str(&mark);
+        }
+        out.push_str(&item.text());
+    }
+    Ok(Value::str(out))
+}
+
+/// `a.b.0`: attributes and indices, one after the other.
+pub(crate) fn attribute(interp: &Interp<'_>, item: &Value, name: &Value) -> Outcome {
+    let Value::Str(path) = name else {
+        return interp.subscript(item, name);
+    };
+    let mut value = item.clone();
+    for part in path.as_str().split('.') {
+        value = match part.parse::<i128>() {
+            Ok(index) => interp.subscript(&value, &Value::Int(index))?,
+            Err(_) => interp.subscript(&value, &Value::str(part))?,
+        };
+    }
+    Ok(value)
+}
+
+fn map(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let items = interp.iterate(args.operand())?;
+    if args.pos.len() == 1
+        && let Some(name) = args.named("attribute")
+    {
+        let default = args.named("default");
+        let mut out = Vec::with_capacity(items.len());
+        for item in &items {
+            let value = attribute(interp, item, name)?;
+            out.push(match (&value, default) {
+                (Value::Undefined(_), Some(default)) => default.clone(),
+                _ => value,
+            });
+        }
+        return Ok(Value::list(out));
+    }
+    let Some(name) = args.pos.get(1) else {
+        return Err(Fault::new("map requires a filter argument"));
+    };
+    let name = name.text();
+    let mut out = Vec::with_capacity(items.len());
+    for item in items {
+        let mut inner = Args {
+            pos: vec![item],
+            kw: args.kw.clone(),
+        };
+        inner.pos.extend_from_slice(&args.pos[2..]);
+        out.push(super::apply(interp, &name, inner)?);
+    }
+    Ok(Value::list(out))
+}
+
+fn select(interp: &Interp<'_>, args: &Args, keep: bool, by_attribute: bool) -> Outcome {
+    let items = interp.iterate(args.operand())?;
+    let skip = 1 + usize::from(by_attribute);
+    let name = if by_attribute {
+        Some(
+            args.pos
+                .get(1)
+                .ok_or_else(|| Fault::new("Missing parameter for attribute name"))?,
+        )
+    } else {
+        None
+    };
+    let test = args.pos.get(skip).map(Value::text);
+    let mut out = Vec::new();
+    for item in items {
+        let subject = match name {
+            Some(name) => attribute(interp, &item, name)?,
+            None => item.clone(),
+        };
+        let passed = match &test {
+            None => match &subject {
+                Value::Undefined(undefined) => return Err(Fault::undefined(undefined)),
+                subject => subject.is_true(),
+            },
+            Some(test) => {
+                let mut inner = Args {
+                    pos: vec![subject],
+                    kw: args.kw.clone(),
+                };
+                inner.pos.extend_from_slice(&args.pos[skip + 1..]);
+                tests::apply(interp, test, inner)?
+            }
+        };
+        if passed == keep {
+            out.push(item);
+        }
+    }
+    Ok(Value::list(out))
+}
+
+/// Sorted with Python's ordering; kinds that do not compare are an error.
+pub(crate) fn sorted(items: Vec<Value>, reverse: bool) -> Result<Vec<Value>, Fault> {
+    sorted_by(
+        items
+            .into_iter()
+            .map(|item| (vec![item.clone()], item))
+            .collect(),
+        reverse,
+    )
+}
+
+fn sorted_by(mut items: Vec<(Vec<Value>, Value)>, reverse: bool) -> Result<Vec<Value>, Fault> {
+    let mut failure = None;
+    items.sort_by(|(a, _), (b, _)| {
+        for (a, b) in a.iter().zip(b) {
+            if a == b {
+                continue;
+            }
+            let order = ops::compare("<", a, b).unwrap_or_else(|error| {
+                failure.get_or_insert(error);
+                Ordering::Equal
+            });
+            return if reverse { order.reverse() } else { order };
+        }
+        Ordering::Equal
+    });
+    match failure {
+        Some(error) => Err(Fault::new(error)),
+        None => Ok(items.into_iter().map(|(_, item)| item).collect()),
+    }
+}
+
+fn folded(value: Value, case_sensitive: bool) -> Value {
+    match &value {
+        Value::Str(text) if !case_sensitive => Value::str(text.as_str().to_lowercase()),
+        _ => value,
+    }
+}
+
+/// The value that an item is compared by.
+fn key(interp: &Interp<'_>, item: &Value, name: Option<&Value>, case_sensitive: bool) -> Outcome {
+    let value = match name {
+        Some(Value::None) | None => item.clone(),
+        Some(name) => attribute(interp, item, name)?,
+    };
+    match value {
+        Value::Undefined(undefined) => Err(Fault::undefined(&undefined)),
+        value => Ok(folded(value, case_sensitive)),
+    }
+}
+
+fn sort(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let (reverse, case) = (
+        args.truth(1, "reverse", false),
+        args.truth(2, "case_sensitive", false),
+    );
+    let names: Vec<Value> = match args.get(3, "attribute") {
+        Some(Value::Str(names)) => names
+            .as_str()
+            .split(',')
+            .map(|name| Value::str(name.trim()))
+            .collect(),
+        Some(Value::None) | None => vec![],
+        Some(other) => vec![other.clone()],
+    };
+    let mut keyed = Vec::new();
+    for item in interp.iterate(args.operand())? {
+        let keys = if names.is_empty() {
+            vec![key(interp, &item, None, case)?]
+        } else {
+            names
+                .iter()
+                .map(|name| key(interp, &item, Some(name), case))
+                .collect::<Result<_, _>>()?
+        };
+        keyed.push((keys, item));
+    }
+    Ok(Value::list(sorted_by(keyed, reverse)?))
+}
+
+fn hashable(value: &Value) -> bool {
+    match value {
+        Value::List(_) | Value::Dict(_) => false,
+        Value::Tuple(items) => items.iter().all(hashable),
+        _ => true,
+    }
+}
+
+/// Without repetitions, the first one stays.
+#[expect(
+    clippy::mutable_key_type,
+    reason = "a list is no key: Python refuses it, and so do we"
+)]
+fn deduplicated(items: Vec<Value>) -> Vec<Value> {
+    let mut seen = std::collections::HashSet::new();
+    let mut out: Vec<Value> = Vec::new();
+    for item in items {
+        let new = if hashable(&item) {
+            seen.insert(Key(item.clone()))
+        } else {
+            !out.contains(&item)
+        };
+        if new {
+            out.push(item);
+        }
+    }
+    out
+}
+
+fn unique(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let case = args.truth(1, "case_sensitive", false);
+    let mut seen: Vec<Value> = Vec::new();
+    let items = interp.iterate(args.operand())?;
+    if args.get(2, "attribute").is_none() && case {
+        return Ok(Value::list(deduplicated(items)));
+    }
+    let mut out = Vec::new();
+    for item in items {
+        let key = key(interp, &item, args.get(2, "attribute"), case)?;
+        if !seen.contains(&key) {
+            seen.push(key);
+            out.push(item);
+        }
+    }
+    Ok(Value::list(out))
+}
+
+fn extreme(interp: &Interp<'_>, args: &Args, wanted: Ordering) -> Outcome {
+    let case = args.truth(1, "case_sensitive", false);
+    let name = args.get(2, "attribute");
+    let mut best: Option<(Value, Value)> = None;
+    for item in interp.iterate(args.operand())? {
+        let key = key(interp, &item, name, case)?;
+        let better = match &best {
+            None => true,
+            Some((held, _)) => {
+                ops::compare(if wanted == Ordering::Less { "<" } else { ">" }, &key, held)?
+                    == wanted
+            }
+        };
+        if better {
+            best = Some((key, item));
+        }
+    }
+    Ok(best.map_or_else(
+        || Value::undefined("No aggregated item, sequence was empty."),
+        |(_, item)| item,
+    ))
+}
+
+fn sum(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let mut total = args.get(2, "start").cloned().unwrap_or(Value::Int(0));
+    for item in interp.iterate(args.operand())? {
+        let item = key(interp, &item, args.get(1, "attribute"), true)?;
+        total = ops::add(&total, &item)?;
+    }
+    Ok(total)
+}
+
+fn groupby(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let name = args.need(1, "attribute")?;
+    let case = args.truth(3, "case_sensitive", false);
+    let mut groups: Vec<(Value, Value, Vec<Value>)> = Vec::new();
+    for item in interp.iterate(args.operand())? {
+        let value = match (attribute(interp, &item, name)?, args.get(2, "default")) {
+            (Value::Undefined(_), Some(default)) => default.clone(),
+            (Value::Undefined(undefined), None) => return Err(Fault::undefined(&undefined)),
+            (value, _) => value,
+        };
+        let key = folded(value.clone(), case);
+        match groups.iter_mut().find(|(known, ..)| *known == key) {
+            Some((_, _, items)) => items.push(item),
+            None => groups.push((key, value, vec![item])),
+        }
+    }
+    let keyed = groups
+        .into_iter()
+        .map(|(key, value, items)| (vec![key], Value::tuple(vec![value, Value::list(items)])))
+        .collect();
+    Ok(Value::list(sorted_by(keyed, false)?))
+}
+
+fn batch(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let count = usize::try_from(args.int(1, "linecount", 1)?)
+        .unwrap_or(1)
+        .max(1);
+    let items = interp.iterate(args.operand())?;
+    let fill = args
+        .get(2, "fill_with")
+        .filter(|fill| !matches!(fill, Value::None));
+    let rows = items.chunks(count).map(|row| {
+        let mut row = row.to_vec();
+        if let Some(fill) = fill {
+            row.resize(count, fill.clone());
+        }
+        Value::list(row)
+    });
+    Ok(Value::list(rows.collect()))
+}
+
+fn columns(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let count = usize::try_from(args.int(1, "slices", 1)?)
+        .unwrap_or(1)
+        .max(1);
+    let items = interp.iterate(args.operand())?;
+    let fill = args
+        .get(2, "fill_with")
+        .filter(|fill| !matches!(fill, Value::None));
+    let (each, extra) = (items.len() / count, items.len() % count);
+    let (mut at, mut out) = (0, Vec::new());
+    for index in 0..count {
+        let size = each + usize::from(index < extra);
+        let mut column = items[at..at + size].to_vec();
+        at += size;
+        if let Some(fill) = fill
+            && index >= extra
+            && extra > 0
+        {
+            column.push(fill.clone());
+        }
+        out.push(Value::list(column));
+    }
+    Ok(Value::list(out))
+}
+
+fn flatten(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let levels = args.get(1, "levels").and_then(whole);
+    let skip = args.truth(2, "skip_nulls", true);
+    let mut out = Vec::new();
+    open(interp, args.operand(), levels, skip, &mut out)?;
+    Ok(Value::list(out))
+}
+
+fn open(
+    interp: &Interp<'_>,
+    value: &Value,
+    levels: Option<i128>,
+    skip: bool,
+    out: &mut Vec<Value>,
+) -> Result<(), Fault> {
+    for item in interp.iterate(value)? {
+        let null = matches!(&item, Value::None)
+            || item
+                .as_str()
+                .is_some_and(|text| text == "None" || text == "null");
+        if skip && null {
+            continue;
+        }
+        match (&item, levels) {
+            (Value::List(_) | Value::Tuple(_), None) => open(interp, &item, None, skip, out)?,
+            (Value::List(_) | Value::Tuple(_), Some(levels)) if levels >= 1 => {
+                open(interp, &item, Some(levels - 1), skip, out)?
+            }
+            _ => out.push(item),
+        }
+    }
+    Ok(())
+}
+
+fn symmetric(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let (a, b) = (
+        interp.iterate(args.operand())?,
+        interp.iterate(args.need(1, "b")?)?,
+    );
+    let both = deduplicated([a.clone(), b.clone()].concat());
+    Ok(Value::list(
+        both.into_iter()
+            .filter(|item| a.contains(item) != b.contains(item))
+            .collect(),
+    ))
+}
+
+fn product(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let lists: Vec<Vec<Value>> = args
+        .pos
+        .iter()
+        .map(|list| interp.iterate(list))
+        .collect::<Result<_, _>>()?;
+    Ok(Value::list(
+        cross(&lists).into_iter().map(Value::tuple).collect(),
+    ))
+}
+
+/// All combinations of one item of each list.
+pub(crate) fn cross(lists: &[Vec<Value>]) -> Vec<Vec<Value>> {
+    let mut rows: Vec<Vec<Value>> = vec![vec![]];
+    for list in lists {
+        rows = rows
+            .iter()
+            .flat_map(|row| {
+                list.iter()
+                    .map(move |item| [&row[..], std::slice::from_ref(item)].concat())
+            })
+            .collect();
+    }
+    rows
+}
+
+fn zip(interp: &Interp<'_>, args: &Args, longest: bool) -> Outcome {
+    let lists: Vec<Vec<Value>> = args
+        .pos
+        .iter()
+        .map(|list| interp.iterate(list))
+        .collect::<Result<_, _>>()?;
+    let fill = args.named("fillvalue").cloned().unwrap_or(Value::None);
+    let lengths = lists.iter().map(Vec::len);
+    let count = if longest {
+        lengths.max()
+    } else {
+        lengths.min()
+    }
+    .unwrap_or(0);
+    let row = |at: usize| {
+        Value::tuple(
+            lists
+                .iter()
+                .map(|list| list.get(at).cloned().unwrap_or_else(|| fill.clone()))
+                .collect(),
+        )
+    };
+    Ok(Value::list((0..count).map(row).collect()))
+}
+
+fn combinations(interp: &Interp<'_>, args: &Args, ordered: bool) -> Outcome {
+    let items = interp.iterate(args.operand())?;
+    let size = args
+        .get(1, "size")
+        .and_then(whole)
+        .and_then(|size| usize::try_from(size).ok());
+    let size = match size {
+        Some(size) => size,
+        None if ordered => items.len(),
+        None => {
+            return Err(Fault::new(
+                "combinations() missing 1 required positional argument: 'r'",
+            ));
+        }
+    };
+    let mut rows: Vec<Vec<usize>> = vec![vec![]];
+    for _ in 0..size {
+        let longer = |row: &Vec<usize>| -> Vec<Vec<usize>> {
+            let from = if ordered {
+                0
+            } else {
+                row.last().map_or(0, |last| last + 1)
+            };
+            (from..items.len())
+                .filter(|at| !row.contains(at))
+                .map(|at| [&row[..], &[at]].concat())
+                .collect()
+        };
+        rows = rows.iter().flat_map(longer).collect();
+    }
+    Ok(Value::list(
+        rows.into_iter()
+            .map(|row| Value::tuple(row.into_iter().map(|at| items[at].clone()).collect()))
+            .collect(),
+    ))
+}

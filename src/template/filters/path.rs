@@ -1,0 +1,195 @@
+//! Filters over paths.
+
+use super::super::args::Args;
+use super::super::fault::{Fault, Outcome};
+use super::super::value::Value;
+
+super::filters! {
+    "basename": "what follows the last slash" => |_, a| Ok(Value::str(a.operand().text().rsplit('/').next().unwrap_or_default()));
+    "dirname": "what precedes the last slash" => |_, a| Ok(Value::str(dirname(&a.operand().text())));
+    "splitext": "the name and its extension" => |_, a| Ok(splitext(&a.operand().text()));
+    "path_join": "one path of several parts" => |_, a| join(a);
+    "normpath": "without `.`, `..` and repeated slashes" => |_, a| Ok(Value::str(normal(&a.operand().text())));
+    "realpath": "with links followed" => |_, a| Ok(Value::str(real(&a.operand().text())));
+    "relpath": "seen from a folder" => |_, a| Ok(Value::str(relative(&a.operand().text(), &a.text(1, "start", "."))));
+    "expanduser": "with `~` expanded" => |_, a| Ok(Value::str(expand_user(&a.operand().text())));
+    "expandvars": "with environment variables expanded" => |_, a| Ok(Value::str(expand_vars(&a.operand().text())));
+    "commonpath": "the folder that all paths are in" => |_, a| common(a);
+    "fileglob": "the files that match a pattern" => |_, a| Ok(Value::list(super::super::lookups::glob(&a.operand().text()).into_iter().map(Value::from).collect()));
+    "win_basename": "what follows the last backslash" => |_, a| Ok(Value::str(a.operand().text().rsplit(['\\', '/']).next().unwrap_or_default()));
+    "win_dirname": "what precedes the last backslash" => |_, a| Ok(Value::str(a.operand().text().rsplit_once(['\\', '/']).map_or("", |(folder, _)| folder)));
+    "win_splitdrive": "the drive and the rest" => |_, a| {
+        let text = a.operand().text();
+        let (drive, rest) = if text.get(1..2) == Some(":") { text.split_at(2) } else { ("", text.as_str()) };
+        Ok(Value::tuple(vec![drive.into(), rest.into()]))
+    };
+}
+
+fn dirname(path: &str) -> String {
+    let Some(at) = path.rfind('/') else {
+        return String::new();
+    };
+    let folder = &path[..=at];
+    if folder.bytes().all(|byte| byte == b'/') {
+        folder.to_owned()
+    } else {
+        folder.trim_end_matches('/').to_owned()
+    }
+}
+
+fn splitext(path: &str) -> Value {
+    let start = path.rfind('/').map_or(0, |at| at + 1);
+    let name = path[start..].trim_start_matches('.');
+    let offset = path.len() - name.len();
+    let at = name.rfind('.').map_or(path.len(), |at| offset + at);
+    Value::tuple(vec![path[..at].into(), path[at..].into()])
+}
+
+fn join(args: &Args) -> Outcome {
+    let parts: Vec<String> = match args.operand() {
+        Value::Str(text) => vec![text.as_str().to_owned()],
+        Value::List(list) => list.to_vec().iter().map(Value::text).collect(),
+        Value::Tuple(items) => items.iter().map(Value::text).collect(),
+        other => {
+            return Err(Fault::new(format!(
+                "|path_join expects string or sequence, got {} instead.",
+                super::dict::python_type(other)
+            )));
+        }
+    };
+    let mut path = String::new();
+    for (index, part) in parts.iter().enumerate() {
+        if part.starts_with('/') || index == 0 {
+            path.clone_from(part);
+        } else {
+            if !path.is_empty() && !path.ends_with('/') {
+                path.push('/');
+            }
+            path.push_str(part);
+        }
+    }
+    Ok(Value::str(path))
+}
+
+/// Python's `normpath`.
+pub(crate) fn normal(path: &str) -> String {
+    let root = if path.starts_with("//") && !path.starts_with("///") {
+        "//"
+    } else if path.starts_with('/') {
+        "/"
+    } else {
+        ""
+    };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if !root.is_empty() => {}
+            part => parts.push(part),
+        }
+    }
+    let joined = format!("{root}{}", parts.join("/"));
+    if joined.is_empty() {
+        ".".into()
+    } else {
+        joined
+    }
+}
+
+fn absolute(path: &str) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    normal(&here.join(path).to_string_lossy())
+}
+
+fn real(path: &str) -> String {
+    let path = absolute(path);
+    std::fs::canonicalize(&path).map_or(path, |path| path.to_string_lossy().into_owned())
+}
+
+fn relative(path: &str, start: &str) -> String {
+    let (path, start) = (absolute(path), absolute(start));
+    let split = |path: &str| -> Vec<String> {
+        path.split('/')
+            .filter(|part| !part.is_empty())
+            .map(ToOwned::to_owned)
+            .collect()
+    };
+    let (path, start) = (split(&path), split(&start));
+    let shared = path.iter().zip(&start).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n("..".to_owned(), start.len() - shared);
+    let parts: Vec<String> = up.chain(path[shared..].iter().cloned()).collect();
+    if parts.is_empty() {
+        ".".into()
+    } else {
+        parts.join("/")
+    }
+}
+
+/// A leading `~` as the home folder.
+pub(crate) fn expand_user(path: &str) -> String {
+    match path.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => std::env::var("HOME")
+            .map_or_else(
+                |_| path.to_owned(),
+                |home| home.trim_end_matches('/').to_owned() + rest,
+            ),
+        _ => path.to_owned(),
+    }
+}
+
+fn expand_vars(text: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let (name, used) = match after
+            .strip_prefix('{')
+            .and_then(|inner| inner.split_once('}'))
+        {
+            Some((name, _)) => (name, name.len() + 2),
+            None => {
+                let end = after
+                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                    .unwrap_or(after.len());
+                (&after[..end], end)
+            }
+        };
+        match std::env::var(name) {
+            Ok(value) if !name.is_empty() => out.push_str(&value),
+            _ => out.push_str(&rest[at..=at + used]),
+        }
+        rest = &after[used..];
+    }
+    out + rest
+}
+
+fn common(args: &Args) -> Outcome {
+    let paths: Vec<String> = super::super::ops::iterate(args.operand())?
+        .iter()
+        .map(Value::text)
+        .collect();
+    let root = if paths.iter().all(|path| path.starts_with('/')) {
+        "/"
+    } else {
+        ""
+    };
+    let split = |path: &String| -> Vec<String> {
+        path.split('/')
+            .filter(|part| !part.is_empty() && *part != ".")
+            .map(ToOwned::to_owned)
+            .collect()
+    };
+    let mut shared = paths.first().map(split).unwrap_or_default();
+    for path in &paths {
+        let count = split(path)
+            .iter()
+            .zip(&shared)
+            .take_while(|(a, b)| a == b)
+            .count();
+        shared.truncate(count);
+    }
+    Ok(Value::str(format!("{root}{}", shared.join("/"))))
+}

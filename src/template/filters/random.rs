@@ -1,0 +1,171 @@
+//! Chance; with a seed the same as Python's generator gives.
+
+use sha2::{Digest, Sha512};
+
+use super::super::args::Args;
+use super::super::eval::Interp;
+use super::super::fault::{Fault, Outcome};
+use super::super::value::Value;
+
+/// The Mersenne Twister, seeded as Python does.
+pub(crate) struct Random {
+    state: Vec<u32>,
+    at: usize,
+}
+
+impl Random {
+    /// Seeded by a value, or by the time.
+    pub(crate) fn new(seed: Option<&Value>) -> Self {
+        let mut key: Vec<u32> = match seed {
+            Some(Value::Str(text)) => {
+                // Python takes text and its SHA-512 as one long number, the first byte highest.
+                let mut bytes = text.as_str().as_bytes().to_vec();
+                bytes.extend_from_slice(&Sha512::digest(text.as_str().as_bytes()));
+                words(&bytes)
+            }
+            Some(Value::Int(number)) => words(&number.unsigned_abs().to_be_bytes()),
+            Some(Value::Bool(value)) => vec![u32::from(*value)],
+            Some(other) => words(other.text().as_bytes()),
+            None => words(&entropy().to_be_bytes()),
+        };
+        while key.len() > 1 && key.last() == Some(&0) {
+            key.pop();
+        }
+        Self {
+            state: seeded(&key),
+            at: 624,
+        }
+    }
+
+    fn next(&mut self) -> u32 {
+        if self.at >= 624 {
+            for index in 0..624 {
+                let mixed = (self.state[index] & 0x8000_0000)
+                    | (self.state[(index + 1) % 624] & 0x7fff_ffff);
+                let odd = if mixed & 1 == 1 { 0x9908_b0df } else { 0 };
+                self.state[index] = self.state[(index + 397) % 624] ^ (mixed >> 1) ^ odd;
+            }
+            self.at = 0;
+        }
+        let mut word = self.state[self.at];
+        self.at += 1;
+        word ^= word >> 11;
+        word ^= (word << 7) & 0x9d2c_5680;
+        word ^= (word << 15) & 0xefc6_0000;
+        word ^ (word >> 18)
+    }
+
+    /// A whole number below `limit`.
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        if limit == 0 {
+            return 0;
+        }
+        let bits = 64 - limit.leading_zeros();
+        loop {
+            let number = if bits <= 32 {
+                u64::from(self.next() >> (32 - bits))
+            } else {
+                let low = u64::from(self.next());
+                low | (u64::from(self.next() >> (64 - bits)) << 32)
+            };
+            if number < limit {
+                return number;
+            }
+        }
+    }
+}
+
+fn entropy() -> u128 {
+    use std::hash::{BuildHasher, Hasher};
+    let hash = || {
+        std::collections::hash_map::RandomState::new()
+            .build_hasher()
+            .finish()
+    };
+    (u128::from(hash()) << 64) | u128::from(hash())
+}
+
+/// A number of many bytes, the highest first, in words, the lowest first.
+fn words(bytes: &[u8]) -> Vec<u32> {
+    bytes
+        .rchunks(4)
+        .map(|chunk| {
+            chunk
+                .iter()
+                .fold(0, |word, byte| (word << 8) | u32::from(*byte))
+        })
+        .collect()
+}
+
+fn seeded(key: &[u32]) -> Vec<u32> {
+    let mut state = vec![19_650_218u32];
+    for index in 1..624u32 {
+        let last = state[index as usize - 1];
+        state.push(
+            1_812_433_253u32
+                .wrapping_mul(last ^ (last >> 30))
+                .wrapping_add(index),
+        );
+    }
+    let (mut i, mut j) = (1, 0);
+    for _ in 0..key.len().max(624) {
+        let last = state[i - 1];
+        state[i] = (state[i] ^ (last ^ (last >> 30)).wrapping_mul(1_664_525))
+            .wrapping_add(key[j])
+            .wrapping_add(j as u32);
+        i += 1;
+        j = (j + 1) % key.len();
+        if i >= 624 {
+            state[0] = state[623];
+            i = 1;
+        }
+    }
+    for _ in 0..623 {
+        let last = state[i - 1];
+        state[i] =
+            (state[i] ^ (last ^ (last >> 30)).wrapping_mul(1_566_083_941)).wrapping_sub(i as u32);
+        i += 1;
+        if i >= 624 {
+            state[0] = state[623];
+            i = 1;
+        }
+    }
+    state[0] = 0x8000_0000;
+    state
+}
+
+/// The filter `random`.
+pub(crate) fn pick(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let seed = args
+        .named("seed")
+        .or_else(|| args.pos.get(3))
+        .filter(|seed| !matches!(seed, Value::None));
+    let mut random = Random::new(seed);
+    if let Value::Int(end) = args.operand() {
+        let (start, step) = (args.int(1, "start", 0)?, args.int(2, "step", 1)?);
+        if step <= 0 || *end <= start {
+            return Err(Fault::new("empty range for randrange()"));
+        }
+        let count = u64::try_from((end - start + step - 1) / step).unwrap_or(u64::MAX);
+        return Ok(Value::Int(start + step * i128::from(random.below(count))));
+    }
+    let items = interp.iterate(args.operand())?;
+    if items.is_empty() {
+        return Ok(Value::undefined("No random item, sequence was empty."));
+    }
+    Ok(items[usize::try_from(random.below(items.len() as u64)).unwrap_or(0)].clone())
+}
+
+/// The filter `shuffle`.
+pub(crate) fn shuffle(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let mut random = Random::new(
+        args.get(1, "seed")
+            .filter(|seed| !matches!(seed, Value::None)),
+    );
+    let mut items = interp.iterate(args.operand())?;
+    for index in (1..items.len()).rev() {
+        let other = usize::try_from(random.below(index as u64 + 1)).unwrap_or(0);
+        items.swap(index, other);
+    }
+    Ok(Value::list(items))
+}

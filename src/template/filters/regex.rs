@@ -1,0 +1,361 @@
+//! Regular expressions, in Python's syntax.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use fancy_regex::Regex;
+
+use super::super::args::Args;
+use super::super::fault::{Fault, Outcome};
+use super::super::value::Value;
+
+super::filters! {
+    "regex_replace": "with matches replaced" => |_, a| replace(a);
+    "regex_search": "the first match, or nothing" => |_, a| search(a);
+    "regex_findall": "all matches" => |_, a| find_all(a);
+    "regex_escape": "with special characters escaped" => |_, a| escape(a);
+}
+
+/// How a test looks for a pattern.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Match,
+    Search,
+    Asked,
+}
+
+/// A compiled pattern, kept.
+pub(crate) fn compile(
+    pattern: &str,
+    ignore_case: bool,
+    multi_line: bool,
+    dot_all: bool,
+) -> Result<Arc<Regex>, Fault> {
+    static CACHE: LazyLock<RwLock<HashMap<String, Arc<Regex>>>> = LazyLock::new(RwLock::default);
+    let mut flags = String::new();
+    flags.extend(ignore_case.then_some('i'));
+    flags.extend(multi_line.then_some('m'));
+    flags.extend(dot_all.then_some('s'));
+    let full = if flags.is_empty() {
+        translate(pattern)
+    } else {
+        format!("(?{flags}){}", translate(pattern))
+    };
+    if let Some(regex) = CACHE
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&full)
+    {
+        return Ok(Arc::clone(regex));
+    }
+    let regex = Regex::new(&full)
+        .map_err(|error| Fault::new(format!("invalid regular expression '{pattern}': {error}")))?;
+    let regex = Arc::new(regex);
+    CACHE
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(full, Arc::clone(&regex));
+    Ok(regex)
+}
+
+/// Python's syntax in the library's: `\Z`, literal `[` in classes, `{` without a count.
+fn translate(pattern: &str) -> String {
+    let chars: Vec<char> = pattern.chars().collect();
+    let (mut out, mut at, mut class) = (String::with_capacity(pattern.len() + 4), 0, false);
+    while at < chars.len() {
+        let c = chars[at];
+        match c {
+            '\\' if at + 1 < chars.len() => {
+                match chars[at + 1] {
+                    'Z' if !class => out.push_str("\\z"),
+                    next @ ('"' | '\'' | '/' | '@' | ':' | '=' | ',' | ';' | '!' | '%' | '<'
+                    | '>' | '`' | '_') => {
+                        if "<>".contains(next)
+                            || next.is_alphanumeric()
+                            || next == '_'
+                            || "'\"/@:=,;!%`".contains(next)
+                        {
+                            out.push(next);
+                        }
+                    }
+                    next => {
+                        out.push('\\');
+                        out.push(next);
+                    }
+                }
+                at += 2;
+                continue;
+            }
+            '[' if class => out.push_str("\\["),
+            '[' => {
+                class = true;
+                out.push('[');
+                if chars.get(at + 1) == Some(&'^') {
+                    out.push('^');
+                    at += 1;
+                }
+                if chars.get(at + 1) == Some(&']') {
+                    out.push_str("\\]");
+                    at += 1;
+                }
+            }
+            ']' if class => {
+                class = false;
+                out.push(']');
+            }
+            '&' | '~' if class && chars.get(at + 1) == Some(&c) => {
+                out.push('\\');
+                out.push(c);
+            }
+            '{' if !class && !counts(&chars[at + 1..]) => out.push_str("\\{"),
+            '}' if !class && !closes(&chars[..at]) => out.push_str("\\}"),
+            '$' if !class => out.push('$'),
+            c => out.push(c),
+        }
+        at += 1;
+    }
+    out
+}
+
+fn counts(rest: &[char]) -> bool {
+    let end = rest.iter().position(|c| *c == '}');
+    end.is_some_and(|end| {
+        end > 0 && rest[..end].iter().all(|c| c.is_ascii_digit() || *c == ',') && rest[0] != ','
+    })
+}
+
+fn closes(before: &[char]) -> bool {
+    before
+        .iter()
+        .rposition(|c| *c == '{')
+        .is_some_and(|open| counts(&[&before[open + 1..], &['}'][..]].concat()))
+}
+
+/// The tests `match`, `search` and `regex`.
+pub(crate) fn test(args: &Args, mode: Mode) -> Result<bool, Fault> {
+    let text = args.operand().text();
+    let pattern = args.get(1, "pattern").map(Value::text).unwrap_or_default();
+    let mode = if mode == Mode::Asked
+        && args
+            .named("match_type")
+            .is_some_and(|kind| kind.text() == "match")
+    {
+        Mode::Match
+    } else {
+        mode
+    };
+    let regex = compile(
+        &pattern,
+        args.truth(2, "ignorecase", false),
+        args.truth(3, "multiline", false),
+        false,
+    )?;
+    let found = regex
+        .find(&text)
+        .map_err(|error| Fault::new(error.to_string()))?;
+    if mode == Mode::Match {
+        return Ok(match found {
+            Some(found) if found.start() == 0 => true,
+            Some(_) => {
+                let anchored = compile(
+                    &format!("\\A(?:{pattern})"),
+                    args.truth(2, "ignorecase", false),
+                    args.truth(3, "multiline", false),
+                    false,
+                )?;
+                anchored.is_match(&text).unwrap_or(false)
+            }
+            None => false,
+        });
+    }
+    Ok(found.is_some())
+}
+
+fn replace(args: &Args) -> Outcome {
+    args.check(
+        6,
+        &[
+            "pattern",
+            "replacement",
+            "ignorecase",
+            "multiline",
+            "count",
+            "mandatory_count",
+        ],
+    )?;
+    let text = args.operand().text();
+    let (pattern, with) = (args.text(1, "pattern", ""), args.text(2, "replacement", ""));
+    let regex = compile(
+        &pattern,
+        args.truth(3, "ignorecase", false),
+        args.truth(4, "multiline", false),
+        false,
+    )?;
+    let most = usize::try_from(args.int(5, "count", 0)?).unwrap_or(0);
+    let parts = replacement(&with, &regex);
+    let (mut out, mut end, mut count) = (String::new(), 0, 0);
+    for found in regex.captures_iter(&text) {
+        let found = found.map_err(|error| Fault::new(error.to_string()))?;
+        let Some(whole) = found.get(0) else { continue };
+        out.push_str(&text[end..whole.start()]);
+        for part in &parts {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Group(group) => {
+                    if *group >= found.len() {
+                        return Err(Fault::new(format!(
+                            "invalid group reference {group} at position 1"
+                        )));
+                    }
+                    out.push_str(found.get(*group).map_or("", |group| group.as_str()));
+                }
+            }
+        }
+        end = whole.end();
+        count += 1;
+        if count == most {
+            break;
+        }
+    }
+    out.push_str(&text[end..]);
+    let wanted = args.int(6, "mandatory_count", 0)?;
+    if wanted > 0 && i128::from(count as u64) != wanted {
+        return Err(Fault::new(format!(
+            "'{pattern}' should match {wanted} times, but matches {count} times in '{text}'"
+        )));
+    }
+    Ok(Value::str(out))
+}
+
+enum Part {
+    Text(String),
+    Group(usize),
+}
+
+/// Python's replacement text: `\1`, `\g<name>`, escapes.
+fn replacement(with: &str, regex: &Regex) -> Vec<Part> {
+    let names: Vec<Option<&str>> = regex.capture_names().collect();
+    let (mut parts, mut text, mut rest) = (Vec::new(), String::new(), with);
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let digits: String = rest
+            .chars()
+            .take(2)
+            .take_while(char::is_ascii_digit)
+            .collect();
+        if let Ok(group) = digits.parse::<usize>() {
+            parts.push(Part::Text(std::mem::take(&mut text)));
+            parts.push(Part::Group(group));
+            rest = &rest[digits.len()..];
+        } else if let Some((name, after)) = rest
+            .strip_prefix("g<")
+            .and_then(|rest| rest.split_once('>'))
+        {
+            let group = name
+                .parse()
+                .ok()
+                .or_else(|| names.iter().position(|known| *known == Some(name)))
+                .unwrap_or(usize::MAX);
+            parts.push(Part::Text(std::mem::take(&mut text)));
+            parts.push(Part::Group(group));
+            rest = after;
+        } else {
+            let c = rest.chars().next();
+            match c {
+                Some('n') => text.push('\n'),
+                Some('t') => text.push('\t'),
+                Some('r') => text.push('\r'),
+                Some('\\') | None => text.push('\\'),
+                Some(c) => {
+                    text.push('\\');
+                    text.push(c);
+                }
+            }
+            rest = c.map_or("", |c| &rest[c.len_utf8()..]);
+        }
+    }
+    text.push_str(rest);
+    parts.push(Part::Text(text));
+    parts
+}
+
+fn search(args: &Args) -> Outcome {
+    let text = args.operand().text();
+    let regex = compile(
+        &args.text(1, "regex", ""),
+        args.truth(usize::MAX, "ignorecase", false),
+        args.truth(usize::MAX, "multiline", false),
+        false,
+    )?;
+    let Some(found) = regex
+        .captures(&text)
+        .map_err(|error| Fault::new(error.to_string()))?
+    else {
+        return Ok(Value::None);
+    };
+    let groups = args.pos.get(2..).unwrap_or_default();
+    if groups.is_empty() {
+        return Ok(Value::str(found.get(0).map_or("", |found| found.as_str())));
+    }
+    let mut out = Vec::new();
+    for group in groups {
+        let name = group.text();
+        let value = if let Some(name) = name
+            .strip_prefix("\\g<")
+            .and_then(|name| name.strip_suffix('>'))
+        {
+            match name.parse::<usize>() {
+                Ok(index) => found.get(index),
+                Err(_) => found.name(name),
+            }
+        } else if let Some(index) = name
+            .strip_prefix('\\')
+            .and_then(|index| index.parse::<usize>().ok())
+        {
+            found.get(index)
+        } else {
+            return Err(Fault::new("Unknown argument"));
+        };
+        out.push(value.map_or(Value::None, |value| Value::str(value.as_str())));
+    }
+    Ok(Value::list(out))
+}
+
+fn find_all(args: &Args) -> Outcome {
+    let text = args.operand().text();
+    let regex = compile(
+        &args.text(1, "regex", ""),
+        args.truth(3, "ignorecase", false),
+        args.truth(2, "multiline", false),
+        false,
+    )?;
+    let mut out = Vec::new();
+    for found in regex.captures_iter(&text) {
+        let found = found.map_err(|error| Fault::new(error.to_string()))?;
+        let group = |index: usize| Value::str(found.get(index).map_or("", |group| group.as_str()));
+        out.push(match found.len() {
+            1 => group(0),
+            2 => group(1),
+            count => Value::tuple((1..count).map(group).collect()),
+        });
+    }
+    Ok(Value::list(out))
+}
+
+fn escape(args: &Args) -> Outcome {
+    let text = args.operand().text();
+    let special = match args.text(1, "re_type", "python").as_str() {
+        "python" => "\\.^$*+?{}[]|()-&#~ \t\n\r\u{b}\u{c}",
+        "posix_basic" => "[].^$*\\",
+        other => return Err(Fault::new(format!("Invalid regex type ({other})"))),
+    };
+    let mut out = String::new();
+    for c in text.chars() {
+        if special.contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    Ok(Value::str(out))
+}

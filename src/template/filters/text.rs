@@ -1,0 +1,382 @@
+//! Filters over text.
+
+use super::super::args::Args;
+use super::super::fault::{Fault, Outcome};
+use super::super::format;
+use super::super::methods;
+use super::super::ops;
+use super::super::value::Value;
+
+super::filters! {
+    "upper": "capital letters" => |_, a| Ok(Value::str(a.operand().text().to_uppercase()));
+    "lower": "small letters" => |_, a| Ok(Value::str(a.operand().text().to_lowercase()));
+    "capitalize": "the first letter capital, the others small" => |_, a| Ok(Value::str(capitalized(&a.operand().text())));
+    "title": "each word capital" => |_, a| Ok(Value::str(title(&a.operand().text())));
+    "trim": "without white space, or the given characters, around it" => |_, a| trim(a);
+    "replace": "with one text in place of another" => |_, a| replace(a);
+    "quote": "quoted for a shell" => |_, a| Ok(Value::str(match a.operand() { Value::None => "''".to_owned(), value => quote(&value.text()) }));
+    "split": "its parts between separators" => |_, a| methods::split(&a.operand().text(), &Args { pos: a.pos[1..].to_vec(), kw: a.kw.clone() }, false);
+    "indent": "with lines moved to the right" => |_, a| indent(a);
+    "comment": "as a comment" => |_, a| comment(a);
+    "format": "with `%` placeholders filled" => |_, a| {
+        let values = if a.kw.is_empty() { Value::tuple(a.pos[1..].to_vec()) } else {
+            Value::dict(a.kw.iter().map(|(key, value)| (key.as_str().into(), value.clone())).collect())
+        };
+        Ok(format::percent(&a.operand().text(), &values)?)
+    };
+    "center": "in the middle of a width" => |i, a| methods::call(i, &Value::str(a.operand().text()), "center", &Args { pos: vec![Value::Int(a.int(1, "width", 80)?)], kw: vec![] });
+    "truncate": "cut to a length" => |_, a| truncate(a);
+    "wordcount": "how many words it has" => |_, a| Ok(Value::from(a.operand().text().split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).count()));
+    "wordwrap": "with lines of a width" => |_, a| wordwrap(a);
+    "escape": "with HTML's special characters written as entities" => |_, a| Ok(Value::str(escaped(&a.operand().text())));
+    "e": "the same as `escape`" => |_, a| Ok(Value::str(escaped(&a.operand().text())));
+    "forceescape": "the same as `escape`" => |_, a| Ok(Value::str(escaped(&a.operand().text())));
+    "safe": "as it is: nothing is escaped of itself" => |_, a| Ok(a.operand().clone());
+    "striptags": "without HTML's tags" => |_, a| striptags(a);
+    "xmlattr": "as attributes of an XML tag" => |_, a| xmlattr(a);
+    "pprint": "as Python prints it" => |_, a| Ok(Value::str(a.operand().repr()));
+    "filesizeformat": "a size for people" => |_, a| filesize(a);
+    "human_readable": "a size for people" => |_, a| human_readable(a);
+    "human_to_bytes": "the number that a size for people means" => |_, a| human_to_bytes(a);
+}
+
+/// Python's `capitalize`.
+pub(crate) fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first
+            .to_uppercase()
+            .chain(chars.flat_map(char::to_lowercase))
+            .collect()
+    })
+}
+
+fn title(text: &str) -> String {
+    let mut start = true;
+    let mut out = String::new();
+    for c in text.chars() {
+        if start {
+            out.extend(c.to_uppercase())
+        } else {
+            out.extend(c.to_lowercase())
+        }
+        start = c.is_whitespace() || "-({[<".contains(c);
+    }
+    out
+}
+
+fn trim(args: &Args) -> Outcome {
+    let text = args.operand().text();
+    Ok(match args.get(1, "chars") {
+        Some(Value::Str(set)) => Value::str(text.trim_matches(|c| set.as_str().contains(c))),
+        _ => Value::str(text.trim()),
+    })
+}
+
+fn replace(args: &Args) -> Outcome {
+    let text = args.operand().text();
+    let (from, to) = (args.need(1, "old")?.text(), args.need(2, "new")?.text());
+    Ok(Value::str(match args.int(3, "count", -1)? {
+        count if count >= 0 => text.replacen(&from, &to, usize::try_from(count).unwrap_or(0)),
+        _ => text.replace(&from, &to),
+    }))
+}
+
+/// Quoted for a shell, as Python's `shlex.quote`.
+pub(crate) fn quote(text: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !text.is_empty() && text.chars().all(safe) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\"'\"'"))
+}
+
+fn indent(args: &Args) -> Outcome {
+    let text = args.operand().text();
+    let pad = match args.get(1, "width") {
+        Some(Value::Str(pad)) => pad.as_str().to_owned(),
+        _ => " ".repeat(usize::try_from(args.int(1, "width", 4)?).unwrap_or(0)),
+    };
+    let (first, blank) = (args.truth(2, "first", false), args.truth(3, "blank", false));
+    let text = text + "\n";
+    let lines = methods::lines(&text, false);
+    let mut out = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        if index > 0 {
+            out.push('\n');
+        }
+        let pads = if index == 0 {
+            first
+        } else {
+            blank || !line.is_empty()
+        };
+        if pads {
+            out.push_str(&pad);
+        }
+        out.push_str(line);
+    }
+    Ok(Value::str(out))
+}
+
+fn comment(args: &Args) -> Outcome {
+    let style = args.text(1, "style", "plain");
+    let (decoration, beginning, end) = match style.as_str() {
+        "plain" => ("# ", "", ""),
+        "erlang" => ("% ", "", ""),
+        "c" => ("// ", "", ""),
+        "cblock" => (" * ", "/*", " */"),
+        "xml" => (" - ", "<!--", "-->"),
+        other => return Err(Fault::new(format!("Invalid style '{other}'."))),
+    };
+    let option = |name: &str, default: &str| {
+        args.named(name)
+            .map_or_else(|| default.to_owned(), Value::text)
+    };
+    let decoration = option("decoration", decoration);
+    let (beginning, end) = (option("beginning", beginning), option("end", end));
+    let newline = option("newline", "\n");
+    let (prefix, postfix) = (
+        option("prefix", decoration.trim_end()),
+        option("postfix", decoration.trim_end()),
+    );
+    let count = |name: &str| {
+        args.named(name)
+            .and_then(super::super::args::whole)
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(1)
+    };
+    let mut out = String::new();
+    if !beginning.is_empty() {
+        out += &format!("{beginning}{newline}");
+    }
+    if !prefix.is_empty() || args.named("prefix").is_none() {
+        out += &format!("{prefix}{newline}").repeat(count("prefix_count"));
+    }
+    let body = args.operand().text();
+    let lines = body
+        .split(newline.as_str())
+        .map(|line| format!("{decoration}{line}"));
+    out += &lines.collect::<Vec<String>>().join(&newline);
+    if !postfix.is_empty() || args.named("postfix").is_none() {
+        out += &newline;
+        out += &vec![postfix; count("postfix_count")].join(&newline);
+    }
+    if !end.is_empty() {
+        out += &format!("{newline}{end}");
+    }
+    Ok(Value::str(out))
+}
+
+fn truncate(args: &Args) -> Outcome {
+    let text = args.operand().text();
+    let length = usize::try_from(args.int(1, "length", 255)?).unwrap_or(0);
+    let (kill, end) = (
+        args.truth(2, "killwords", false),
+        args.text(3, "end", "..."),
+    );
+    let leeway = usize::try_from(args.int(4, "leeway", 5)?).unwrap_or(5);
+    if text.chars().count() <= length + leeway {
+        return Ok(Value::str(text));
+    }
+    let cut: String = text
+        .chars()
+        .take(length.saturating_sub(end.chars().count()))
+        .collect();
+    let cut = if kill {
+        cut.as_str()
+    } else {
+        cut.rsplit_once(' ')
+            .map_or(cut.as_str(), |(before, _)| before)
+    };
+    Ok(Value::str(format!("{cut}{end}")))
+}
+
+fn wordwrap(args: &Args) -> Outcome {
+    let width = usize::try_from(args.int(1, "width", 79)?)
+        .unwrap_or(79)
+        .max(1);
+    let breaks = args.truth(2, "break_long_words", true);
+    let mark = args
+        .get(3, "wrapstring")
+        .filter(|mark| !matches!(mark, Value::None))
+        .map_or_else(|| "\n".to_owned(), Value::text);
+    let text = args.operand().text();
+    let mut lines: Vec<String> = Vec::new();
+    for line in methods::lines(&text, false) {
+        let mut current = String::new();
+        for word in line.split_whitespace() {
+            let mut word = word.to_owned();
+            let room = |current: &str| {
+                if current.is_empty() {
+                    0
+                } else {
+                    current.chars().count() + 1
+                }
+            };
+            if room(&current) + word.chars().count() > width && !current.is_empty() {
+                lines.push(std::mem::take(&mut current));
+            }
+            while breaks && word.chars().count() > width {
+                lines.push(word.chars().take(width).collect());
+                word = word.chars().skip(width).collect();
+            }
+            if !current.is_empty() {
+                current.push(' ');
+            }
+            current.push_str(&word);
+        }
+        lines.push(current);
+    }
+    Ok(Value::str(lines.join(&mark)))
+}
+
+/// With HTML's special characters written as entities.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&#34;")
+        .replace('\'', "&#39;")
+}
+
+fn striptags(args: &Args) -> Outcome {
+    let text = args.operand().text();
+    let (mut out, mut inside) = (String::new(), false);
+    for c in text.chars() {
+        match c {
+            '<' => inside = true,
+            '>' if inside => inside = false,
+            c if !inside => out.push(c),
+            _ => {}
+        }
+    }
+    let joined = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    Ok(Value::str(
+        joined
+            .replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&#34;", "\"")
+            .replace("&#39;", "'")
+            .replace("&amp;", "&"),
+    ))
+}
+
+fn xmlattr(args: &Args) -> Outcome {
+    let entries = super::dict::entries(args.operand())
+        .ok_or_else(|| Fault::new("xmlattr needs a mapping"))?;
+    let parts = entries
+        .iter()
+        .filter(|(_, value)| !matches!(value, Value::None) && !value.is_undefined());
+    let parts: Vec<String> = parts
+        .map(|(key, value)| format!("{}=\"{}\"", escaped(&key.0.text()), escaped(&value.text())))
+        .collect();
+    let lead = if args.truth(1, "autospace", true) && !parts.is_empty() {
+        " "
+    } else {
+        ""
+    };
+    Ok(Value::str(format!("{lead}{}", parts.join(" "))))
+}
+
+fn amount(value: &Value) -> Result<f64, Fault> {
+    match value {
+        Value::Str(text) => text.as_str().trim().parse().ok(),
+        value => ops::number(value).map(ops::Number::float),
+    }
+    .ok_or_else(|| {
+        Fault::new(format!(
+            "could not convert string to float: {}",
+            value.repr()
+        ))
+    })
+}
+
+fn filesize(args: &Args) -> Outcome {
+    let bytes = amount(args.operand())?;
+    let binary = args.truth(1, "binary", false);
+    let base: f64 = if binary { 1024.0 } else { 1000.0 };
+    let units = if binary {
+        ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"]
+    } else {
+        ["kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"]
+    };
+    if bytes == 1.0 {
+        return Ok(Value::str("1 Byte"));
+    }
+    if bytes < base {
+        return Ok(Value::str(format!("{bytes:.0} Bytes")));
+    }
+    let mut unit = base * base;
+    for (index, name) in units.iter().enumerate() {
+        if bytes < unit || index + 1 == units.len() {
+            return Ok(Value::str(format!("{:.1} {name}", base * bytes / unit)));
+        }
+        unit *= base;
+    }
+    Ok(Value::None)
+}
+
+const SIZES: [(char, u32); 8] = [
+    ('Y', 80),
+    ('Z', 70),
+    ('E', 60),
+    ('P', 50),
+    ('T', 40),
+    ('G', 30),
+    ('M', 20),
+    ('K', 10),
+];
+
+fn human_readable(args: &Args) -> Outcome {
+    let size = amount(args.operand())?;
+    let bits = args.truth(1, "isbits", false);
+    let (unit, base) = if bits { ("b", "bits") } else { ("B", "Bytes") };
+    let wanted = args
+        .get(2, "unit")
+        .filter(|unit| !matches!(unit, Value::None))
+        .map(|unit| unit.text().to_uppercase());
+    for (letter, power) in SIZES {
+        let limit = 2f64.powi(i32::try_from(power).unwrap_or(0));
+        let hit = match &wanted {
+            Some(wanted) => wanted.starts_with(letter),
+            None => size >= limit,
+        };
+        if hit {
+            return Ok(Value::str(format!("{:.2} {letter}{unit}", size / limit)));
+        }
+    }
+    Ok(Value::str(format!("{size:.2} {base}")))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "sizes are rounded to whole bytes"
+)]
+fn human_to_bytes(args: &Args) -> Outcome {
+    let text = args.operand().text();
+    let trimmed = text.trim();
+    let end = trimmed
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(trimmed.len());
+    let number: f64 = trimmed[..end].parse().map_err(|_| {
+        Fault::new(format!(
+            "human_to_bytes() can't interpret following string: {text}"
+        ))
+    })?;
+    let unit = trimmed[end..].trim();
+    let unit = if unit.is_empty() {
+        args.text(1, "default_unit", "B")
+    } else {
+        unit.to_owned()
+    };
+    let letter = unit.to_uppercase().chars().next().unwrap_or('B');
+    if letter == 'B' {
+        return Ok(Value::Int(number.round_ties_even() as i128));
+    }
+    let power = SIZES.iter().find(|(name, _)| *name == letter).map(|(_, power)| *power).ok_or_else(|| {
+        Fault::new(format!("human_to_bytes() failed to convert {text} (unit = {unit}). The suffix must be one of Y, Z, E, P, T, G, M, K, B"))
+    })?;
+    Ok(Value::Int(
+        (number * 2f64.powi(i32::try_from(power).unwrap_or(0))).round_ties_even() as i128,
+    ))
+}

@@ -1,0 +1,138 @@
+//! The functions that every template has.
+
+use std::any::Any;
+
+use super::args::Args;
+use super::eval::Interp;
+use super::fault::{Fault, Outcome};
+use super::objects::Namespace;
+use super::value::{Dict, Entries, Key, Object, Value};
+use super::{filters, lookups};
+
+const NAMES: &[&str] = &[
+    "lookup",
+    "query",
+    "q",
+    "range",
+    "dict",
+    "namespace",
+    "now",
+    "undef",
+];
+
+/// A function as a value.
+pub(crate) struct Function(pub(crate) &'static str);
+
+impl Object for Function {
+    fn type_name(&self) -> &'static str {
+        "function"
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+pub(crate) fn exists(name: &str) -> bool {
+    NAMES.contains(&name)
+}
+
+/// The function as a value.
+pub(crate) fn object(name: &str) -> Value {
+    match NAMES.iter().find(|known| **known == name) {
+        Some(name) => Value::object(Function(name)),
+        None => Value::None,
+    }
+}
+
+/// Calls a function.
+pub(crate) fn call(interp: &Interp<'_>, name: &str, args: &Args) -> Outcome {
+    match name {
+        "lookup" => lookups::function(interp, args, false),
+        "query" | "q" => lookups::function(interp, args, true),
+        "range" => range(args),
+        "dict" => dict(interp, args),
+        "namespace" => {
+            let Value::Dict(entries) = dict(interp, args)? else {
+                return Ok(Value::None);
+            };
+            let entries = entries.read().clone();
+            Ok(Value::object(Namespace(Dict {
+                entries: entries.into(),
+                lazy: false,
+            })))
+        }
+        "now" => filters::now(args),
+        _ => {
+            let hint = args.text(0, "hint", "Mandatory variable has not been overridden");
+            Ok(Value::undefined(hint))
+        }
+    }
+}
+
+fn range(args: &Args) -> Outcome {
+    let mut numbers = Vec::new();
+    for value in &args.pos {
+        match value {
+            Value::Undefined(undefined) => return Err(Fault::undefined(undefined)),
+            Value::Int(number) => numbers.push(*number),
+            Value::Bool(value) => numbers.push(i128::from(*value)),
+            other => {
+                return Err(Fault::new(format!(
+                    "'{}' object cannot be interpreted as an integer",
+                    other.type_name()
+                )));
+            }
+        }
+    }
+    let (start, stop, step) = match numbers[..] {
+        [stop] => (0, stop, 1),
+        [start, stop] => (start, stop, 1),
+        [start, stop, step] => (start, stop, step),
+        _ => return Err(Fault::new("range expected at least 1 argument, got 0")),
+    };
+    if step == 0 {
+        return Err(Fault::new("range() arg 3 must not be zero"));
+    }
+    if (stop - start) / step > 10_000_000 {
+        return Err(Fault::new("range too long"));
+    }
+    let mut items = Vec::new();
+    let mut at = start;
+    while (step > 0 && at < stop) || (step < 0 && at > stop) {
+        items.push(Value::Int(at));
+        at += step;
+    }
+    Ok(Value::list(items))
+}
+
+fn dict(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let mut entries = Entries::new();
+    match args.pos.first() {
+        Some(Value::Dict(given)) => entries.extend(
+            given
+                .read()
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        ),
+        Some(other) => {
+            for pair in interp.iterate(other)? {
+                match &interp.iterate(&pair)?[..] {
+                    [key, value] => entries.insert(Key(key.clone()), value.clone()),
+                    items => {
+                        return Err(Fault::new(format!(
+                            "dictionary update sequence element #0 has length {}; 2 is required",
+                            items.len()
+                        )));
+                    }
+                };
+            }
+        }
+        None => {}
+    }
+    entries.extend(
+        args.kw
+            .iter()
+            .map(|(name, value)| (Key::from(name.as_str()), value.clone())),
+    );
+    Ok(Value::dict(entries))
+}

@@ -1,0 +1,213 @@
+//! Lookup plugins: data from outside of the variables, one file each.
+
+mod file;
+mod password;
+mod shape;
+mod vars;
+
+use super::args::Args;
+use super::eval::Interp;
+use super::fault::{Fault, Outcome};
+use super::value::Value;
+use crate::diag::nearest;
+
+/// A lookup.
+pub(crate) struct Lookup {
+    /// Its name without a collection.
+    pub(crate) name: &'static str,
+    /// What it gives.
+    #[expect(dead_code, reason = "printed by the reference")]
+    pub(crate) doc: &'static str,
+    /// The function.
+    pub(crate) run: fn(&Interp<'_>, &Call) -> Result<Vec<Value>, Fault>,
+}
+
+/// The terms and the options of a lookup.
+pub(crate) struct Call {
+    pub(crate) terms: Vec<Value>,
+    pub(crate) options: Vec<(String, Value)>,
+}
+
+impl Call {
+    /// An option.
+    pub(crate) fn option(&self, name: &str) -> Option<&Value> {
+        self.options
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
+    }
+
+    /// An option that is true or false.
+    pub(crate) fn truth(&self, name: &str, default: bool) -> bool {
+        self.option(name).map_or(default, |value| {
+            super::filters::core::to_bool(value).unwrap_or_else(|| value.is_true())
+        })
+    }
+}
+
+/// Writes the table of lookups.
+macro_rules! lookups {
+    ($($name:literal : $doc:literal => $run:expr;)*) => {
+        const LOOKUPS: &[Lookup] = &[$(Lookup { name: $name, doc: $doc, run: $run }),*];
+    };
+}
+
+lookups! {
+    "env": "an environment variable of the controller" => vars::env;
+    "vars": "variables by name" => vars::vars;
+    "varnames": "the names of variables that a pattern matches" => vars::varnames;
+    "inventory_hostnames": "the hosts of groups" => vars::hostnames;
+    "file": "what a file of the controller holds" => file::file;
+    "fileglob": "files of the controller that match a pattern" => file::fileglob;
+    "first_found": "the first file of the controller that exists" => file::first_found;
+    "template": "a rendered template file" => file::template;
+    "pipe": "the output of a command on the controller" => file::pipe;
+    "lines": "the lines that a command on the controller prints" => file::lines;
+    "csvfile": "a cell of a CSV file" => file::csvfile;
+    "ini": "a value of an INI file" => file::ini;
+    "password": "a text by chance, kept in a file" => password::run;
+    "items": "the terms, lists opened by one level" => shape::items;
+    "list": "the terms as they are" => |_, call| Ok(call.terms.clone());
+    "flattened": "the terms, all lists opened" => shape::flattened;
+    "dict": "keys and values of a dictionary" => shape::dictionary;
+    "nested": "all combinations of lists" => shape::nested;
+    "cartesian": "all combinations of lists" => shape::nested;
+    "together": "items of lists at one place" => shape::together;
+    "indexed_items": "pairs of a place and an item" => shape::indexed;
+    "subelements": "pairs of an item and each member of a list in it" => shape::subelements;
+    "random_choice": "one of the terms by chance" => shape::choice;
+    "sequence": "numbers from a start to an end" => shape::sequence;
+    "url": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this lookup yet"));
+    "unvault": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this lookup yet"));
+    "config": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this lookup yet"));
+}
+
+/// Runs a lookup.
+pub(crate) fn run(
+    interp: &Interp<'_>,
+    name: &str,
+    terms: Vec<Value>,
+    options: Vec<(String, Value)>,
+) -> Result<Vec<Value>, Fault> {
+    let plain = name
+        .strip_prefix("ansible.builtin.")
+        .or_else(|| name.strip_prefix("ansible.legacy."))
+        .unwrap_or(name);
+    let Some(lookup) = LOOKUPS.iter().find(|lookup| lookup.name == plain) else {
+        let mut fault = Fault::coded(
+            "unknown-lookup",
+            format!("The lookup plugin '{name}' was not found."),
+        );
+        if let Some(near) = nearest(plain, LOOKUPS.iter().map(|lookup| lookup.name)) {
+            fault = fault.hint(format!("did you mean `{near}`?"));
+        }
+        return Err(fault);
+    };
+    (lookup.run)(interp, &Call { terms, options }).map_err(|fault| fault.plugin("lookup", name))
+}
+
+/// The functions `lookup` and `query`.
+pub(crate) fn function(interp: &Interp<'_>, args: &Args, query: bool) -> Outcome {
+    let name = args.need(0, "plugin_name")?.text();
+    let mut options = args.kw.clone();
+    let mut take = |key: &str| {
+        options
+            .iter()
+            .position(|(name, _)| name == key)
+            .map(|at| options.remove(at).1)
+    };
+    let list = take("wantlist").is_some_and(|value| value.is_true()) || query;
+    let errors = take("errors").map_or_else(|| "strict".to_owned(), |value| value.text());
+    for value in args
+        .pos
+        .iter()
+        .chain(options.iter().map(|(_, value)| value))
+    {
+        if let Value::Undefined(undefined) = value {
+            return Err(Fault::undefined(undefined));
+        }
+    }
+    let results = match run(interp, &name, args.pos[1..].to_vec(), options) {
+        Ok(results) => results,
+        Err(_) if errors != "strict" => {
+            return Ok(if list {
+                Value::list(vec![])
+            } else {
+                Value::None
+            });
+        }
+        Err(fault) => return Err(fault),
+    };
+    if list {
+        return Ok(Value::list(results));
+    }
+    if let [only] = &results[..] {
+        return Ok(only.clone());
+    }
+    if results.iter().all(|value| matches!(value, Value::Str(_))) {
+        return Ok(Value::str(
+            results
+                .iter()
+                .map(Value::text)
+                .collect::<Vec<_>>()
+                .join(","),
+        ));
+    }
+    Ok(Value::list(results))
+}
+
+/// The files that a pattern matches, in order.
+pub(crate) fn glob(pattern: &str) -> Vec<String> {
+    let (folder, name) = pattern.rsplit_once('/').unwrap_or((".", pattern));
+    let Ok(entries) = std::fs::read_dir(if folder.is_empty() { "/" } else { folder }) else {
+        return vec![];
+    };
+    let mut out: Vec<String> = entries
+        .flatten()
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|found| matches(name, found) && (name.starts_with('.') || !found.starts_with('.')))
+        .map(|found| {
+            if pattern.contains('/') {
+                format!("{folder}/{found}")
+            } else {
+                found
+            }
+        })
+        .collect();
+    out.sort();
+    out
+}
+
+/// Whether a shell pattern (`*`, `?`, `[...]`) matches a whole name.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
+    matches_from(&pattern, &name)
+}
+
+fn matches_from(pattern: &[char], name: &[char]) -> bool {
+    match pattern.first() {
+        None => name.is_empty(),
+        Some('*') => (0..=name.len()).any(|at| matches_from(&pattern[1..], &name[at..])),
+        Some('?') => !name.is_empty() && matches_from(&pattern[1..], &name[1..]),
+        Some('[') if pattern[1..].contains(&']') && !name.is_empty() => {
+            let end = pattern
+                .iter()
+                .skip(2)
+                .position(|c| *c == ']')
+                .map_or(pattern.len() - 1, |at| at + 2);
+            let mut class = &pattern[1..end];
+            let negated = class.first() == Some(&'!');
+            if negated {
+                class = &class[1..];
+            }
+            let mut hit = class.contains(&name[0]);
+            for window in class.windows(3) {
+                hit |= window[1] == '-' && (window[0]..=window[2]).contains(&name[0]);
+            }
+            hit != negated && matches_from(&pattern[end + 1..], &name[1..])
+        }
+        Some(c) => name.first() == Some(c) && matches_from(&pattern[1..], &name[1..]),
+    }
+}

@@ -1,0 +1,113 @@
+//! The lookup `password`: a text by chance, kept in a file.
+
+use super::super::eval::Interp;
+use super::super::fault::Fault;
+use super::super::filters::random::Random;
+use super::super::value::Value;
+use super::Call;
+
+/// Reads or makes passwords.
+pub(super) fn run(interp: &Interp<'_>, call: &Call) -> Result<Vec<Value>, Fault> {
+    call.terms
+        .iter()
+        .map(|term| one(interp, call, &term.text()))
+        .collect()
+}
+
+fn one(interp: &Interp<'_>, call: &Call, term: &str) -> Result<Value, Fault> {
+    let words: Vec<&str> = term.split(' ').collect();
+    let split = words
+        .iter()
+        .position(|word| word.contains('='))
+        .unwrap_or(words.len());
+    let name = words[..split].join(" ");
+    let option = |key: &str| {
+        let inline = words[split..]
+            .iter()
+            .filter_map(|word| word.split_once('='))
+            .find(|(name, _)| *name == key);
+        inline
+            .map(|(_, value)| value.to_owned())
+            .or_else(|| call.option(key).map(Value::text))
+    };
+    for refused in ["encrypt", "ident"] {
+        if option(refused).is_some_and(|value| !matches!(value.as_str(), "" | "None" | "False")) {
+            return Err(Fault::new(format!(
+                "rplay's `password` lookup has no option `{refused}` yet"
+            )));
+        }
+    }
+    let path = interp.scope.basedir().join(&name);
+    let keep = name != "/dev/null";
+    if keep && let Ok(text) = std::fs::read_to_string(&path) {
+        let line = text.trim_end();
+        return Ok(Value::str(line.split(" salt=").next().unwrap_or(line)));
+    }
+    let length: usize = option("length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(20);
+    let classes = match call.option("chars") {
+        Some(Value::List(list)) => list.to_vec().iter().map(Value::text).collect(),
+        _ => option("chars").map_or_else(
+            || vec!["ascii_letters".into(), "digits".into(), ".,:-_".into()],
+            |chars| split_classes(&chars),
+        ),
+    };
+    let alphabet: Vec<char> = classes.iter().flat_map(|class| characters(class)).collect();
+    if alphabet.is_empty() {
+        return Err(Fault::new("password: no characters to choose from"));
+    }
+    let seed = option("seed").map(Value::from);
+    let mut random = Random::new(seed.as_ref());
+    let text: String = (0..length)
+        .map(|_| alphabet[usize::try_from(random.below(alphabet.len() as u64)).unwrap_or(0)])
+        .collect();
+    if keep {
+        write(&path, &text)
+            .map_err(|error| Fault::new(format!("cannot write {}: {error}", path.display())))?;
+    }
+    Ok(Value::str(text))
+}
+
+fn split_classes(chars: &str) -> Vec<String> {
+    let mut out: Vec<String> = chars
+        .replace(",,", ",\u{1}")
+        .split(',')
+        .map(|part| part.replace('\u{1}', ""))
+        .filter(|part| !part.is_empty())
+        .collect();
+    if chars.contains(",,") || chars == "," {
+        out.push(",".into());
+    }
+    out
+}
+
+fn characters(class: &str) -> Vec<char> {
+    match class {
+        "ascii_letters" => ('a'..='z').chain('A'..='Z').collect(),
+        "ascii_lowercase" => ('a'..='z').collect(),
+        "ascii_uppercase" => ('A'..='Z').collect(),
+        "digits" => ('0'..='9').collect(),
+        "hexdigits" => ('0'..='9').chain('a'..='f').chain('A'..='F').collect(),
+        "octdigits" => ('0'..='7').collect(),
+        "punctuation" => (33u8..127)
+            .map(char::from)
+            .filter(char::is_ascii_punctuation)
+            .collect(),
+        other => other.chars().collect(),
+    }
+}
+
+fn write(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    std::io::Write::write_all(&mut file, format!("{text}\n").as_bytes())
+}

@@ -1,0 +1,98 @@
+//! Lookups over variables and the controller's surroundings: `vars`, `varnames`, `env`, `config`, `inventory_hostnames`.
+
+use super::super::eval::Interp;
+use super::super::fault::Fault;
+use super::super::filters::regex;
+use super::super::value::Value;
+use super::Call;
+
+type Results = Result<Vec<Value>, Fault>;
+
+/// `env`: environment variables of the controller.
+pub(super) fn env(_interp: &Interp<'_>, call: &Call) -> Results {
+    let default = call
+        .option("default")
+        .cloned()
+        .unwrap_or_else(|| Value::str(""));
+    Ok(call
+        .terms
+        .iter()
+        .map(|term| std::env::var(term.text()).map_or_else(|_| default.clone(), Value::from))
+        .collect())
+}
+
+/// `vars`: variables by name.
+pub(super) fn vars(interp: &Interp<'_>, call: &Call) -> Results {
+    let mut out = Vec::new();
+    for term in &call.terms {
+        let name = term.text();
+        match (interp.variable(&name)?, call.option("default")) {
+            (Some(Value::Undefined(_)) | None, Some(default)) => out.push(default.clone()),
+            (Some(value), _) => {
+                interp.resolve(&value)?;
+                out.push(value);
+            }
+            (None, None) => out.push(Value::undefined(format!(
+                "No variable named '{name}' was found."
+            ))),
+        }
+    }
+    Ok(out)
+}
+
+/// `varnames`: names of variables that patterns match.
+pub(super) fn varnames(interp: &Interp<'_>, call: &Call) -> Results {
+    let names = interp.scope.names();
+    let mut out = Vec::new();
+    for term in &call.terms {
+        let pattern = regex::compile(&term.text(), false, false, false)?;
+        out.extend(
+            names
+                .iter()
+                .filter(|name| pattern.is_match(name).unwrap_or(false))
+                .map(|name| Value::str(name.as_str())),
+        );
+    }
+    Ok(out)
+}
+
+/// `inventory_hostnames`: hosts of groups, by a pattern of names.
+pub(super) fn hostnames(interp: &Interp<'_>, call: &Call) -> Results {
+    let Some(groups) = interp.variable("groups")? else {
+        return Ok(vec![]);
+    };
+    let members = |name: &str| -> Result<Vec<Value>, Fault> {
+        match interp.item(&groups, &Value::str(name))? {
+            Some(hosts) => interp.iterate(&hosts),
+            None => {
+                let all = interp
+                    .item(&groups, &Value::str("all"))?
+                    .map_or(Ok(vec![]), |all| interp.iterate(&all))?;
+                Ok(all
+                    .into_iter()
+                    .filter(|host| super::matches(name, &host.text()))
+                    .collect())
+            }
+        }
+    };
+    let mut out: Vec<Value> = Vec::new();
+    for term in &call.terms {
+        for part in term.text().split([',', ':']) {
+            let part = part.trim();
+            if let Some(part) = part.strip_prefix('!') {
+                let gone = members(part)?;
+                out.retain(|host| !gone.contains(host));
+            } else if let Some(part) = part.strip_prefix('&') {
+                let kept = members(part)?;
+                out.retain(|host| kept.contains(host));
+            } else {
+                for host in members(if part == "*" { "all" } else { part })? {
+                    if !out.contains(&host) {
+                        out.push(host);
+                    }
+                }
+            }
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,348 @@
+//! Jinja as Ansible has it: templates, conditions, lookups over lazily templated variables.
+
+mod args;
+mod ast;
+mod eval;
+mod exec;
+mod fault;
+mod files;
+mod filters;
+mod format;
+mod functions;
+mod lookups;
+mod methods;
+mod objects;
+mod ops;
+mod parse;
+mod print;
+mod tests;
+#[cfg(test)]
+mod unit;
+pub mod value;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+pub use fault::TemplateError;
+pub use files::FileOptions;
+pub use parse::Syntax;
+pub use value::Value;
+
+use crate::diag::{Diagnostic, Source, Span};
+use ast::{Expr, Template};
+use eval::Interp;
+use fault::Fault;
+use objects::Frame;
+
+/// The variables that a template sees: raw, templated when they are reached.
+pub trait Scope: Send + Sync {
+    /// The raw value of a variable.
+    fn get(&self, name: &str) -> Option<Value>;
+    /// All names.
+    fn names(&self) -> Vec<String>;
+    /// Where files are looked for: the role's folders, the task's, the playbook's.
+    fn search_path(&self) -> Vec<PathBuf>;
+    /// The playbook's folder.
+    fn basedir(&self) -> PathBuf;
+}
+
+/// What a configuration says about templates.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether a template of one expression keeps its value's kind; always true.
+    pub jinja2_native: bool,
+    /// Whether undefined variables are errors.
+    pub error_on_undefined: bool,
+    /// Whether conditions may have results that are not booleans.
+    pub allow_broken_conditionals: bool,
+    /// Jinja extensions by name; the ones that Ansible users name are always on.
+    pub extensions: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            jinja2_native: true,
+            error_on_undefined: true,
+            allow_broken_conditionals: false,
+            extensions: vec![],
+        }
+    }
+}
+
+/// How many compiled texts are kept.
+const KEPT: usize = 8192;
+
+type Compiled<K, T> = RwLock<HashMap<K, Arc<T>>>;
+
+/// Renders templates; keeps what it has compiled.
+pub struct Templar {
+    settings: Settings,
+    templates: Compiled<(Arc<str>, Syntax), Template>,
+    plain: Compiled<Arc<str>, Template>,
+    expressions: Compiled<Arc<str>, Expr>,
+}
+
+impl Templar {
+    /// A templar without anything compiled yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            templates: RwLock::default(),
+            plain: RwLock::default(),
+            expressions: RwLock::default(),
+        }
+    }
+
+    /// What it was configured with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Templates recursively. The result is final: no template, nothing lazy, nothing undefined.
+    pub fn expand(&self, value: &Value, scope: &dyn Scope) -> Result<Value, TemplateError> {
+        self.expand_as(value, scope, false)
+    }
+
+    /// Like [`Templar::expand`], but what is undefined stays [`Value::Undefined`].
+    pub fn expand_soft(&self, value: &Value, scope: &dyn Scope) -> Result<Value, TemplateError> {
+        self.expand_as(value, scope, true)
+    }
+
+    fn expand_as(
+        &self,
+        value: &Value,
+        scope: &dyn Scope,
+        soft: bool,
+    ) -> Result<Value, TemplateError> {
+        if matches!(
+            value,
+            Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_)
+        ) {
+            return Ok(value.clone());
+        }
+        let interp = Interp::new(self, scope);
+        let value = interp.touch(value.clone())?;
+        Ok(interp.finish(&value, soft)?)
+    }
+
+    /// Whether a trusted string anywhere in it is a template.
+    #[must_use]
+    pub fn is_template(&self, value: &Value) -> bool {
+        match value {
+            Value::Str(text) => text.is_template() && value::has_delimiters(text.as_str()),
+            Value::List(list) => list.read().iter().any(|item| self.is_template(item)),
+            Value::Tuple(items) => items.iter().any(|item| self.is_template(item)),
+            Value::Dict(dict) => dict
+                .read()
+                .iter()
+                .any(|(key, item)| self.is_template(&key.0) || self.is_template(item)),
+            _ => false,
+        }
+    }
+
+    /// A condition (`when`, `that`, `until`): an expression, a boolean, or a list that is all true.
+    pub fn condition(&self, condition: &Value, scope: &dyn Scope) -> Result<bool, TemplateError> {
+        let text = match condition {
+            Value::Bool(value) => return Ok(*value),
+            Value::List(list) => {
+                for item in list.to_vec() {
+                    if !self.condition(&item, scope)? {
+                        return Ok(false);
+                    }
+                }
+                return Ok(true);
+            }
+            Value::Str(text) => text,
+            other => return self.verdict(other, None),
+        };
+        if text.as_str().trim().is_empty() {
+            if self.settings.allow_broken_conditionals {
+                return Ok(true);
+            }
+            return Err(self.broken(
+                "Empty conditional expressions are not allowed.",
+                text.origin(),
+            ));
+        }
+        let interp = Interp::new(self, scope);
+        interp.embedded.set(true);
+        let value = if value::has_delimiters(text.as_str())
+            && text.is_template()
+            && text.as_str().trim_start().starts_with('{')
+            && looks_whole(text.as_str())
+        {
+            interp.touch(condition.clone())
+        } else {
+            self.evaluate(&interp, text.as_str(), text.origin())
+        };
+        let value = value.map_err(Fault::in_condition)?;
+        if let Value::Undefined(undefined) = &value {
+            return Err(Fault::undefined(undefined)
+                .at(|| text.origin().cloned())
+                .in_condition()
+                .into());
+        }
+        self.verdict(&value, text.origin())
+    }
+
+    fn verdict(&self, value: &Value, origin: Option<&Span>) -> Result<bool, TemplateError> {
+        match value {
+            Value::Bool(value) => Ok(*value),
+            other if self.settings.allow_broken_conditionals => Ok(other.is_true()),
+            other => {
+                let verdict = if other.is_true() { "True" } else { "False" };
+                let place =
+                    origin.map_or_else(|| "<unknown>".to_owned(), |span| format!("'{span}'"));
+                let message = format!(
+                    "Conditional result ({verdict}) was derived from value of type '{}' at {place}. Conditionals must have a boolean result.",
+                    other.type_name()
+                );
+                Err(self.broken(&message, origin))
+            }
+        }
+    }
+
+    fn broken(&self, message: &str, origin: Option<&Span>) -> TemplateError {
+        let mut diagnostic = Diagnostic::error("broken-conditional", message)
+            .hint("broken conditionals can be temporarily allowed with the `ALLOW_BROKEN_CONDITIONALS` configuration option");
+        if let Some(span) = origin {
+            diagnostic = diagnostic.at(span);
+        }
+        TemplateError {
+            diagnostic: Box::new(diagnostic),
+            undefined: false,
+        }
+    }
+
+    /// The value of a bare expression.
+    pub fn expression(
+        &self,
+        text: &str,
+        origin: Option<&Span>,
+        scope: &dyn Scope,
+    ) -> Result<Value, TemplateError> {
+        let interp = Interp::new(self, scope);
+        let value = self.evaluate(&interp, text, origin)?;
+        Ok(interp.finish(&value, false)?)
+    }
+
+    fn evaluate(
+        &self,
+        interp: &Interp<'_>,
+        text: &str,
+        origin: Option<&Span>,
+    ) -> Result<Value, Fault> {
+        let shared: Arc<str> = text.into();
+        interp.within(&shared, origin, None, || {
+            let expr = self
+                .compile_expression(&shared)
+                .map_err(|error| interp.syntax_fault(&error))?;
+            interp.eval(&expr, &Frame::root(true))
+        })
+    }
+
+    /// Renders the text of a template file.
+    pub fn render_file(
+        &self,
+        path: &Path,
+        text: &str,
+        options: &FileOptions,
+        scope: &dyn Scope,
+    ) -> Result<String, TemplateError> {
+        let (body, syntax, newline) = files::prepare(text, options);
+        let interp = Interp::new(self, scope);
+        interp.syntax.replace(syntax.clone());
+        interp
+            .folders
+            .borrow_mut()
+            .extend(path.parent().map(Path::to_path_buf));
+        let shared: Arc<str> = body.into();
+        let source = Source::new(path, body);
+        let result = interp.within(&shared, None, Some(source), || {
+            let template = self
+                .compile(&shared, &syntax)
+                .map_err(|error| interp.syntax_fault(&error))?;
+            let mut out = Vec::new();
+            interp.run_template(&template, &Frame::root(true), &mut out)?;
+            let mut rendered = String::new();
+            for node in &out {
+                interp.write(&mut rendered, node)?;
+            }
+            Ok(rendered)
+        })?;
+        Ok(if newline == "\n" {
+            result
+        } else {
+            result.replace('\n', &newline)
+        })
+    }
+
+    /// The results of a lookup plugin, as `query` and `with_*` have them.
+    pub fn lookup(
+        &self,
+        name: &str,
+        terms: Vec<Value>,
+        options: Vec<(String, Value)>,
+        scope: &dyn Scope,
+    ) -> Result<Vec<Value>, TemplateError> {
+        let interp = Interp::new(self, scope);
+        let mut ready = Vec::with_capacity(terms.len());
+        for term in terms {
+            let term = interp.touch(term)?;
+            ready.push(interp.finish(&term, true)?);
+        }
+        Ok(lookups::run(&interp, name, ready, options)?)
+    }
+
+    fn compile(
+        &self,
+        text: &Arc<str>,
+        syntax: &Syntax,
+    ) -> Result<Arc<Template>, parse::SyntaxError> {
+        if *syntax == Syntax::default() {
+            return cached(&self.plain, Arc::clone(text), || {
+                parse::template(text, syntax)
+            });
+        }
+        cached(&self.templates, (Arc::clone(text), syntax.clone()), || {
+            parse::template(text, syntax)
+        })
+    }
+
+    fn compile_expression(&self, text: &Arc<str>) -> Result<Arc<Expr>, parse::SyntaxError> {
+        cached(&self.expressions, Arc::clone(text), || {
+            parse::expression(text)
+        })
+    }
+}
+
+/// Whether a condition is nothing but a template.
+fn looks_whole(text: &str) -> bool {
+    let text = text.trim();
+    (text.starts_with("{{") && text.ends_with("}}")) || text.starts_with("{%")
+}
+
+fn cached<K: Eq + std::hash::Hash, T>(
+    cache: &Compiled<K, T>,
+    key: K,
+    make: impl FnOnce() -> Result<T, parse::SyntaxError>,
+) -> Result<Arc<T>, parse::SyntaxError> {
+    if let Some(found) = cache
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&key)
+    {
+        return Ok(Arc::clone(found));
+    }
+    let made = Arc::new(make()?);
+    let mut cache = cache.write().unwrap_or_else(PoisonError::into_inner);
+    if cache.len() >= KEPT {
+        cache.clear();
+    }
+    cache.insert(key, Arc::clone(&made));
+    Ok(made)
+}

@@ -1,0 +1,397 @@
+//! Python's operators over values. Errors are Python's messages.
+
+use std::cmp::Ordering;
+
+use super::value::{Key, Value};
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Value::Undefined(_), Value::Undefined(_)) | (Value::None, Value::None) => true,
+            (Value::Str(a), Value::Str(b)) => a.as_str() == b.as_str(),
+            (Value::Bytes(a), Value::Bytes(b)) => a == b,
+            (Value::List(a), Value::List(b)) => {
+                std::sync::Arc::ptr_eq(a, b) || a.to_vec() == b.to_vec()
+            }
+            (Value::Tuple(a), Value::Tuple(b)) => a == b,
+            (Value::Dict(a), Value::Dict(b)) => {
+                std::sync::Arc::ptr_eq(a, b) || {
+                    let (a, b) = (a.read().clone(), b.read().clone());
+                    a.len() == b.len() && a.iter().all(|(key, value)| b.get(key) == Some(value))
+                }
+            }
+            (Value::Object(a), Value::Object(b)) => {
+                std::sync::Arc::ptr_eq(a, b)
+                    || matches!((a.to_dict(), b.to_dict()), (Some(a), Some(b)) if a == b)
+            }
+            (Value::Object(a), Value::Dict(_)) => a.to_dict().is_some_and(|a| a == *other),
+            (Value::Dict(_), Value::Object(b)) => b.to_dict().is_some_and(|b| b == *self),
+            _ => match (number(self), number(other)) {
+                (Some(a), Some(b)) => a.compare(b) == Some(Ordering::Equal),
+                _ => false,
+            },
+        }
+    }
+}
+
+/// A number of either kind.
+#[derive(Clone, Copy)]
+pub(crate) enum Number {
+    /// Whole.
+    Int(i128),
+    /// Not whole.
+    Float(f64),
+}
+
+impl Number {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "Python's own rule for mixed arithmetic"
+    )]
+    pub(crate) fn float(self) -> f64 {
+        match self {
+            Number::Int(value) => value as f64,
+            Number::Float(value) => value,
+        }
+    }
+
+    pub(crate) fn compare(self, other: Self) -> Option<Ordering> {
+        match (self, other) {
+            (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
+            (a, b) => a.float().partial_cmp(&b.float()),
+        }
+    }
+}
+
+/// The number that a value is; booleans count.
+pub(crate) fn number(value: &Value) -> Option<Number> {
+    match value {
+        Value::Bool(value) => Some(Number::Int(i128::from(*value))),
+        Value::Int(value) => Some(Number::Int(*value)),
+        Value::Float(value) => Some(Number::Float(*value)),
+        _ => None,
+    }
+}
+
+/// Python's ordering; `None` for kinds that do not compare.
+pub(crate) fn order(a: &Value, b: &Value) -> Option<Ordering> {
+    match (a, b) {
+        (Value::Str(a), Value::Str(b)) => Some(a.as_str().cmp(b.as_str())),
+        (Value::Bytes(a), Value::Bytes(b)) => Some(a.cmp(b)),
+        (Value::List(a), Value::List(b)) => order_items(&a.to_vec(), &b.to_vec()),
+        (Value::Tuple(a), Value::Tuple(b)) => order_items(a, b),
+        (Value::Object(object), _) => {
+            let key = object.item(&Value::str("__order__"))?;
+            let Value::Object(other) = b else { return None };
+            order(&key, &other.item(&Value::str("__order__"))?)
+        }
+        _ => match (number(a), number(b)) {
+            // NaN compares with nothing, but Python raises no error for it.
+            (Some(a), Some(b)) => Some(a.compare(b).unwrap_or(Ordering::Greater)),
+            _ => None,
+        },
+    }
+}
+
+fn order_items(a: &[Value], b: &[Value]) -> Option<Ordering> {
+    for (a, b) in a.iter().zip(b) {
+        if a != b {
+            return order(a, b);
+        }
+    }
+    Some(a.len().cmp(&b.len()))
+}
+
+/// `<`, `>` ... with Python's error.
+pub(crate) fn compare(op: &str, a: &Value, b: &Value) -> Result<Ordering, String> {
+    order(a, b).ok_or_else(|| {
+        format!(
+            "'{op}' not supported between instances of '{}' and '{}'",
+            a.type_name(),
+            b.type_name()
+        )
+    })
+}
+
+fn unsupported(op: &str, a: &Value, b: &Value) -> String {
+    format!(
+        "unsupported operand type(s) for {op}: '{}' and '{}'",
+        a.type_name(),
+        b.type_name()
+    )
+}
+
+/// `a + b`.
+pub(crate) fn add(a: &Value, b: &Value) -> Result<Value, String> {
+    match (a, b) {
+        (Value::Str(x), Value::Str(y)) => Ok(Value::str([x.as_str(), y.as_str()].concat())),
+        (Value::Str(_), _) => Err(format!(
+            "can only concatenate str (not \"{}\") to str",
+            b.type_name()
+        )),
+        (Value::List(x), Value::List(y)) => Ok(Value::list([x.to_vec(), y.to_vec()].concat())),
+        (Value::List(_), _) => Err(format!(
+            "can only concatenate list (not \"{}\") to list",
+            b.type_name()
+        )),
+        (Value::Tuple(x), Value::Tuple(y)) => Ok(Value::Tuple([&x[..], &y[..]].concat().into())),
+        (Value::Tuple(_), _) => Err(format!(
+            "can only concatenate tuple (not \"{}\") to tuple",
+            b.type_name()
+        )),
+        _ => object_op("+", a, b).unwrap_or_else(|| arithmetic("+", a, b)),
+    }
+}
+
+/// Arithmetic of objects (dates): asked of the left one, `None` if it has none.
+fn object_op(op: &str, a: &Value, b: &Value) -> Option<Result<Value, String>> {
+    let Value::Object(object) = a else {
+        return None;
+    };
+    object.attr(&format!("__op{op}"))?;
+    match object.attr(&format!("__op{op}")) {
+        Some(Value::Object(method)) => method.call(std::slice::from_ref(b), &[]),
+        _ => None,
+    }
+}
+
+/// `a - b`, `*`, `/`, `//`, `%`, `**`.
+pub(crate) fn binary(op: &str, a: &Value, b: &Value) -> Result<Value, String> {
+    match (op, a, b) {
+        ("+", ..) => add(a, b),
+        ("%", Value::Str(text), _) => super::format::percent(text.as_str(), b),
+        ("*", Value::Str(text), _) => {
+            repeat(b, "*", a).map(|count| Value::str(text.as_str().repeat(count)))
+        }
+        ("*", _, Value::Str(text)) => {
+            repeat(a, "*", b).map(|count| Value::str(text.as_str().repeat(count)))
+        }
+        ("*", Value::List(list), _) => {
+            repeat(b, "*", a).map(|count| Value::list(repeated(&list.to_vec(), count)))
+        }
+        ("*", _, Value::List(list)) => {
+            repeat(a, "*", b).map(|count| Value::list(repeated(&list.to_vec(), count)))
+        }
+        _ => object_op(op, a, b).unwrap_or_else(|| arithmetic(op, a, b)),
+    }
+}
+
+fn repeat(count: &Value, op: &str, other: &Value) -> Result<usize, String> {
+    match number(count) {
+        Some(Number::Int(count)) => {
+            let count = usize::try_from(count.max(0)).unwrap_or(usize::MAX);
+            if count > 100_000_000 {
+                Err("cannot repeat that often".into())
+            } else {
+                Ok(count)
+            }
+        }
+        _ if op == "*" => Err(format!(
+            "can't multiply sequence by non-int of type '{}'",
+            count.type_name()
+        )),
+        _ => Err(unsupported(op, count, other)),
+    }
+}
+
+fn repeated(items: &[Value], count: usize) -> Vec<Value> {
+    (0..count).flat_map(|_| items.iter().cloned()).collect()
+}
+
+fn arithmetic(op: &str, a: &Value, b: &Value) -> Result<Value, String> {
+    let (Some(x), Some(y)) = (number(a), number(b)) else {
+        let name = if op == "**" { "** or pow()" } else { op };
+        return Err(unsupported(name, a, b));
+    };
+    if let (Number::Int(x), Number::Int(y)) = (x, y) {
+        return whole(op, x, y);
+    }
+    let (x, y) = (x.float(), y.float());
+    if y == 0.0 && matches!(op, "/" | "//" | "%") {
+        return Err(if op == "%" {
+            "float modulo by zero".into()
+        } else {
+            "float division by zero".replace("float ", if op == "//" { "float floor " } else { "" })
+        });
+    }
+    Ok(Value::Float(match op {
+        "+" => x + y,
+        "-" => x - y,
+        "*" => x * y,
+        "/" => x / y,
+        "//" => (x / y).floor(),
+        "%" => x - y * (x / y).floor(),
+        _ => x.powf(y),
+    }))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "Python's true division gives a float"
+)]
+fn whole(op: &str, x: i128, y: i128) -> Result<Value, String> {
+    if y == 0 && matches!(op, "/" | "//" | "%") {
+        return Err(if op == "%" {
+            "integer modulo by zero".into()
+        } else {
+            "division by zero".into()
+        });
+    }
+    let result = match op {
+        "+" => x.checked_add(y),
+        "-" => x.checked_sub(y),
+        "*" => x.checked_mul(y),
+        "/" => return Ok(Value::Float(x as f64 / y as f64)),
+        "//" => Some(x.div_euclid(y) - i128::from(y < 0 && x.rem_euclid(y) != 0)),
+        "%" => {
+            let rest = x.rem_euclid(y);
+            Some(if y < 0 && rest != 0 { rest + y } else { rest })
+        }
+        _ if y < 0 => return Ok(Value::Float((x as f64).powf(y as f64))),
+        _ => u32::try_from(y).ok().and_then(|y| x.checked_pow(y)),
+    };
+    result
+        .map(Value::Int)
+        .ok_or_else(|| "integer too large".to_owned())
+}
+
+/// `item in container`.
+pub(crate) fn contains(container: &Value, item: &Value) -> Result<bool, String> {
+    match container {
+        Value::Str(text) => match item {
+            Value::Str(part) => Ok(text.as_str().contains(part.as_str())),
+            _ => Err(format!(
+                "'in <string>' requires string as left operand, not {}",
+                item.type_name()
+            )),
+        },
+        Value::List(list) => Ok(list.read().contains(item)),
+        Value::Tuple(items) => Ok(items.contains(item)),
+        Value::Dict(dict) => Ok(dict.read().contains_key(&Key(item.clone()))),
+        Value::Object(object) => match object.iterate() {
+            Some(items) => Ok(object.item(item).is_some() || items.contains(item)),
+            None => Err(format!(
+                "argument of type '{}' is not iterable",
+                container.type_name()
+            )),
+        },
+        _ => Err(format!(
+            "argument of type '{}' is not iterable",
+            container.type_name()
+        )),
+    }
+}
+
+/// The items a loop runs over.
+pub(crate) fn iterate(value: &Value) -> Result<Vec<Value>, String> {
+    match value {
+        Value::List(list) => Ok(list.to_vec()),
+        Value::Tuple(items) => Ok(items.to_vec()),
+        Value::Dict(dict) => Ok(dict.read().keys().map(|Key(key)| key.clone()).collect()),
+        Value::Str(text) => Ok(text
+            .as_str()
+            .chars()
+            .map(|c| Value::str(c.to_string()))
+            .collect()),
+        Value::Object(object) => object
+            .iterate()
+            .ok_or_else(|| format!("'{}' object is not iterable", value.type_name())),
+        _ => Err(format!("'{}' object is not iterable", value.type_name())),
+    }
+}
+
+/// The length, if it has one.
+pub(crate) fn length(value: &Value) -> Result<usize, String> {
+    match value {
+        Value::List(list) => Ok(list.read().len()),
+        Value::Tuple(items) => Ok(items.len()),
+        Value::Dict(dict) => Ok(dict.read().len()),
+        Value::Str(text) => Ok(text.as_str().chars().count()),
+        Value::Bytes(bytes) => Ok(bytes.len()),
+        Value::Object(object) if object.length().is_some() => Ok(object.length().unwrap_or(0)),
+        _ => Err(format!(
+            "object of type '{}' has no len()",
+            value.type_name()
+        )),
+    }
+}
+
+/// `value[start:stop:step]`.
+pub(crate) fn slice(value: &Value, parts: [Option<i128>; 3]) -> Result<Value, String> {
+    let pick = |length: usize| -> Result<Vec<usize>, String> { slice_indices(length, parts) };
+    match value {
+        Value::Str(text) => {
+            let chars: Vec<char> = text.as_str().chars().collect();
+            Ok(Value::str(
+                pick(chars.len())?
+                    .into_iter()
+                    .map(|at| chars[at])
+                    .collect::<String>(),
+            ))
+        }
+        Value::List(list) => {
+            let items = list.to_vec();
+            Ok(Value::list(
+                pick(items.len())?
+                    .into_iter()
+                    .map(|at| items[at].clone())
+                    .collect(),
+            ))
+        }
+        Value::Tuple(items) => Ok(Value::Tuple(
+            pick(items.len())?
+                .into_iter()
+                .map(|at| items[at].clone())
+                .collect(),
+        )),
+        _ => Err(format!(
+            "'{}' object is not subscriptable",
+            value.type_name()
+        )),
+    }
+}
+
+fn slice_indices(
+    length: usize,
+    [start, stop, step]: [Option<i128>; 3],
+) -> Result<Vec<usize>, String> {
+    let step = step.unwrap_or(1);
+    if step == 0 {
+        return Err("slice step cannot be zero".into());
+    }
+    let length = i128::try_from(length).unwrap_or(i128::MAX);
+    let (low, high) = if step > 0 {
+        (0, length)
+    } else {
+        (-1, length - 1)
+    };
+    let fix = |at: Option<i128>, default: i128| {
+        at.map_or(default, |at| {
+            (if at < 0 { at + length } else { at }).clamp(low, high)
+        })
+    };
+    let (mut at, stop) = if step > 0 {
+        (fix(start, 0), fix(stop, length))
+    } else {
+        (fix(start, length - 1), fix(stop, -1))
+    };
+    let mut indices = Vec::new();
+    while (step > 0 && at < stop) || (step < 0 && at > stop) {
+        indices.extend(usize::try_from(at));
+        at += step;
+    }
+    Ok(indices)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floor_division_rounds_down() {
+        for (x, y, quotient, rest) in [(-7, 2, -4, 1), (7, -2, -4, -1), (-7, -2, 3, -1)] {
+            assert_eq!(whole("//", x, y), Ok(Value::Int(quotient)));
+            assert_eq!(whole("%", x, y), Ok(Value::Int(rest)));
+        }
+    }
+}

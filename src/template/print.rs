@@ -1,0 +1,149 @@
+//! Python printing of values.
+
+use std::fmt::Write as _;
+
+use super::value::{Key, Value};
+
+/// Python's `repr`.
+pub(crate) fn repr(value: &Value) -> String {
+    let mut out = String::new();
+    write_repr(&mut out, value, 0);
+    out
+}
+
+/// Python's `str`.
+pub(crate) fn text(value: &Value) -> String {
+    match value {
+        Value::Str(text) => text.as_str().to_owned(),
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        other => repr(other),
+    }
+}
+
+fn write_repr(out: &mut String, value: &Value, depth: usize) {
+    if depth > 100 {
+        out.push_str("...");
+        return;
+    }
+    match value {
+        Value::Undefined(_) => out.push_str("Undefined"),
+        Value::None => out.push_str("None"),
+        Value::Bool(true) => out.push_str("True"),
+        Value::Bool(false) => out.push_str("False"),
+        Value::Int(number) => {
+            let _ = write!(out, "{number}");
+        }
+        Value::Float(number) => out.push_str(&float(*number)),
+        Value::Str(text) => quote(out, text.as_str()),
+        Value::Bytes(bytes) => {
+            out.push('b');
+            quote(out, &String::from_utf8_lossy(bytes));
+        }
+        Value::List(list) => write_items(out, &list.to_vec(), ('[', ']'), depth),
+        Value::Tuple(items) => {
+            if let [only] = &items[..] {
+                out.push('(');
+                write_repr(out, only, depth + 1);
+                out.push_str(",)");
+            } else {
+                write_items(out, items, ('(', ')'), depth);
+            }
+        }
+        Value::Dict(dict) => {
+            out.push('{');
+            let entries = dict.read().clone();
+            for (index, (Key(key), value)) in entries.iter().enumerate() {
+                if index > 0 {
+                    out.push_str(", ");
+                }
+                write_repr(out, key, depth + 1);
+                out.push_str(": ");
+                write_repr(out, value, depth + 1);
+            }
+            out.push('}');
+        }
+        Value::Object(object) => out.push_str(&object.repr()),
+    }
+}
+
+fn write_items(out: &mut String, items: &[Value], (open, close): (char, char), depth: usize) {
+    out.push(open);
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push_str(", ");
+        }
+        write_repr(out, item, depth + 1);
+    }
+    out.push(close);
+}
+
+/// A string literal as Python writes it.
+fn quote(out: &mut String, text: &str) {
+    let mark = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
+    out.push(mark);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c == mark => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if (c as u32) < 0x20 || (0x7f..0xa1).contains(&(c as u32)) || c as u32 == 0xad => {
+                let _ = write!(out, "\\x{:02x}", c as u32);
+            }
+            '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{feff}' => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push(mark);
+}
+
+/// A float as Python writes it: the shortest digits that read back as the same number.
+pub(crate) fn float(number: f64) -> String {
+    if number.is_nan() {
+        return "nan".into();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 {
+            "inf".into()
+        } else {
+            "-inf".into()
+        };
+    }
+    let magnitude = number.abs();
+    if number != 0.0 && !(1e-4..1e16).contains(&magnitude) {
+        let text = format!("{number:e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let (sign, exponent) = exponent
+            .strip_prefix('-')
+            .map_or(('+', exponent), |rest| ('-', rest));
+        return format!("{digits}e{sign}{exponent:0>2}");
+    }
+    let text = format!("{number}");
+    if text.contains('.') {
+        text
+    } else {
+        text + ".0"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_print_as_in_python() {
+        assert_eq!(float(1e20), "1e+20");
+        assert_eq!(float(1.5e-7), "1.5e-07");
+        assert_eq!(float(3.0), "3.0");
+    }
+}

@@ -1,0 +1,212 @@
+//! Jinja tests: `x is defined`.
+
+use std::cmp::Ordering;
+
+use super::args::Args;
+use super::ast::Comparison;
+use super::eval::Interp;
+use super::fault::Fault;
+use super::filters::regex;
+use super::ops;
+use super::value::Value;
+use crate::diag::nearest;
+
+type Run = fn(&Interp<'_>, &Args) -> Result<bool, Fault>;
+
+/// A test with its names.
+pub(crate) struct Test {
+    names: &'static [&'static str],
+    /// What it says of its operand.
+    #[expect(dead_code, reason = "printed by the reference")]
+    doc: &'static str,
+    run: Run,
+}
+
+macro_rules! tests {
+    ($($($name:literal)|+ : $doc:literal => $run:expr;)*) => {
+        const TESTS: &[Test] = &[$(Test { names: &[$($name),+], doc: $doc, run: $run }),*];
+    };
+}
+
+tests! {
+    "undefined": "nothing is there" => |_, a| Ok(a.operand().is_undefined());
+    "none": "it is null" => |_, a| Ok(matches!(a.operand(), Value::None));
+    "boolean": "it is true or false" => |_, a| Ok(matches!(a.operand(), Value::Bool(_)));
+    "true": "it is `True` itself" => |_, a| Ok(matches!(a.operand(), Value::Bool(true)));
+    "false": "it is `False` itself" => |_, a| Ok(matches!(a.operand(), Value::Bool(false)));
+    "integer": "it is a whole number" => |_, a| Ok(matches!(a.operand(), Value::Int(_)));
+    "float": "it is a fraction" => |_, a| Ok(matches!(a.operand(), Value::Float(_)));
+    "number": "it is a number; booleans are" => |_, a| Ok(ops::number(a.operand()).is_some());
+    "string": "it is text" => |_, a| Ok(matches!(a.operand(), Value::Str(_)));
+    "mapping": "it is a dictionary" => |_, a| Ok(match a.operand() {
+        Value::Dict(_) => true,
+        Value::Object(object) => object.to_dict().is_some(),
+        _ => false,
+    });
+    "iterable": "a loop can run over it" => |_, a| Ok(ops::iterate(a.operand()).is_ok());
+    "sequence": "it has a length and items" => |_, a| Ok(matches!(a.operand(), Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_)));
+    "callable": "it can be called" => |_, a| Ok(matches!(a.operand(), Value::Object(object) if object.call(&[], &[]).is_some() || matches!(object.type_name(), "Macro" | "function" | "builtin_function_or_method")));
+    "sameas": "both are one object" => |_, a| Ok(same(a.operand(), a.need(1, "other")?));
+    "escaped": "it is marked as safe" => |_, _| Ok(false);
+    "lower": "its letters are small" => |_, a| Ok(cased(&a.operand().text(), char::is_lowercase, char::is_uppercase));
+    "upper": "its letters are capital" => |_, a| Ok(cased(&a.operand().text(), char::is_uppercase, char::is_lowercase));
+    "even": "it can be halved" => |_, a| divides(a.operand(), &Value::Int(2));
+    "odd": "it cannot be halved" => |_, a| divides(a.operand(), &Value::Int(2)).map(|even| !even);
+    "divisibleby": "a number divides it" => |_, a| divides(a.operand(), a.need(1, "num")?);
+    "eq" | "equalto" | "==": "both are equal" => |i, a| i.compare(Comparison::Eq, a.operand(), a.need(1, "b")?);
+    "ne" | "!=": "they differ" => |i, a| i.compare(Comparison::Ne, a.operand(), a.need(1, "b")?);
+    "lt" | "lessthan" | "<": "it is less" => |i, a| i.compare(Comparison::Lt, a.operand(), a.need(1, "b")?);
+    "le" | "<=": "it is not more" => |i, a| i.compare(Comparison::Le, a.operand(), a.need(1, "b")?);
+    "gt" | "greaterthan" | ">": "it is more" => |i, a| i.compare(Comparison::Gt, a.operand(), a.need(1, "b")?);
+    "ge" | ">=": "it is not less" => |i, a| i.compare(Comparison::Ge, a.operand(), a.need(1, "b")?);
+    "in": "the argument has it" => |i, a| i.compare(Comparison::In, a.operand(), a.need(1, "seq")?);
+    "contains": "it has the argument" => |i, a| i.compare(Comparison::In, a.need(1, "value")?, a.operand());
+    "filter": "a filter of this name exists" => |_, a| Ok(super::filters::find(&a.operand().text()).is_some());
+    "test": "a test of this name exists" => |_, a| Ok(find(&a.operand().text()).is_some());
+    "truthy": "it counts as true" => |_, a| truthy(a);
+    "falsy": "it counts as false" => |_, a| truthy(a).map(|truth| !truth);
+    "any": "one item counts as true" => |i, a| Ok(i.iterate(a.operand())?.iter().any(Value::is_true));
+    "all": "all items count as true" => |i, a| Ok(i.iterate(a.operand())?.iter().all(Value::is_true));
+    "subset" | "issubset": "the argument has all its items" => |i, a| subset(i, a.operand(), a.need(1, "b")?);
+    "superset" | "issuperset": "it has all items of the argument" => |i, a| subset(i, a.need(1, "b")?, a.operand());
+    "changed" | "change": "the task changed something" => |_, a| changed(a.operand());
+    "failed" | "failure": "the task failed" => |_, a| flag(a.operand(), "failed");
+    "succeeded" | "success" | "successful": "the task did not fail" => |_, a| flag(a.operand(), "failed").map(|failed| !failed);
+    "skipped" | "skip": "the task was skipped" => |_, a| flag(a.operand(), "skipped");
+    "unreachable": "the host was not reached" => |_, a| flag(a.operand(), "unreachable");
+    "reachable": "the host was reached" => |_, a| flag(a.operand(), "unreachable").map(|missing| !missing);
+    "timedout": "the task took too long" => |_, a| flag(a.operand(), "timedout");
+    "started": "the asynchronous task has started" => |_, a| number_flag(a.operand(), "started");
+    "finished": "the asynchronous task has finished" => |_, a| number_flag(a.operand(), "finished");
+    "match": "a pattern matches its beginning" => |_, a| regex::test(a, regex::Mode::Match);
+    "search": "a pattern matches in it" => |_, a| regex::test(a, regex::Mode::Search);
+    "regex": "a pattern matches as asked" => |_, a| regex::test(a, regex::Mode::Asked);
+    "version" | "version_compare": "its version compares as asked" => |_, a| super::filters::version::test(a);
+    "exists": "the path exists on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).exists());
+    "file": "the path is a file on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).is_file());
+    "directory": "the path is a folder on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).is_dir());
+    "link": "the path is a link on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).is_symlink());
+    "link_exists": "the link exists on the controller" => |_, a| Ok(std::fs::symlink_metadata(a.operand().text()).is_ok());
+    "abs": "the path starts at the root" => |_, a| Ok(a.operand().text().starts_with('/'));
+    "nan": "it is not a number" => |_, a| Ok(matches!(a.operand(), Value::Float(number) if number.is_nan()));
+    "vault_encrypted": "it is a vault's envelope" => |_, a| Ok(a.operand().text().starts_with("$ANSIBLE_VAULT;"));
+    "url" | "uri": "it is an address" => |_, a| Ok(a.operand().text().contains("://"));
+}
+
+/// The test of a name, with or without its collection.
+pub(crate) fn find(name: &str) -> Option<&'static Test> {
+    let name = name
+        .strip_prefix("ansible.builtin.")
+        .or_else(|| name.strip_prefix("ansible.legacy."))
+        .unwrap_or(name);
+    TESTS.iter().find(|test| test.names.contains(&name))
+}
+
+/// Asks a test.
+pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Result<bool, Fault> {
+    if name == "defined" || name == "ansible.builtin.defined" {
+        return Ok(!args.operand().is_undefined());
+    }
+    let Some(test) = find(name) else {
+        let mut fault = Fault::coded(
+            "unknown-test",
+            format!("Syntax error in template: No test named '{name}'."),
+        );
+        if let Some(near) = nearest(
+            name,
+            TESTS.iter().flat_map(|test| test.names.iter().copied()),
+        ) {
+            fault = fault.hint(format!("did you mean `{near}`?"));
+        }
+        return Err(fault);
+    };
+    if name != "undefined" {
+        for value in args
+            .pos
+            .iter()
+            .chain(args.kw.iter().map(|(_, value)| value))
+        {
+            if let Value::Undefined(undefined) = value {
+                return Err(Fault::undefined(undefined));
+            }
+        }
+    }
+    (test.run)(interp, &args).map_err(|fault| fault.plugin("test", name))
+}
+
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::List(a), Value::List(b)) => std::sync::Arc::ptr_eq(a, b),
+        (Value::Dict(a), Value::Dict(b)) => std::sync::Arc::ptr_eq(a, b),
+        _ => a.type_name() == b.type_name() && a == b,
+    }
+}
+
+fn cased(text: &str, good: fn(char) -> bool, bad: fn(char) -> bool) -> bool {
+    text.chars().any(good) && !text.chars().any(bad)
+}
+
+fn divides(value: &Value, by: &Value) -> Result<bool, Fault> {
+    Ok(ops::binary("%", value, by)? == Value::Int(0))
+}
+
+fn truthy(args: &Args) -> Result<bool, Fault> {
+    let value = args.operand();
+    if args.truth(1, "convert_bool", false) {
+        return Ok(super::filters::core::to_bool(value).unwrap_or_else(|| value.is_true()));
+    }
+    Ok(value.is_true())
+}
+
+fn subset(interp: &Interp<'_>, a: &Value, b: &Value) -> Result<bool, Fault> {
+    let b = interp.iterate(b)?;
+    Ok(interp.iterate(a)?.iter().all(|item| b.contains(item)))
+}
+
+fn result_of<'a>(
+    value: &'a Value,
+    test: &str,
+) -> Result<&'a std::sync::Arc<super::value::Dict>, Fault> {
+    match value {
+        Value::Dict(dict) => Ok(dict),
+        _ => Err(Fault::new(format!(
+            "The '{test}' test expects a dictionary"
+        ))),
+    }
+}
+
+fn flag(value: &Value, name: &str) -> Result<bool, Fault> {
+    Ok(result_of(value, name)?.get(name).is_some_and(|value| {
+        super::filters::core::to_bool(&value).unwrap_or_else(|| value.is_true())
+    }))
+}
+
+fn number_flag(value: &Value, name: &str) -> Result<bool, Fault> {
+    Ok(result_of(value, name)?
+        .get(name)
+        .is_none_or(|value| value.is_true()))
+}
+
+fn changed(value: &Value) -> Result<bool, Fault> {
+    let result = result_of(value, "changed")?;
+    if let Some(changed) = result.get("changed") {
+        return Ok(changed.is_true());
+    }
+    let Some(Value::List(results)) = result.get("results") else {
+        return Ok(false);
+    };
+    Ok(results.to_vec().iter().any(|item| matches!(item, Value::Dict(item) if item.get("changed").is_some_and(|value| value.is_true()))))
+}
+
+/// Kept for readers: how an ordering answers a comparison's name.
+pub(crate) fn answers(op: &str, order: Ordering) -> Option<bool> {
+    Some(match op {
+        "==" | "=" | "eq" => order == Ordering::Equal,
+        "!=" | "<>" | "ne" => order != Ordering::Equal,
+        "<" | "lt" => order == Ordering::Less,
+        "<=" | "le" => order != Ordering::Greater,
+        ">" | "gt" => order == Ordering::Greater,
+        ">=" | "ge" => order != Ordering::Less,
+        _ => return None,
+    })
+}
