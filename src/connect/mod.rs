@@ -1,0 +1,593 @@
+//! Local and SSH connections, the agent's bootstrap, become.
+//!
+//! A [`Link`] is everything there is to one host: its connection, and an agent for every user that
+//! tasks become. It belongs to one worker, so nothing here is shared or locked; two inventory names
+//! with the same address have two connections.
+
+mod agent_image;
+mod r#become;
+mod bootstrap;
+mod known_hosts;
+mod local;
+mod program;
+mod ssh;
+mod ssh_auth;
+mod ssh_config;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rplay_modules::machine::Change;
+use rplay_modules::outcome::{Failure, Outcome};
+use rplay_modules::wire::{self, BLOB_PIECE, Hello, Reply, Request};
+use zeroize::{Zeroize, Zeroizing};
+
+use program::Program;
+
+/// How long an agent may take beyond a call's own time limit before it counts as lost.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The shortest time that a step of the bootstrap may take; a connect timeout of a second must not
+/// make a loaded host fail.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How a host is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Programs are started on this machine.
+    Local,
+    /// Over SSH, without the system's `ssh`.
+    Ssh,
+}
+
+/// Where a host is and how to get in.
+#[derive(Clone)]
+pub struct Target {
+    /// The name in the inventory.
+    pub name: String,
+    /// How it is reached.
+    pub connection: Kind,
+    /// Its address: a name, an IP address or an alias of `~/.ssh/config`.
+    pub host: String,
+    /// Its port, if it was given.
+    pub port: Option<u16>,
+    /// The login user, if it was given.
+    pub user: Option<String>,
+    /// The login password, also used for keyboard-interactive questions.
+    pub password: Option<Secret>,
+    /// A private key to try before all others.
+    pub private_key_file: Option<PathBuf>,
+    /// The passphrase of `private_key_file`.
+    pub private_key_passphrase: Option<Secret>,
+    /// Files of known hosts instead of the configured ones; empty: those.
+    pub known_hosts: Vec<PathBuf>,
+    /// Whether an unknown host key is an error. A changed key always is, unless this is false.
+    pub host_key_checking: bool,
+    /// How long connecting and logging in may take.
+    pub connect_timeout: Duration,
+    /// A folder on the host for the agent, instead of the user's cache folder.
+    pub remote_tmp: Option<String>,
+    /// Options of OpenSSH's client: `-o`, `Key=value`, `-oKey=value`, `-J host`, ...
+    pub ssh_args: Vec<String>,
+}
+
+impl Target {
+    /// A target with Ansible's defaults.
+    #[must_use]
+    pub fn new(name: &str, connection: Kind, host: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            connection,
+            host: host.to_owned(),
+            port: None,
+            user: None,
+            password: None,
+            private_key_file: None,
+            private_key_passphrase: None,
+            known_hosts: Vec::new(),
+            host_key_checking: true,
+            connect_timeout: Duration::from_secs(10),
+            remote_tmp: None,
+            ssh_args: Vec::new(),
+        }
+    }
+}
+
+/// Another user to run as.
+#[derive(Clone)]
+pub struct Become {
+    /// `sudo`, `su` or `doas`.
+    pub method: String,
+    /// The user; empty: root.
+    pub user: String,
+    /// The password that the method may ask for.
+    pub password: Option<Secret>,
+    /// The program instead of the one that the method is named after.
+    pub exe: Option<String>,
+    /// Its flags instead of the usual ones.
+    pub flags: Option<String>,
+}
+
+impl Become {
+    /// Whether an agent started for the other one serves this one too.
+    fn same(&self, other: &Self) -> bool {
+        let text = |r#become: &Self| {
+            (
+                r#become.method.clone(),
+                r#become.user.clone(),
+                r#become.exe.clone(),
+                r#become.flags.clone(),
+            )
+        };
+        // A wrong password must not pass because the right one was used before.
+        let secret = |r#become: &Self| r#become.password.as_ref().map(|secret| secret.0.clone());
+        text(self) == text(other) && secret(self) == secret(other)
+    }
+}
+
+/// A text that is never shown, and wiped when it is dropped.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// The text.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The text with a line end, as programs read it.
+    fn line(&self) -> Zeroizing<Vec<u8>> {
+        let mut line = Zeroizing::new(Vec::with_capacity(self.0.len() + 1));
+        line.extend_from_slice(self.0.as_bytes());
+        line.push(b'\n');
+        line
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// Why a host could not be asked. The texts are those that Ansible prints, where it has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkError {
+    /// There is no connection.
+    Unreachable(String),
+    /// The host does not let the user in.
+    Auth(String),
+    /// The host's key is unknown or another one.
+    HostKey(String),
+    /// The user could not be changed.
+    Become(String),
+    /// The host answered, but not as expected.
+    Protocol(String),
+    /// A step took too long.
+    Timeout,
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(text)
+            | Self::Auth(text)
+            | Self::HostKey(text)
+            | Self::Become(text)
+            | Self::Protocol(text) => f.write_str(text),
+            Self::Timeout => f.write_str("Timed out waiting for the host's answer"),
+        }
+    }
+}
+
+impl std::error::Error for LinkError {}
+
+/// What a plain command left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawOutput {
+    /// The exit code.
+    pub code: i32,
+    /// What it wrote to standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// One host.
+pub struct Link {
+    target: Target,
+    connection: Option<Connection>,
+    agents: Vec<Agent>,
+    /// What check mode has recorded on this host, with the number of the agent that did.
+    changes: Vec<(u64, Change)>,
+    next_number: u64,
+}
+
+/// A running agent.
+struct Agent {
+    /// Its number on this host; never used again.
+    number: u64,
+    r#become: Option<Become>,
+    program: Program,
+    hello: Hello,
+    /// How many of the host's recorded changes it knows.
+    known_changes: usize,
+    /// Whether a request is under way. A caller that stopped waiting leaves it set, and then nobody
+    /// knows where in the stream the next frame begins.
+    busy: bool,
+}
+
+enum Connection {
+    Local,
+    Ssh(Box<ssh::Session>),
+}
+
+impl Connection {
+    async fn open(target: &Target) -> Result<Self, LinkError> {
+        match target.connection {
+            Kind::Local => Ok(Self::Local),
+            Kind::Ssh => Ok(Self::Ssh(Box::new(ssh::connect(target).await?))),
+        }
+    }
+
+    /// Starts a command line; what interprets it is the login shell, or `sh` here.
+    async fn start(&self, line: &str) -> Result<Program, LinkError> {
+        match self {
+            Self::Local => local::shell(line),
+            Self::Ssh(session) => session.start(line).await,
+        }
+    }
+
+    /// The error for a connection that broke while it was used.
+    fn lost(&self, target: &Target, program: &Program) -> LinkError {
+        let errors = program.errors();
+        let colon = if errors.is_empty() { "" } else { ": " };
+        match self {
+            Self::Local => {
+                LinkError::Unreachable(format!("the agent ended unexpectedly{colon}{errors}"))
+            }
+            Self::Ssh(_) => LinkError::Unreachable(format!(
+                "Failed to connect to the host via ssh: Shared connection to {} closed.{colon}{errors}",
+                target.host
+            )),
+        }
+    }
+}
+
+impl Link {
+    /// A host; nothing is connected yet.
+    #[must_use]
+    pub fn new(target: Target) -> Self {
+        Self {
+            target,
+            connection: None,
+            agents: Vec::new(),
+            changes: Vec::new(),
+            next_number: 0,
+        }
+    }
+
+    /// Runs a module. `assumed` of the request is filled in here.
+    ///
+    /// # Errors
+    /// When the host cannot be asked; a module that fails is no such error.
+    pub async fn call(
+        &mut self,
+        r#become: Option<&Become>,
+        mut request: wire::Run,
+    ) -> Result<(Result<Outcome, Failure>, Vec<Change>), LinkError> {
+        let index = self.agent(r#become).await?;
+        let (check, wanted) = (request.check, request.id);
+        let limit = request
+            .timeout_ms
+            .map(|limit| Duration::from_millis(limit) + GRACE);
+        let agent = &mut self.agents[index];
+        if check {
+            let unknown = &self.changes[agent.known_changes..];
+            let others = unknown.iter().filter(|(number, _)| *number != agent.number);
+            request
+                .assumed
+                .extend(others.map(|(_, change)| change.clone()));
+            agent.known_changes = self.changes.len();
+        }
+        let reply = async {
+            send(agent, &Request::Run(request)).await?;
+            loop {
+                match agent.program.reply().await? {
+                    Some(Reply::Done {
+                        id,
+                        result,
+                        changes,
+                    }) if id == wanted => return Ok(Some((result, changes))),
+                    Some(_) => {}
+                    None => return Ok(None),
+                }
+            }
+        };
+        let reply = match limit {
+            Some(limit) => tokio::time::timeout(limit, reply)
+                .await
+                .unwrap_or(Err(LinkError::Timeout)),
+            None => reply.await,
+        };
+        let Some((result, changes)) = self.finished(index, reply)? else {
+            return Err(self.lost(index));
+        };
+        let number = self.agents[index].number;
+        self.changes
+            .extend(changes.iter().map(|change| (number, change.clone())));
+        Ok((result, changes))
+    }
+
+    /// Sends content that a later call names by its number. Nothing is waited for.
+    ///
+    /// # Errors
+    /// When the host cannot be reached.
+    pub async fn put(
+        &mut self,
+        r#become: Option<&Become>,
+        id: u64,
+        bytes: &[u8],
+    ) -> Result<(), LinkError> {
+        let index = self.agent(r#become).await?;
+        let agent = &mut self.agents[index];
+        let mut rest = bytes;
+        let mut sent = Ok(());
+        loop {
+            let (piece, next) = rest.split_at(rest.len().min(BLOB_PIECE));
+            rest = next;
+            let last = rest.is_empty();
+            sent = sent.and(
+                send(
+                    agent,
+                    &Request::Blob {
+                        id,
+                        bytes: piece.to_vec(),
+                        last,
+                    },
+                )
+                .await,
+            );
+            if last || sent.is_err() {
+                break;
+            }
+        }
+        match sent {
+            Ok(()) => self.finished(index, Ok(())),
+            Err(_) => Err(self.lost(index)),
+        }
+    }
+
+    /// Reads a file of the host; the inner error says why it cannot be read.
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    pub async fn fetch(
+        &mut self,
+        r#become: Option<&Become>,
+        path: &Path,
+    ) -> Result<Result<Vec<u8>, String>, LinkError> {
+        let index = self.agent(r#become).await?;
+        self.next_number += 1;
+        let wanted = self.next_number;
+        let agent = &mut self.agents[index];
+        let reply = async {
+            send(
+                agent,
+                &Request::Fetch {
+                    id: wanted,
+                    path: path.to_owned(),
+                },
+            )
+            .await?;
+            let mut content = Vec::new();
+            loop {
+                match agent.program.reply().await? {
+                    Some(Reply::Blob { id, bytes, last }) if id == wanted => match bytes {
+                        Ok(bytes) => {
+                            content.extend_from_slice(&bytes);
+                            if last {
+                                return Ok(Some(Ok(content)));
+                            }
+                        }
+                        Err(why) => return Ok(Some(Err(why))),
+                    },
+                    Some(_) => {}
+                    None => return Ok(None),
+                }
+            }
+        };
+        let reply = reply.await;
+        self.finished(index, reply)?.ok_or_else(|| self.lost(index))
+    }
+
+    /// Runs a command without an agent: in the user's login shell, or in `executable`.
+    ///
+    /// # Errors
+    /// When the host cannot be reached or the user cannot be changed.
+    pub async fn raw(
+        &mut self,
+        r#become: Option<&Become>,
+        command: &str,
+        executable: Option<&str>,
+    ) -> Result<RawOutput, LinkError> {
+        let wrapped = match executable {
+            Some(executable) => format!("{executable} -c {}", r#become::quote(command)),
+            None => command.to_owned(),
+        };
+        let token = bootstrap::token()?;
+        let line = match r#become {
+            // What became another user says so first: everything before is the method's own.
+            Some(r#become) => {
+                r#become::command(r#become, &token, &format!("echo {token}; {wrapped}"))?
+            }
+            None => wrapped,
+        };
+        let mut program = self.connection().await?.start(&line).await?;
+        program.keep_all = true;
+        if r#become.is_some() {
+            let mut watch = r#become::Watch::new(r#become, &token);
+            bootstrap::await_token(&mut program, &token, &mut watch, self.patience()).await?;
+        }
+        program.end_input().await;
+        while program.pump().await {}
+        let code = match (program.code, &self.connection) {
+            (Some(code), _) => code,
+            (None, Some(connection)) => {
+                let error = connection.lost(&self.target, &program);
+                self.disconnect();
+                return Err(error);
+            }
+            (None, None) => return Err(LinkError::Timeout),
+        };
+        Ok(RawOutput {
+            code,
+            stdout: std::mem::take(&mut program.out),
+            stderr: std::mem::take(&mut program.err),
+        })
+    }
+
+    /// Who the agent is: user, home, environment. Starts it if need be.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn hello(&mut self, r#become: Option<&Become>) -> Result<Hello, LinkError> {
+        let index = self.agent(r#become).await?;
+        Ok(self.agents[index].hello.clone())
+    }
+
+    /// Ends the agents and the connection.
+    pub async fn close(mut self) {
+        for agent in &mut self.agents {
+            agent.program.end_input().await;
+        }
+        for agent in &mut self.agents {
+            // It leaves by itself; waiting lets it remove its folder first.
+            let _ = tokio::time::timeout(Duration::from_secs(2), async {
+                while agent.program.pump().await {}
+            })
+            .await;
+        }
+        if let Some(Connection::Ssh(session)) = self.connection.take() {
+            session.close().await;
+        }
+    }
+
+    /// Forgets the connection and its agents; the next request connects again (after a reboot).
+    pub fn disconnect(&mut self) {
+        self.agents.clear();
+        self.connection = None;
+    }
+
+    fn patience(&self) -> Duration {
+        self.target.connect_timeout.max(PATIENCE)
+    }
+
+    async fn connection(&mut self) -> Result<&Connection, LinkError> {
+        if matches!(&self.connection, Some(Connection::Ssh(session)) if session.is_closed()) {
+            self.disconnect();
+        }
+        if self.connection.is_none() {
+            self.connection = Some(Connection::open(&self.target).await?);
+        }
+        self.connection.as_ref().ok_or(LinkError::Timeout)
+    }
+
+    /// The agent of a user, started if there is none yet; its place in the list.
+    async fn agent(&mut self, r#become: Option<&Become>) -> Result<usize, LinkError> {
+        self.agents.retain(|agent| !agent.busy);
+        let serves = |agent: &Agent| match (&agent.r#become, r#become) {
+            (None, None) => true,
+            (Some(one), Some(other)) => one.same(other),
+            _ => false,
+        };
+        self.connection().await?;
+        if let Some(index) = self.agents.iter().position(serves) {
+            return Ok(index);
+        }
+        let (program, hello) = self.start_agent(r#become).await?;
+        self.next_number += 1;
+        self.agents.push(Agent {
+            number: self.next_number,
+            r#become: r#become.cloned(),
+            program,
+            hello,
+            known_changes: 0,
+            busy: false,
+        });
+        Ok(self.agents.len() - 1)
+    }
+
+    async fn start_agent(
+        &mut self,
+        r#become: Option<&Become>,
+    ) -> Result<(Program, Hello), LinkError> {
+        let patience = self.patience();
+        let target = self.target.clone();
+        let connection = self.connection().await?;
+        if let (Connection::Local, None) = (connection, r#become) {
+            return local::agent(patience).await;
+        }
+        let token = bootstrap::token()?;
+        let images = agent_image::all();
+        let script = bootstrap::script(&token, &images, &target)?;
+        let line = match r#become {
+            Some(r#become) => r#become::command(r#become, &token, &script)?,
+            None => format!("exec sh -c {}", r#become::quote(&script)),
+        };
+        let mut program = connection.start(&line).await?;
+        let watch = r#become::Watch::new(r#become, &token);
+        let hello = bootstrap::run(&mut program, &token, &images, watch, patience).await?;
+        // What came before the agent says nothing about its end.
+        program.err.clear();
+        Ok((program, hello))
+    }
+
+    /// The answer is complete: the agent may be asked again.
+    fn finished<T>(&mut self, index: usize, reply: Result<T, LinkError>) -> Result<T, LinkError> {
+        match reply {
+            Ok(reply) => {
+                self.agents[index].busy = false;
+                Ok(reply)
+            }
+            // The write failed: the reason is in what the program said before.
+            Err(LinkError::Unreachable(_)) => Err(self.lost(index)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The error for an agent that ended; it is forgotten.
+    fn lost(&mut self, index: usize) -> LinkError {
+        let agent = self.agents.remove(index);
+        match &self.connection {
+            Some(connection) => connection.lost(&self.target, &agent.program),
+            None => LinkError::Timeout,
+        }
+    }
+}
+
+async fn send(agent: &mut Agent, request: &Request) -> Result<(), LinkError> {
+    agent.busy = true;
+    let mut frame = wire::encode(request)
+        .map_err(|error| LinkError::Protocol(format!("cannot send the task: {error}")))?;
+    let written = agent.program.write(&frame).await;
+    // Arguments may hold passwords.
+    frame.zeroize();
+    written.map_err(|error| LinkError::Unreachable(error.to_string()))
+}

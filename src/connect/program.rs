@@ -1,0 +1,281 @@
+//! A program that runs at the other end of a connection, with its three streams.
+
+use std::process::Stdio;
+
+use rplay_modules::wire::{self, Reply};
+use russh::{Channel, ChannelMsg, client};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use super::LinkError;
+
+/// How much of the error stream is kept for messages.
+const KEPT_ERRORS: usize = 64 << 10;
+
+/// A program that was started, and what it has written so far.
+pub(super) struct Program {
+    source: Source,
+    input: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    /// What it wrote to standard output and nobody has taken yet.
+    pub(super) out: Vec<u8>,
+    /// What it wrote to standard error.
+    pub(super) err: Vec<u8>,
+    /// Its exit code; 128 and the signal's number for one that was killed.
+    pub(super) code: Option<i32>,
+    /// Whether everything it writes is kept, or only the end of the error stream.
+    pub(super) keep_all: bool,
+}
+
+enum Source {
+    Local(mpsc::Receiver<Piece>),
+    /// Only `Drop` leaves `None` behind.
+    Ssh(Option<Channel<client::Msg>>),
+}
+
+enum Piece {
+    Out(Vec<u8>),
+    Err(Vec<u8>),
+    Code(i32),
+}
+
+impl Program {
+    /// Starts a program on this machine.
+    pub(super) fn spawn(command: &mut Command) -> std::io::Result<Self> {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let input = child
+            .stdin
+            .take()
+            .map(|input| Box::new(input) as Box<dyn AsyncWrite + Send + Unpin>);
+        let (sender, receiver) = mpsc::channel(16);
+        tokio::spawn(forward(child, sender));
+        Ok(Self::new(Source::Local(receiver), input))
+    }
+
+    /// The program that was started on a channel.
+    pub(super) fn on_channel(channel: Channel<client::Msg>) -> Self {
+        let input = Box::new(channel.make_writer());
+        Self::new(Source::Ssh(Some(channel)), Some(input))
+    }
+
+    fn new(source: Source, input: Option<Box<dyn AsyncWrite + Send + Unpin>>) -> Self {
+        Self {
+            source,
+            input,
+            out: Vec::new(),
+            err: Vec::new(),
+            code: None,
+            keep_all: false,
+        }
+    }
+
+    /// Waits until the program writes something or ends; false at the end.
+    pub(super) async fn pump(&mut self) -> bool {
+        pump(
+            &mut self.source,
+            &mut self.out,
+            &mut self.err,
+            &mut self.code,
+            self.keep_all,
+        )
+        .await
+    }
+
+    /// Writes to the program, which may have ended.
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let Some(input) = &mut self.input else {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        };
+        input.write_all(bytes).await?;
+        input.flush().await
+    }
+
+    /// Writes much, and reads meanwhile: a program that gives up early says why, and stops reading.
+    /// False when it ended before it had everything.
+    pub(super) async fn upload(&mut self, bytes: &[u8]) -> bool {
+        let Some(input) = &mut self.input else {
+            return false;
+        };
+        let writing = async {
+            input.write_all(bytes).await?;
+            input.flush().await
+        };
+        tokio::pin!(writing);
+        loop {
+            tokio::select! {
+                written = &mut writing => return written.is_ok(),
+                more = pump(&mut self.source, &mut self.out, &mut self.err, &mut self.code, self.keep_all) => {
+                    if !more {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the program's standard input.
+    pub(super) async fn end_input(&mut self) {
+        if let Some(mut input) = self.input.take() {
+            // The program may be gone, and then there is nothing left to end.
+            let _ = input.shutdown().await;
+        }
+        if let Source::Ssh(Some(channel)) = &self.source {
+            let _ = channel.eof().await;
+        }
+    }
+
+    /// The next reply of an agent; `None` when the stream ended.
+    pub(super) async fn reply(&mut self) -> Result<Option<Reply>, LinkError> {
+        let invalid = |error: std::io::Error| {
+            LinkError::Protocol(format!("the agent's answer is damaged: {error}"))
+        };
+        loop {
+            if let Some(head) = self.out.first_chunk::<4>() {
+                let end = 4 + wire::frame_length(*head).map_err(invalid)?;
+                if self.out.len() >= end {
+                    let reply = wire::decode(&self.out[4..end]).map_err(invalid)?;
+                    self.out.drain(..end);
+                    return Ok(Some(reply));
+                }
+                self.out.reserve(end - self.out.len());
+            }
+            if !self.pump().await {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The error stream as text.
+    pub(super) fn errors(&self) -> String {
+        String::from_utf8_lossy(&self.err).trim().to_owned()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // A channel whose last handle is dropped stays open on the server.
+        if let Source::Ssh(channel) = &mut self.source
+            && let Some(channel) = channel.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move {
+                let _ = channel.close().await;
+            });
+        }
+    }
+}
+
+async fn pump(
+    source: &mut Source,
+    out: &mut Vec<u8>,
+    err: &mut Vec<u8>,
+    code: &mut Option<i32>,
+    keep_all: bool,
+) -> bool {
+    let piece = match source {
+        Source::Local(pieces) => pieces.recv().await,
+        Source::Ssh(Some(channel)) => channel_piece(channel).await,
+        Source::Ssh(None) => None,
+    };
+    match piece {
+        Some(Piece::Out(bytes)) => out.extend_from_slice(&bytes),
+        Some(Piece::Err(bytes)) => {
+            err.extend_from_slice(&bytes);
+            if !keep_all && err.len() > KEPT_ERRORS {
+                err.drain(..err.len() - KEPT_ERRORS);
+            }
+        }
+        Some(Piece::Code(status)) => *code = Some(status),
+        None => return false,
+    }
+    true
+}
+
+async fn channel_piece(channel: &mut Channel<client::Msg>) -> Option<Piece> {
+    loop {
+        return Some(match channel.wait().await? {
+            ChannelMsg::Data { data } => Piece::Out(data.to_vec()),
+            ChannelMsg::ExtendedData { data, .. } => Piece::Err(data.to_vec()),
+            ChannelMsg::ExitStatus { exit_status } => {
+                Piece::Code(i32::try_from(exit_status).unwrap_or(255))
+            }
+            ChannelMsg::ExitSignal { signal_name, .. } => {
+                Piece::Code(128 + signal_number(&signal_name))
+            }
+            // Refused: the server runs no programs for this user.
+            ChannelMsg::Failure | ChannelMsg::Close => return None,
+            _ => continue,
+        });
+    }
+}
+
+fn signal_number(signal: &russh::Sig) -> i32 {
+    use russh::Sig;
+    match signal {
+        Sig::HUP => 1,
+        Sig::INT => 2,
+        Sig::QUIT => 3,
+        Sig::ILL => 4,
+        Sig::ABRT => 6,
+        Sig::FPE => 8,
+        Sig::KILL => 9,
+        Sig::USR1 => 10,
+        Sig::SEGV => 11,
+        Sig::PIPE => 13,
+        Sig::ALRM => 14,
+        _ => 15,
+    }
+}
+
+/// Hands over what a child writes; the exit code comes last.
+async fn forward(mut child: Child, sender: mpsc::Sender<Piece>) {
+    let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
+        return;
+    };
+    let reading = async {
+        tokio::join!(
+            read_all(out, &sender, Piece::Out),
+            read_all(err, &sender, Piece::Err)
+        )
+    };
+    tokio::select! {
+        _ = reading => {}
+        () = sender.closed() => {
+            // Nobody waits for it. An agent has seen its input end and leaves by itself; anything
+            // else is stopped.
+            if tokio::time::timeout(std::time::Duration::from_secs(2), child.wait()).await.is_err() {
+                let _ = child.start_kill();
+            }
+        }
+    }
+    let code = child.wait().await.map_or(255, |status| {
+        use std::os::unix::process::ExitStatusExt;
+        status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    });
+    let _ = sender.send(Piece::Code(code)).await;
+}
+
+async fn read_all(
+    mut stream: impl AsyncRead + Unpin,
+    sender: &mpsc::Sender<Piece>,
+    piece: fn(Vec<u8>) -> Piece,
+) {
+    loop {
+        let mut bytes = Vec::with_capacity(64 << 10);
+        match stream.read_buf(&mut bytes).await {
+            Ok(1..) => {
+                if sender.send(piece(bytes)).await.is_err() {
+                    return;
+                }
+            }
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! Logging in: keys of the agent, key files, questions, passwords, in OpenSSH's order.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
+use russh::keys::agent::AgentIdentity;
+use russh::keys::agent::client::{AgentClient, AgentStream};
+use russh::keys::{self, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use russh::{MethodKind, MethodSet};
+
+use super::ssh::{Checker, via_ssh};
+use super::ssh_config::Options;
+use super::{LinkError, Target};
+
+type Signer = AgentClient<Box<dyn AgentStream + Send + Unpin>>;
+
+/// Logs in with whatever works; passwords only go to a host that is known.
+pub(super) async fn authenticate(
+    handle: &mut Handle<Checker>,
+    target: &Target,
+    options: &Options,
+    known: bool,
+) -> Result<(), LinkError> {
+    let mut login = Login {
+        target,
+        options,
+        methods: MethodSet::empty(),
+        notes: Vec::new(),
+        answered: false,
+    };
+    // The question costs a round trip and tells which methods are worth trying.
+    let first = handle
+        .authenticate_none(&options.user)
+        .await
+        .map_err(broken)?;
+    if login.accepted(&first) {
+        return Ok(());
+    }
+    if login.allows(MethodKind::PublicKey) && options.pubkey && login.keys(handle).await? {
+        return Ok(());
+    }
+    if login.allows(MethodKind::KeyboardInteractive)
+        && options.keyboard
+        && known
+        && login.questions(handle).await?
+    {
+        return Ok(());
+    }
+    if !known && target.password.is_some() {
+        login.notes.push(
+            "Password authentication is disabled to avoid man-in-the-middle attacks: the host key has changed.\r\n"
+                .to_owned(),
+        );
+    }
+    if let Some(password) = &target.password
+        && login.allows(MethodKind::Password)
+        && options.password
+        && known
+        // Wrong once is enough: servers lock accounts.
+        && !login.answered
+    {
+        let result = handle
+            .authenticate_password(&options.user, password.expose())
+            .await
+            .map_err(broken)?;
+        if login.accepted(&result) {
+            return Ok(());
+        }
+    }
+    Err(login.refused())
+}
+
+fn broken(error: russh::Error) -> LinkError {
+    LinkError::Unreachable(via_ssh(&format!(
+        "the connection broke while logging in: {error}"
+    )))
+}
+
+struct Login<'a> {
+    target: &'a Target,
+    options: &'a Options,
+    /// What the server accepts.
+    methods: MethodSet,
+    /// What went wrong with single keys.
+    notes: Vec<String>,
+    /// Whether the password has been sent.
+    answered: bool,
+}
+
+impl Login<'_> {
+    fn allows(&self, method: MethodKind) -> bool {
+        self.methods.contains(&method)
+    }
+
+    fn accepted(&mut self, result: &AuthResult) -> bool {
+        if let AuthResult::Failure {
+            remaining_methods, ..
+        } = result
+        {
+            // A connection that was closed names none.
+            if !remaining_methods.is_empty() {
+                self.methods = remaining_methods.clone();
+            }
+        }
+        result.success()
+    }
+
+    fn refused(&self) -> LinkError {
+        let names: Vec<&str> = self.methods.iter().map(<&str>::from).collect();
+        let mut text = self.notes.concat();
+        text += &format!(
+            "{}@{}: Permission denied ({}).",
+            self.options.user,
+            self.options.host_name,
+            names.join(",")
+        );
+        LinkError::Auth(via_ssh(&text))
+    }
+
+    /// Tries keys: those of the agent that are configured, the configured files, the others.
+    async fn keys(&mut self, handle: &mut Handle<Checker>) -> Result<bool, LinkError> {
+        let files = self.key_files();
+        let mut agent = self.agent().await;
+        let identities = match &mut agent {
+            Some(agent) => agent.request_identities().await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let configured: Vec<PublicKey> = files
+            .iter()
+            .filter_map(|(path, _)| public_half(path))
+            .collect();
+        let is_configured = |identity: &AgentIdentity| {
+            configured
+                .iter()
+                .any(|key| key.key_data() == identity.public_key().key_data())
+        };
+        if let Some(agent) = &mut agent {
+            let (mut first, rest): (Vec<_>, Vec<_>) = identities
+                .iter()
+                .partition(|identity| is_configured(identity));
+            if !self.options.identities_only {
+                first.extend(rest);
+            }
+            for identity in first {
+                if self.agent_key(handle, agent, identity).await? {
+                    return Ok(true);
+                }
+            }
+        }
+        for (path, explicit) in files {
+            let in_agent = public_half(&path).is_some_and(|key| {
+                identities
+                    .iter()
+                    .any(|identity| identity.public_key().key_data() == key.key_data())
+            });
+            if !in_agent && self.key_file(handle, &path, explicit).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The files to try, and whether the user named them.
+    fn key_files(&self) -> Vec<(PathBuf, bool)> {
+        let mut files: Vec<_> = self
+            .target
+            .private_key_file
+            .iter()
+            .map(|path| (path.clone(), true))
+            .collect();
+        files.extend(
+            self.options
+                .identity_files
+                .iter()
+                .map(|path| (path.clone(), true)),
+        );
+        if files.is_empty()
+            && let Some(home) = std::env::home_dir()
+        {
+            let names = [
+                "id_rsa",
+                "id_ecdsa",
+                "id_ecdsa_sk",
+                "id_ed25519",
+                "id_ed25519_sk",
+            ];
+            files.extend(
+                names
+                    .iter()
+                    .map(|name| (home.join(".ssh").join(name), false)),
+            );
+        }
+        files
+    }
+
+    async fn agent(&self) -> Option<Signer> {
+        let path = match &self.options.identity_agent {
+            Some(path) if path.as_os_str() == "none" => return None,
+            Some(path) if path.as_os_str() != "SSH_AUTH_SOCK" => path.clone(),
+            _ => PathBuf::from(std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty())?),
+        };
+        // An agent that has ended leaves its variable behind.
+        AgentClient::connect_uds(path)
+            .await
+            .ok()
+            .map(AgentClient::dynamic)
+    }
+
+    async fn agent_key(
+        &mut self,
+        handle: &mut Handle<Checker>,
+        agent: &mut Signer,
+        identity: &AgentIdentity,
+    ) -> Result<bool, LinkError> {
+        let user = &self.options.user;
+        let hash = hash_for(handle, identity.public_key().algorithm().is_rsa()).await?;
+        let result = match identity {
+            AgentIdentity::PublicKey { key, .. } => {
+                handle
+                    .authenticate_publickey_with(user, key.clone(), hash, agent)
+                    .await
+            }
+            AgentIdentity::Certificate { certificate, .. } => {
+                handle
+                    .authenticate_certificate_with(user, certificate.clone(), hash, agent)
+                    .await
+            }
+        };
+        match result {
+            Ok(result) => Ok(self.accepted(&result)),
+            Err(error) => {
+                self.notes
+                    .push(format!("sign_and_send_pubkey: signing failed: {error}\r\n"));
+                Ok(false)
+            }
+        }
+    }
+
+    async fn key_file(
+        &mut self,
+        handle: &mut Handle<Checker>,
+        path: &Path,
+        explicit: bool,
+    ) -> Result<bool, LinkError> {
+        let passphrase = match &self.target.private_key_file {
+            Some(file) if file == path => self.target.private_key_passphrase.as_ref(),
+            _ => None,
+        };
+        let key = match load(path, passphrase.map(super::Secret::expose)) {
+            Ok(key) => Arc::new(key),
+            Err(why) => {
+                let path_text = path.display();
+                if path.exists() {
+                    self.notes
+                        .push(format!("Load key \"{path_text}\": {why}\r\n"));
+                } else if explicit {
+                    self.notes.push(format!(
+                        "no such identity: {path_text}: No such file or directory\r\n"
+                    ));
+                }
+                return Ok(false);
+            }
+        };
+        let user = &self.options.user;
+        let certificate = path.with_file_name(format!(
+            "{}-cert.pub",
+            path.file_name().unwrap_or_default().to_string_lossy()
+        ));
+        if let Ok(certificate) = keys::load_openssh_certificate(certificate) {
+            let result = handle
+                .authenticate_openssh_cert(user, Arc::clone(&key), certificate)
+                .await
+                .map_err(broken)?;
+            if self.accepted(&result) {
+                return Ok(true);
+            }
+        }
+        let hash = hash_for(handle, key.algorithm().is_rsa()).await?;
+        let result = handle
+            .authenticate_publickey(user, PrivateKeyWithHashAlg::new(key, hash))
+            .await
+            .map_err(broken)?;
+        Ok(self.accepted(&result))
+    }
+
+    /// Keyboard-interactive: the password answers the one hidden question.
+    async fn questions(&mut self, handle: &mut Handle<Checker>) -> Result<bool, LinkError> {
+        let Some(password) = &self.target.password else {
+            return Ok(false);
+        };
+        let mut response = handle
+            .authenticate_keyboard_interactive_start(&self.options.user, None::<String>)
+            .await
+            .map_err(broken)?;
+        loop {
+            match response {
+                KeyboardInteractiveAuthResponse::Success => return Ok(true),
+                KeyboardInteractiveAuthResponse::Failure {
+                    remaining_methods, ..
+                } => {
+                    if !remaining_methods.is_empty() {
+                        self.methods = remaining_methods;
+                    }
+                    return Ok(false);
+                }
+                KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
+                    if self.answered && !prompts.is_empty() {
+                        // The same password again would be wrong again.
+                        return Ok(false);
+                    }
+                    self.answered |= prompts.iter().any(|prompt| !prompt.echo);
+                    let answers = prompts.iter().map(|prompt| {
+                        if prompt.echo {
+                            String::new()
+                        } else {
+                            password.expose().to_owned()
+                        }
+                    });
+                    response = handle
+                        .authenticate_keyboard_interactive_respond(answers.collect())
+                        .await
+                        .map_err(broken)?;
+                }
+            }
+        }
+    }
+}
+
+/// RSA keys sign with what the server understands; servers that do not say so know SHA-512.
+async fn hash_for(handle: &Handle<Checker>, rsa: bool) -> Result<Option<HashAlg>, LinkError> {
+    if !rsa {
+        return Ok(None);
+    }
+    Ok(handle
+        .best_supported_rsa_hash()
+        .await
+        .map_err(broken)?
+        .unwrap_or(Some(HashAlg::Sha512)))
+}
+
+/// The public key next to a private one.
+fn public_half(path: &Path) -> Option<PublicKey> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".pub");
+    keys::load_public_key(name).ok()
+}
+
+fn load(path: &Path, passphrase: Option<&str>) -> Result<PrivateKey, String> {
+    use std::os::unix::fs::MetadataExt;
+    let state = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if state.uid() == rustix::process::geteuid().as_raw() && state.mode() & 0o077 != 0 {
+        return Err(format!(
+            "bad permissions: {:04o} is too open",
+            state.mode() & 0o7777
+        ));
+    }
+    keys::load_secret_key(path, passphrase).map_err(|error| match (error, passphrase) {
+        (keys::Error::KeyIsEncrypted, _) => {
+            "the key is encrypted and no passphrase was given; add it to ssh-agent".to_owned()
+        }
+        (_, Some(_)) => "incorrect passphrase supplied to decrypt private key".to_owned(),
+        (error, None) => error.to_string(),
+    })
+}
