@@ -1,0 +1,245 @@
+//! Actions that only concern the run itself: `debug`, `assert`, `fail`, `meta`, `add_host` ...
+
+use rplay_modules::data::{Data, Map};
+use rplay_modules::map;
+
+use super::{ActionError, Effect, TaskResult};
+use crate::run::context::Context;
+use crate::template::value::Value;
+use crate::vars::VarMap;
+
+/// Prints a message or a variable.
+pub(super) fn debug(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    context.only(&["msg", "var", "verbosity"])?;
+    if context.spec.free_form.is_some() {
+        let message = "Action 'ansible.builtin.debug' does not support raw params.";
+        return Err(ActionError::Bare(message.to_owned()));
+    }
+    if context.has("msg") && context.has("var") {
+        return Err(ActionError::new(
+            "parameters are mutually exclusive: msg|var",
+        ));
+    }
+    let wanted = context.int("verbosity")?.unwrap_or(0);
+    if i128::from(context.run.options.verbosity) < wanted {
+        let msg = "Verbosity threshold not met.";
+        return Ok(TaskResult {
+            skipped: true,
+            ..TaskResult::ok(map! { "skipped_reason" => msg })
+        });
+    }
+    let mut result = Map::new();
+    if let Some((_, var)) = context.raw("var") {
+        let value = match &var {
+            Value::Str(_) => context.expand(&var)?,
+            other => other.clone(),
+        };
+        let (name, shown) = match &value {
+            Value::Str(text) => {
+                let name = text.as_str().to_owned();
+                let found = context.expression(&name, text.origin());
+                let shown = match found {
+                    Ok(Value::Undefined(why)) => undefined(&why.message),
+                    Ok(value) => context.to_data(&value)?,
+                    Err(error) if error.undefined => undefined(&error.diagnostic.message),
+                    Err(error) => return Err(error.into()),
+                };
+                (name, shown)
+            }
+            // A list or dictionary has no name of its own.
+            other => (
+                format!("<class '{}'>", other.type_name()),
+                context.to_data(other)?,
+            ),
+        };
+        result.insert(name, shown);
+    } else {
+        let msg = context
+            .value("msg")?
+            .map_or(Ok(Data::from("Hello world!")), |value| {
+                context.to_data(&value)
+            })?;
+        result.insert("msg".to_owned(), msg);
+    }
+    result.insert("_ansible_verbose_always".to_owned(), Data::Bool(true));
+    Ok(TaskResult::ok(result))
+}
+
+/// What stands for a variable that is not there.
+fn undefined(why: &str) -> Data {
+    Data::Str(format!("<< error 1 - {why} >>"))
+}
+
+/// Checks conditions.
+pub(super) fn assert(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    context.only(&["that", "fail_msg", "msg", "success_msg", "quiet"])?;
+    let Some((_, that)) = context.raw("that") else {
+        return Err(ActionError::new("missing required arguments: that"));
+    };
+    let quiet = context.bool("quiet")?.unwrap_or(false);
+    let conditions = match &that {
+        Value::List(items) => items.to_vec(),
+        one => vec![one.clone()],
+    };
+    for condition in &conditions {
+        if context.condition(condition)? {
+            continue;
+        }
+        let message = match context.value("fail_msg")? {
+            Some(message) => Some(message),
+            None => context.value("msg")?,
+        };
+        let mut result = Map::new();
+        result.insert("evaluated_to".to_owned(), Data::Bool(false));
+        result.insert("assertion".to_owned(), context.shown_condition(condition));
+        let message = message.map_or(Ok(Data::from("Assertion failed")), |value| {
+            context.to_data(&value)
+        })?;
+        result.insert("msg".to_owned(), message);
+        if !quiet {
+            result.insert("_ansible_verbose_always".to_owned(), Data::Bool(true));
+        }
+        return Ok(TaskResult {
+            failed: true,
+            ..TaskResult::ok(result)
+        });
+    }
+    let message = context.value("success_msg")?;
+    let message = message.map_or(Ok(Data::from("All assertions passed")), |value| {
+        context.to_data(&value)
+    })?;
+    let mut result = Map::new();
+    result.insert("msg".to_owned(), message);
+    if !quiet {
+        result.insert("_ansible_verbose_always".to_owned(), Data::Bool(true));
+    }
+    Ok(TaskResult::ok(result))
+}
+
+/// Fails with a message.
+pub(super) fn fail(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    context.only(&["msg"])?;
+    let msg = context
+        .value("msg")?
+        .map_or(Ok(Data::from("Failed as requested from task")), |value| {
+            context.to_data(&value)
+        })?;
+    Ok(TaskResult {
+        failed: true,
+        ..TaskResult::ok(map! { "msg" => msg })
+    })
+}
+
+/// Steers the run.
+pub(super) fn meta(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    let name = context.free_form()?.unwrap_or_default();
+    const KNOWN: &[&str] = &[
+        "noop",
+        "flush_handlers",
+        "refresh_inventory",
+        "clear_facts",
+        "clear_host_errors",
+        "end_play",
+        "end_host",
+        "end_batch",
+        "end_role",
+        "reset_connection",
+    ];
+    if !KNOWN.contains(&name.as_str()) {
+        return Err(ActionError::new(format!(
+            "invalid meta action requested: {name}"
+        )));
+    }
+    Ok(TaskResult::ok(Map::new()).effect(Effect::Meta(name)))
+}
+
+/// Adds a host to the inventory of this run.
+pub(super) fn add_host(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    let mut args = context.all_args()?;
+    let mut take = |names: &[&str]| names.iter().find_map(|name| args.shift_remove(*name));
+    let Some(name) = take(&["name", "hostname", "host"]) else {
+        return Err(ActionError::new(
+            "name, host or hostname needs to be provided",
+        ));
+    };
+    let groups = take(&["groups", "groupname", "group"]);
+    let groups = groups.map(|value| words(&value)).unwrap_or_default();
+    let mut name = name.to_string();
+    let mut vars: VarMap = args;
+    // `name: host:port` sets the port, as in an inventory.
+    if let Some((host, port)) = name.clone().rsplit_once(':')
+        && !host.contains(':')
+        && let Ok(port) = port.parse::<u16>()
+    {
+        name = host.to_owned();
+        vars.insert("ansible_ssh_port".to_owned(), Value::Int(port.into()));
+    }
+    let host_vars: Map = vars
+        .iter()
+        .map(|(key, value)| Ok((key.clone(), context.to_data(value)?)))
+        .collect::<Result<_, ActionError>>()?;
+    let result = map! {
+        "add_host" => map! { "host_name" => name.as_str(), "groups" => groups.clone(), "host_vars" => host_vars },
+    };
+    Ok(TaskResult::changed(true, result).effect(Effect::AddHost { name, groups, vars }))
+}
+
+/// Puts the host into a group named by its variables.
+pub(super) fn group_by(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    context.only(&["key", "parents"])?;
+    let Some(key) = context.value("key")? else {
+        return Err(ActionError::new(
+            "the 'key' param is required when using group_by",
+        ));
+    };
+    let key = key.to_string().replace(' ', "-");
+    let parents = context
+        .value("parents")?
+        .map_or(vec!["all".to_owned()], |value| words(&value));
+    let parents: Vec<String> = parents
+        .into_iter()
+        .map(|name| name.replace(' ', "-"))
+        .collect();
+    let result = map! { "add_group" => key.as_str(), "parent_groups" => parents.clone() };
+    Ok(TaskResult::ok(result).effect(Effect::GroupBy { key, parents }))
+}
+
+/// Hands values to the end of the run.
+pub(super) fn set_stats(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    context.only(&["data", "per_host", "aggregate"])?;
+    let data = match context.value("data")? {
+        Some(value) => match context.to_data(&value)? {
+            Data::Map(data) => data,
+            other => {
+                let msg = format!(
+                    "The 'data' option needs to be a dictionary/hash, not {}",
+                    other.type_name()
+                );
+                return Err(ActionError::new(msg));
+            }
+        },
+        None => Map::new(),
+    };
+    let per_host = context.bool("per_host")?.unwrap_or(false);
+    let aggregate = context.bool("aggregate")?.unwrap_or(true);
+    let stats = map! { "data" => data.clone(), "per_host" => per_host, "aggregate" => aggregate };
+    let result = map! { "ansible_stats" => stats };
+    Ok(TaskResult::ok(result).effect(Effect::Stats {
+        data,
+        per_host,
+        aggregate,
+    }))
+}
+
+/// A list, or a text with commas.
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::List(items) => items.to_vec().iter().map(ToString::to_string).collect(),
+        other => other
+            .to_string()
+            .split(',')
+            .map(|word| word.trim().to_owned())
+            .filter(|word| !word.is_empty())
+            .collect(),
+    }
+}

@@ -1,0 +1,112 @@
+//! `fetch`: files of the target to the controller.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use rplay_modules::data::Data;
+use rplay_modules::map;
+use sha1::{Digest, Sha1};
+
+use super::{ActionError, TaskResult};
+use crate::run::context::{Context, expand_home};
+
+/// Fetches one file.
+pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    context.only(&[
+        "src",
+        "dest",
+        "flat",
+        "fail_on_missing",
+        "validate_checksum",
+    ])?;
+    let (Some(src), Some(dest)) = (context.text("src")?, context.text("dest")?) else {
+        return Err(ActionError::new("src and dest are required"));
+    };
+    let flat = context.bool("flat")?.unwrap_or(false);
+    let fail_on_missing = context.bool("fail_on_missing")?.unwrap_or(true);
+    let place = destination(context, &src, &dest, flat);
+    let r#become = context.r#become.clone();
+    let bytes = match context
+        .link()?
+        .fetch(r#become.as_ref(), Path::new(&src))
+        .await?
+    {
+        Ok(bytes) => bytes,
+        Err(reason) => {
+            let missing = reason.contains("No such file") || reason.contains("not found");
+            let msg = if missing {
+                "the remote file does not exist, not transferring, ignored".to_owned()
+            } else {
+                reason.clone()
+            };
+            if fail_on_missing {
+                let msg = if missing {
+                    "the remote file does not exist".to_owned()
+                } else {
+                    reason
+                };
+                return Ok(TaskResult {
+                    failed: true,
+                    ..TaskResult::ok(map! { "msg" => msg, "file" => src })
+                });
+            }
+            return Ok(TaskResult::ok(map! { "msg" => msg, "file" => src }));
+        }
+    };
+    let sum = hex(&Sha1::digest(&bytes));
+    let md5 = hex(&<md5::Md5 as md5::Digest>::digest(&bytes));
+    let shown = place.display().to_string();
+    if std::fs::read(&place).is_ok_and(|old| old == bytes) {
+        return Ok(TaskResult::ok(
+            map! { "checksum" => sum, "dest" => shown, "file" => src, "md5sum" => md5 },
+        ));
+    }
+    if !context.check {
+        write_atomically(&place, &bytes)
+            .map_err(|error| ActionError::new(format!("cannot write `{shown}`: {error}")))?;
+    }
+    let result = map! {
+        "checksum" => sum.as_str(), "dest" => shown, "md5sum" => md5, "remote_checksum" => sum.as_str(),
+        "remote_md5sum" => Data::Null,
+    };
+    Ok(TaskResult::changed(true, result))
+}
+
+/// Where the file goes: under the host's name, or with `flat` as `dest` says.
+fn destination(context: &Context<'_>, src: &str, dest: &str, flat: bool) -> PathBuf {
+    let base = if Path::new(dest).is_absolute() || dest.starts_with("~/") {
+        expand_home(dest)
+    } else {
+        context.run.playbook_dir.join(dest)
+    };
+    match (flat, dest.ends_with('/')) {
+        (true, true) => base.join(Path::new(src).file_name().unwrap_or_default()),
+        (true, false) => base,
+        (false, _) => base.join(context.host).join(src.trim_start_matches('/')),
+    }
+}
+
+/// Writes a file of the controller in one step.
+fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let part = folder.join(format!(
+        ".{}.{}",
+        path.file_name().unwrap_or_default().to_string_lossy(),
+        std::process::id()
+    ));
+    let written = std::fs::File::create(&part).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&part, path)
+    });
+    if written.is_err() {
+        // The error that is reported is the first one.
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,92 @@
+//! `include_tasks` and `include_role`: what is to be read is decided here, the dispatcher reads it.
+
+use rplay_modules::data::Map;
+use rplay_modules::map;
+
+use super::{ActionError, Effect, TaskResult};
+use crate::load::ast::Keywords;
+use crate::load::keyword::Keyword;
+use crate::load::node::{Node, NodeKind};
+use crate::plan::{RoleCall, find_task_file};
+use crate::run::context::Context;
+
+/// `include_tasks`.
+pub(super) fn tasks(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    let name = match context.text("file")? {
+        Some(name) => Some(name),
+        None => context.free_form()?,
+    };
+    let Some(name) = name else {
+        return Err(ActionError::new("No file specified for include_tasks"));
+    };
+    let frame = &context.spec.task.frame;
+    let Some(file) = find_task_file(&name, frame, &context.run.playbook_dir) else {
+        let path = frame.dir.join(&name);
+        let path = path.display();
+        return Ok(TaskResult::failed(format!(
+            "Unable to retrieve file contents. Could not find or access '{path}' on the Ansible Controller: \
+             [Errno 2] No such file or directory: '{path}'"
+        )));
+    };
+    let result = map! { "include" => name.as_str(), "include_args" => Map::new() };
+    let vars = (*context.spec.vars).clone();
+    Ok(TaskResult::ok(result).effect(Effect::IncludeTasks { file, vars }))
+}
+
+/// `include_role`.
+pub(super) fn role(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    context.only(&[
+        "name",
+        "role",
+        "tasks_from",
+        "vars_from",
+        "defaults_from",
+        "handlers_from",
+        "apply",
+        "public",
+        "allow_duplicates",
+        "rolespec_validate",
+    ])?;
+    let name = match context.text("name")? {
+        Some(name) => Some(name),
+        None => context.text("role")?,
+    };
+    let Some(name) = name else {
+        return Err(ActionError::new(
+            "'name' is a required field for include_role.",
+        ));
+    };
+    let public = context.bool("public")?.unwrap_or(false);
+    let mut call = RoleCall {
+        name: name.clone(),
+        span: Some(context.spec.span().clone()),
+        again: true,
+        ..RoleCall::default()
+    };
+    call.tasks_from = context.text("tasks_from")?;
+    call.vars_from = context.text("vars_from")?;
+    call.defaults_from = context.text("defaults_from")?;
+    call.handlers_from = context.text("handlers_from")?;
+    let vars = (*context.spec.vars).clone();
+    let result = map! { "include_role" => name };
+    Ok(TaskResult::ok(result).effect(Effect::IncludeRole {
+        call: Box::new(call),
+        public,
+        vars,
+    }))
+}
+
+/// The keywords under `apply`, which the included tasks inherit.
+pub(crate) fn applied(node: Option<&Node>) -> Keywords {
+    let Some(Node {
+        kind: NodeKind::Map(entries),
+        ..
+    }) = node
+    else {
+        return Keywords::new();
+    };
+    entries
+        .iter()
+        .filter_map(|(key, value)| Some((Keyword::from_name(key.as_str()?)?, value.clone())))
+        .collect()
+}

@@ -1,0 +1,256 @@
+//! Names that need the controller: what they do before, instead of, or after a module's work.
+
+mod copy;
+mod engine;
+mod fetch;
+mod include;
+pub(crate) use include::applied;
+mod module;
+pub(crate) mod script;
+mod template;
+mod vars;
+mod wait;
+
+use rplay_modules::data::{Data, Map};
+use rplay_modules::map;
+use rplay_modules::outcome::{Diff, Failure, Outcome};
+
+use crate::connect::LinkError;
+use crate::diag::{Diagnostic, Span};
+use crate::run::context::Context;
+use crate::template::TemplateError;
+use crate::vars::VarMap;
+
+/// The name under which an action is known here: without the collections that are always searched.
+#[must_use]
+pub fn canonical(name: &str) -> &str {
+    name.strip_prefix("ansible.builtin.")
+        .or_else(|| name.strip_prefix("ansible.legacy."))
+        .unwrap_or(name)
+}
+
+/// What came of running a task once (for one item).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TaskResult {
+    /// The result as it is registered, without `changed`, `failed` and the like.
+    pub(crate) result: Map,
+    pub(crate) changed: bool,
+    pub(crate) failed: bool,
+    pub(crate) skipped: bool,
+    pub(crate) unreachable: bool,
+    pub(crate) diff: Vec<Diff>,
+    /// What the dispatcher has to do with it.
+    pub(crate) effects: Vec<Effect>,
+}
+
+/// What a task changes in the run itself.
+#[derive(Clone, Debug)]
+pub(crate) enum Effect {
+    /// `set_fact`.
+    SetFacts(VarMap),
+    /// Facts, with their `ansible_` prefix.
+    Facts(Map),
+    /// `include_vars`.
+    IncludeVars(VarMap),
+    /// `add_host`.
+    AddHost {
+        name: String,
+        groups: Vec<String>,
+        vars: VarMap,
+    },
+    /// `group_by`.
+    GroupBy { key: String, parents: Vec<String> },
+    /// `set_stats`.
+    Stats {
+        data: Map,
+        per_host: bool,
+        aggregate: bool,
+    },
+    /// `meta`, with its action.
+    Meta(String),
+    /// `include_tasks`.
+    IncludeTasks {
+        file: std::path::PathBuf,
+        vars: VarMap,
+    },
+    /// `include_role`.
+    IncludeRole {
+        call: Box<crate::plan::RoleCall>,
+        public: bool,
+        vars: VarMap,
+    },
+    /// Something to tell the user.
+    Warning(String),
+}
+
+/// Why a task could not be run to its end.
+#[derive(Debug)]
+pub(crate) enum ActionError {
+    /// A template or condition is wrong.
+    Template(TemplateError),
+    /// An argument's template is wrong.
+    Argument {
+        name: String,
+        place: Option<Span>,
+        error: TemplateError,
+    },
+    /// The arguments are not what the module takes.
+    Arguments(Box<Diagnostic>),
+    /// Nothing was done, for a reason that is no failure of the action.
+    Refused(String),
+    /// The task cannot be run as it is written.
+    Bare(String),
+    /// The host cannot be reached.
+    Unreachable(String),
+    /// Anything else, with further results.
+    Failed(Box<Failure>),
+}
+
+impl ActionError {
+    pub(crate) fn new(msg: impl Into<String>) -> Self {
+        Self::Failed(Box::new(Failure::new(msg)))
+    }
+}
+
+impl From<TemplateError> for ActionError {
+    fn from(error: TemplateError) -> Self {
+        Self::Template(error)
+    }
+}
+
+impl From<LinkError> for ActionError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Become(msg) | LinkError::Protocol(msg) => Self::new(msg),
+            LinkError::Timeout => Self::new("timed out waiting for the host's answer"),
+            other => Self::Unreachable(other.to_string()),
+        }
+    }
+}
+
+impl TaskResult {
+    pub(crate) fn ok(result: Map) -> Self {
+        Self {
+            result,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn changed(changed: bool, result: Map) -> Self {
+        Self {
+            result,
+            changed,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn failed(msg: impl Into<String>) -> Self {
+        Self {
+            result: map! { "msg" => msg.into() },
+            failed: true,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn effect(mut self, effect: Effect) -> Self {
+        self.effects.push(effect);
+        self
+    }
+}
+
+impl From<Result<Outcome, Failure>> for TaskResult {
+    fn from(result: Result<Outcome, Failure>) -> Self {
+        match result {
+            Ok(outcome) => {
+                let mut task = TaskResult {
+                    result: outcome.results,
+                    changed: outcome.changed,
+                    skipped: outcome.skipped,
+                    diff: outcome.diff,
+                    ..TaskResult::default()
+                };
+                task.add_warnings(outcome.warnings);
+                if !outcome.facts.is_empty() {
+                    task.result
+                        .insert("ansible_facts".to_owned(), Data::Map(outcome.facts.clone()));
+                    task.effects.push(Effect::Facts(outcome.facts));
+                }
+                task
+            }
+            Err(failure) => {
+                let mut result = failure.results;
+                result.insert("msg".to_owned(), Data::Str(failure.msg));
+                let mut task = TaskResult {
+                    result,
+                    failed: true,
+                    changed: failure.changed,
+                    ..TaskResult::default()
+                };
+                task.add_warnings(failure.warnings);
+                task
+            }
+        }
+    }
+}
+
+impl TaskResult {
+    fn add_warnings(&mut self, warnings: Vec<String>) {
+        if !warnings.is_empty() {
+            self.result
+                .insert("warnings".to_owned(), warnings.clone().into());
+            self.effects
+                .extend(warnings.into_iter().map(Effect::Warning));
+        }
+    }
+}
+
+/// Runs the action of a task once.
+pub(crate) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    match context.action() {
+        "debug" => engine::debug(context),
+        "assert" => engine::assert(context),
+        "fail" => engine::fail(context),
+        "meta" => engine::meta(context),
+        "add_host" => engine::add_host(context),
+        "group_by" => engine::group_by(context),
+        "set_stats" => engine::set_stats(context),
+        "pause" => wait::pause(context).await,
+        "wait_for_connection" => wait::wait_for_connection(context).await,
+        "set_fact" => vars::set_fact(context),
+        "include_vars" => vars::include_vars(context),
+        "include_tasks" => include::tasks(context),
+        "include_role" => include::role(context),
+        "template" => template::run(context).await,
+        "copy" => copy::run(context).await,
+        "fetch" => fetch::run(context).await,
+        "script" => script::run(context).await,
+        "raw" => script::raw(context).await,
+        "gather_facts" => module::call_named(context, "ansible.builtin.setup").await,
+        _ => module::run(context).await,
+    }
+}
+
+/// Names that run on the controller, beside the modules.
+pub const NAMES: &[&str] = &[
+    "debug",
+    "assert",
+    "fail",
+    "meta",
+    "add_host",
+    "group_by",
+    "set_stats",
+    "pause",
+    "wait_for_connection",
+    "set_fact",
+    "include_vars",
+    "include_tasks",
+    "include_role",
+    "import_tasks",
+    "import_role",
+    "template",
+    "copy",
+    "fetch",
+    "script",
+    "raw",
+    "gather_facts",
+];

@@ -1,0 +1,154 @@
+//! `template`: rendered on the controller, written by `copy` on the target.
+
+use rplay_modules::data::Data;
+
+use super::{ActionError, TaskResult, copy};
+use crate::run::context::Context;
+use crate::template::FileOptions;
+use crate::template::value::Value;
+use crate::vars::{Level, VarMap};
+
+/// Arguments that decide how the file is rendered; the others go to `copy`.
+const RENDERING: &[&str] = &[
+    "newline_sequence",
+    "block_start_string",
+    "block_end_string",
+    "variable_start_string",
+    "variable_end_string",
+    "comment_start_string",
+    "comment_end_string",
+    "trim_blocks",
+    "lstrip_blocks",
+    "output_encoding",
+];
+
+/// Renders and writes a template.
+pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    let (Some(src), Some(dest)) = (context.text("src")?, context.text("dest")?) else {
+        return Err(ActionError::new("src and dest are required"));
+    };
+    for refused in ["content", "remote_src", "directory_mode", "local_follow"] {
+        if context.has(refused) {
+            return Err(ActionError::new(format!(
+                "Unsupported parameters for (template) module: {refused}."
+            )));
+        }
+    }
+    let path = context
+        .find_file("templates", &src)
+        .ok_or_else(|| context.missing_file("templates", &src))?;
+    let source = context
+        .run
+        .planner
+        .files
+        .read(&path)
+        .map_err(|problem| ActionError::new(problem.to_string()))?;
+    let options = options(context)?;
+    let scope = context.scope.with(Level::TaskVars, file_vars(&path, &dest));
+    let scope = match path.parent() {
+        Some(folder) => {
+            let mut places = vec![folder.to_path_buf()];
+            places.extend(crate::template::Scope::search_path(context.scope));
+            scope.with_search_path(places)
+        }
+        None => scope,
+    };
+    let text = context
+        .run
+        .templar
+        .render_file(&path, &source.text, &options, &scope)?;
+    let mut args = context.data_args()?;
+    for name in RENDERING {
+        args.shift_remove(*name);
+    }
+    let base = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    if args.get("mode").and_then(Data::as_str) == Some("preserve") {
+        args.insert("mode".to_owned(), copy::local_mode(&path));
+    }
+    args.shift_remove("src");
+    args.insert(
+        "follow".to_owned(),
+        args.get("follow").cloned().unwrap_or(Data::Bool(false)),
+    );
+    copy::write(
+        context,
+        args,
+        text.into_bytes(),
+        &base,
+        &path.display().to_string(),
+    )
+    .await
+}
+
+fn options(context: &Context<'_>) -> Result<FileOptions, ActionError> {
+    let mut options = FileOptions::default();
+    let set = |name: &str, field: &mut Option<String>| -> Result<(), ActionError> {
+        *field = context.text(name)?;
+        Ok(())
+    };
+    set("block_start_string", &mut options.block_start_string)?;
+    set("block_end_string", &mut options.block_end_string)?;
+    set("variable_start_string", &mut options.variable_start_string)?;
+    set("variable_end_string", &mut options.variable_end_string)?;
+    set("comment_start_string", &mut options.comment_start_string)?;
+    set("comment_end_string", &mut options.comment_end_string)?;
+    if let Some(text) = context.text("newline_sequence")? {
+        options.newline_sequence = text.replace("\\r", "\r").replace("\\n", "\n");
+    }
+    if let Some(encoding) = context.text("output_encoding")?
+        && !["utf-8", "utf8"].contains(&encoding.to_ascii_lowercase().as_str())
+    {
+        return Err(ActionError::new(format!(
+            "output_encoding `{encoding}` is not supported, only utf-8"
+        )));
+    }
+    options.trim_blocks = context.bool("trim_blocks")?.unwrap_or(true);
+    options.lstrip_blocks = context.bool("lstrip_blocks")?.unwrap_or(false);
+    Ok(options)
+}
+
+/// `template_path`, `template_host` and the other names that a template may print about itself.
+fn file_vars(path: &std::path::Path, dest: &str) -> VarMap {
+    let full = std::path::absolute(path)
+        .unwrap_or_else(|_| path.to_path_buf())
+        .display()
+        .to_string();
+    let modified = path
+        .metadata()
+        .and_then(|meta| meta.modified())
+        .unwrap_or(std::time::UNIX_EPOCH);
+    let modified = jiff::Timestamp::try_from(modified)
+        .unwrap_or_default()
+        .to_zoned(jiff::tz::TimeZone::system());
+    let uid = rustix::process::geteuid().as_raw().to_string();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let text = |text: &str| Value::str(text);
+    VarMap::from([
+        ("template_host".to_owned(), text(&host)),
+        ("template_path".to_owned(), text(&full)),
+        ("template_fullpath".to_owned(), text(&full)),
+        ("template_destpath".to_owned(), text(dest)),
+        (
+            "template_uid".to_owned(),
+            text(&std::env::var("USER").unwrap_or(uid)),
+        ),
+        (
+            "template_mtime".to_owned(),
+            text(&modified.strftime("%Y-%m-%d %H:%M:%S").to_string()),
+        ),
+        (
+            "template_run_date".to_owned(),
+            text(
+                &jiff::Zoned::now()
+                    .strftime("%Y-%m-%d %H:%M:%S.%6f")
+                    .to_string(),
+            ),
+        ),
+    ])
+}

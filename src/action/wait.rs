@@ -1,0 +1,91 @@
+//! `pause` and `wait_for_connection`.
+
+use std::time::{Duration, Instant};
+
+use rplay_modules::map;
+
+use super::{ActionError, TaskResult};
+use crate::run::context::Context;
+
+/// Waits for a time, or for the user.
+pub(super) async fn pause(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    context.only(&["prompt", "seconds", "minutes", "echo"])?;
+    let minutes = context.float("minutes")?;
+    let seconds = context.float("seconds")?;
+    if minutes.is_some() && seconds.is_some() {
+        return Err(ActionError::new(
+            "parameters are mutually exclusive: minutes|seconds",
+        ));
+    }
+    let echo = context.bool("echo")?.unwrap_or(true);
+    let prompt = context.text("prompt")?;
+    let start = crate::run::context::timestamp();
+    let begin = Instant::now();
+    let mut input = String::new();
+    let wait = minutes.map(|minutes| minutes * 60.0).or(seconds);
+    match wait {
+        Some(seconds) => tokio::time::sleep(Duration::from_secs_f64(seconds.clamp(0.0, 1e9))).await,
+        None => match crate::run::prompt::ask(
+            prompt
+                .as_deref()
+                .unwrap_or("Press enter to continue, Ctrl+C to interrupt"),
+            echo,
+        ) {
+            Some(line) => input = line,
+            None => context.warn("Not waiting for response to prompt as stdin is not interactive"),
+        },
+    }
+    let passed = begin.elapsed().as_secs_f64();
+    let shown = match minutes {
+        Some(_) => format!("Paused for {:.2} minutes", passed / 60.0),
+        None => format!("Paused for {passed:.2} seconds"),
+    };
+    Ok(TaskResult::ok(map! {
+        "rc" => 0,
+        "stdout" => shown,
+        "stderr" => "",
+        "start" => start,
+        "stop" => crate::run::context::timestamp(),
+        "delta" => passed as i64,
+        "echo" => echo,
+        "user_input" => input,
+    }))
+}
+
+/// Waits until the host answers.
+pub(super) async fn wait_for_connection(
+    context: &mut Context<'_>,
+) -> Result<TaskResult, ActionError> {
+    context.only(&["connect_timeout", "delay", "sleep", "timeout"])?;
+    let delay = context.float("delay")?.unwrap_or(0.0);
+    let sleep = context.float("sleep")?.unwrap_or(1.0);
+    let timeout = context.float("timeout")?.unwrap_or(600.0);
+    let connect = context.float("connect_timeout")?.unwrap_or(5.0);
+    let begin = Instant::now();
+    if context.check {
+        return Ok(TaskResult {
+            skipped: true,
+            ..TaskResult::default()
+        });
+    }
+    tokio::time::sleep(Duration::from_secs_f64(delay.max(0.0))).await;
+    loop {
+        let attempt =
+            tokio::time::timeout(Duration::from_secs_f64(connect.max(0.1)), context.hello()).await;
+        let error = match attempt {
+            Ok(Ok(())) => break,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "timed out".to_owned(),
+        };
+        context.reset_link();
+        if begin.elapsed().as_secs_f64() > timeout {
+            return Ok(TaskResult::failed(format!(
+                "timed out waiting for ping module test: {error}"
+            )));
+        }
+        tokio::time::sleep(Duration::from_secs_f64(sleep.max(0.05))).await;
+    }
+    Ok(TaskResult::ok(
+        map! { "elapsed" => begin.elapsed().as_secs() as i64 },
+    ))
+}

@@ -1,0 +1,112 @@
+//! Subcommands: for each the argument struct, then one function. Exit codes are decided here.
+
+mod doc;
+mod extra_vars;
+mod playbook;
+mod vault;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::diag::{Diagnostic, Style, render};
+
+/// Ansible's exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything went well.
+    Ok,
+    /// An error that has no code of its own: a missing playbook, no hosts.
+    Error,
+    /// Options that do not fit.
+    Usage,
+    /// A playbook, role or inventory cannot be read.
+    Parse,
+    /// Bad options (Ansible's `AnsibleOptionsError`).
+    Options,
+    /// The user interrupted the run.
+    Interrupted,
+    /// A fault of the program.
+    Unexpected,
+    /// What the run came to.
+    Run(i32),
+}
+
+impl Exit {
+    /// The number.
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            Exit::Ok => 0,
+            Exit::Error => 1,
+            Exit::Usage => 2,
+            Exit::Parse => 4,
+            Exit::Options => 5,
+            Exit::Interrupted => 99,
+            Exit::Unexpected => 250,
+            Exit::Run(code) => code,
+        }
+    }
+}
+
+/// What a command that failed says, and its exit code.
+pub(crate) struct CommandError {
+    pub(crate) exit: Exit,
+    pub(crate) problems: Vec<Diagnostic>,
+}
+
+impl CommandError {
+    pub(crate) fn new(exit: Exit, problem: Diagnostic) -> Self {
+        Self {
+            exit,
+            problems: vec![problem],
+        }
+    }
+}
+
+/// Runs the program with its arguments, the program's name first.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let exit = match args.get(1).and_then(|word| word.to_str()) {
+        Some("doc") => doc::main(&args[2..]),
+        Some("vault") => vault::main(&args[2..]),
+        _ => match playbook::Arguments::try_parse_from(&args) {
+            Ok(arguments) => finish(playbook::run(arguments)),
+            Err(error) => usage(&error),
+        },
+    };
+    ExitCode::from(u8::try_from(exit.code()).unwrap_or(250))
+}
+
+/// Prints what went wrong.
+pub(crate) fn finish(result: Result<Exit, CommandError>) -> Exit {
+    match result {
+        Ok(exit) => exit,
+        Err(error) => {
+            tell(&error.problems);
+            error.exit
+        }
+    }
+}
+
+/// Prints problems on standard error.
+pub(crate) fn tell(problems: &[Diagnostic]) {
+    let mut err = std::io::stderr().lock();
+    for problem in problems {
+        // Nobody reads standard error then.
+        let _ = write!(err, "{}", render(problem, Style::default()));
+    }
+}
+
+/// Prints what the option parser says; help is no error.
+pub(crate) fn usage(error: &clap::Error) -> Exit {
+    // Nobody reads the output then.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok,
+        _ => Exit::Usage,
+    }
+}

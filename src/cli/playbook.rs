@@ -1,0 +1,602 @@
+//! `rplay PLAYBOOK...`: reads everything, reports every problem, then runs.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Parser;
+
+use super::{CommandError, Exit, extra_vars, tell};
+use crate::config::Config;
+use crate::connect::Secret;
+use crate::diag::{Diagnostic, Severity, nearest};
+use crate::inventory::Inventory;
+use crate::load::vault::VaultSecrets;
+use crate::plan::{Files, Planner, TagFilter};
+use crate::report::event::{Event, MessageKind, RunOptions};
+use crate::run::{self, Inputs, Options, PlannedPlaybook, Run};
+use crate::template::value::Value;
+use crate::template::{Settings, Templar};
+use crate::vars::VarMap;
+
+/// Runs Ansible playbooks.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rplay",
+    version,
+    infer_long_args = true,
+    disable_help_flag = false
+)]
+pub(super) struct Arguments {
+    /// Playbook(s)
+    #[arg(required = true)]
+    playbooks: Vec<PathBuf>,
+    /// Inventory: a file, a directory, or a list of hosts with commas
+    #[arg(
+        short,
+        long = "inventory",
+        alias = "inventory-file",
+        value_name = "INVENTORY"
+    )]
+    inventory: Vec<String>,
+    /// Run on these hosts only
+    #[arg(short, long, value_name = "SUBSET")]
+    limit: Option<String>,
+    /// Set variables: key=value, JSON or YAML, or @file
+    #[arg(short, long, value_name = "EXTRA_VARS")]
+    extra_vars: Vec<String>,
+    /// Change nothing, tell what would change
+    #[arg(short = 'C', long)]
+    check: bool,
+    /// Show the differences
+    #[arg(short = 'D', long)]
+    diff: bool,
+    /// Run plays and tasks with these tags only
+    #[arg(short, long, value_name = "TAGS")]
+    tags: Vec<String>,
+    /// Leave out plays and tasks with these tags
+    #[arg(long, value_name = "SKIP_TAGS")]
+    skip_tags: Vec<String>,
+    /// Number of hosts worked on at a time
+    #[arg(short, long, value_name = "FORKS")]
+    forks: Option<usize>,
+    /// Tell more (-vvv for more still)
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Connect as this user
+    #[arg(short, long, value_name = "REMOTE_USER")]
+    user: Option<String>,
+    /// Connection type
+    #[arg(short, long, value_name = "CONNECTION")]
+    connection: Option<String>,
+    /// Time-out of the connection in seconds
+    #[arg(short = 'T', long, value_name = "TIMEOUT")]
+    timeout: Option<u64>,
+    /// Private key of the connection
+    #[arg(long, alias = "key-file", value_name = "FILE")]
+    private_key: Option<PathBuf>,
+    /// Arguments for ssh
+    #[arg(long, allow_hyphen_values = true, value_name = "ARGS")]
+    ssh_common_args: Option<String>,
+    /// Further arguments for ssh
+    #[arg(long, allow_hyphen_values = true, value_name = "ARGS")]
+    ssh_extra_args: Option<String>,
+    /// Ask for the connection's password
+    #[arg(short = 'k', long)]
+    ask_pass: bool,
+    /// File with the connection's password
+    #[arg(long, alias = "conn-pass-file", value_name = "FILE")]
+    connection_password_file: Option<PathBuf>,
+    /// Become another user
+    #[arg(short = 'b', long)]
+    r#become: bool,
+    /// The user to become
+    #[arg(long, value_name = "BECOME_USER")]
+    become_user: Option<String>,
+    /// How to become that user
+    #[arg(long, value_name = "BECOME_METHOD")]
+    become_method: Option<String>,
+    /// Ask for the password to become that user
+    #[arg(short = 'K', long)]
+    ask_become_pass: bool,
+    /// File with the password to become that user
+    #[arg(long, alias = "become-pass-file", value_name = "FILE")]
+    become_password_file: Option<PathBuf>,
+    /// Vault identity: label@prompt, label@file or label@script
+    #[arg(long, value_name = "VAULT_ID")]
+    vault_id: Vec<String>,
+    /// File with the vault password, or a script that prints it
+    #[arg(long, alias = "vault-pass-file", value_name = "FILE")]
+    vault_password_file: Vec<PathBuf>,
+    /// Ask for the vault password
+    #[arg(short = 'J', long, alias = "ask-vault-password")]
+    ask_vault_pass: bool,
+    /// Run handlers even if a task fails
+    #[arg(long)]
+    force_handlers: bool,
+    /// Clear the fact cache (facts are kept for one run only)
+    #[arg(long)]
+    flush_cache: bool,
+    /// Read and check everything, run nothing
+    #[arg(long)]
+    syntax_check: bool,
+    /// List the hosts, run nothing
+    #[arg(long)]
+    list_hosts: bool,
+    /// The way the run is shown
+    #[arg(long, value_name = "VIEW")]
+    output: Option<String>,
+}
+
+/// What is read before anything runs.
+struct Loaded {
+    inputs: Inputs,
+    planner: Planner,
+    playbooks: Vec<PlannedPlaybook>,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: Arguments) -> Result<Exit, CommandError> {
+    let loaded = load(&arguments)?;
+    if arguments.syntax_check {
+        return Ok(list(&loaded, |_| vec![]));
+    }
+    if arguments.list_hosts {
+        return Ok(list_hosts(&loaded));
+    }
+    execute(loaded, &arguments)
+}
+
+fn load(arguments: &Arguments) -> Result<Loaded, CommandError> {
+    let mut problems = vec![];
+    let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let config = Config::load(&cwd, &|name| std::env::var(name).ok()).collect(&mut problems);
+    for path in &arguments.playbooks {
+        check_playbook(path)?;
+    }
+    let secrets = secrets(arguments, &config)?;
+    let files = Arc::new(Files::new(secrets));
+    let extra = extra_vars::read(&arguments.extra_vars, &files, &mut problems);
+    stop_at_errors(&mut problems, Exit::Options)?;
+    let inventory = inventory(arguments, &config, &files, &mut problems)?;
+    let settings = Settings {
+        error_on_undefined: config.bool("error_on_undefined_vars"),
+        allow_broken_conditionals: config.bool("allow_broken_conditionals"),
+        ..Settings::default()
+    };
+    if inventory.hosts.is_empty() && arguments.inventory.is_empty() {
+        let text = "provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'";
+        problems.push(Diagnostic::warning("no-hosts", text));
+    }
+    let templar = Arc::new(Templar::new(settings));
+    let options = options(arguments, &config)?;
+    let planner = Planner {
+        files: Arc::clone(&files),
+        templar: Arc::clone(&templar),
+        tags: options.tags.clone(),
+        roles_path: config.path_list("roles_path"),
+    };
+    let magic = magic(&options, &config, &inventory);
+    let (shared_extra, shared_magic) = (Arc::new(extra.clone()), Arc::new(magic.clone()));
+    let playbooks: Vec<PlannedPlaybook> = arguments
+        .playbooks
+        .iter()
+        .map(|path| {
+            run::plan_playbook(path, &planner, &shared_extra, &shared_magic).collect(&mut problems)
+        })
+        .collect();
+    stop_at_errors(&mut problems, Exit::Parse)?;
+    let inputs = Inputs {
+        options,
+        config,
+        inventory,
+        files,
+        templar,
+        extra,
+        magic,
+    };
+    Ok(Loaded {
+        inputs,
+        planner,
+        playbooks,
+    })
+}
+
+fn check_playbook(path: &Path) -> Result<(), CommandError> {
+    let shown = path.display();
+    if !path.exists() {
+        let mut problem = Diagnostic::error(
+            "missing-playbook",
+            format!("the playbook: {shown} could not be found"),
+        );
+        if let Some(near) = similar_file(path) {
+            problem = problem.hint(format!("did you mean `{near}`?"));
+        }
+        return Err(CommandError::new(Exit::Error, problem));
+    }
+    if path.is_dir() {
+        let message = format!("the playbook: {shown} does not appear to be a file");
+        return Err(CommandError::new(
+            Exit::Error,
+            Diagnostic::error("missing-playbook", message),
+        ));
+    }
+    Ok(())
+}
+
+/// A file beside the one that is not there, with nearly its name.
+fn similar_file(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let names: Vec<String> = folder
+        .read_dir()
+        .ok()?
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    let near = nearest(&name, names.iter().map(String::as_str))?;
+    Some(path.with_file_name(near).display().to_string())
+}
+
+/// Tells warnings; stops when there are errors, which are told together.
+fn stop_at_errors(problems: &mut Vec<Diagnostic>, exit: Exit) -> Result<(), CommandError> {
+    let found = std::mem::take(problems);
+    let (errors, warnings): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|problem| problem.severity == Severity::Error);
+    tell(&warnings);
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(CommandError {
+            exit,
+            problems: errors,
+        })
+    }
+}
+
+fn secrets(arguments: &Arguments, config: &Config) -> Result<VaultSecrets, CommandError> {
+    let mut ids: Vec<String> = arguments.vault_id.clone();
+    ids.extend(
+        arguments
+            .vault_password_file
+            .iter()
+            .map(|path| path.display().to_string()),
+    );
+    if ids.is_empty() {
+        ids.extend(config.text("vault_password_file"));
+    }
+    if arguments.ask_vault_pass {
+        ids.push("default@prompt".to_owned());
+    }
+    super::vault::secrets(&ids)
+}
+
+fn inventory(
+    arguments: &Arguments,
+    config: &Config,
+    files: &Files,
+    problems: &mut Vec<Diagnostic>,
+) -> Result<Inventory, CommandError> {
+    let sources = if arguments.inventory.is_empty() {
+        config.inventory_sources()
+    } else {
+        arguments.inventory.clone()
+    };
+    for source in &arguments.inventory {
+        // Ansible goes on with an empty inventory, and then deploys to nobody or to the wrong hosts.
+        if !source.contains(',') && !Path::new(source).exists() {
+            let mut problem = Diagnostic::error(
+                "missing-inventory",
+                format!("the inventory: {source} could not be found"),
+            );
+            if let Some(near) = similar_file(Path::new(source)) {
+                problem = problem.hint(format!("did you mean `{near}`?"));
+            }
+            problem = problem.hint("a list of hosts ends with a comma: `-i host,`");
+            problems.push(problem);
+        }
+    }
+    let missing = problems
+        .iter()
+        .any(|problem| problem.code == "missing-inventory");
+    let inventory = Inventory::load(&sources, config, &files.secrets).collect(problems);
+    if let Some(limit) = &arguments.limit
+        && !missing
+    {
+        let hosts = inventory.select("all", Some(limit));
+        if hosts.value.is_empty() && !matches!(limit.as_str(), "localhost" | "127.0.0.1") {
+            tell(
+                &hosts
+                    .problems
+                    .iter()
+                    .filter(|problem| problem.severity == Severity::Warning)
+                    .cloned()
+                    .collect::<Vec<_>>(),
+            );
+            let message = "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.";
+            let mut problem = Diagnostic::error("no-hosts", message);
+            let names: Vec<String> = inventory
+                .groups
+                .keys()
+                .chain(inventory.hosts.keys())
+                .cloned()
+                .collect();
+            if let Some(near) = nearest(limit, names.iter().map(String::as_str)) {
+                problem = problem.hint(format!("did you mean `{near}`?"));
+            }
+            return Err(CommandError::new(Exit::Error, problem));
+        }
+    }
+    Ok(inventory)
+}
+
+fn options(arguments: &Arguments, config: &Config) -> Result<Options, CommandError> {
+    let words = |lists: &[String]| -> Vec<String> {
+        lists
+            .iter()
+            .flat_map(|list| list.split(','))
+            .map(|tag| tag.trim().to_owned())
+            .filter(|tag| !tag.is_empty())
+            .collect()
+    };
+    let ask = |wanted: bool,
+               file: Option<&PathBuf>,
+               question: &str|
+     -> Result<Option<Secret>, CommandError> {
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                let message = format!(
+                    "cannot read the password file `{}`: {error}",
+                    path.display()
+                );
+                CommandError::new(Exit::Error, Diagnostic::error("password-file", message))
+            })?;
+            return Ok(Some(Secret::from(text.trim_end_matches(['\n', '\r']))));
+        }
+        Ok(wanted
+            .then(|| run::prompt::ask(question, false))
+            .flatten()
+            .map(Secret::from))
+    };
+    let password = ask(
+        arguments.ask_pass,
+        arguments.connection_password_file.as_ref(),
+        "SSH password",
+    )?;
+    let become_password = ask(
+        arguments.ask_become_pass,
+        arguments.become_password_file.as_ref(),
+        "BECOME password",
+    )?;
+    let forks = config
+        .int("forks")
+        .and_then(|forks| usize::try_from(forks).ok())
+        .unwrap_or(5);
+    let ssh_args = [
+        config.text("ssh_args"),
+        arguments.ssh_common_args.clone(),
+        arguments.ssh_extra_args.clone(),
+    ];
+    Ok(Options {
+        check: arguments.check,
+        diff: arguments.diff || config.bool("diff_always"),
+        verbosity: arguments.verbose,
+        forks: arguments.forks.unwrap_or(forks),
+        limit: arguments.limit.clone(),
+        remote_user: arguments.user.clone(),
+        private_key: arguments.private_key.clone(),
+        connection: arguments.connection.clone(),
+        timeout: arguments.timeout,
+        r#become: arguments.r#become,
+        become_user: arguments.become_user.clone(),
+        become_method: arguments.become_method.clone(),
+        become_password,
+        password,
+        ssh_args: ssh_args.into_iter().flatten().collect(),
+        force_handlers: arguments.force_handlers,
+        tags: TagFilter {
+            only: words(&arguments.tags),
+            skip: words(&arguments.skip_tags),
+        },
+    })
+}
+
+/// Names that every task of the run sees.
+fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
+    let list = |names: &[String]| {
+        Value::list(names.iter().map(|name| Value::str(name.as_str())).collect())
+    };
+    let version = crate::template::value::Entries::from_iter(
+        [
+            ("full", Value::str("2.21.5")),
+            ("major", Value::Int(2)),
+            ("minor", Value::Int(21)),
+            ("revision", Value::Int(5)),
+            ("string", Value::str("2.21.5")),
+        ]
+        .map(|(name, value)| (name.into(), value)),
+    );
+    let sources = inventory
+        .sources
+        .iter()
+        .map(|path| Value::str(path.display().to_string()))
+        .collect();
+    let run_tags = if options.tags.only.is_empty() {
+        vec!["all".to_owned()]
+    } else {
+        options.tags.only.clone()
+    };
+    let mut magic = VarMap::from([
+        ("ansible_version".to_owned(), Value::dict(version)),
+        ("ansible_check_mode".to_owned(), Value::Bool(options.check)),
+        ("ansible_diff_mode".to_owned(), Value::Bool(options.diff)),
+        (
+            "ansible_verbosity".to_owned(),
+            Value::Int(options.verbosity.into()),
+        ),
+        (
+            "ansible_forks".to_owned(),
+            Value::Int(options.forks as i128),
+        ),
+        ("ansible_run_tags".to_owned(), list(&run_tags)),
+        ("ansible_skip_tags".to_owned(), list(&options.tags.skip)),
+        ("ansible_inventory_sources".to_owned(), Value::list(sources)),
+        (
+            "ansible_playbook_python".to_owned(),
+            Value::str("/usr/bin/python3"),
+        ),
+        ("omit".to_owned(), Value::omit()),
+        (
+            "ansible_managed".to_owned(),
+            Value::str(
+                config
+                    .text("ansible_managed")
+                    .unwrap_or_else(|| "Ansible managed".to_owned()),
+            ),
+        ),
+    ]);
+    if let Some(limit) = &options.limit {
+        magic.insert("ansible_limit".to_owned(), Value::str(limit.as_str()));
+    }
+    if let Some(path) = &config.file {
+        magic.insert(
+            "ansible_config_file".to_owned(),
+            Value::str(path.display().to_string()),
+        );
+    }
+    magic
+}
+
+/// Prints the playbooks with lines about their plays.
+fn list(loaded: &Loaded, lines: impl Fn(&PlannedPlaybook) -> Vec<String>) -> Exit {
+    let mut text = String::new();
+    for playbook in &loaded.playbooks {
+        text.push_str(&format!("\nplaybook: {}\n", playbook.path.display()));
+        for line in lines(playbook) {
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    crate::report::print(&text);
+    Exit::Ok
+}
+
+fn list_hosts(loaded: &Loaded) -> Exit {
+    let inputs = &loaded.inputs;
+    list(loaded, |playbook| {
+        let mut lines = vec![];
+        for (index, planned) in playbook.plays.iter().enumerate() {
+            let play = &planned.plan.play;
+            let pattern = crate::template::value::Value::from_node(&play.hosts);
+            let scope = crate::plan::early_scope(
+                &Arc::new(inputs.extra.clone()),
+                &planned.vars,
+                &Arc::new(inputs.magic.clone()),
+                &planned.dir,
+            );
+            let pattern = match inputs.templar.expand(&pattern, &scope) {
+                Ok(Value::List(items)) => items.to_vec().iter().map(ToString::to_string).collect(),
+                Ok(value) => vec![value.to_string()],
+                Err(_) => vec![],
+            };
+            let hosts = inputs
+                .inventory
+                .select_list(&pattern, inputs.options.limit.as_deref())
+                .value;
+            let name = play
+                .keywords
+                .get(&crate::load::keyword::Keyword::Name)
+                .and_then(|node| node.as_str())
+                .map_or_else(|| pattern.join(","), str::to_owned);
+            lines.push(format!(
+                "\n  play #{} ({}): {name}\tTAGS: []",
+                index + 1,
+                pattern.join(",")
+            ));
+            lines.push(format!("    pattern: {:?}", pattern).replace('"', "'"));
+            lines.push(format!("    hosts ({}):", hosts.len()));
+            lines.extend(hosts.into_iter().map(|host| format!("      {host}")));
+        }
+        lines
+    })
+}
+
+fn execute(loaded: Loaded, arguments: &Arguments) -> Result<Exit, CommandError> {
+    let Loaded {
+        inputs,
+        planner,
+        playbooks,
+    } = loaded;
+    let unexpected = |error: &dyn std::fmt::Display| {
+        CommandError::new(
+            Exit::Unexpected,
+            Diagnostic::error("internal", error.to_string()),
+        )
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| unexpected(&error))?;
+    let name = arguments
+        .output
+        .clone()
+        .or_else(|| inputs.config.text("stdout_callback"))
+        .unwrap_or_else(|| "default".to_owned());
+    let mut view = crate::report::open(&name, &inputs.config, std::io::stdout().is_terminal())
+        .map_err(|message| {
+            CommandError::new(Exit::Options, Diagnostic::error("unknown-view", message))
+        })?;
+    let options = RunOptions {
+        check: inputs.options.check,
+        diff: inputs.options.diff,
+        verbosity: inputs.options.verbosity,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let verbose = options.verbosity > 0;
+    view.event(&Event::RunStarted { options });
+    if verbose {
+        let text = match &inputs.config.file {
+            Some(path) => format!("Using {} as config file", path.display()),
+            None => "No config file found; using defaults".to_owned(),
+        };
+        view.event(&Event::Message {
+            kind: MessageKind::Verbose,
+            text,
+        });
+    }
+    let dir = playbooks
+        .first()
+        .and_then(|playbook| playbook.plays.first())
+        .map(|play| play.dir.clone());
+    let dir = dir.unwrap_or_else(|| PathBuf::from("."));
+    let mut sink = |event: Event| view.event(&event);
+    let code = runtime.block_on(async {
+        let mut run = Run::new(inputs, planner, dir, &mut sink);
+        let work = async {
+            for playbook in &playbooks {
+                if !run.playbook(playbook).await {
+                    break;
+                }
+            }
+            run.end().await
+        };
+        tokio::select! {
+            code = work => Exit::Run(code),
+            _ = tokio::signal::ctrl_c() => Exit::Interrupted,
+        }
+    });
+    runtime.shutdown_background();
+    if code == Exit::Interrupted {
+        let message = "User interrupted execution";
+        return Err(CommandError::new(
+            Exit::Interrupted,
+            Diagnostic::error("interrupted", message),
+        ));
+    }
+    Ok(code)
+}

@@ -1,0 +1,29 @@
+//! rplay: an Ansible-compatible playbook engine.
+//!
+//! The modules in pipeline order; data flows down this list and never up:
+//!
+//! * [`diag`]: the one type for problems that a user reads, and its renderer
+//! * [`cli`]: one file a subcommand; exit codes
+//! * [`config`]: `ansible.cfg`, environment variables and defaults in one table
+//! * [`load`]: YAML to values with positions to typed plays; vault
+//! * [`inventory`]: hosts, groups, patterns
+//! * [`vars`]: precedence, lazy scopes, magic variables
+//! * [`template`]: Jinja as Ansible has it
+//! * [`plan`]: typed plays to what is to be run
+//! * [`run`]: the only place with concurrency
+//! * [`action`]: names that need the controller
+//! * [`connect`]: local and SSH connections, the agent's bootstrap, become
+//! * [`report`]: events, and the views of them
+
+pub mod action;
+pub mod cli;
+pub mod config;
+pub mod connect;
+pub mod diag;
+pub mod inventory;
+pub mod load;
+pub mod plan;
+pub mod report;
+pub mod run;
+pub mod template;
+pub mod vars;

@@ -1,0 +1,160 @@
+//! Files of plays, read once: task files, variables, role metadata.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::diag::{Checked, Diagnostic, Source};
+use crate::load::ast::Item;
+use crate::load::node::{Node, NodeKind};
+use crate::load::play::RoleMeta;
+use crate::load::vault::VaultSecrets;
+use crate::load::{self, play};
+use crate::template::value::{Dict, Entries, Key, List, Str, Tag, Value};
+use crate::vars::VarMap;
+
+/// Reads files, each once.
+#[derive(Default)]
+pub struct Files {
+    /// What opens vaulted files and values.
+    pub secrets: VaultSecrets,
+    tasks: Mutex<HashMap<PathBuf, Arc<Vec<Item>>>>,
+}
+
+impl Files {
+    /// Files opened with these secrets.
+    #[must_use]
+    pub fn new(secrets: VaultSecrets) -> Self {
+        Self {
+            secrets,
+            tasks: Mutex::default(),
+        }
+    }
+
+    /// The text of a file, decrypted where it is vaulted.
+    ///
+    /// # Errors
+    /// The file cannot be read or decrypted.
+    pub fn read(&self, path: &Path) -> Result<Arc<Source>, Diagnostic> {
+        load::read(path, &self.secrets)
+    }
+
+    /// A list of tasks. Problems are told the first time only.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn tasks(&self, path: &Path) -> Result<Checked<Arc<Vec<Item>>>, Diagnostic> {
+        let mut cache = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(items) = cache.get(path) {
+            return Ok(Checked::ok(Arc::clone(items)));
+        }
+        let checked = play::tasks(&self.read(path)?);
+        let items = Arc::new(checked.value);
+        cache.insert(path.to_path_buf(), Arc::clone(&items));
+        Ok(Checked {
+            value: items,
+            problems: checked.problems,
+        })
+    }
+
+    /// A file of variables.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn vars(&self, path: &Path) -> Result<Checked<VarMap>, Diagnostic> {
+        let mut checked = play::vars_file(&self.read(path)?);
+        let vars = match &checked.value {
+            Some(node) => to_vars(node, self, &mut checked.problems),
+            None => VarMap::new(),
+        };
+        Ok(Checked {
+            value: vars,
+            problems: checked.problems,
+        })
+    }
+
+    /// `meta/main.yml` of a role.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn role_meta(&self, path: &Path) -> Result<Checked<RoleMeta>, Diagnostic> {
+        Ok(play::role_meta(&self.read(path)?))
+    }
+}
+
+/// The entries of a mapping as variables.
+pub fn to_vars(node: &Node, files: &Files, problems: &mut Vec<Diagnostic>) -> VarMap {
+    match &node.kind {
+        NodeKind::Map(entries) => entries
+            .iter()
+            .map(|(key, value)| (key_text(key), to_value(value, files, problems)))
+            .collect(),
+        NodeKind::Null => VarMap::new(),
+        _ => {
+            let message = format!("variables must be a mapping, not {}", node.kind_name());
+            problems.push(Diagnostic::error("wrong-type", message).at(&node.span));
+            VarMap::new()
+        }
+    }
+}
+
+fn key_text(key: &Node) -> String {
+    match key.as_str() {
+        Some(text) => text.to_owned(),
+        None => Value::from_node(key).to_string(),
+    }
+}
+
+/// A written value as a variable: vaulted text decrypted, collections lazy.
+pub fn to_value(node: &Node, files: &Files, problems: &mut Vec<Diagnostic>) -> Value {
+    if !has_vault(node) {
+        return Value::from_node(node);
+    }
+    match &node.kind {
+        NodeKind::Vault(envelope) => match load::vault::decrypt(envelope, &files.secrets) {
+            Ok(bytes) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let tag = Tag {
+                    origin: Some(node.span.clone()),
+                    template: true,
+                    secret: true,
+                };
+                Value::Str(Str::from(text).tagged(tag))
+            }
+            Err(error) => {
+                problems.push(Diagnostic::error("vault", error.to_string()).at(&node.span));
+                Value::None
+            }
+        },
+        NodeKind::Seq(items) => {
+            let items = items
+                .iter()
+                .map(|item| to_value(item, files, problems))
+                .collect();
+            Value::List(Arc::new(List {
+                items: std::sync::RwLock::new(items),
+                lazy: true,
+            }))
+        }
+        NodeKind::Map(entries) => {
+            let entries: Entries = entries
+                .iter()
+                .map(|(key, value)| (Key(Value::from_node(key)), to_value(value, files, problems)))
+                .collect();
+            Value::Dict(Arc::new(Dict {
+                entries: std::sync::RwLock::new(entries),
+                lazy: true,
+            }))
+        }
+        _ => Value::from_node(node),
+    }
+}
+
+fn has_vault(node: &Node) -> bool {
+    match &node.kind {
+        NodeKind::Vault(_) => true,
+        NodeKind::Seq(items) => items.iter().any(has_vault),
+        NodeKind::Map(entries) => entries.iter().any(|(_, value)| has_vault(value)),
+        _ => false,
+    }
+}

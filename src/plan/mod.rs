@@ -1,0 +1,507 @@
+//! From written plays to what is to be run: roles and imports read, keywords inherited, tags
+//! applied. Reads the files that the plays name and nothing else; returns every problem found.
+
+mod files;
+mod frame;
+mod role;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::diag::{Checked, Diagnostic};
+use crate::load::ast::{self, Item, Keywords};
+use crate::load::keyword::Keyword;
+use crate::load::node::{Node, NodeKind};
+use crate::template::value::Value;
+use crate::template::{Scope, Templar};
+use crate::vars::{HostScope, Level, VarMap};
+
+pub use files::{Files, to_value, to_vars};
+pub use frame::{Frame, FrameKind};
+pub use role::{Role, RoleCall};
+
+/// A play, ready to run.
+#[derive(Debug)]
+pub struct Plan {
+    /// The written play.
+    pub play: Arc<ast::Play>,
+    /// What every task of the play inherits.
+    pub frame: Arc<Frame>,
+    /// The tasks in order: `pre_tasks`, roles, `tasks`, `post_tasks`, with the points between
+    /// them at which handlers run.
+    pub items: Arc<Vec<PlanItem>>,
+    /// Handlers in the order in which they run.
+    pub handlers: Arc<Vec<PlanItem>>,
+    /// The roles under `roles` and `import_role`, whose variables the whole play sees.
+    pub roles: Vec<Arc<Role>>,
+}
+
+/// An entry of a list of tasks.
+#[derive(Clone, Debug)]
+pub enum PlanItem {
+    /// A task.
+    Task(Arc<PlanTask>),
+    /// A block.
+    Block(Arc<PlanBlock>),
+    /// Handlers notified so far run here.
+    FlushHandlers,
+}
+
+/// A task with what it inherits.
+#[derive(Debug)]
+pub struct PlanTask {
+    /// What was written.
+    pub ast: Arc<ast::Task>,
+    /// Where it stands.
+    pub frame: Arc<Frame>,
+    /// Its tags and those it inherits.
+    pub tags: Vec<String>,
+    /// It stands under `handlers`.
+    pub handler: bool,
+}
+
+/// A block with `rescue` and `always`.
+#[derive(Debug)]
+pub struct PlanBlock {
+    /// The tasks to try.
+    pub block: Arc<Vec<PlanItem>>,
+    /// What runs when one of them fails.
+    pub rescue: Arc<Vec<PlanItem>>,
+    /// What runs in any case.
+    pub always: Arc<Vec<PlanItem>>,
+}
+
+/// `--tags` and `--skip-tags`.
+#[derive(Clone, Debug, Default)]
+pub struct TagFilter {
+    /// Tags to run; empty for all.
+    pub only: Vec<String>,
+    /// Tags to leave out.
+    pub skip: Vec<String>,
+}
+
+impl TagFilter {
+    /// Whether a task with these tags runs.
+    #[must_use]
+    pub fn selects(&self, tags: &[String]) -> bool {
+        let has = |tag: &str| tags.iter().any(|own| own == tag);
+        let any = |wanted: &[String]| wanted.iter().any(|tag| has(tag));
+        let tagged = !tags.is_empty();
+        let run = match () {
+            () if self.only.is_empty() || self.only.iter().any(|tag| tag == "all") => {
+                !has("never") || any(&self.only)
+            }
+            () if has("always") => true,
+            () if any(&self.only) => true,
+            () => {
+                self.only.iter().any(|tag| tag == "tagged") && tagged && !has("never")
+                    || self.only.iter().any(|tag| tag == "untagged") && !tagged
+            }
+        };
+        if !run {
+            return false;
+        }
+        let skipped = any(&self.skip)
+            || self.skip.iter().any(|tag| tag == "tagged") && tagged
+            || self.skip.iter().any(|tag| tag == "untagged") && !tagged
+            || self.skip.iter().any(|tag| tag == "all")
+                && (!has("always") || self.skip.iter().any(|tag| tag == "always"));
+        !skipped
+    }
+}
+
+/// Turns plays, and task files that are included while a play runs, into plans.
+pub struct Planner {
+    /// Reads files.
+    pub files: Arc<Files>,
+    /// Renders the names of imported files.
+    pub templar: Arc<Templar>,
+    /// `--tags`, `--skip-tags`.
+    pub tags: TagFilter,
+    /// Places to look for roles after those beside the playbook.
+    pub roles_path: Vec<std::path::PathBuf>,
+}
+
+/// State of one planning pass.
+pub(crate) struct Pass<'a> {
+    planner: &'a Planner,
+    scope: HostScope,
+    playbook_dir: &'a Path,
+    problems: Vec<Diagnostic>,
+    roles: Vec<Arc<Role>>,
+    handlers: Vec<PlanItem>,
+    /// Roles already planned with the same parameters: they run once.
+    seen: Vec<String>,
+    depth: usize,
+}
+
+/// Imports and dependencies nested deeper than this are a cycle.
+const MAX_DEPTH: usize = 100;
+
+impl Planner {
+    /// Plans a play. `scope` holds the variables known before any host is: extra and play variables.
+    pub fn play(
+        &self,
+        play: &Arc<ast::Play>,
+        playbook_dir: &Path,
+        scope: &HostScope,
+    ) -> Checked<Plan> {
+        let frame = Arc::new(Frame {
+            parent: None,
+            kind: FrameKind::Play,
+            keywords: play.keywords.clone(),
+            vars: Arc::default(),
+            params: Arc::default(),
+            role: None,
+            dir: play
+                .span
+                .path()
+                .parent()
+                .unwrap_or(Path::new(""))
+                .to_path_buf(),
+        });
+        let mut pass = Pass::new(self, scope.clone(), playbook_dir);
+        let mut items = pass.items(&play.pre_tasks, &frame, false);
+        items.push(PlanItem::FlushHandlers);
+        for entry in &play.roles {
+            let role = pass.role_entry(entry, &frame);
+            items.extend(role);
+        }
+        items.extend(pass.items(&play.tasks, &frame, false));
+        items.push(PlanItem::FlushHandlers);
+        items.extend(pass.items(&play.post_tasks, &frame, false));
+        items.push(PlanItem::FlushHandlers);
+        let mut handlers = pass.items(&play.handlers, &frame, true);
+        handlers.append(&mut pass.handlers);
+        let plan = Plan {
+            play: Arc::clone(play),
+            frame,
+            items: Arc::new(items),
+            handlers: Arc::new(handlers),
+            roles: pass.roles,
+        };
+        Checked {
+            value: plan,
+            problems: pass.problems,
+        }
+    }
+
+    /// Plans a task file that `include_tasks` names, below the frame of the include.
+    pub fn include(
+        &self,
+        path: &Path,
+        frame: &Arc<Frame>,
+        handler: bool,
+        playbook_dir: &Path,
+        scope: &HostScope,
+    ) -> Checked<Vec<PlanItem>> {
+        let mut pass = Pass::new(self, scope.clone(), playbook_dir);
+        let items = pass.task_file(path, frame, handler, None);
+        Checked {
+            value: items,
+            problems: pass.problems,
+        }
+    }
+
+    /// Plans a role that `include_role` names; also returns its handlers and the roles it brings.
+    pub fn include_role(
+        &self,
+        call: &RoleCall,
+        frame: &Arc<Frame>,
+        playbook_dir: &Path,
+        scope: &HostScope,
+    ) -> Checked<IncludedRole> {
+        let mut pass = Pass::new(self, scope.clone(), playbook_dir);
+        let items = pass.role(call, frame);
+        let included = IncludedRole {
+            items,
+            handlers: pass.handlers,
+            roles: pass.roles,
+        };
+        Checked {
+            value: included,
+            problems: pass.problems,
+        }
+    }
+}
+
+/// What `include_role` brings.
+#[derive(Debug)]
+pub struct IncludedRole {
+    /// Its tasks.
+    pub items: Vec<PlanItem>,
+    /// Its handlers.
+    pub handlers: Vec<PlanItem>,
+    /// The role and its dependencies.
+    pub roles: Vec<Arc<Role>>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(planner: &'a Planner, scope: HostScope, playbook_dir: &'a Path) -> Self {
+        Self {
+            planner,
+            scope,
+            playbook_dir,
+            problems: vec![],
+            roles: vec![],
+            handlers: vec![],
+            seen: vec![],
+            depth: 0,
+        }
+    }
+
+    /// Plans a list of tasks.
+    fn items(&mut self, items: &[Item], frame: &Arc<Frame>, handler: bool) -> Vec<PlanItem> {
+        let mut planned = vec![];
+        for item in items {
+            match item {
+                Item::Block(block) => planned.extend(self.block(block, frame, handler)),
+                Item::Task(task) => planned.extend(self.task(task, frame, handler)),
+            }
+        }
+        planned
+    }
+
+    fn block(&mut self, block: &ast::Block, frame: &Arc<Frame>, handler: bool) -> Option<PlanItem> {
+        let frame = self.child(frame, FrameKind::Block, block.keywords.clone());
+        let planned = PlanBlock {
+            block: Arc::new(self.items(&block.block, &frame, handler)),
+            rescue: Arc::new(self.items(&block.rescue, &frame, handler)),
+            always: Arc::new(self.items(&block.always, &frame, handler)),
+        };
+        let empty = planned.block.is_empty() && planned.always.is_empty();
+        (!empty).then(|| PlanItem::Block(Arc::new(planned)))
+    }
+
+    fn task(&mut self, task: &Arc<ast::Task>, frame: &Arc<Frame>, handler: bool) -> Vec<PlanItem> {
+        match crate::action::canonical(&task.call.name) {
+            "import_tasks" => return self.import_tasks(task, frame, handler),
+            "import_role" => return self.import_role(task, frame),
+            _ => {}
+        }
+        let own = self.tags_of(&task.keywords);
+        let mut tags = frame.tags(self);
+        tags.extend(own);
+        // Handlers run when they are notified, whatever tags were asked for.
+        if !handler && !self.planner.tags.selects(&tags) {
+            return vec![];
+        }
+        vec![PlanItem::Task(Arc::new(PlanTask {
+            ast: Arc::clone(task),
+            frame: Arc::clone(frame),
+            tags,
+            handler,
+        }))]
+    }
+
+    fn import_tasks(
+        &mut self,
+        task: &ast::Task,
+        frame: &Arc<Frame>,
+        handler: bool,
+    ) -> Vec<PlanItem> {
+        let Some(file) = task
+            .call
+            .free_form
+            .as_ref()
+            .or_else(|| task.call.args.get("file").map(|arg| &arg.value))
+        else {
+            self.problems.push(
+                Diagnostic::error("missing-argument", "No file specified for import_tasks")
+                    .at(&task.call.span),
+            );
+            return vec![];
+        };
+        let below = self.child(frame, FrameKind::Import, task.keywords.clone());
+        let Some(name) = self.text(file, &below) else {
+            return vec![];
+        };
+        let Some(path) = self.find_task_file(&name, frame) else {
+            self.problems.push(missing_file(&name, file));
+            return vec![];
+        };
+        self.task_file(&path, &below, handler, Some(file))
+    }
+
+    /// Reads and plans a task file. `from` is the place that names it.
+    fn task_file(
+        &mut self,
+        path: &Path,
+        frame: &Arc<Frame>,
+        handler: bool,
+        from: Option<&Node>,
+    ) -> Vec<PlanItem> {
+        if self.depth >= MAX_DEPTH {
+            let mut problem = Diagnostic::error(
+                "import-cycle",
+                format!("`{}` imports itself", path.display()),
+            );
+            if let Some(from) = from {
+                problem = problem.at(&from.span);
+            }
+            self.problems.push(problem);
+            return vec![];
+        }
+        let tasks = match self.planner.files.tasks(path) {
+            Ok(checked) => checked,
+            Err(problem) => {
+                self.problems.push(match from {
+                    Some(from) => problem.label(&from.span, "named here"),
+                    None => problem,
+                });
+                return vec![];
+            }
+        };
+        let tasks = tasks.collect(&mut self.problems);
+        let frame = Arc::new(Frame {
+            dir: path.parent().unwrap_or(Path::new("")).to_path_buf(),
+            ..(**frame).clone()
+        });
+        self.depth += 1;
+        let items = self.items(&tasks, &frame, handler);
+        self.depth -= 1;
+        items
+    }
+
+    /// A task file beside the file that names it, in the role's `tasks` folder, or beside the playbook.
+    fn find_task_file(&self, name: &str, frame: &Frame) -> Option<std::path::PathBuf> {
+        find_task_file(name, frame, self.playbook_dir)
+    }
+
+    /// A frame below another one, with the `vars` of its own keywords.
+    fn child(&mut self, parent: &Arc<Frame>, kind: FrameKind, keywords: Keywords) -> Arc<Frame> {
+        let vars = keywords
+            .get(&Keyword::Vars)
+            .map(|node| to_vars(node, &self.planner.files, &mut self.problems));
+        Arc::new(Frame {
+            parent: Some(Arc::clone(parent)),
+            kind,
+            keywords,
+            vars: Arc::new(vars.unwrap_or_default()),
+            params: Arc::default(),
+            role: parent.role.clone(),
+            dir: parent.dir.clone(),
+        })
+    }
+
+    /// A name that may be a template of variables known before any host is.
+    fn text(&mut self, node: &Node, frame: &Frame) -> Option<String> {
+        let mut scope = self.scope.clone();
+        frame.push_vars(&mut scope);
+        let value = to_value(node, &self.planner.files, &mut self.problems);
+        match self.planner.templar.expand(&value, &scope) {
+            Ok(value) => Some(value.to_string()),
+            Err(error) => {
+                let hint = "an import is read before any host is known; `include_tasks` and `include_role` may use facts and host variables";
+                self.problems
+                    .push(error.diagnostic.label(&node.span, "").hint(hint));
+                None
+            }
+        }
+    }
+
+    /// `tags` of a set of keywords: a text with commas, a list, templates in either.
+    fn tags_of(&mut self, keywords: &Keywords) -> Vec<String> {
+        let Some(node) = keywords.get(&Keyword::Tags) else {
+            return vec![];
+        };
+        let value = to_value(node, &self.planner.files, &mut self.problems);
+        let value = self
+            .planner
+            .templar
+            .expand_soft(&value, &self.scope)
+            .unwrap_or(Value::None);
+        let mut tags = vec![];
+        let mut add = |text: String| {
+            tags.extend(
+                text.split(',')
+                    .map(|tag| tag.trim().to_owned())
+                    .filter(|tag| !tag.is_empty()),
+            )
+        };
+        match &value {
+            Value::List(items) => items
+                .to_vec()
+                .into_iter()
+                .for_each(|item| add(item.to_string())),
+            Value::None => {}
+            other => add(other.to_string()),
+        }
+        tags
+    }
+}
+
+/// A task file beside the file that names it, in the role's `tasks` folder, or beside the playbook.
+#[must_use]
+pub fn find_task_file(
+    name: &str,
+    frame: &Frame,
+    playbook_dir: &Path,
+) -> Option<std::path::PathBuf> {
+    let mut places = vec![frame.dir.clone()];
+    if let Some(role) = &frame.role {
+        places.push(role.path.join("tasks"));
+        places.push(role.path.clone());
+    }
+    places.extend([playbook_dir.join("tasks"), playbook_dir.to_path_buf()]);
+    places
+        .into_iter()
+        .map(|place| place.join(name))
+        .find(|path| path.is_file())
+}
+
+fn missing_file(name: &str, at: &Node) -> Diagnostic {
+    Diagnostic::error("missing-file", format!("Could not find or access '{name}' on the Ansible Controller."))
+        .at(&at.span)
+        .hint("the path is looked for beside the file that names it, then in the role, then beside the playbook")
+}
+
+/// The variables of a keyword `vars` of a task.
+#[must_use]
+pub fn task_vars(task: &PlanTask, files: &Files, problems: &mut Vec<Diagnostic>) -> VarMap {
+    task.ast
+        .keywords
+        .get(&Keyword::Vars)
+        .map(|node| to_vars(node, files, problems))
+        .unwrap_or_default()
+}
+
+/// Play variables: `vars` of the play, as a layer for planning.
+#[must_use]
+pub fn play_vars(play: &ast::Play, files: &Files, problems: &mut Vec<Diagnostic>) -> VarMap {
+    match play.keywords.get(&Keyword::Vars) {
+        Some(Node {
+            kind: NodeKind::Seq(parts),
+            ..
+        }) => parts
+            .iter()
+            .flat_map(|part| to_vars(part, files, problems))
+            .collect(),
+        Some(node) => to_vars(node, files, problems),
+        None => VarMap::new(),
+    }
+}
+
+/// The scope of planning: what is known before any host is.
+#[must_use]
+pub fn early_scope(
+    extra: &Arc<VarMap>,
+    play: &Arc<VarMap>,
+    magic: &Arc<VarMap>,
+    playbook_dir: &Path,
+) -> HostScope {
+    let mut scope = HostScope::new(vec![playbook_dir.to_path_buf()], playbook_dir.to_path_buf());
+    scope.push(Level::Extra, extra);
+    scope.push(Level::PlayVars, play);
+    scope.push(Level::Magic, magic);
+    scope
+}
+
+/// Reads a variable that may be a template in a scope, softly: an undefined one is `None`.
+pub fn known(templar: &Templar, scope: &dyn Scope, name: &str) -> Option<Value> {
+    let raw = scope.get(name)?;
+    templar
+        .expand_soft(&raw, scope)
+        .ok()
+        .filter(|value| !value.is_undefined())
+}

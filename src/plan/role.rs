@@ -1,0 +1,339 @@
+//! Roles: where they are looked for, what they bring, what they depend on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Files, Frame, FrameKind, MAX_DEPTH, Pass, PlanItem, to_value, to_vars};
+use crate::diag::{Diagnostic, Span, nearest};
+use crate::load::ast::{self, Keywords, RoleEntry};
+use crate::load::keyword::Keyword;
+use crate::template::value::Value;
+use crate::vars::VarMap;
+
+/// A role that a play uses.
+#[derive(Debug)]
+pub struct Role {
+    /// The name that banners show.
+    pub name: String,
+    /// Its folder.
+    pub path: PathBuf,
+    /// `defaults/main.yml`.
+    pub defaults: Arc<VarMap>,
+    /// `vars/main.yml`.
+    pub vars: Arc<VarMap>,
+    /// Names of the roles that brought it, the nearest first.
+    pub parents: Vec<String>,
+}
+
+/// A use of a role.
+#[derive(Clone, Debug, Default)]
+pub struct RoleCall {
+    /// Its name or path.
+    pub name: String,
+    /// Where the name stands.
+    pub span: Option<Span>,
+    /// Parameters.
+    pub params: VarMap,
+    /// `vars` of the entry.
+    pub vars: VarMap,
+    /// Keywords that its tasks inherit.
+    pub keywords: Keywords,
+    /// `tasks_from`, else `main`.
+    pub tasks_from: Option<String>,
+    /// `vars_from`, else `main`.
+    pub vars_from: Option<String>,
+    /// `defaults_from`, else `main`.
+    pub defaults_from: Option<String>,
+    /// `handlers_from`, else `main`.
+    pub handlers_from: Option<String>,
+    /// Run again although it ran with the same parameters.
+    pub again: bool,
+}
+
+impl Pass<'_> {
+    /// An entry of `roles` or `dependencies`.
+    pub(super) fn role_entry(&mut self, entry: &RoleEntry, frame: &Arc<Frame>) -> Vec<PlanItem> {
+        let Some(name) = self.text(&entry.name, frame) else {
+            return vec![];
+        };
+        let files = Arc::clone(&self.planner.files);
+        let params = entry
+            .params
+            .iter()
+            .map(|(key, node)| (key.clone(), to_value(node, &files, &mut self.problems)));
+        let params = params.collect();
+        let vars = entry.keywords.get(&crate::load::keyword::Keyword::Vars);
+        let vars = vars
+            .map(|node| to_vars(node, &files, &mut self.problems))
+            .unwrap_or_default();
+        let call = RoleCall {
+            name,
+            span: Some(entry.name.span.clone()),
+            params,
+            vars,
+            keywords: entry.keywords.clone(),
+            ..RoleCall::default()
+        };
+        self.role(&call, frame)
+    }
+
+    /// `import_role`.
+    pub(super) fn import_role(&mut self, task: &ast::Task, frame: &Arc<Frame>) -> Vec<PlanItem> {
+        let arg = |name: &str| task.call.args.get(name).map(|arg| &arg.value);
+        let Some(name) = arg("name")
+            .or_else(|| arg("role"))
+            .or(task.call.free_form.as_ref())
+        else {
+            self.problems.push(
+                Diagnostic::error(
+                    "missing-argument",
+                    "'name' is a required field for import_role.",
+                )
+                .at(&task.call.span),
+            );
+            return vec![];
+        };
+        let below = self.child(frame, FrameKind::Import, task.keywords.clone());
+        let Some(role) = self.text(name, &below) else {
+            return vec![];
+        };
+        let mut from = |key: &str| arg(key).cloned().and_then(|node| self.text(&node, &below));
+        let call = RoleCall {
+            name: role,
+            span: Some(name.span.clone()),
+            tasks_from: from("tasks_from"),
+            vars_from: from("vars_from"),
+            defaults_from: from("defaults_from"),
+            handlers_from: from("handlers_from"),
+            again: true,
+            ..RoleCall::default()
+        };
+        self.role(&call, &below)
+    }
+
+    /// Plans a role with its dependencies.
+    pub(super) fn role(&mut self, call: &RoleCall, frame: &Arc<Frame>) -> Vec<PlanItem> {
+        let Some(path) = self.find_role(call, frame) else {
+            return vec![];
+        };
+        if self.depth >= MAX_DEPTH {
+            let problem = Diagnostic::error(
+                "role-cycle",
+                format!("the role '{}' depends on itself", call.name),
+            );
+            self.problems.push(match &call.span {
+                Some(span) => problem.at(span),
+                None => problem,
+            });
+            return vec![];
+        }
+        let meta = self
+            .role_file(&path, "meta", "main")
+            .map(|file| self.planner.files.role_meta(&file));
+        let meta = match meta {
+            Some(Ok(checked)) => Some(checked.collect(&mut self.problems)),
+            Some(Err(problem)) => {
+                self.problems.push(problem);
+                None
+            }
+            None => None,
+        };
+        let key = format!(
+            "{} {:?} {:?} {:?} {:?}",
+            path.display(),
+            written(&call.keywords),
+            call.params,
+            call.vars,
+            call.tasks_from
+        );
+        let allow_again = call.again || meta.as_ref().is_some_and(|meta| meta.allow_duplicates);
+        if !allow_again && self.seen.contains(&key) {
+            return vec![];
+        }
+        self.seen.push(key);
+        self.depth += 1;
+        let role = self.read_role(call, &path, frame);
+        self.roles.push(Arc::clone(&role));
+        let frame = Arc::new(Frame {
+            parent: Some(Arc::clone(frame)),
+            kind: FrameKind::Role,
+            keywords: call.keywords.clone(),
+            vars: Arc::new(call.vars.clone()),
+            params: Arc::new(call.params.clone()),
+            role: Some(role),
+            dir: path.join("tasks"),
+        });
+        let mut items = vec![];
+        for dependency in meta.iter().flat_map(|meta| &meta.dependencies) {
+            items.extend(self.role_entry(dependency, &frame));
+        }
+        items.extend(self.role_tasks(call, &path, &frame));
+        self.depth -= 1;
+        items
+    }
+
+    fn role_tasks(&mut self, call: &RoleCall, path: &Path, frame: &Arc<Frame>) -> Vec<PlanItem> {
+        if let Some(file) = self.role_file(
+            path,
+            "handlers",
+            call.handlers_from.as_deref().unwrap_or("main"),
+        ) {
+            let handlers = self.task_file(&file, frame, true, None);
+            self.handlers.extend(handlers);
+        }
+        let wanted = call.tasks_from.as_deref().unwrap_or("main");
+        match self.role_file(path, "tasks", wanted) {
+            Some(file) => self.task_file(&file, frame, false, None),
+            None if call.tasks_from.is_none() => vec![],
+            None => {
+                let message = format!("Could not find specified file in role: tasks/{wanted}");
+                let problem = Diagnostic::error("missing-file", message);
+                self.problems.push(match &call.span {
+                    Some(span) => problem.at(span),
+                    None => problem,
+                });
+                vec![]
+            }
+        }
+    }
+
+    fn read_role(&mut self, call: &RoleCall, path: &Path, frame: &Frame) -> Arc<Role> {
+        let mut vars = |folder: &str, from: Option<&str>| {
+            let mut all = VarMap::new();
+            for file in role_vars_files(path, folder, from.unwrap_or("main")) {
+                match self.planner.files.vars(&file) {
+                    Ok(checked) => all.extend(checked.collect(&mut self.problems)),
+                    Err(problem) => self.problems.push(problem),
+                }
+            }
+            Arc::new(all)
+        };
+        let name = Path::new(&call.name)
+            .file_name()
+            .map_or(call.name.clone(), |name| {
+                name.to_string_lossy().into_owned()
+            });
+        let mut parents = vec![];
+        if let Some(parent) = &frame.role {
+            parents.push(parent.name.clone());
+            parents.extend(parent.parents.iter().cloned());
+        }
+        Arc::new(Role {
+            name,
+            path: path.to_path_buf(),
+            defaults: vars("defaults", call.defaults_from.as_deref()),
+            vars: vars("vars", call.vars_from.as_deref()),
+            parents,
+        })
+    }
+
+    /// The folder of a role: beside the playbook, in the configured paths, beside other roles.
+    fn find_role(&mut self, call: &RoleCall, frame: &Frame) -> Option<PathBuf> {
+        let mut places = vec![self.playbook_dir.join("roles")];
+        places.extend(self.planner.roles_path.iter().cloned());
+        places.push(self.playbook_dir.to_path_buf());
+        places.extend(
+            frame
+                .role
+                .as_ref()
+                .and_then(|role| role.path.parent())
+                .map(Path::to_path_buf),
+        );
+        let found = places
+            .iter()
+            .map(|place| place.join(&call.name))
+            .find(|path| path.is_dir());
+        let found = found.or_else(|| {
+            Some(PathBuf::from(&call.name)).filter(|path| path.is_absolute() && path.is_dir())
+        });
+        if let Some(path) = found {
+            return Some(path);
+        }
+        let searched: Vec<String> = places
+            .iter()
+            .map(|place| place.display().to_string())
+            .collect();
+        let message = format!(
+            "The role '{}' was not found in: {}",
+            call.name,
+            searched.join(":")
+        );
+        let mut problem = Diagnostic::error("missing-role", message);
+        if let Some(span) = &call.span {
+            problem = problem.at(span);
+        }
+        let names: Vec<String> = places
+            .iter()
+            .flat_map(|place| folder_names(place))
+            .collect();
+        if let Some(near) = nearest(&call.name, names.iter().map(String::as_str)) {
+            problem = problem.hint(format!("did you mean `{near}`?"));
+        }
+        self.problems.push(problem);
+        None
+    }
+
+    fn role_file(&self, role: &Path, folder: &str, name: &str) -> Option<PathBuf> {
+        role_vars_files(role, folder, name)
+            .into_iter()
+            .find(|path| path.is_file())
+    }
+}
+
+/// Keywords as text, without their places: two uses of a role with the same ones are one.
+fn written(keywords: &Keywords) -> Vec<(Keyword, String)> {
+    keywords
+        .iter()
+        .map(|(keyword, node)| (*keyword, Value::from_node(node).repr()))
+        .collect()
+}
+
+/// The files of a part of a role: `NAME.yml`, `NAME.yaml`, `NAME.json`, `NAME`, or all in the folder `NAME`.
+fn role_vars_files(role: &Path, folder: &str, name: &str) -> Vec<PathBuf> {
+    let base = role.join(folder);
+    let file = ["", ".yml", ".yaml", ".json"]
+        .iter()
+        .map(|end| base.join(format!("{name}{end}")))
+        .find(|path| path.is_file());
+    if let Some(file) = file {
+        return vec![file];
+    }
+    let dir = base.join(name);
+    let mut files: Vec<PathBuf> = folder_names(&dir)
+        .into_iter()
+        .map(|name| dir.join(name))
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    files
+}
+
+fn folder_names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return vec![];
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+impl Files {
+    /// Whether a role's folder has any of the parts that make it one.
+    #[must_use]
+    pub fn is_role(path: &Path) -> bool {
+        [
+            "tasks",
+            "handlers",
+            "defaults",
+            "vars",
+            "meta",
+            "files",
+            "templates",
+        ]
+        .iter()
+        .any(|part| path.join(part).is_dir())
+    }
+}

@@ -1,0 +1,121 @@
+//! The view that Ansible calls `minimal`: a block a result, no headings.
+
+use std::io::Write;
+
+use rplay_modules::data::Map;
+use rplay_modules::outcome::Diff;
+
+use super::event::{Event, RunOptions, Status};
+use super::output::{Color, Output, Stream};
+use super::{Settings, View, diff, dump, result};
+
+/// Ansible's `minimal` callback.
+pub(crate) struct Minimal {
+    output: Output,
+    settings: Settings,
+    options: RunOptions,
+    /// The action of the task that runs.
+    action: String,
+}
+
+impl Minimal {
+    pub(crate) fn new(
+        settings: &Settings,
+        out: Box<dyn Write + Send>,
+        err: Box<dyn Write + Send>,
+    ) -> Self {
+        let settings = Settings {
+            pretty: settings.pretty.or(Some(true)),
+            ..settings.clone()
+        };
+        let output = Output::new(&settings, out, err);
+        Self {
+            output,
+            settings,
+            options: RunOptions::default(),
+            action: String::new(),
+        }
+    }
+}
+
+impl View for Minimal {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted { options } => self.options = options.clone(),
+            Event::TaskStarted { task } => self.action.clone_from(&task.action),
+            Event::TaskDone {
+                host,
+                status,
+                looped,
+                result,
+                diff,
+                ..
+            } => {
+                if !looped {
+                    self.differences(diff);
+                }
+                self.done(host, *status, result);
+            }
+            Event::ItemDone { diff, .. } => self.differences(diff),
+            Event::Message { kind, text } => {
+                self.output
+                    .message(*kind, text, self.options.verbosity, Stream::Out)
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Minimal {
+    fn done(&mut self, host: &str, status: Status, result: &Map) {
+        let (color, word) = match status {
+            Status::Ok => (Color::Ok, "SUCCESS"),
+            Status::Changed => (Color::Changed, "CHANGED"),
+            Status::Failed => (Color::Error, "FAILED"),
+            Status::Unreachable => (Color::Unreachable, "UNREACHABLE"),
+            Status::Skipped => return self.output.line(Color::Skip, &format!("{host} | SKIPPED")),
+        };
+        let plain = matches!(
+            strip(&self.action),
+            "command" | "shell" | "raw" | "script" | "win_command" | "win_shell"
+        );
+        let text = if plain && status != Status::Unreachable {
+            command(host, word, result)
+        } else {
+            let mark = if matches!(status, Status::Failed | Status::Unreachable) {
+                "!"
+            } else {
+                ""
+            };
+            let shown = result::named(&self.action, result);
+            format!(
+                "{host} | {word}{mark} => {}",
+                result::dump(&shown, &self.settings, self.options.verbosity)
+            )
+        };
+        self.output.line(color, &text);
+    }
+
+    fn differences(&mut self, diffs: &[Diff]) {
+        if !diffs.is_empty() {
+            let text = diff::text(diffs, self.settings.diff_context, self.output.color);
+            self.output.line(Color::Plain, &text);
+        }
+    }
+}
+
+fn strip(action: &str) -> &str {
+    action.rsplit('.').next().unwrap_or(action)
+}
+
+/// What a command wrote, without a frame.
+fn command(host: &str, word: &str, result: &Map) -> String {
+    let text = |name: &str| result.get(name).map(dump::text).unwrap_or_default();
+    let code = result.get("rc").map_or_else(|| "-1".to_owned(), dump::text);
+    format!(
+        "{host} | {word} | rc={code} >>\n{}{}{}\n",
+        text("stdout"),
+        text("stderr"),
+        text("msg")
+    )
+}

@@ -1,0 +1,422 @@
+//! What an action may use while it runs for one host: arguments, variables, files, the connection.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use rplay_modules::args;
+use rplay_modules::data::{Data, Map};
+use rplay_modules::registry;
+use rplay_modules::wire;
+
+use super::shared::{RunShared, World};
+use super::spec::TaskSpec;
+use super::target::Links;
+use crate::action::{ActionError, Effect, TaskResult};
+use crate::connect::{Become, Link, LinkError};
+use crate::diag::{Diagnostic, Span};
+use crate::template::value::{Entries, Key, Value};
+use crate::template::{Scope, TemplateError};
+use crate::vars::{HostScope, VarMap};
+
+/// The surroundings of an action on one host, for one item.
+pub(crate) struct Context<'a> {
+    pub(crate) run: &'a RunShared,
+    pub(crate) spec: &'a TaskSpec,
+    pub(crate) scope: &'a HostScope,
+    /// The host whose task it is.
+    pub(crate) host: &'a str,
+    /// The host that does the work: another one when it is delegated.
+    pub(crate) target: &'a str,
+    pub(crate) links: &'a mut Links,
+    pub(crate) world: &'a World,
+    pub(crate) r#become: Option<Become>,
+    pub(crate) check: bool,
+    pub(crate) diff: bool,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) timeout_ms: Option<u64>,
+    /// Arguments still to be templated, with defaults of `module_defaults`.
+    pub(crate) args: IndexMap<String, (Span, Value)>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Context<'_> {
+    /// The action's name.
+    pub(crate) fn action(&self) -> &str {
+        &self.spec.action
+    }
+
+    /// Refuses arguments that the action does not have.
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), ActionError> {
+        let Some((name, (span, _))) = self
+            .args
+            .iter()
+            .find(|(name, _)| !known.contains(&name.as_str()))
+        else {
+            return Ok(());
+        };
+        let mut names: Vec<&str> = known.to_vec();
+        names.sort_unstable();
+        let message = format!(
+            "Unsupported parameters for ({}) module: {name}. Supported parameters include: {}.",
+            self.action(),
+            names.join(", ")
+        );
+        let mut problem = Diagnostic::error("unknown-argument", message).at(span);
+        if let Some(near) = crate::diag::nearest(name, names) {
+            problem = problem.hint(format!("did you mean `{near}`?"));
+        }
+        Err(ActionError::Arguments(Box::new(problem)))
+    }
+
+    /// Whether an argument was given.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.args.contains_key(name)
+    }
+
+    /// An argument before templating, with the place of its name.
+    pub(crate) fn raw(&self, name: &str) -> Option<(Span, Value)> {
+        self.args.get(name).cloned()
+    }
+
+    /// An argument; `None` when it is not given, null or omitted.
+    pub(crate) fn value(&self, name: &str) -> Result<Option<Value>, ActionError> {
+        let Some((_, raw)) = self.args.get(name) else {
+            return Ok(None);
+        };
+        let value = self.argument(name, raw)?;
+        Ok((!value.is_omit() && !matches!(value, Value::None)).then_some(value))
+    }
+
+    /// An argument as text.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, ActionError> {
+        Ok(self.value(name)?.map(|value| value.to_string()))
+    }
+
+    /// An argument as a boolean, by Ansible's rules.
+    pub(crate) fn bool(&self, name: &str) -> Result<Option<bool>, ActionError> {
+        self.value(name)?
+            .map(|value| to_bool(&value).ok_or_else(|| not_a(name, &value, "bool")))
+            .transpose()
+    }
+
+    /// An argument as an integer.
+    pub(crate) fn int(&self, name: &str) -> Result<Option<i128>, ActionError> {
+        self.value(name)?
+            .map(|value| to_int(&value).ok_or_else(|| not_a(name, &value, "int")))
+            .transpose()
+    }
+
+    /// An argument as a number.
+    pub(crate) fn float(&self, name: &str) -> Result<Option<f64>, ActionError> {
+        self.value(name)?
+            .map(|value| to_float(&value).ok_or_else(|| not_a(name, &value, "float")))
+            .transpose()
+    }
+
+    /// The free-form text.
+    pub(crate) fn free_form(&self) -> Result<Option<String>, ActionError> {
+        self.spec
+            .free_form
+            .as_ref()
+            .map(|raw| Ok(self.argument("_raw_params", raw)?.to_string()))
+            .transpose()
+    }
+
+    /// All arguments, templated; omitted ones left out.
+    pub(crate) fn all_args(&self) -> Result<VarMap, ActionError> {
+        let mut all = VarMap::new();
+        for (name, (_, raw)) in &self.args {
+            let value = self.argument(name, raw)?;
+            if !value.is_omit() {
+                all.insert(name.clone(), value);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Templates an argument.
+    fn argument(&self, name: &str, raw: &Value) -> Result<Value, ActionError> {
+        self.expand(raw).map_err(|error| {
+            let place = match raw {
+                Value::Str(text) => text.origin().cloned(),
+                _ => None,
+            };
+            ActionError::Argument {
+                name: name.to_owned(),
+                place,
+                error,
+            }
+        })
+    }
+
+    /// Templates a value.
+    pub(crate) fn expand(&self, value: &Value) -> Result<Value, TemplateError> {
+        self.run.templar.expand(value, self.scope)
+    }
+
+    /// Templates a value as far as possible.
+    pub(crate) fn expand_soft(&self, value: &Value) -> Option<Value> {
+        self.run.templar.expand_soft(value, self.scope).ok()
+    }
+
+    /// Evaluates a bare expression.
+    pub(crate) fn expression(
+        &self,
+        text: &str,
+        origin: Option<&Span>,
+    ) -> Result<Value, TemplateError> {
+        self.run.templar.expression(text, origin, self.scope)
+    }
+
+    /// Evaluates a condition.
+    pub(crate) fn condition(&self, condition: &Value) -> Result<bool, TemplateError> {
+        self.run.templar.condition(condition, self.scope)
+    }
+
+    /// A condition as results show it.
+    pub(crate) fn shown_condition(&self, condition: &Value) -> Data {
+        match condition {
+            Value::Str(text) if self.run.templar.is_template(condition) => self
+                .expand_soft(condition)
+                .map_or(Data::from(text.as_str()), |value| {
+                    value.to_data().unwrap_or_default()
+                }),
+            other => other.to_data().unwrap_or_default(),
+        }
+    }
+
+    /// A value as final data.
+    pub(crate) fn to_data(&self, value: &Value) -> Result<Data, ActionError> {
+        value.to_data().map_err(ActionError::new)
+    }
+
+    /// Notes something for the user.
+    pub(crate) fn warn(&mut self, text: impl Into<String>) {
+        self.warnings.push(text.into());
+    }
+
+    /// Where a file of a kind (`files`, `templates`, `vars`) is looked for, in order.
+    pub(crate) fn places(&self, kind: &str, name: &str) -> Vec<PathBuf> {
+        let path = expand_home(name);
+        if path.is_absolute() {
+            return vec![path];
+        }
+        let mut places = vec![];
+        for folder in self.scope.search_path() {
+            places.push(folder.join(kind).join(&path));
+            places.push(folder.join(&path));
+        }
+        places
+    }
+
+    /// Finds a file of a kind.
+    pub(crate) fn find_file(&self, kind: &str, name: &str) -> Option<PathBuf> {
+        self.places(kind, name)
+            .into_iter()
+            .find(|path| path.exists())
+    }
+
+    /// Finds a folder of a kind.
+    pub(crate) fn find_dir(&self, kind: &str, name: &str) -> Option<PathBuf> {
+        self.places(kind, name)
+            .into_iter()
+            .find(|path| path.is_dir())
+    }
+
+    /// The error for a file that is nowhere.
+    pub(crate) fn missing_file(&self, kind: &str, name: &str) -> ActionError {
+        let searched: Vec<String> = self
+            .places(kind, name)
+            .iter()
+            .map(|path| format!("\t{}", path.display()))
+            .collect();
+        ActionError::Refused(format!(
+            "Could not find or access '{name}'\nSearched in:\n{} on the Ansible Controller.",
+            searched.join("\n")
+        ))
+    }
+
+    /// Arguments as final data.
+    pub(crate) fn data_args(&self) -> Result<Map, ActionError> {
+        self.all_args()?
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), self.to_data(value)?)))
+            .collect()
+    }
+
+    /// Checks the arguments and runs a module on the target.
+    pub(crate) async fn call_module(
+        &mut self,
+        name: &str,
+        given: &Map,
+    ) -> Result<TaskResult, ActionError> {
+        let Some(module) = registry::find(name) else {
+            return Err(self.unknown_module(name));
+        };
+        let prepared = match args::prepare(module, given) {
+            Ok(prepared) => prepared,
+            Err(problems) => return Err(self.bad_arguments(&problems)),
+        };
+        self.warnings.extend(prepared.warnings);
+        let id = self.links.next_id();
+        let request = wire::Run {
+            id,
+            module: module.name.to_owned(),
+            args: prepared.args,
+            check: self.check,
+            diff: self.diff,
+            env: self.environment.clone(),
+            assumed: vec![],
+            timeout_ms: self.timeout_ms,
+        };
+        let r#become = self.r#become.clone();
+        let link = self.link()?;
+        let (result, _) = link.call(r#become.as_ref(), request).await?;
+        Ok(TaskResult::from(result))
+    }
+
+    fn unknown_module(&self, name: &str) -> ActionError {
+        let message = format!(
+            "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
+        );
+        let mut problem =
+            Diagnostic::error("unknown-module", message).at(&self.spec.task.ast.call.span);
+        let names = registry::modules()
+            .map(args::Module::short_name)
+            .chain(crate::action::NAMES.iter().copied());
+        if let Some(near) = crate::diag::nearest(name, names) {
+            problem = problem.hint(format!("did you mean `{near}`?"));
+        }
+        ActionError::Template(TemplateError {
+            diagnostic: Box::new(problem),
+            undefined: false,
+        })
+    }
+
+    fn bad_arguments(&self, problems: &[args::ArgProblem]) -> ActionError {
+        let Some(first) = problems.first() else {
+            return ActionError::new("bad arguments");
+        };
+        let mut problem = Diagnostic::error("bad-argument", &first.message);
+        let span = first
+            .arguments
+            .iter()
+            .find_map(|name| self.args.get(name))
+            .map(|(span, _)| span);
+        problem = problem.at(span.unwrap_or(&self.spec.task.ast.call.span));
+        problem.hints.extend(first.hints.iter().cloned());
+        for other in &problems[1..] {
+            problem = problem.cause(other.message.clone());
+        }
+        ActionError::Arguments(Box::new(problem))
+    }
+
+    /// The connection to the target.
+    pub(crate) fn link(&mut self) -> Result<&mut Link, ActionError> {
+        self.links.get(
+            self.run,
+            self.spec,
+            self.scope,
+            self.world,
+            self.host,
+            self.target,
+        )
+    }
+
+    /// Connects and starts the agent.
+    pub(crate) async fn hello(&mut self) -> Result<(), LinkError> {
+        let r#become = self.r#become.clone();
+        match self.link() {
+            Ok(link) => link.hello(r#become.as_ref()).await.map(|_| ()),
+            Err(_) => Err(LinkError::Protocol(
+                "the connection's settings are wrong".to_owned(),
+            )),
+        }
+    }
+
+    /// Forgets the connection; the next use connects again.
+    pub(crate) fn reset_link(&mut self) {
+        self.links.forget(self.target);
+    }
+
+    /// Effects for the warnings collected on the way.
+    pub(crate) fn warning_effects(&mut self) -> Vec<Effect> {
+        self.warnings.drain(..).map(Effect::Warning).collect()
+    }
+}
+
+fn not_a(name: &str, value: &Value, kind: &str) -> ActionError {
+    ActionError::new(format!(
+        "argument '{name}' is of type {} and we were unable to convert to {kind}: {value}",
+        value.type_name()
+    ))
+}
+
+/// `~/` at the start of a path on the controller.
+pub(crate) fn expand_home(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
+/// A boolean by Ansible's rules.
+pub(crate) fn to_bool(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::Int(0) => Some(false),
+        Value::Int(1) => Some(true),
+        Value::Str(text) => match text.as_str().to_ascii_lowercase().as_str() {
+            "y" | "yes" | "on" | "1" | "true" | "t" | "1.0" => Some(true),
+            "n" | "no" | "off" | "0" | "false" | "f" | "0.0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// An integer, also from text.
+pub(crate) fn to_int(value: &Value) -> Option<i128> {
+    match value {
+        Value::Int(value) => Some(*value),
+        Value::Bool(value) => Some((*value).into()),
+        Value::Str(text) => text.as_str().trim().parse().ok(),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a fraction is cut off, as Python's int() does"
+        )]
+        Value::Float(value) => Some(*value as i128),
+        _ => None,
+    }
+}
+
+/// A number, also from text.
+pub(crate) fn to_float(value: &Value) -> Option<f64> {
+    match value {
+        Value::Float(value) => Some(*value),
+        Value::Str(text) => text.as_str().trim().parse().ok(),
+        #[expect(clippy::cast_precision_loss, reason = "times in seconds are small")]
+        other => to_int(other).map(|value| value as f64),
+    }
+}
+
+/// The local time as Ansible's results show it.
+pub(crate) fn timestamp() -> String {
+    jiff::Zoned::now()
+        .strftime("%Y-%m-%d %H:%M:%S.%6f")
+        .to_string()
+}
+
+/// A mapping of final data as a dictionary for templates.
+pub(crate) fn to_dict(map: &Map) -> Value {
+    let entries: Entries = map
+        .iter()
+        .map(|(key, value)| (Key::from(key.as_str()), Value::from_data(value)))
+        .collect();
+    Value::dict(entries)
+}
+
+/// The run's shared state is handed to every worker.
+pub(crate) type Shared = Arc<RunShared>;

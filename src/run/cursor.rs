@@ -1,0 +1,224 @@
+//! Where a host is in its plan: blocks entered, handlers pending, what a failure leads to.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::plan::{PlanBlock, PlanItem, PlanTask};
+
+/// The position of one host.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cursor {
+    levels: Vec<Level>,
+    /// Handlers that were notified, by their place in the play's list.
+    pub(super) notified: BTreeSet<usize>,
+}
+
+/// What comes next for a host.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Task(Arc<PlanTask>),
+    FlushHandlers,
+}
+
+/// A place in the order of the play; hosts at the smallest one go first.
+pub(super) type Place = Vec<(u32, usize)>;
+
+#[derive(Clone, Debug)]
+struct Level {
+    items: Arc<Vec<PlanItem>>,
+    index: usize,
+    section: u32,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    List,
+    Handlers,
+    Block(Arc<PlanBlock>),
+    Rescue(Arc<PlanBlock>),
+    /// `failed`: a failure goes on to the outer block when this is done.
+    Always {
+        failed: bool,
+    },
+}
+
+/// Sections within one place, in the order in which they run.
+const BLOCK: u32 = 0;
+const RESCUE: u32 = 1;
+const ALWAYS: u32 = 2;
+/// Included lists of one task are numbered from here.
+const INCLUDED: u32 = 3;
+
+impl Cursor {
+    pub(super) fn new(items: &Arc<Vec<PlanItem>>) -> Self {
+        let level = Level {
+            items: Arc::clone(items),
+            index: 0,
+            section: BLOCK,
+            kind: Kind::List,
+        };
+        Self {
+            levels: vec![level],
+            notified: BTreeSet::new(),
+        }
+    }
+
+    /// What comes next, without moving past it. `None`: the play is over for this host.
+    pub(super) fn peek(&mut self) -> Option<Step> {
+        loop {
+            let level = self.levels.last()?;
+            match level.items.get(level.index) {
+                Some(_)
+                    if matches!(level.kind, Kind::Handlers)
+                        && !self.notified.contains(&level.index) =>
+                {
+                    self.advance();
+                }
+                Some(PlanItem::Task(task)) => return Some(Step::Task(Arc::clone(task))),
+                Some(PlanItem::FlushHandlers) => return Some(Step::FlushHandlers),
+                Some(PlanItem::Block(block)) => {
+                    let block = Arc::clone(block);
+                    let items = Arc::clone(&block.block);
+                    self.levels.push(Level {
+                        items,
+                        index: 0,
+                        section: BLOCK,
+                        kind: Kind::Block(block),
+                    });
+                }
+                None => self.leave(),
+            }
+        }
+    }
+
+    /// The place of what [`Cursor::peek`] returned.
+    pub(super) fn place(&self) -> Place {
+        self.levels
+            .iter()
+            .map(|level| (level.section, level.index))
+            .collect()
+    }
+
+    /// Whether the host is running handlers.
+    pub(super) fn in_handlers(&self) -> bool {
+        self.levels
+            .iter()
+            .any(|level| matches!(level.kind, Kind::Handlers))
+    }
+
+    /// Moves past the task or flush point.
+    pub(super) fn advance(&mut self) {
+        if let Some(level) = self.levels.last_mut() {
+            if matches!(level.kind, Kind::Handlers) {
+                self.notified.remove(&level.index);
+            }
+            level.index += 1;
+        }
+    }
+
+    /// Runs these items in place of the include task; `number` orders the lists of one task.
+    pub(super) fn include(&mut self, items: Arc<Vec<PlanItem>>, number: usize) {
+        let section = INCLUDED + u32::try_from(number).unwrap_or(u32::MAX - INCLUDED);
+        if let Some(level) = self.levels.last_mut()
+            && matches!(level.kind, Kind::Handlers)
+        {
+            self.notified.remove(&level.index);
+        }
+        self.levels.push(Level {
+            items,
+            index: 0,
+            section,
+            kind: Kind::List,
+        });
+    }
+
+    /// Runs the notified handlers in place of the flush point.
+    pub(super) fn flush(&mut self, handlers: &Arc<Vec<PlanItem>>) {
+        self.levels.push(Level {
+            items: Arc::clone(handlers),
+            index: 0,
+            section: BLOCK,
+            kind: Kind::Handlers,
+        });
+    }
+
+    /// The current task failed: goes to the nearest `rescue` or `always`.
+    /// Returns whether a `rescue` catches it.
+    pub(super) fn fail(&mut self) -> bool {
+        while let Some(level) = self.levels.last_mut() {
+            match &level.kind {
+                Kind::Block(block) if !block.rescue.is_empty() => {
+                    let block = Arc::clone(block);
+                    *level = Level {
+                        items: Arc::clone(&block.rescue),
+                        index: 0,
+                        section: RESCUE,
+                        kind: Kind::Rescue(block),
+                    };
+                    return true;
+                }
+                Kind::Block(block) | Kind::Rescue(block) if !block.always.is_empty() => {
+                    let items = Arc::clone(&block.always);
+                    *level = Level {
+                        items,
+                        index: 0,
+                        section: ALWAYS,
+                        kind: Kind::Always { failed: true },
+                    };
+                    return false;
+                }
+                _ => {
+                    self.levels.pop();
+                }
+            }
+        }
+        false
+    }
+
+    /// Ends the play for this host.
+    pub(super) fn end(&mut self) {
+        self.levels.clear();
+    }
+
+    /// Ends the role that the current task belongs to.
+    pub(super) fn leave_while(&mut self, inside: impl Fn(&PlanTask) -> bool) {
+        while let Some(Step::Task(task)) = self.peek() {
+            if !inside(&task) {
+                break;
+            }
+            self.advance();
+        }
+    }
+
+    /// The items of the current level are done.
+    fn leave(&mut self) {
+        let Some(level) = self.levels.last_mut() else {
+            return;
+        };
+        match &level.kind {
+            Kind::Block(block) | Kind::Rescue(block) if !block.always.is_empty() => {
+                let items = Arc::clone(&block.always);
+                *level = Level {
+                    items,
+                    index: 0,
+                    section: ALWAYS,
+                    kind: Kind::Always { failed: false },
+                };
+            }
+            Kind::Always { failed: true } => {
+                self.levels.pop();
+                self.fail();
+            }
+            _ => {
+                self.levels.pop();
+                if let Some(parent) = self.levels.last_mut() {
+                    if matches!(parent.kind, Kind::Handlers) {
+                        self.notified.remove(&parent.index);
+                    }
+                    parent.index += 1;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Why a task failed, as a chain of causes with their places.
+
+use crate::diag::{Diagnostic, Span, excerpt};
+
+/// One link of the chain.
+#[derive(Clone, Debug)]
+pub(super) struct Cause {
+    pub(super) message: String,
+    pub(super) span: Option<Span>,
+    pub(super) help: Option<String>,
+}
+
+impl Cause {
+    pub(super) fn new(message: impl Into<String>, span: Option<&Span>) -> Self {
+        Self {
+            message: message.into(),
+            span: span.cloned(),
+            help: None,
+        }
+    }
+
+    /// A problem as the last link of a chain.
+    pub(super) fn of(problem: &Diagnostic) -> Self {
+        let span = problem.labels.first().map(|label| &label.span);
+        let mut help = problem.hints.clone();
+        help.extend(problem.causes.iter().cloned());
+        Self {
+            message: problem.message.clone(),
+            span: span.cloned(),
+            help: (!help.is_empty()).then(|| help.join("\n")),
+        }
+    }
+}
+
+/// The messages of a chain in one line; the last one keeps its full stop.
+pub(super) fn joined(causes: &[Cause]) -> String {
+    let mut parts: Vec<&str> = causes
+        .iter()
+        .map(|cause| cause.message.trim_end_matches('.'))
+        .collect();
+    if let (Some(part), Some(cause)) = (parts.last_mut(), causes.last()) {
+        *part = &cause.message;
+    }
+    parts.join(": ")
+}
+
+/// The chain as text: first everything in one line, then each link with its place.
+pub(super) fn explain(causes: &[Cause]) -> String {
+    let mut text = joined(causes);
+    text.push('\n');
+    // Links without a place are told by the first line.
+    let mut links: Vec<String> = vec![];
+    let mut carried = String::new();
+    for (index, cause) in causes.iter().enumerate() {
+        let is_last = index + 1 == causes.len();
+        let head = if carried.is_empty() {
+            cause.message.clone()
+        } else {
+            format!("{carried}: {}", cause.message)
+        };
+        let Some(span) = &cause.span else {
+            if is_last {
+                links.push(format!("{head}\n"));
+            } else {
+                carried = head;
+            }
+            continue;
+        };
+        carried.clear();
+        let mut link = String::new();
+        if causes.len() > 1 {
+            let end = if is_last || head.ends_with('.') {
+                ""
+            } else {
+                "."
+            };
+            link.push_str(&format!("{head}{end}\n"));
+        }
+        link.push_str(&excerpt(span));
+        if let Some(help) = &cause.help {
+            link.push_str(&format!("\n{help}\n"));
+        }
+        links.push(link);
+    }
+    if links.is_empty() {
+        return text;
+    }
+    if causes.len() > 1 {
+        text.push('\n');
+    }
+    text.push_str(&links.join("\n<<< caused by >>>\n\n"));
+    text
+}

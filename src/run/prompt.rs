@@ -1,0 +1,35 @@
+//! Questions to the user on the terminal.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+/// Asks on the terminal; `None` where there is none. Without `echo` the answer is not shown.
+pub(crate) fn ask(question: &str, echo: bool) -> Option<String> {
+    if !std::io::stdin().is_terminal() {
+        return None;
+    }
+    let mut terminal = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")
+        .ok()?;
+    write!(terminal, "{question}: ").ok()?;
+    terminal.flush().ok()?;
+    let before = (!echo)
+        .then(|| rustix::termios::tcgetattr(&terminal).ok())
+        .flatten();
+    if let Some(before) = &before {
+        let mut silent = before.clone();
+        silent.local_modes.remove(rustix::termios::LocalModes::ECHO);
+        rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Now, &silent)
+            .ok()?;
+    }
+    let mut line = String::new();
+    let read = std::io::BufReader::new(&terminal).read_line(&mut line);
+    if let Some(before) = &before {
+        rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Now, before)
+            .ok()?;
+        writeln!(&terminal).ok()?;
+    }
+    read.ok()?;
+    Some(line.trim_end_matches(['\n', '\r']).to_owned())
+}

@@ -1,0 +1,210 @@
+//! What every worker of a run may read: options, templates, files. Nothing here changes.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use indexmap::IndexMap;
+
+use crate::config::Config;
+use crate::connect::Secret;
+use crate::inventory::Inventory;
+use crate::plan::{Files, Planner, to_value};
+use crate::template::Templar;
+use crate::template::value::Value;
+use crate::vars::{HostScope, Hosts, Level, VarMap};
+
+/// The command line's options for a run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `--check`
+    pub check: bool,
+    /// `--diff`
+    pub diff: bool,
+    /// The number of `-v`.
+    pub verbosity: u8,
+    /// `--forks`
+    pub forks: usize,
+    /// `--limit`
+    pub limit: Option<String>,
+    /// `--user`
+    pub remote_user: Option<String>,
+    /// `--private-key`
+    pub private_key: Option<PathBuf>,
+    /// `--connection`
+    pub connection: Option<String>,
+    /// `--timeout`, in seconds.
+    pub timeout: Option<u64>,
+    /// `--become`
+    pub r#become: bool,
+    /// `--become-user`
+    pub become_user: Option<String>,
+    /// `--become-method`
+    pub become_method: Option<String>,
+    /// Asked for by `--ask-become-pass` or read from a file.
+    pub become_password: Option<Secret>,
+    /// Asked for by `--ask-pass` or read from a file.
+    pub password: Option<Secret>,
+    /// `--ssh-common-args`, `--ssh-extra-args`
+    pub ssh_args: Vec<String>,
+    /// `--force-handlers`
+    pub force_handlers: bool,
+    /// `--tags`, `--skip-tags`
+    pub tags: crate::plan::TagFilter,
+}
+
+/// What workers read.
+pub(crate) struct RunShared {
+    pub(crate) options: Options,
+    pub(crate) config: Config,
+    pub(crate) templar: Arc<Templar>,
+    pub(crate) planner: Planner,
+    pub(crate) playbook_dir: PathBuf,
+}
+
+/// Variables of the inventory, merged in Ansible's order, a host's on its first use.
+pub(crate) struct InventoryVars {
+    pub(crate) inventory: Inventory,
+    pub(crate) files: Arc<Files>,
+    pub(crate) playbook_dir: PathBuf,
+    cache: IndexMap<String, OnceLock<Arc<VarMap>>>,
+}
+
+impl InventoryVars {
+    pub(crate) fn new(inventory: Inventory, files: Arc<Files>, playbook_dir: PathBuf) -> Self {
+        let cache = inventory
+            .hosts
+            .keys()
+            .map(|name| (name.clone(), OnceLock::new()))
+            .collect();
+        Self {
+            inventory,
+            files,
+            playbook_dir,
+            cache,
+        }
+    }
+
+    /// The variables of a host.
+    pub(crate) fn of(&self, host: &str) -> Arc<VarMap> {
+        match self.cache.get(host) {
+            Some(cell) => Arc::clone(cell.get_or_init(|| Arc::new(self.read(host)))),
+            None => Arc::new(self.read(host)),
+        }
+    }
+
+    fn read(&self, host: &str) -> VarMap {
+        let mut problems = vec![];
+        let layers = self
+            .inventory
+            .layers(host, Some(&self.playbook_dir))
+            .collect(&mut problems);
+        let mut all = VarMap::new();
+        for layer in layers {
+            for (name, node) in layer.vars.iter() {
+                all.insert(name.clone(), to_value(node, &self.files, &mut problems));
+            }
+        }
+        all
+    }
+}
+
+/// What a host has learnt during the run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    /// Facts with their prefix, as top-level variables.
+    pub(crate) facts: Arc<VarMap>,
+    /// Facts without it: `ansible_facts`.
+    pub(crate) plain_facts: Arc<VarMap>,
+    /// `set_fact` and `register`.
+    pub(crate) set: Arc<VarMap>,
+    /// `include_vars`.
+    pub(crate) included: Arc<VarMap>,
+    /// Variables of a host that `add_host` made.
+    pub(crate) added: Arc<VarMap>,
+}
+
+/// All hosts at one moment.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) vars: Arc<InventoryVars>,
+    pub(crate) memory: Arc<IndexMap<String, Arc<Memory>>>,
+    pub(crate) extra: Arc<VarMap>,
+    pub(crate) magic: Arc<VarMap>,
+    pub(crate) playbook_dir: PathBuf,
+}
+
+impl World {
+    /// The part of a host's scope that does not depend on a play.
+    pub(crate) fn base(&self, host: &str) -> HostScope {
+        let mut scope = HostScope::new(vec![self.playbook_dir.clone()], self.playbook_dir.clone());
+        scope.push(Level::Extra, &self.extra);
+        scope.push(Level::Inventory, &self.vars.of(host));
+        scope.push(Level::Magic, &self.magic);
+        scope.push(Level::Magic, &Arc::new(self.host_magic(host)));
+        if let Some(memory) = self.memory.get(host) {
+            scope.push(Level::Inventory, &memory.added);
+            scope.push(Level::Facts, &memory.facts);
+            scope.push(Level::IncludeVars, &memory.included);
+            scope.push(Level::SetFacts, &memory.set);
+            let facts = memory
+                .plain_facts
+                .iter()
+                .map(|(key, value)| (key.as_str().into(), value.clone()));
+            let facts = Value::dict(facts.collect());
+            scope.push(
+                Level::Magic,
+                &Arc::new(VarMap::from([("ansible_facts".to_owned(), facts)])),
+            );
+        }
+        scope
+    }
+
+    fn host_magic(&self, host: &str) -> VarMap {
+        let inventory = &self.vars.inventory;
+        let short = host.split('.').next().unwrap_or(host);
+        let groups = inventory
+            .group_names(host)
+            .into_iter()
+            .map(Value::str)
+            .collect();
+        let mut magic = VarMap::from([
+            ("inventory_hostname".to_owned(), Value::str(host)),
+            ("inventory_hostname_short".to_owned(), Value::str(short)),
+            ("group_names".to_owned(), Value::list(groups)),
+            (
+                "ansible_facts".to_owned(),
+                Value::dict(crate::template::value::Entries::new()),
+            ),
+        ]);
+        if let Some(source) = inventory.hosts.get(host).and_then(|host| host.file.clone()) {
+            let source = std::path::absolute(&source).unwrap_or(source);
+            let dir = if source.is_dir() {
+                Some(source.as_path())
+            } else {
+                source.parent()
+            };
+            magic.insert(
+                "inventory_file".to_owned(),
+                Value::str(source.display().to_string()),
+            );
+            if let Some(dir) = dir {
+                magic.insert(
+                    "inventory_dir".to_owned(),
+                    Value::str(dir.display().to_string()),
+                );
+            }
+        }
+        magic
+    }
+}
+
+impl Hosts for World {
+    fn names(&self) -> Vec<String> {
+        self.vars.inventory.hosts.keys().cloned().collect()
+    }
+
+    fn scope(&self, host: &str) -> Option<HostScope> {
+        let known = self.vars.inventory.hosts.contains_key(host) || self.memory.contains_key(host);
+        known.then(|| self.base(host))
+    }
+}

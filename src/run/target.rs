@@ -1,0 +1,261 @@
+//! Where a task's work is done and as whom: connection and become settings from variables,
+//! keywords, options and configuration, in this order.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::context::{expand_home, to_bool};
+use super::shared::{RunShared, World};
+use super::spec::TaskSpec;
+use crate::action::ActionError;
+use crate::connect::{Become, Kind, Link, Secret, Target};
+use crate::load::keyword::Keyword;
+use crate::template::value::Value;
+use crate::template::{Scope, TemplateError};
+use crate::vars::{HostScope, Hosts};
+
+/// The connections of one worker, by the name of the host at the other end.
+#[derive(Default)]
+pub(crate) struct Links {
+    links: HashMap<String, Link>,
+    calls: u64,
+}
+
+impl Links {
+    /// A number for the next request.
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.calls += 1;
+        self.calls
+    }
+
+    /// The connection to `target`, made on first use.
+    pub(crate) fn get(
+        &mut self,
+        run: &RunShared,
+        spec: &TaskSpec,
+        scope: &HostScope,
+        world: &World,
+        host: &str,
+        target: &str,
+    ) -> Result<&mut Link, ActionError> {
+        if !self.links.contains_key(target) {
+            let described = if host == target {
+                describe(run, spec, scope, target)?
+            } else {
+                let other = world.scope(target).unwrap_or_else(|| world.base(target));
+                describe(run, spec, &other, target)?
+            };
+            self.links.insert(target.to_owned(), Link::new(described));
+        }
+        self.links
+            .get_mut(target)
+            .ok_or_else(|| ActionError::new("no connection"))
+    }
+
+    /// Forgets a connection.
+    pub(crate) fn forget(&mut self, target: &str) {
+        self.links.remove(target);
+    }
+
+    /// Closes every connection.
+    pub(crate) async fn close(self) {
+        for link in self.links.into_values() {
+            link.close().await;
+        }
+    }
+}
+
+/// Reads settings in their order of precedence.
+struct Settings<'a> {
+    run: &'a RunShared,
+    spec: &'a TaskSpec,
+    scope: &'a HostScope,
+}
+
+impl Settings<'_> {
+    /// The first variable of these that is set.
+    fn var(&self, names: &[&str]) -> Result<Option<Value>, TemplateError> {
+        for name in names {
+            let Some(raw) = self.scope.get(name) else {
+                continue;
+            };
+            let value = self.run.templar.expand(&raw, self.scope)?;
+            if !matches!(value, Value::None) && !value.is_omit() {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    fn var_text(&self, names: &[&str]) -> Result<Option<String>, TemplateError> {
+        Ok(self.var(names)?.map(|value| value.to_string()))
+    }
+
+    fn keyword(&self, keyword: Keyword) -> Result<Option<Value>, TemplateError> {
+        let Some(raw) = self.spec.keyword(keyword) else {
+            return Ok(None);
+        };
+        let value = self.run.templar.expand(raw, self.scope)?;
+        Ok((!matches!(value, Value::None) && !value.is_omit()).then_some(value))
+    }
+
+    fn keyword_text(&self, keyword: Keyword) -> Result<Option<String>, TemplateError> {
+        Ok(self.keyword(keyword)?.map(|value| value.to_string()))
+    }
+
+    fn secret(&self, names: &[&str]) -> Result<Option<Secret>, TemplateError> {
+        Ok(self.var_text(names)?.map(Secret::from))
+    }
+}
+
+fn describe(
+    run: &RunShared,
+    spec: &TaskSpec,
+    scope: &HostScope,
+    name: &str,
+) -> Result<Target, ActionError> {
+    let settings = Settings { run, spec, scope };
+    let options = &run.options;
+    let implicit_local =
+        matches!(name, "localhost" | "127.0.0.1" | "::1") && !has_inventory_entry(scope);
+    let connection = match settings.var_text(&["ansible_connection"])? {
+        Some(connection) => connection,
+        None if implicit_local => "local".to_owned(),
+        None => settings
+            .keyword_text(Keyword::Connection)?
+            .or_else(|| options.connection.clone())
+            .or_else(|| run.config.text("transport"))
+            .unwrap_or_else(|| "ssh".to_owned()),
+    };
+    let kind = match crate::action::canonical(&connection) {
+        "local" => Kind::Local,
+        "ssh" | "smart" | "paramiko" | "paramiko_ssh" => Kind::Ssh,
+        other => {
+            return Err(ActionError::new(format!(
+                "the connection plugin '{other}' was not found"
+            )));
+        }
+    };
+    let port = match settings.var(&["ansible_port", "ansible_ssh_port"])? {
+        Some(port) => Some(port),
+        None => settings.keyword(Keyword::Port)?,
+    };
+    let port = port
+        .as_ref()
+        .and_then(super::context::to_int)
+        .and_then(|port| u16::try_from(port).ok());
+    let user = match settings.var_text(&["ansible_user", "ansible_ssh_user"])? {
+        Some(user) => Some(user),
+        None => settings
+            .keyword_text(Keyword::RemoteUser)?
+            .or_else(|| options.remote_user.clone())
+            .or_else(|| run.config.text("remote_user")),
+    };
+    let key = settings.var_text(&["ansible_private_key_file", "ansible_ssh_private_key_file"])?;
+    let key = key
+        .map(|path| expand_home(&path))
+        .or_else(|| options.private_key.clone());
+    let key = key.or_else(|| {
+        run.config
+            .text("private_key_file")
+            .map(|path| expand_home(&path))
+    });
+    let checking = settings.var(&["ansible_host_key_checking", "ansible_ssh_host_key_checking"])?;
+    let checking = checking
+        .as_ref()
+        .and_then(to_bool)
+        .unwrap_or_else(|| run.config.bool("host_key_checking"));
+    let timeout = settings.var(&[
+        "ansible_connection_timeout",
+        "ansible_ssh_timeout",
+        "ansible_timeout",
+    ])?;
+    let timeout = timeout.as_ref().and_then(super::context::to_float);
+    #[expect(clippy::cast_precision_loss, reason = "a time-out in seconds is small")]
+    let timeout = timeout.unwrap_or_else(|| {
+        options.timeout.map_or_else(
+            || run.config.int("timeout").unwrap_or(10) as f64,
+            |seconds| seconds as f64,
+        )
+    });
+    let mut lines = options.ssh_args.clone();
+    for names in [
+        &["ansible_ssh_common_args"][..],
+        &["ansible_ssh_extra_args"],
+    ] {
+        lines.extend(settings.var_text(names)?);
+    }
+    let mut ssh_args = vec![];
+    for line in &lines {
+        ssh_args.extend(rplay_modules::text::split_words(line).map_err(ActionError::new)?);
+    }
+    Ok(Target {
+        name: name.to_owned(),
+        connection: kind,
+        host: settings
+            .var_text(&["ansible_host", "ansible_ssh_host"])?
+            .unwrap_or_else(|| name.to_owned()),
+        port,
+        user,
+        password: settings
+            .secret(&[
+                "ansible_password",
+                "ansible_ssh_pass",
+                "ansible_ssh_password",
+            ])?
+            .or_else(|| options.password.clone()),
+        private_key_file: key,
+        host_key_checking: checking,
+        connect_timeout: Duration::from_secs_f64(timeout.clamp(0.1, 86_400.0)),
+        private_key_passphrase: None,
+        known_hosts: vec![],
+        remote_tmp: settings.var_text(&["ansible_remote_tmp"])?,
+        ssh_args,
+    })
+}
+
+/// Whether the host stands in the inventory; then it has its settings there.
+fn has_inventory_entry(scope: &HostScope) -> bool {
+    scope.get("inventory_file").is_some()
+}
+
+/// As whom the work is done; `None`: as the user of the connection.
+pub(super) fn become_of(
+    run: &RunShared,
+    spec: &TaskSpec,
+    scope: &HostScope,
+) -> Result<Option<Become>, TemplateError> {
+    let settings = Settings { run, spec, scope };
+    let options = &run.options;
+    let wanted = match settings.var(&["ansible_become"])? {
+        Some(value) => Some(value),
+        None => settings.keyword(Keyword::Become)?,
+    };
+    let wanted = wanted.map_or(options.r#become || run.config.bool("become"), |value| {
+        to_bool(&value).unwrap_or(false)
+    });
+    if !wanted {
+        return Ok(None);
+    }
+    let text = |names: &[&str], keyword: Keyword| match settings.var_text(names)? {
+        Some(text) => Ok(Some(text)),
+        None => settings.keyword_text(keyword),
+    };
+    let method = text(&["ansible_become_method"], Keyword::BecomeMethod)?
+        .or_else(|| options.become_method.clone())
+        .or_else(|| run.config.text("become_method"));
+    let user = text(&["ansible_become_user"], Keyword::BecomeUser)?
+        .or_else(|| options.become_user.clone())
+        .or_else(|| run.config.text("become_user"));
+    let method = method.unwrap_or_else(|| "sudo".to_owned());
+    let method = crate::action::canonical(&method).to_owned();
+    let own = format!("ansible_{method}_pass");
+    let password = settings.secret(&["ansible_become_password", "ansible_become_pass", &own])?;
+    Ok(Some(Become {
+        user: user.unwrap_or_else(|| "root".to_owned()),
+        password: password.or_else(|| options.become_password.clone()),
+        exe: text(&["ansible_become_exe"], Keyword::BecomeExe)?,
+        flags: text(&["ansible_become_flags"], Keyword::BecomeFlags)?,
+        method,
+    }))
+}
