@@ -1,0 +1,71 @@
+//! Hides what differs from run to run: times, temporary paths, the user who runs the tests.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use fancy_regex::Regex;
+
+/// Pattern and replacement, applied in this order.
+static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
+    let table = [
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+", "<time>"),
+        (r"\b\d+:\d\d:\d\d\.\d{6}\b", "<delta>"),
+        (r"\b1[6-9]\d{8}\.\d+\b", "<epoch>"),
+        (r"\b1[6-9]\d{8}\b", "<epoch>"),
+        (r"\.ansible_tmp\w+|ansible-tmp-[\d.-]+", "<tmp>"),
+        (r"ansible\.\w{8}(?!\w)", "ansible.<random>"),
+        (r"\.(\d+)\.\d{4}-\d\d-\d\d@\d\d:\d\d:\d\d~", ".<backup>~"),
+        (
+            r#""(pid|inode|dev|device_type|nlink|blocks|block_size)": \d+"#,
+            "\"$1\": <number>",
+        ),
+        (r#""(src|version)": "<home>/[^"]*""#, "\"$1\": \"<home>\""),
+        (r"at 0x[0-9a-f]+", "at <address>"),
+        (r#"/[^ "']*/site-packages/"#, "<python>/"),
+    ];
+    table
+        .into_iter()
+        .filter_map(|(from, to)| Some((Regex::new(from).ok()?, to)))
+        .collect()
+});
+
+/// The text with everything masked that may differ; `folder` becomes `<case>`.
+pub(crate) fn mask(text: &str, folder: &Path, home: &Path) -> String {
+    let mut text = text.replace(&home.display().to_string(), "<home>");
+    text = text.replace(&folder.display().to_string(), "<case>");
+    for (from, to) in MASKS.iter() {
+        text = from.replace_all(&text, *to).into_owned();
+    }
+    identity(text)
+}
+
+/// The user and group of the tests become `<user>` and `<group>`.
+fn identity(mut text: String) -> String {
+    let user = rustix::process::getuid().as_raw();
+    let group = rustix::process::getgid().as_raw();
+    for (key, id, to) in [("uid", user, "<user>"), ("gid", group, "<group>")] {
+        text = text.replace(&format!("\"{key}\": {id}"), &format!("\"{key}\": {to}"));
+    }
+    for (key, id, file, to) in [
+        ("owner", user, "/etc/passwd", "<user>"),
+        ("pw_name", user, "/etc/passwd", "<user>"),
+        ("group", group, "/etc/group", "<group>"),
+        ("gr_name", group, "/etc/group", "<group>"),
+    ] {
+        if let Some(name) = name_of(file, id) {
+            text = text.replace(
+                &format!("\"{key}\": \"{name}\""),
+                &format!("\"{key}\": \"{to}\""),
+            );
+        }
+    }
+    text
+}
+
+fn name_of(file: &str, id: u32) -> Option<String> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text
+        .lines()
+        .find(|line| line.split(':').nth(2) == Some(id.to_string().as_str()))?;
+    line.split(':').next().map(str::to_string)
+}

@@ -1,0 +1,65 @@
+#!/bin/sh
+# Starts an SSH server on 127.0.0.1 with a host key, a configuration and keys of its own, as another
+# login user. Needs root, openssh-server and sudo.
+#
+# usage: sshd.sh start FOLDER     prints `PORT`; FOLDER gets client keys, known_hosts and the log
+#        sshd.sh stop FOLDER
+#
+# The user `rplaytest` (password `rplaytest`) is made if it is missing. It may use sudo with its
+# password, and as `rplayfree` without one; `rplayfree` may become everybody without a password.
+set -eu
+folder=$2
+user() {
+    id "$1" >/dev/null 2>&1 || useradd -m -s /bin/bash "$1"
+    echo "$1:$1" | chpasswd
+}
+case $1 in
+start)
+    mkdir -p "$folder"
+    chmod 755 "$folder"
+    user rplaytest
+    user rplayfree
+    printf '%s\n' 'rplaytest ALL=(ALL) ALL' 'rplaytest ALL=(rplayfree) NOPASSWD: ALL' \
+        'rplayfree ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/rplaytest
+    chmod 440 /etc/sudoers.d/rplaytest
+    for kind in ed25519 ecdsa rsa; do
+        ssh-keygen -q -t $kind -N '' -f "$folder/id_$kind"
+        cat "$folder/id_$kind.pub" >>"$folder/authorized_keys"
+    done
+    ssh-keygen -q -t ed25519 -N secret -f "$folder/id_locked"
+    cat "$folder/id_locked.pub" >>"$folder/authorized_keys"
+    ssh-keygen -q -t ed25519 -N '' -f "$folder/id_stranger"
+    ssh-keygen -q -t ed25519 -N '' -f "$folder/host_ed25519"
+    ssh-keygen -q -t ecdsa -N '' -f "$folder/host_ecdsa"
+    chmod 644 "$folder/authorized_keys"
+    mkdir -p /run/sshd
+    for try in 1 2 3 4 5; do
+        port=$(awk 'BEGIN { srand(); print int(20000 + rand() * 20000) }')
+        port=$((port + $$ % 1000 + try))
+        cat >"$folder/sshd_config" <<END
+Port $port
+ListenAddress 127.0.0.1
+HostKey $folder/host_ed25519
+HostKey $folder/host_ecdsa
+PidFile $folder/pid
+AuthorizedKeysFile $folder/authorized_keys
+PasswordAuthentication yes
+KbdInteractiveAuthentication ${KBD:-no}
+UsePAM yes
+StrictModes no
+MaxAuthTries 20
+Subsystem sftp internal-sftp
+END
+        /usr/sbin/sshd -f "$folder/sshd_config" -E "$folder/log" && break
+    done
+    for wait in 1 2 3 4 5 6 7 8 9 10; do
+        [ -s "$folder/pid" ] && break
+        sleep 0.1
+    done
+    echo "[127.0.0.1]:$port $(cut -d' ' -f1,2 "$folder/host_ed25519.pub")" >"$folder/known_hosts"
+    echo "$port"
+    ;;
+stop)
+    kill "$(cat "$folder/pid")"
+    ;;
+esac

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Prints the path of the reference `ansible-playbook`, installing it on first use.
+#
+# $RPLAY_ORACLE names one that is there already. Otherwise ansible-core goes into a virtual
+# environment of its own below the user's cache; it needs Python 3.12 or newer.
+set -eu
+version=2.21.5
+if [ -n "${RPLAY_ORACLE:-}" ]; then
+    echo "$RPLAY_ORACLE"
+    exit
+fi
+home=${XDG_CACHE_HOME:-$HOME/.cache}/rplay-oracle
+if [ ! -x "$home/bin/ansible-playbook" ]; then
+    for python in python3.14 python3.13 python3.12 python3; do
+        command -v "$python" >/dev/null || continue
+        "$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' && break
+        python=
+    done
+    [ -n "$python" ] || { echo "oracle: ansible-core $version needs Python 3.12 or newer" >&2; exit 2; }
+    "$python" -m venv "$home" >&2
+    "$home/bin/pip" install -q "ansible-core==$version" passlib netaddr jmespath >&2
+fi
+echo "$home/bin/ansible-playbook"

@@ -1,0 +1,332 @@
+//! Plays over real SSH: a server on loopback, a login user that is not root, sudo, Lmod.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::page::Page;
+use crate::harness::stages::{self, Verdict};
+
+/// A running server, see `harness/sshd.sh`; stopped when dropped.
+pub(crate) struct Server {
+    folder: tempfile::TempDir,
+    /// The port on 127.0.0.1.
+    pub(crate) port: String,
+}
+
+/// A scenario: its name, and what it checks.
+type Scenario = (&'static str, fn(&Server) -> Result<(), String>);
+
+const SCENARIOS: &[Scenario] = &[
+    ("a play as a user that is not root", plain),
+    ("sudo with a password", sudo_password),
+    ("sudo without a password", sudo_free),
+    ("a wrong sudo password fails the task", sudo_wrong),
+    (
+        "a changed host key is refused, other hosts go on",
+        changed_key,
+    ),
+    (
+        "Setonix: check, deploy, deploy again, next version",
+        setonix,
+    ),
+];
+
+/// Runs every wanted scenario, and the cases of the modules over SSH, or tells why it cannot.
+pub(crate) fn all(root: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Verdict)> {
+    let chosen: Vec<_> = SCENARIOS
+        .iter()
+        .filter(|(name, _)| wanted(&format!("ssh::{name}")))
+        .collect();
+    if chosen.is_empty() && !wanted("ssh::modules") {
+        return Vec::new();
+    }
+    let server = match Server::start(root) {
+        Ok(server) => server,
+        Err(reason) => return vec![("ssh".to_string(), Verdict::Skipped(reason))],
+    };
+    let mut results = Vec::new();
+    for (name, scenario) in chosen {
+        let verdict = match scenario(&server) {
+            Ok(()) => Verdict::Passed,
+            Err(reason) => match reason.strip_prefix("skip: ") {
+                Some(reason) => Verdict::Skipped(reason.to_string()),
+                None => Verdict::Failed(reason),
+            },
+        };
+        results.push((format!("ssh::{name}"), verdict));
+    }
+    if wanted("ssh::modules") {
+        results.extend(cases(root, &server));
+    }
+    results
+}
+
+/// The cases of the modules once more, as root through the server, with the same expectations.
+fn cases(root: &Path, server: &Server) -> Vec<(String, Verdict)> {
+    let more = [
+        "-c".to_string(),
+        "ssh".to_string(),
+        "-u".to_string(),
+        "root".to_string(),
+        "--private-key".to_string(),
+        server.file("id_ed25519").display().to_string(),
+        "--ssh-common-args".to_string(),
+        format!(
+            "-F none -o UserKnownHostsFile={}",
+            server.file("known_hosts").display()
+        ),
+        "-e".to_string(),
+        format!("ansible_host=127.0.0.1 ansible_port={}", server.port),
+    ];
+    let mut results = Vec::new();
+    for path in crate::pages(&root.join("tests/cases/modules")) {
+        let Ok(page) = Page::read(&path) else {
+            continue;
+        };
+        let name = crate::page_name(root, &path);
+        for case in &page.cases {
+            let verdict = stages::over_ssh(case, &more);
+            results.push((format!("ssh::{name}::{}", case.title), verdict));
+        }
+    }
+    results
+}
+
+impl Server {
+    /// Starts a server, which only root can: it makes the login users.
+    pub(crate) fn start(root: &Path) -> Result<Self, String> {
+        if !rustix::process::getuid().is_root() {
+            return Err("needs root, to make login users".to_string());
+        }
+        for program in ["/usr/sbin/sshd", "/usr/bin/sudo"] {
+            if !Path::new(program).exists() {
+                return Err(format!("needs {program}"));
+            }
+        }
+        let folder = tempfile::Builder::new().prefix("rplay-ssh-").tempdir();
+        let folder = folder.map_err(|fault| fault.to_string())?;
+        let output = script(root, "start", folder.path())?;
+        Ok(Self {
+            folder,
+            port: output.trim().to_string(),
+        })
+    }
+
+    /// A file of the server's folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file into the server's folder.
+    fn write(&self, name: &str, text: &str) -> Result<(), String> {
+        let path = self.file(name);
+        std::fs::write(path, text).map_err(|fault| format!("{name}: {fault}"))
+    }
+
+    /// An inventory line for a host that is this server.
+    fn host(&self, name: &str) -> String {
+        format!(
+            "{name} ansible_host=127.0.0.1 ansible_port={} ansible_user=rplaytest ansible_ssh_private_key_file={}",
+            self.port,
+            self.file("id_ed25519").display()
+        )
+    }
+
+    /// Runs rplay; its exit code and both streams.
+    fn rplay(&self, known: &str, arguments: &[&str]) -> Result<(i32, String), String> {
+        let ssh = format!(
+            "-F none -o UserKnownHostsFile={}",
+            self.file(known).display()
+        );
+        let output = Command::new(stages::rplay())
+            .args(arguments)
+            .args(["--ssh-common-args", &ssh])
+            .current_dir(self.folder.path())
+            .env("HOME", self.file("home"))
+            .env_remove("SSH_AUTH_SOCK")
+            .env_remove("XDG_CACHE_HOME")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .map_err(|fault| fault.to_string())?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        Ok((output.status.code().unwrap_or(-1), text))
+    }
+
+    /// Runs a play of these tasks on host `h`, with further arguments.
+    fn play(&self, tasks: &str, arguments: &[&str]) -> Result<(i32, String), String> {
+        self.write("hosts.ini", &format!("{}\n", self.host("h")))?;
+        let play = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
+        self.write("play.yml", &play)?;
+        self.rplay(
+            "known_hosts",
+            &[&["play.yml", "-i", "hosts.ini"], arguments].concat(),
+        )
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A server that is gone already needs no stopping.
+        let _ = script(
+            Path::new(env!("CARGO_MANIFEST_DIR")),
+            "stop",
+            self.folder.path(),
+        );
+    }
+}
+
+fn script(root: &Path, verb: &str, folder: &Path) -> Result<String, String> {
+    let mut command = Command::new(root.join("tests/harness/sshd.sh"));
+    let output = command
+        .arg(verb)
+        .arg(folder)
+        .output()
+        .map_err(|fault| fault.to_string())?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!(
+            "sshd.sh {verb}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ))
+    }
+}
+
+/// Requires an exit code and texts of the output.
+fn expect((code, output): (i32, String), wanted: i32, texts: &[&str]) -> Result<(), String> {
+    if code != wanted {
+        return Err(format!("exit code {code} instead of {wanted}\n{output}"));
+    }
+    match texts.iter().find(|text| !output.contains(**text)) {
+        Some(text) => Err(format!("`{text}` is not in the output:\n{output}")),
+        None => Ok(()),
+    }
+}
+
+const WHOAMI: &str = "    - command: id -un\n      register: who\n      changed_when: false\n    - debug: msg=\"I am {{ who.stdout }}\"\n";
+
+fn plain(server: &Server) -> Result<(), String> {
+    expect(
+        server.play(WHOAMI, &[])?,
+        0,
+        &["I am rplaytest", "ok=2    changed=0"],
+    )?;
+    let tasks = "    - tempfile: {state: directory}\n      register: t\n    - copy: {content: over ssh, dest: \"{{ t.path }}/f\"}\n    - slurp: {src: \"{{ t.path }}/f\"}\n      register: s\n    - debug: msg=\"read {{ s.content | b64decode }}\"\n    - file: {path: \"{{ t.path }}\", state: absent}\n";
+    expect(
+        server.play(tasks, &[])?,
+        0,
+        &["read over ssh", "ok=5    changed=3"],
+    )
+}
+
+fn sudo_password(server: &Server) -> Result<(), String> {
+    server.write("password", "rplaytest\n")?;
+    let password = ["-b", "--become-password-file", "password"];
+    let ran = server.play(WHOAMI, &password)?;
+    expect(ran, 0, &["I am root"])
+}
+
+fn sudo_free(server: &Server) -> Result<(), String> {
+    expect(
+        server.play(WHOAMI, &["-b", "--become-user", "rplayfree"])?,
+        0,
+        &["I am rplayfree"],
+    )
+}
+
+fn sudo_wrong(server: &Server) -> Result<(), String> {
+    server.write("wrong", "not-the-password\n")?;
+    let (code, output) = server.play(WHOAMI, &["-b", "--become-password-file", "wrong"])?;
+    if output.contains("not-the-password") {
+        return Err(format!("the password is in the output:\n{output}"));
+    }
+    if code != 2 && code != 4 {
+        return Err(format!("exit code {code}\n{output}"));
+    }
+    expect((code, output), code, &["assword"])
+}
+
+fn changed_key(server: &Server) -> Result<(), String> {
+    let key = std::fs::read_to_string(server.file("id_stranger.pub"));
+    let key = key.map_err(|fault| fault.to_string())?;
+    let words: Vec<&str> = key.split(' ').take(2).collect();
+    server.write(
+        "wrong_hosts",
+        &format!("[127.0.0.1]:{} {}\n", server.port, words.join(" ")),
+    )?;
+    let hosts = format!("{}\nhere ansible_connection=local\n", server.host("h"));
+    server.write("two.ini", &hosts)?;
+    server.write(
+        "ping.yml",
+        "- hosts: all\n  gather_facts: false\n  tasks:\n    - ping:\n",
+    )?;
+    let ran = server.rplay("wrong_hosts", &["ping.yml", "-i", "two.ini"])?;
+    expect(ran, 4, &["UNREACHABLE!", "ok: [here]", "unreachable=1"])
+}
+
+fn setonix(server: &Server) -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let from = root.join("playbooks/setonix");
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(from)
+        .arg(server.file("setonix"))
+        .status();
+    copied.map_err(|fault| fault.to_string())?;
+    let hosts = format!(
+        "[staging]\n{} env=staging base_dir=/home/rplaytest/setonix\n",
+        server.host("h")
+    );
+    server.write("setonix/hosts.ini", &hosts)?;
+    let _ = std::fs::remove_dir_all("/home/rplaytest/setonix");
+    let deploy = |version: &str, more: &[&str]| {
+        let version = format!("version={version}");
+        let arguments = [
+            "setonix/deploy.yml",
+            "-i",
+            "setonix/hosts.ini",
+            "-l",
+            "staging",
+            "-e",
+            &version,
+        ];
+        server.rplay("known_hosts", &[arguments.as_slice(), more].concat())
+    };
+    expect(deploy("1.0.0", &["--check", "--diff"])?, 0, &["failed=0"])?;
+    if Path::new("/home/rplaytest/setonix").exists() {
+        return Err("check mode made the folder".to_string());
+    }
+    expect(deploy("1.0.0", &[])?, 0, &["changed=3", "failed=0"])?;
+    expect(deploy("1.0.0", &[])?, 0, &["changed=0", "failed=0"])?;
+    let arguments = [
+        "setonix/test.yml",
+        "-i",
+        "setonix/hosts.ini",
+        "-l",
+        "staging",
+        "-e",
+        "version=1.0.0",
+    ];
+    expect(server.rplay("known_hosts", &arguments)?, 0, &["failed=0"])?;
+    expect(deploy("1.1.0", &["--check", "--diff"])?, 0, &["+", "1.1.0"])?;
+    lmod(server)
+}
+
+/// The module file that was deployed makes the program a command.
+fn lmod(server: &Server) -> Result<(), String> {
+    let init = "/etc/profile.d/lmod.sh";
+    if !Path::new(init).exists() {
+        return Err(
+            "skip: the deployment passes; its module file needs lmod to be loaded".to_string(),
+        );
+    }
+    let tasks = format!(
+        "    - shell: |\n        . {init}\n        module use /home/rplaytest/setonix/modules\n        module load demo/1.0.0\n        command -v demo\n      args: {{executable: /bin/bash}}\n      register: found\n      changed_when: false\n    - debug: var=found.stdout\n"
+    );
+    expect(
+        server.play(&tasks, &[])?,
+        0,
+        &["setonix/software/demo/1.0.0/demo"],
+    )
+}

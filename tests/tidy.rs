@@ -1,0 +1,217 @@
+//! The invariants of ARCHITECTURE.md that the compiler does not enforce.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::stages::Verdict;
+
+/// Modules without a page of cases. Names may only leave this list.
+const WITHOUT_PAGE: &[&str] = &[
+    "apt",
+    "get_url",
+    "group",
+    "package",
+    "service",
+    "systemd",
+    "uri",
+    "user",
+    "singularity",
+];
+
+/// A rule: its name, and what breaks it.
+type Rule = (&'static str, fn(&Path) -> Result<Vec<String>, String>);
+
+const RULES: &[Rule] = &[
+    (
+        "target code has no async runtime, template engine or SSH",
+        target_dependencies,
+    ),
+    ("workers share no locks", no_locks_in_run),
+    ("modules reach the machine only through Machine", one_door),
+    ("every module has a page of cases", module_pages),
+    ("every file opens with its purpose", purposes),
+    ("no tracked file names somebody's machine", machine_paths),
+    ("the agent stays under 3 MiB", agent_size),
+];
+
+/// Checks every rule.
+pub(crate) fn all(root: &Path) -> Vec<(String, Verdict)> {
+    let check = |(name, rule): &Rule| {
+        let verdict = match rule(root) {
+            Ok(breaches) if breaches.is_empty() => Verdict::Passed,
+            Ok(breaches) => Verdict::Failed(breaches.join("\n")),
+            Err(reason) => Verdict::Skipped(reason),
+        };
+        (format!("tidy::{name}"), verdict)
+    };
+    RULES.iter().map(check).collect()
+}
+
+fn target_dependencies(root: &Path) -> Result<Vec<String>, String> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "-p",
+            "rplay-modules",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+        ])
+        .current_dir(root)
+        .output()
+        .map_err(|fault| format!("cargo tree: {fault}"))?;
+    if !output.status.success() {
+        return Err(format!(
+            "cargo tree: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ));
+    }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let banned = ["tokio", "minijinja", "russh"];
+    let breach = |line: &str| {
+        let name = line.split(' ').next()?;
+        banned
+            .contains(&name)
+            .then(|| format!("rplay-modules depends on {name}"))
+    };
+    Ok(text.lines().filter_map(breach).collect())
+}
+
+fn no_locks_in_run(root: &Path) -> Result<Vec<String>, String> {
+    find_words(&sources(&root.join("src/run")), &["Mutex", "RwLock"])
+}
+
+fn one_door(root: &Path) -> Result<Vec<String>, String> {
+    let base = root.join("modules/src");
+    let inside = |path: &PathBuf| {
+        !["machine", "bin"]
+            .iter()
+            .any(|folder| path.starts_with(base.join(folder)))
+    };
+    let files: Vec<PathBuf> = sources(&base).into_iter().filter(inside).collect();
+    find_words(&files, &["std::fs", "std::process", "std::env"])
+}
+
+/// The lines, outside comments and unit tests, that contain one of the words.
+fn find_words(files: &[PathBuf], words: &[&str]) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    for path in files {
+        if path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(path).map_err(|fault| fault.to_string())?;
+        for (number, line) in text.lines().enumerate() {
+            if line.starts_with("#[cfg(test)]") {
+                break;
+            }
+            let code = line.trim_start();
+            if !code.starts_with("//") && words.iter().any(|word| code.contains(word)) {
+                found.push(format!("{}:{}: {code}", path.display(), number + 1));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn module_pages(root: &Path) -> Result<Vec<String>, String> {
+    let mut missing = BTreeSet::new();
+    for path in sources(&root.join("modules/src")) {
+        let text = fs::read_to_string(&path).map_err(|fault| fault.to_string())?;
+        let is_module = text.contains("\nmodule! {");
+        let stem = path
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        if is_module
+            && !root
+                .join(format!("tests/cases/modules/{stem}.md"))
+                .is_file()
+            && stem != "mod"
+        {
+            missing.insert(stem);
+        }
+    }
+    let mut breaches = Vec::new();
+    for name in &missing {
+        if !WITHOUT_PAGE.contains(&name.as_str()) {
+            breaches.push(format!(
+                "`{name}` has no page tests/cases/modules/{name}.md"
+            ));
+        }
+    }
+    for name in WITHOUT_PAGE {
+        if root
+            .join(format!("tests/cases/modules/{name}.md"))
+            .is_file()
+        {
+            breaches.push(format!("`{name}` has a page now: take it off WITHOUT_PAGE"));
+        }
+    }
+    Ok(breaches)
+}
+
+fn purposes(root: &Path) -> Result<Vec<String>, String> {
+    let mut breaches = Vec::new();
+    for folder in ["src", "modules", "tests", "benches"] {
+        for path in sources(&root.join(folder)) {
+            let text = fs::read_to_string(&path).map_err(|fault| fault.to_string())?;
+            if !text.starts_with("//! ") {
+                breaches.push(format!(
+                    "{} does not open with `//! ` and its purpose",
+                    path.display()
+                ));
+            }
+        }
+    }
+    Ok(breaches)
+}
+
+fn machine_paths(root: &Path) -> Result<Vec<String>, String> {
+    let output = Command::new("git")
+        .args(["grep", "-nIE", "/(root|home/[a-z]+)/\\.(cache|cargo|pyenv|rustup)|/work/(shared|main)|/tmp/(wt|target)"])
+        .args(["--", ".", ":!tests/tidy.rs"])
+        .current_dir(root)
+        .output()
+        .map_err(|fault| format!("git: {fault}"))?;
+    // The login user of the tests is made by the tests.
+    let theirs = |line: &&str| !line.contains("/home/rplaytest/");
+    match output.status.code() {
+        Some(0) => Ok(String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter(theirs)
+            .map(str::to_string)
+            .collect()),
+        Some(1) => Ok(Vec::new()),
+        _ => Err("not in a git checkout".to_string()),
+    }
+}
+
+fn agent_size(_root: &Path) -> Result<Vec<String>, String> {
+    const LIMIT: u64 = 3 * 1024 * 1024;
+    let agent = std::env::var_os("RPLAY_TEST_AGENT")
+        .ok_or("tests/run builds the agent as it is shipped; a debug build's is larger")?;
+    let size = fs::metadata(agent)
+        .map_err(|fault| fault.to_string())?
+        .len();
+    Ok(if size > LIMIT {
+        vec![format!("the agent has {size} bytes")]
+    } else {
+        Vec::new()
+    })
+}
+
+/// All Rust files below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = walkdir::WalkDir::new(folder)
+        .into_iter()
+        .filter_map(Result::ok)
+        .map(walkdir::DirEntry::into_path)
+        .filter(|path| path.extension().is_some_and(|end| end == "rs"))
+        .collect();
+    found.sort();
+    found
+}
