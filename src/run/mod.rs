@@ -24,7 +24,8 @@ use self::target::Links;
 use crate::config::Config;
 use crate::diag::{Checked, Diagnostic};
 use crate::inventory::Inventory;
-use crate::load::ast::{Play, PlaybookEntry};
+use crate::load::ast::{Keywords, Play, PlaybookEntry};
+use crate::load::keyword::Keyword;
 use crate::plan::{Files, Plan, Planner, early_scope, play_vars};
 use crate::report::event::{Counts, Event, MessageKind};
 use crate::template::Templar;
@@ -129,7 +130,12 @@ fn plan_file(
             PlaybookEntry::Play(play) => {
                 plays.push(plan_play(play, &dir, planner, extra, magic, problems))
             }
-            PlaybookEntry::Import { file, .. } => {
+            PlaybookEntry::Import { file, keywords } => {
+                refuse(
+                    keywords,
+                    &[Keyword::When, Keyword::Vars, Keyword::Tags],
+                    problems,
+                );
                 let raw = crate::plan::to_value(file, &planner.files, problems);
                 let scope = early_scope(extra, &Arc::default(), magic, &dir);
                 match planner.templar.expand(&raw, &scope) {
@@ -155,6 +161,17 @@ fn plan_file(
     }
 }
 
+/// Names keywords that are known but have no effect yet: better no run than a different one.
+fn refuse(keywords: &Keywords, unsupported: &[Keyword], problems: &mut Vec<Diagnostic>) {
+    for (keyword, node) in keywords
+        .iter()
+        .filter(|(keyword, _)| unsupported.contains(keyword))
+    {
+        let message = format!("`{}` is not supported here yet", keyword.name());
+        problems.push(Diagnostic::error("unsupported-keyword", message).at(&node.span));
+    }
+}
+
 fn plan_play(
     play: &Arc<Play>,
     dir: &Path,
@@ -163,6 +180,7 @@ fn plan_play(
     magic: &Arc<VarMap>,
     problems: &mut Vec<Diagnostic>,
 ) -> PlannedPlay {
+    refuse(&play.keywords, &[Keyword::VarsPrompt], problems);
     let vars = Arc::new(play_vars(play, &planner.files, problems));
     let mut own = (**magic).clone();
     own.insert(
