@@ -116,7 +116,7 @@ impl Data {
             Data::Bool(true) => "True".to_owned(),
             Data::Bool(false) => "False".to_owned(),
             Data::Int(number) => number.to_string(),
-            Data::Float(number) => float_repr(*number),
+            Data::Float(number) => crate::text::float(*number),
             Data::Str(text) => str_repr(text),
             Data::Bytes(bytes) => format!("b{}", str_repr(&String::from_utf8_lossy(bytes))),
             Data::List(items) => format!(
@@ -208,7 +208,7 @@ impl Data {
                 "-Infinity"
             }
             .to_owned(),
-            Data::Float(number) => float_repr(*number),
+            Data::Float(number) => crate::text::float(*number),
             other => other.to_json().to_string(),
         }
     }
@@ -217,41 +217,8 @@ impl Data {
 /// Text in JSON with everything beyond ASCII escaped, as `json.dumps` does.
 fn json_string(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for letter in text.chars() {
-        match letter {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            ' '..='~' => out.push(letter),
-            _ => letter
-                .encode_utf16(&mut [0; 2])
-                .iter()
-                .for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
-        }
-    }
-    out.push('"');
+    crate::text::json_string(&mut out, text, true);
     out
-}
-
-fn float_repr(number: f64) -> String {
-    if number.is_nan() {
-        return "nan".to_owned();
-    }
-    let text = format!("{number:?}");
-    let Some((digits, exponent)) = text.split_once('e') else {
-        return text;
-    };
-    // Rust writes `1e-5` and `1.0e16`, Python `1e-05` and `1e+16`.
-    let digits = digits.strip_suffix(".0").unwrap_or(digits);
-    match exponent.strip_prefix('-') {
-        Some(exponent) => format!("{digits}e-{exponent:0>2}"),
-        None => format!("{digits}e+{exponent:0>2}"),
-    }
 }
 
 fn str_repr(text: &str) -> String {

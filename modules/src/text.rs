@@ -112,6 +112,51 @@ fn one(pattern: &[char], letter: char) -> Option<usize> {
     }
 }
 
+/// Writes text as JSON, as Python's `json.dumps` does; with `ascii` everything beyond it is escaped.
+pub fn json_string(out: &mut String, text: &str, ascii: bool) {
+    out.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            letter if letter < ' ' || (ascii && letter > '~') => {
+                for unit in letter.encode_utf16(&mut [0; 2]) {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+            letter => out.push(letter),
+        }
+    }
+    out.push('"');
+}
+
+/// A float as Python's `repr` writes it: the shortest digits that read back as the same number.
+#[must_use]
+pub fn float(number: f64) -> String {
+    if !number.is_finite() {
+        return format!("{number}").to_lowercase();
+    }
+    if number != 0.0 && !(1e-4..1e16).contains(&number.abs()) {
+        let text = format!("{number:e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let (sign, exponent) = exponent
+            .strip_prefix('-')
+            .map_or(('+', exponent), |rest| ('-', rest));
+        return format!("{digits}e{sign}{exponent:0>2}");
+    }
+    let text = format!("{number}");
+    if text.contains('.') {
+        text
+    } else {
+        text + ".0"
+    }
+}
+
 /// The lines of a text, as Python's `str.splitlines` finds them.
 #[must_use]
 pub fn lines(text: &str) -> Vec<String> {
@@ -141,7 +186,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_that_fit() {
+        assert!(fits("*.log", "a.log") && !fits("*.log", "a.log.1"));
+        assert!(fits("a?c*e", "abcde") && fits("*", ""));
+        assert!(fits("[a-c]x[!0-9]", "bxz") && !fits("[a-c]x[!0-9]", "bx1"));
+        assert!(fits("[]]", "]") && fits("[x", "[x"));
+    }
+
+    #[test]
     fn words() {
+        assert_eq!(
+            split_words("visudo -cf '%s' \"a b\" c\\ d ''").unwrap(),
+            ["visudo", "-cf", "%s", "a b", "c d", ""]
+        );
         assert_eq!(
             split_words("  echo \"a b\" 'c\\d' e\\ f \"x\\\"\\n\" '' ").unwrap(),
             ["echo", "a b", "c\\d", "e f", "x\"\\n", ""]

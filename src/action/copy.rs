@@ -133,7 +133,7 @@ async fn directory(
 }
 
 /// The bytes of a local file, decrypted where it is vaulted and `decrypt` is not off.
-fn read_local(context: &Context<'_>, path: &Path) -> Result<Vec<u8>, ActionError> {
+pub(super) fn read_local(context: &Context<'_>, path: &Path) -> Result<Vec<u8>, ActionError> {
     let bytes = std::fs::read(path)
         .map_err(|error| ActionError::new(format!("cannot read `{}`: {error}", path.display())))?;
     if !bytes.starts_with(b"$ANSIBLE_VAULT;") || context.bool("decrypt")? == Some(false) {

@@ -21,13 +21,7 @@ use crate::run::context::Context;
 use crate::template::TemplateError;
 use crate::vars::VarMap;
 
-/// The name under which an action is known here: without the collections that are always searched.
-#[must_use]
-pub fn canonical(name: &str) -> &str {
-    name.strip_prefix("ansible.builtin.")
-        .or_else(|| name.strip_prefix("ansible.legacy."))
-        .unwrap_or(name)
-}
+pub use crate::load::actions::short as canonical;
 
 /// What came of running a task once (for one item).
 #[derive(Clone, Debug, Default)]
@@ -229,28 +223,3 @@ pub(crate) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         _ => module::run(context).await,
     }
 }
-
-/// Names that run on the controller, beside the modules.
-pub const NAMES: &[&str] = &[
-    "debug",
-    "assert",
-    "fail",
-    "meta",
-    "add_host",
-    "group_by",
-    "set_stats",
-    "pause",
-    "wait_for_connection",
-    "set_fact",
-    "include_vars",
-    "include_tasks",
-    "include_role",
-    "import_tasks",
-    "import_role",
-    "template",
-    "copy",
-    "fetch",
-    "script",
-    "raw",
-    "gather_facts",
-];

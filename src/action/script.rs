@@ -2,12 +2,13 @@
 
 use rplay_modules::data::{Data, Map};
 use rplay_modules::map;
+use rplay_modules::text::split_words;
 
-use super::{ActionError, TaskResult};
-use crate::run::context::{Context, timestamp};
+use super::{ActionError, TaskResult, copy};
+use crate::run::context::Context;
 
 /// Runs a script of the controller on the target.
-pub(super) async fn script(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
     context.only(&[
         "cmd",
         "chdir",
@@ -23,7 +24,7 @@ pub(super) async fn script(context: &mut Context<'_>) -> Result<TaskResult, Acti
     let Some(line) = line else {
         return Err(ActionError::new("no command given"));
     };
-    let mut words = split_words(&line);
+    let mut words = split_words(&line).map_err(ActionError::new)?;
     if words.is_empty() {
         return Err(ActionError::new("no command given"));
     }
@@ -31,13 +32,7 @@ pub(super) async fn script(context: &mut Context<'_>) -> Result<TaskResult, Acti
     let path = context
         .find_file("files", &name)
         .ok_or_else(|| context.missing_file("files", &name))?;
-    let source = context
-        .run
-        .planner
-        .files
-        .read(&path)
-        .map_err(|problem| ActionError::new(problem.to_string()))?;
-    let mut args = map! { "_script" => Data::Bytes(source.text.clone().into_bytes()) };
+    let mut args = map! { "_script" => Data::Bytes(copy::read_local(context, &path)?) };
     args.insert("_argv".to_owned(), Data::from(words));
     for name in ["chdir", "creates", "removes", "executable"] {
         args.extend(
@@ -48,8 +43,6 @@ pub(super) async fn script(context: &mut Context<'_>) -> Result<TaskResult, Acti
     }
     context.call_module("ansible.builtin.script", &args).await
 }
-
-pub(super) use script as run;
 
 /// Runs a line in the target's shell, without the agent.
 pub(super) async fn raw(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
@@ -64,7 +57,6 @@ pub(super) async fn raw(context: &mut Context<'_>) -> Result<TaskResult, ActionE
             ..TaskResult::default()
         });
     }
-    let start = timestamp();
     let r#become = context.r#become.clone();
     let output = context
         .link()?
@@ -72,7 +64,6 @@ pub(super) async fn raw(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         .await?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let _ = start;
     let mut result: Map =
         map! { "rc" => output.code, "stdout" => stdout.as_str(), "stderr" => stderr.as_str() };
     result.insert("stdout_lines".to_owned(), lines(&stdout));
@@ -88,26 +79,4 @@ pub(super) async fn raw(context: &mut Context<'_>) -> Result<TaskResult, ActionE
 
 fn lines(text: &str) -> Data {
     text.lines().map(str::to_owned).collect::<Vec<_>>().into()
-}
-
-/// Splits a line at blanks outside of quotes.
-pub(crate) fn split_words(line: &str) -> Vec<String> {
-    let mut words = vec![];
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut letters = line.chars();
-    while let Some(letter) = letters.next() {
-        match (quote, letter) {
-            (Some(open), letter) if open == letter => quote = None,
-            (None, '"' | '\'') => {
-                quote = Some(letter);
-                word.get_or_insert_default();
-            }
-            (None, '\\') | (Some('"'), '\\') => word.get_or_insert_default().extend(letters.next()),
-            (None, letter) if letter.is_whitespace() => words.extend(word.take()),
-            (_, letter) => word.get_or_insert_default().push(letter),
-        }
-    }
-    words.extend(word);
-    words
 }

@@ -26,9 +26,12 @@ pub(super) async fn pause(context: &mut Context<'_>) -> Result<TaskResult, Actio
     match wait {
         Some(seconds) => tokio::time::sleep(Duration::from_secs_f64(seconds.clamp(0.0, 1e9))).await,
         None => match crate::run::prompt::ask(
-            prompt
-                .as_deref()
-                .unwrap_or("Press enter to continue, Ctrl+C to interrupt"),
+            &format!(
+                "{}: ",
+                prompt
+                    .as_deref()
+                    .unwrap_or("Press enter to continue, Ctrl+C to interrupt")
+            ),
             echo,
         ) {
             Some(line) => input = line,

@@ -365,12 +365,12 @@ fn options(arguments: &Arguments, config: &Config) -> Result<Options, CommandErr
     let password = ask(
         arguments.ask_pass,
         arguments.connection_password_file.as_ref(),
-        "SSH password",
+        "SSH password: ",
     )?;
     let become_password = ask(
         arguments.ask_become_pass,
         arguments.become_password_file.as_ref(),
-        "BECOME password",
+        "BECOME password: ",
     )?;
     let forks = config
         .int("forks")

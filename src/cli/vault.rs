@@ -7,7 +7,7 @@ use clap::Parser;
 
 use super::{CommandError, Exit, finish, usage};
 use crate::load;
-use crate::load::vault::{PasswordSource, VaultSecrets};
+use crate::load::vault::VaultSecrets;
 use crate::run::prompt;
 
 /// Shows a vaulted file.
@@ -38,22 +38,8 @@ pub(super) fn main(args: &[OsString]) -> Exit {
 
 /// Reads the passwords that `--vault-id` and `--vault-password-file` name.
 pub(super) fn secrets(ids: &[String]) -> Result<VaultSecrets, CommandError> {
-    let mut secrets = VaultSecrets::default();
-    for id in ids {
-        let source = PasswordSource::parse(id);
-        let secret = if source.is_prompt() {
-            let question = format!("Vault password ({})", source.id);
-            prompt::ask(&question, false)
-                .unwrap_or_default()
-                .into_bytes()
-        } else {
-            source
-                .read()
-                .map_err(|problem| CommandError::new(Exit::Error, problem))?
-        };
-        secrets.add(source.id, secret);
-    }
-    Ok(secrets)
+    VaultSecrets::from_ids(ids, &|question| prompt::ask(question, false))
+        .map_err(|problem| CommandError::new(Exit::Error, problem))
 }
 
 fn run(arguments: Arguments) -> Result<Exit, CommandError> {

@@ -477,7 +477,7 @@ fn unquote(text: &str) -> &str {
 }
 
 /// Replaces `$NAME` and `${NAME}`; unset ones stay.
-fn expand(text: &str, env: Environment<'_>) -> String {
+pub(crate) fn expand(text: &str, env: Environment<'_>) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {

@@ -548,7 +548,7 @@ mod tests {
             selected.problems[0].message,
             "Could not match supplied host pattern, ignoring: d2"
         );
-        assert_eq!(selected.problems[0].hints, ["did you mean `d1`?"]);
+        assert_eq!(selected.problems[0].hints, ["did you mean `db`?"]);
         let (nothing, _) = inventory.check_selection("all", Some("nope"));
         assert!(matches!(nothing, Some(NoHosts::Selected(problem)) if problem.message == NO_HOSTS));
         let (nothing, _) = Inventory::empty().check_selection("all", None);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use rplay_modules::data::{Data, Map};
+use rplay_modules::text::{float, json_string};
 
 /// How JSON is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +42,8 @@ fn write_json(out: &mut String, value: &Data, layout: Layout, depth: usize) {
             "-Infinity"
         }),
         Data::Float(value) => out.push_str(&float(*value)),
-        Data::Str(text) => write_text(out, text, layout.ascii),
-        Data::Bytes(bytes) => write_text(out, &String::from_utf8_lossy(bytes), layout.ascii),
+        Data::Str(text) => json_string(out, text, layout.ascii),
+        Data::Bytes(bytes) => json_string(out, &String::from_utf8_lossy(bytes), layout.ascii),
         Data::List(items) if items.is_empty() => out.push_str("[]"),
         Data::List(items) => {
             out.push('[');
@@ -67,7 +68,7 @@ fn write_map(out: &mut String, map: &Map, layout: Layout, depth: usize) {
     out.push('{');
     for (index, (key, value)) in keys.into_iter().enumerate() {
         separate(out, index, layout, depth + 1);
-        write_text(out, key, layout.ascii);
+        json_string(out, key, layout.ascii);
         out.push_str(": ");
         write_json(out, value, layout, depth + 1);
     }
@@ -86,49 +87,6 @@ fn new_line(out: &mut String, layout: Layout, depth: usize) {
     if let Some(indent) = layout.indent {
         out.push('\n');
         out.push_str(&" ".repeat(indent * depth));
-    }
-}
-
-fn write_text(out: &mut String, text: &str, ascii: bool) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            c if c < ' ' || (ascii && c > '~') => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
-/// A float as Python writes it: the shortest digits that read back as the same number.
-pub(crate) fn float(number: f64) -> String {
-    if !number.is_finite() {
-        return format!("{number}").to_lowercase();
-    }
-    if number != 0.0 && !(1e-4..1e16).contains(&number.abs()) {
-        let text = format!("{number:e}");
-        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, exponent) = exponent
-            .strip_prefix('-')
-            .map_or(('+', exponent), |rest| ('-', rest));
-        return format!("{digits}e{sign}{exponent:0>2}");
-    }
-    let text = format!("{number}");
-    if text.contains('.') {
-        text
-    } else {
-        text + ".0"
     }
 }
 

@@ -9,7 +9,6 @@ use fancy_regex::Regex;
 use rplay_modules::data::{Data, Map};
 
 use super::Settings;
-use super::dump;
 
 /// The column after which a text is folded.
 const WIDTH: usize = 80;
@@ -335,7 +334,7 @@ fn float(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { ".inf" } else { "-.inf" }.to_owned();
     }
-    let text = dump::float(number);
+    let text = rplay_modules::text::float(number);
     if text.contains('.') {
         text
     } else {

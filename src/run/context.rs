@@ -283,10 +283,7 @@ impl Context<'_> {
         );
         let mut problem =
             Diagnostic::error("unknown-module", message).at(&self.spec.task.ast.call.span);
-        let names = registry::modules()
-            .map(args::Module::short_name)
-            .chain(crate::action::NAMES.iter().copied());
-        if let Some(near) = crate::diag::nearest(name, names) {
+        if let Some(near) = crate::load::actions::suggestion(name) {
             problem = problem.hint(format!("did you mean `{near}`?"));
         }
         ActionError::Template(TemplateError {

@@ -12,7 +12,7 @@ pub(crate) fn ask(question: &str, echo: bool) -> Option<String> {
         .write(true)
         .open("/dev/tty")
         .ok()?;
-    write!(terminal, "{question}: ").ok()?;
+    write!(terminal, "{question}").ok()?;
     terminal.flush().ok()?;
     let before = (!echo)
         .then(|| rustix::termios::tcgetattr(&terminal).ok())

@@ -1,8 +1,10 @@
 //! Arguments of filters, tests, functions and lookups, by position or name.
 
+use std::sync::Arc;
+
 use super::fault::Fault;
 use super::ops::{Number, number};
-use super::value::Value;
+use super::value::{Undefined, Value};
 
 /// The arguments of a call. For filters and tests the first one is the operand.
 #[derive(Clone, Default)]
@@ -16,6 +18,18 @@ impl Args {
     pub(crate) fn operand(&self) -> &Value {
         static NONE: Value = Value::None;
         self.pos.first().unwrap_or(&NONE)
+    }
+
+    /// The first argument that is undefined.
+    pub(crate) fn undefined(&self) -> Option<&Arc<Undefined>> {
+        let values = self
+            .pos
+            .iter()
+            .chain(self.kw.iter().map(|(_, value)| value));
+        values.into_iter().find_map(|value| match value {
+            Value::Undefined(undefined) => Some(undefined),
+            _ => None,
+        })
     }
 
     /// The argument at a position (the operand is 0) or under a name.

@@ -107,34 +107,7 @@ fn quote(out: &mut String, text: &str) {
     out.push(mark);
 }
 
-/// A float as Python writes it: the shortest digits that read back as the same number.
-pub(crate) fn float(number: f64) -> String {
-    if number.is_nan() {
-        return "nan".into();
-    }
-    if number.is_infinite() {
-        return if number > 0.0 {
-            "inf".into()
-        } else {
-            "-inf".into()
-        };
-    }
-    let magnitude = number.abs();
-    if number != 0.0 && !(1e-4..1e16).contains(&magnitude) {
-        let text = format!("{number:e}");
-        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, exponent) = exponent
-            .strip_prefix('-')
-            .map_or(('+', exponent), |rest| ('-', rest));
-        return format!("{digits}e{sign}{exponent:0>2}");
-    }
-    let text = format!("{number}");
-    if text.contains('.') {
-        text
-    } else {
-        text + ".0"
-    }
-}
+pub(crate) use rplay_modules::text::float;
 
 #[cfg(test)]
 mod tests {

@@ -120,16 +120,8 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Result<bool,
         }
         return Err(fault);
     };
-    if name != "undefined" {
-        for value in args
-            .pos
-            .iter()
-            .chain(args.kw.iter().map(|(_, value)| value))
-        {
-            if let Value::Undefined(undefined) = value {
-                return Err(Fault::undefined(undefined));
-            }
-        }
+    if let Some(undefined) = args.undefined().filter(|_| name != "undefined") {
+        return Err(Fault::undefined(undefined));
     }
     (test.run)(interp, &args).map_err(|fault| fault.plugin("test", name))
 }

@@ -1,5 +1,7 @@
 //! Validation of a call over a module's table: names, conversions, choices and conditions.
 
+use std::cmp::Reverse;
+
 use indexmap::IndexMap;
 
 use super::coerce::{default_value, to_list};
@@ -77,8 +79,17 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|candidate| (distance(word, candidate), candidate));
     scored
         .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
+        // Of equals the one that begins alike: slips are commoner at a word's end.
+        .min_by_key(|(distance, found)| (*distance, Reverse(alike(word, found))))
         .map(|(_, found)| found)
+}
+
+/// How many letters two words share at their start.
+fn alike(left: &str, right: &str) -> usize {
+    left.chars()
+        .zip(right.chars())
+        .take_while(|(left, right)| left == right)
+        .count()
 }
 
 /// How many letters are added, left out, replaced or swapped between two words.

@@ -8,7 +8,7 @@ use rplay_modules::machine::{Attrs, Change, Command, Content, Machine, Output};
 use rplay_modules::module;
 use rplay_modules::outcome::{Diff, Failure, Outcome};
 
-use super::{glob, programs};
+use super::programs;
 use crate::args::Rules;
 
 /// Installs, updates and removes packages with apt.
@@ -319,10 +319,10 @@ fn bare(spec: &str) -> &str {
 fn satisfies(spec: &str, one: &Installed) -> bool {
     let (name, arch) = bare(spec).split_once(':').map_or((bare(spec), None), |(name, arch)| (name, Some(arch)));
     let version = spec.split_once('=').map(|(_, version)| version);
-    glob::matches(name, &one.name)
+    crate::text::fits(name, &one.name)
         && arch.is_none_or(|arch| arch == one.arch || arch == "any" || one.arch.is_empty())
         && one.status == "installed"
-        && version.is_none_or(|version| glob::matches(version, &one.version))
+        && version.is_none_or(|version| crate::text::fits(version, &one.version))
 }
 
 fn install(machine: &mut dyn Machine, args: &Args, names: &[String]) -> Result<Outcome, Failure> {
@@ -331,7 +331,7 @@ fn install(machine: &mut dyn Machine, args: &Args, names: &[String]) -> Result<O
     }
     let found = installed(machine, names)?;
     let there = |spec: &str| found.iter().any(|one| satisfies(spec, one));
-    let known = |spec: &str| found.iter().any(|one| one.status == "installed" && glob::matches(bare(spec), &one.name));
+    let known = |spec: &str| found.iter().any(|one| one.status == "installed" && crate::text::fits(bare(spec), &one.name));
     let wanted: Vec<&str> = names
         .iter()
         .map(String::as_str)
@@ -438,8 +438,8 @@ fn remove(machine: &mut dyn Machine, args: &Args, names: &[String]) -> Result<Ou
     let found = installed(machine, names)?;
     let there = |spec: &str| {
         found.iter().any(|one| {
-            let left = args.purge && one.status == "config-files" && glob::matches(bare(spec), &one.name);
-            left || satisfies(bare(spec), one) || (one.status.starts_with("half") && glob::matches(bare(spec), &one.name))
+            let left = args.purge && one.status == "config-files" && crate::text::fits(bare(spec), &one.name);
+            left || satisfies(bare(spec), one) || (one.status.starts_with("half") && crate::text::fits(bare(spec), &one.name))
         })
     };
     let wanted: Vec<&str> = names.iter().map(String::as_str).filter(|spec| there(spec)).collect();

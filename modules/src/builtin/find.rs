@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use fancy_regex::Regex;
 use rplay_modules::args::{ArgEnum, Mode, ModuleArgs, Returns};
 use rplay_modules::data::{Data, Map};
+use rplay_modules::machine::digest::Algorithm;
 use rplay_modules::machine::{FileKind, Machine, Stat};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
-use super::{digest, glob, pyregex};
+use super::pyregex;
 use crate::map;
 
 /// Lists files that fit all given conditions.
@@ -61,8 +62,8 @@ struct Args {
     #[arg(default = "false")]
     get_checksum: bool,
     /// The algorithm of the checksum.
-    #[arg(alias = "checksum", alias = "checksum_algo", default = "sha1", choices = "md5, sha1, sha224, sha256, sha384, sha512")]
-    checksum_algorithm: String,
+    #[arg(alias = "checksum", alias = "checksum_algo", default = "sha1")]
+    checksum_algorithm: Algorithm,
     /// Patterns are regular expressions.
     #[arg(default = "false")]
     use_regex: bool,
@@ -130,7 +131,7 @@ impl Names {
 
     fn fit(&self, name: &str) -> bool {
         match self {
-            Names::Globs(globs) => globs.iter().any(|glob| glob::matches(glob, name)),
+            Names::Globs(globs) => globs.iter().any(|glob| crate::text::fits(glob, name)),
             Names::Expressions(all) => all.iter().any(|regex| pyregex::found(regex, name)),
         }
     }
@@ -246,7 +247,7 @@ impl Search {
         }
         let mut entry = facts(machine, path, stat);
         if is_file && self.args.get_checksum {
-            let sum = machine.read(path).ok().and_then(|bytes| digest::hex(&self.args.checksum_algorithm, &bytes));
+            let sum = self.args.checksum_algorithm.of_file(machine, path).ok();
             entry.insert("checksum".to_owned(), Data::from(sum));
         }
         self.files.push(Data::Map(entry));

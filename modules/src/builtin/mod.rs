@@ -1,7 +1,5 @@
 //! The modules of `ansible.builtin`.
 
-mod digest;
-mod glob;
 mod permissions;
 mod programs;
 mod pyregex;

@@ -8,6 +8,7 @@ use rplay_modules::machine::{Attrs, Command, Content, FileKind, Machine, Ran};
 use rplay_modules::outcome::Failure;
 
 use crate::map;
+use crate::text::split_words;
 
 /// Owner, group and mode of a file.
 #[derive(ModuleArgs, Default)]
@@ -228,7 +229,7 @@ fn check(machine: &mut dyn Machine, content: &[u8], command: &str) -> Result<(),
     machine
         .write(&file, Content::Bytes(content), &attrs)
         .map_err(|error| Failure::new(error.to_string()))?;
-    let words: Vec<String> = words(command)
+    let words: Vec<String> = split_words(command)?
         .into_iter()
         .map(|word| word.replace("%s", &file.to_string_lossy()))
         .collect();
@@ -317,50 +318,4 @@ pub(crate) fn make_dirs(machine: &mut dyn Machine, path: &Path) -> Result<(), Fa
         })?;
     }
     Ok(())
-}
-
-/// Splits a command into words as a shell does, without expanding anything.
-pub(crate) fn words(command: &str) -> Vec<String> {
-    let (mut words, mut word, mut open, mut quote) = (Vec::new(), String::new(), false, None);
-    let mut letters = command.chars();
-    while let Some(letter) = letters.next() {
-        match (quote, letter) {
-            (Some('"') | None, '\\') => {
-                word.extend(letters.next());
-                open = true;
-            }
-            (Some(mark), _) if letter == mark => quote = None,
-            (None, '\'' | '"') => {
-                quote = Some(letter);
-                open = true;
-            }
-            (None, _) if letter.is_whitespace() => {
-                if open {
-                    words.push(std::mem::take(&mut word));
-                    open = false;
-                }
-            }
-            _ => {
-                word.push(letter);
-                open = true;
-            }
-        }
-    }
-    if open {
-        words.push(word);
-    }
-    words
-}
-
-#[cfg(test)]
-mod tests {
-    use super::words;
-
-    #[test]
-    fn shell_words() {
-        assert_eq!(
-            words("visudo -cf '%s' \"a b\" c\\ d ''"),
-            ["visudo", "-cf", "%s", "a b", "c d", ""]
-        );
-    }
 }

@@ -104,17 +104,17 @@ fn script(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
 }
 
 /// The program that calls scripts with a clean environment, or the script itself.
-fn call(machine: &mut dyn Machine, args: &Args, action: &str) -> Vec<String> {
+fn call(machine: &mut dyn Machine, args: &Args, action: &str) -> Result<Vec<String>, Failure> {
     let mut argv = match programs::installed(machine, "service") {
         true => vec!["service".to_owned(), args.name.clone(), action.to_owned()],
         false => vec![format!("/etc/init.d/{}", args.name), action.to_owned()],
     };
-    argv.extend(super::permissions::words(&args.arguments));
-    argv
+    argv.extend(crate::text::split_words(&args.arguments)?);
+    Ok(argv)
 }
 
 fn act(machine: &mut dyn Machine, args: &Args, action: &str) -> Result<(), Failure> {
-    let argv = call(machine, args, action);
+    let argv = call(machine, args, action)?;
     match programs::change(machine, &Command::new(argv).c_locale())? {
         Some(output) if output.code != 0 => {
             let text = if output.stderr.is_empty() { output.stdout_text() } else { output.stderr_text() };
@@ -132,7 +132,7 @@ fn runs(machine: &mut dyn Machine, args: &Args) -> Result<bool, Failure> {
         let listed = programs::ask(machine, ["ps", "auxww"])?.stdout_text();
         return Ok(listed.lines().any(|line| line.contains(pattern.as_str())));
     }
-    let argv = call(machine, args, "status");
+    let argv = call(machine, args, "status")?;
     let output = programs::ask(machine, argv)?;
     let text = output.stdout_text().to_lowercase();
     // Old scripts say it in words only and always end well.

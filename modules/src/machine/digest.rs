@@ -82,6 +82,12 @@ mod tests {
             "f572d396fae9206628714fb2ce00f72e94f2258f"
         );
         assert_eq!(sum(Algorithm::Md5), "b1946ac92492d2347c6235b4d2611184");
+        let empty = |algorithm: Algorithm| algorithm.of(&mut b"".as_slice()).unwrap();
+        assert_eq!(
+            empty(Algorithm::Sha1),
+            "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+        );
+        assert_eq!(empty(Algorithm::Md5), "d41d8cd98f00b204e9800998ecf8427e");
         assert!(
             sum(Algorithm::Sha512)
                 .starts_with("e7c22b994c59d9cf2b48e549b1e24666636045930d3da7c1acb299d1c3b7f931")

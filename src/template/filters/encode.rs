@@ -1,5 +1,6 @@
 //! JSON, base 64, addresses, identifiers, checksums.
 
+use rplay_modules::text::json_string;
 use std::fmt::Write as _;
 
 use base64::Engine as _;
@@ -220,28 +221,6 @@ fn write_object(
     }
     out.push('}');
     Ok(())
-}
-
-fn json_string(out: &mut String, text: &str, ascii: bool) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            c if (c as u32) < 0x20 || (ascii && (c as u32) > 0x7e) => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 fn from_json(args: &Args) -> Outcome {

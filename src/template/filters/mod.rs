@@ -93,16 +93,8 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Outcome {
         return Err(fault);
     };
     let tolerant = matches!(filter.name, "default" | "d" | "mandatory" | "type_debug");
-    if !tolerant {
-        for value in args
-            .pos
-            .iter()
-            .chain(args.kw.iter().map(|(_, value)| value))
-        {
-            if let Value::Undefined(undefined) = value {
-                return Err(Fault::undefined(undefined));
-            }
-        }
+    if let Some(undefined) = args.undefined().filter(|_| !tolerant) {
+        return Err(Fault::undefined(undefined));
     }
     (filter.run)(interp, &args).map_err(|fault| fault.plugin("filter", name))
 }

@@ -141,29 +141,7 @@ pub(crate) fn expand_user(path: &str) -> String {
 }
 
 fn expand_vars(text: &str) -> String {
-    let (mut out, mut rest) = (String::new(), text);
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        let after = &rest[at + 1..];
-        let (name, used) = match after
-            .strip_prefix('{')
-            .and_then(|inner| inner.split_once('}'))
-        {
-            Some((name, _)) => (name, name.len() + 2),
-            None => {
-                let end = after
-                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                    .unwrap_or(after.len());
-                (&after[..end], end)
-            }
-        };
-        match std::env::var(name) {
-            Ok(value) if !name.is_empty() => out.push_str(&value),
-            _ => out.push_str(&rest[at..=at + used]),
-        }
-        rest = &after[used..];
-    }
-    out + rest
+    crate::config::expand(text, &|name| std::env::var(name).ok())
 }
 
 fn common(args: &Args) -> Outcome {

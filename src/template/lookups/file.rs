@@ -282,20 +282,21 @@ fn inline(term: &str) -> (Vec<String>, Vec<(String, String)>) {
     (plain, named)
 }
 
+/// An option from the term itself, else of the lookup.
+fn inline_option(call: &Call, named: &[(String, String)], name: &str, default: &str) -> String {
+    let inline = named.iter().find(|(key, _)| key == name);
+    inline
+        .map(|(_, value)| value.clone())
+        .or_else(|| call.option(name).map(Value::text))
+        .unwrap_or_else(|| default.to_owned())
+}
+
 /// `csvfile`: a cell of the row that a key begins.
 pub(super) fn csvfile(interp: &Interp<'_>, call: &Call) -> Results {
     let mut out = Vec::new();
     for term in &call.terms {
         let (plain, named) = inline(&term.text());
-        let option = |name: &str, default: &str| {
-            let inline = named
-                .iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.clone());
-            inline
-                .or_else(|| call.option(name).map(Value::text))
-                .unwrap_or_else(|| default.to_owned())
-        };
+        let option = |name: &str, default: &str| inline_option(call, &named, name, default);
         let key = plain
             .first()
             .cloned()
@@ -348,15 +349,7 @@ pub(super) fn ini(interp: &Interp<'_>, call: &Call) -> Results {
     let mut out = Vec::new();
     for term in &call.terms {
         let (plain, named) = inline(&term.text());
-        let option = |name: &str, default: &str| {
-            let inline = named
-                .iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.clone());
-            inline
-                .or_else(|| call.option(name).map(Value::text))
-                .unwrap_or_else(|| default.to_owned())
-        };
+        let option = |name: &str, default: &str| inline_option(call, &named, name, default);
         if call.truth("re", false) || option("re", "no") == "true" {
             return Err(Fault::new("rplay's `ini` lookup has no option `re` yet"));
         }

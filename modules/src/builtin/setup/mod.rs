@@ -207,7 +207,7 @@ fn keeps(pattern: &str, name: &str) -> bool {
 
 /// Shell patterns over whole names, as Python's `fnmatch`.
 fn matches(pattern: &str, name: &str) -> bool {
-    crate::builtin::glob::matches(pattern, name)
+    crate::text::fits(pattern, name)
 }
 
 /// The collectors that a `gather_subset` means.
