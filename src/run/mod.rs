@@ -5,15 +5,18 @@
 pub(crate) mod context;
 mod cursor;
 mod failure;
+mod include;
 mod ordered;
+mod outcome;
 mod play;
+mod prologue;
 pub(crate) mod prompt;
 pub(crate) mod shared;
 mod spec;
 mod target;
 mod worker;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,7 +32,7 @@ use crate::load::keyword::Keyword;
 use crate::plan::{Files, Plan, Planner, early_scope, play_vars};
 use crate::report::event::{Counts, Event, MessageKind};
 use crate::template::Templar;
-use crate::template::value::{Entries, Key, Value};
+use crate::template::value::Value;
 use crate::vars::{HostVars, VarMap};
 
 pub use self::shared::Options;
@@ -84,8 +87,8 @@ pub struct Run<'a> {
     recap: BTreeMap<String, Counts>,
     next_task: usize,
     next_play: usize,
-    failed: Vec<String>,
-    unreachable: Vec<String>,
+    failed: HashSet<String>,
+    unreachable: HashSet<String>,
     stats: IndexMap<String, IndexMap<String, rplay_modules::data::Data>>,
 }
 
@@ -231,8 +234,8 @@ impl<'a> Run<'a> {
             recap: BTreeMap::new(),
             next_task: 0,
             next_play: 0,
-            failed: vec![],
-            unreachable: vec![],
+            failed: HashSet::new(),
+            unreachable: HashSet::new(),
             stats: IndexMap::new(),
         }
     }
@@ -305,20 +308,12 @@ impl<'a> Run<'a> {
             .filter(|host| !self.is_out(host))
             .cloned()
             .collect();
-        let groups: Entries = self
-            .world
-            .vars
-            .inventory
-            .groups_map()
-            .into_iter()
-            .map(|(name, hosts)| (Key::from(name), list(&hosts)))
-            .collect();
         let hostvars = HostVars {
             hosts: Arc::new(self.world.clone()),
             templar: Arc::clone(&self.shared.templar),
         };
         VarMap::from([
-            ("groups".to_owned(), Value::dict(groups)),
+            ("groups".to_owned(), self.world.vars.groups.clone()),
             ("hostvars".to_owned(), Value::object(hostvars)),
             ("play_hosts".to_owned(), list(&active)),
             ("ansible_play_hosts".to_owned(), list(&active)),
@@ -341,9 +336,6 @@ impl<'a> Run<'a> {
     }
 
     fn is_out(&self, host: &str) -> bool {
-        self.failed
-            .iter()
-            .chain(&self.unreachable)
-            .any(|name| name == host)
+        self.failed.contains(host) || self.unreachable.contains(host)
     }
 }

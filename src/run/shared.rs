@@ -5,12 +5,14 @@ use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
 
+use rplay_modules::data::Map;
+
 use crate::config::Config;
 use crate::connect::Secret;
 use crate::inventory::Inventory;
 use crate::plan::{Files, Planner, to_value};
 use crate::template::Templar;
-use crate::template::value::Value;
+use crate::template::value::{Entries, Key, Value};
 use crate::vars::{HostScope, Hosts, Level, VarMap};
 
 /// The command line's options for a run.
@@ -66,11 +68,19 @@ pub(crate) struct InventoryVars {
     pub(crate) inventory: Inventory,
     pub(crate) files: Arc<Files>,
     pub(crate) playbook_dir: PathBuf,
-    cache: IndexMap<String, OnceLock<Arc<VarMap>>>,
+    /// The magic variable `groups`.
+    pub(crate) groups: Value,
+    cache: IndexMap<String, OnceLock<HostBase>>,
 }
 
 impl InventoryVars {
     pub(crate) fn new(inventory: Inventory, files: Arc<Files>, playbook_dir: PathBuf) -> Self {
+        let names = |hosts: Vec<String>| Value::list(hosts.into_iter().map(Value::str).collect());
+        let groups = inventory
+            .groups_map()
+            .into_iter()
+            .map(|(name, hosts)| (Key::from(name), names(hosts)));
+        let groups = Value::dict(groups.collect());
         let cache = inventory
             .hosts
             .keys()
@@ -80,15 +90,23 @@ impl InventoryVars {
             inventory,
             files,
             playbook_dir,
+            groups,
             cache,
         }
     }
 
-    /// The variables of a host.
-    pub(crate) fn of(&self, host: &str) -> Arc<VarMap> {
+    /// What is known of a host before anything runs.
+    fn of(&self, host: &str) -> HostBase {
         match self.cache.get(host) {
-            Some(cell) => Arc::clone(cell.get_or_init(|| Arc::new(self.read(host)))),
-            None => Arc::new(self.read(host)),
+            Some(cell) => cell.get_or_init(|| self.base(host)).clone(),
+            None => self.base(host),
+        }
+    }
+
+    fn base(&self, host: &str) -> HostBase {
+        HostBase {
+            vars: Arc::new(self.read(host)),
+            magic: Arc::new(self.magic(host)),
         }
     }
 
@@ -106,61 +124,9 @@ impl InventoryVars {
         }
         all
     }
-}
 
-/// What a host has learnt during the run.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Memory {
-    /// Facts with their prefix, as top-level variables.
-    pub(crate) facts: Arc<VarMap>,
-    /// Facts without it: `ansible_facts`.
-    pub(crate) plain_facts: Arc<VarMap>,
-    /// `set_fact` and `register`.
-    pub(crate) set: Arc<VarMap>,
-    /// `include_vars`.
-    pub(crate) included: Arc<VarMap>,
-    /// Variables of a host that `add_host` made.
-    pub(crate) added: Arc<VarMap>,
-}
-
-/// All hosts at one moment.
-#[derive(Clone)]
-pub(crate) struct World {
-    pub(crate) vars: Arc<InventoryVars>,
-    pub(crate) memory: Arc<IndexMap<String, Arc<Memory>>>,
-    pub(crate) extra: Arc<VarMap>,
-    pub(crate) magic: Arc<VarMap>,
-    pub(crate) playbook_dir: PathBuf,
-}
-
-impl World {
-    /// The part of a host's scope that does not depend on a play.
-    pub(crate) fn base(&self, host: &str) -> HostScope {
-        let mut scope = HostScope::new(vec![self.playbook_dir.clone()], self.playbook_dir.clone());
-        scope.push(Level::Extra, &self.extra);
-        scope.push(Level::Inventory, &self.vars.of(host));
-        scope.push(Level::Magic, &self.magic);
-        scope.push(Level::Magic, &Arc::new(self.host_magic(host)));
-        if let Some(memory) = self.memory.get(host) {
-            scope.push(Level::Inventory, &memory.added);
-            scope.push(Level::Facts, &memory.facts);
-            scope.push(Level::IncludeVars, &memory.included);
-            scope.push(Level::SetFacts, &memory.set);
-            let facts = memory
-                .plain_facts
-                .iter()
-                .map(|(key, value)| (key.as_str().into(), value.clone()));
-            let facts = Value::dict(facts.collect());
-            scope.push(
-                Level::Magic,
-                &Arc::new(VarMap::from([("ansible_facts".to_owned(), facts)])),
-            );
-        }
-        scope
-    }
-
-    fn host_magic(&self, host: &str) -> VarMap {
-        let inventory = &self.vars.inventory;
+    fn magic(&self, host: &str) -> VarMap {
+        let inventory = &self.inventory;
         let short = host.split('.').next().unwrap_or(host);
         let groups = inventory
             .group_names(host)
@@ -171,10 +137,7 @@ impl World {
             ("inventory_hostname".to_owned(), Value::str(host)),
             ("inventory_hostname_short".to_owned(), Value::str(short)),
             ("group_names".to_owned(), Value::list(groups)),
-            (
-                "ansible_facts".to_owned(),
-                Value::dict(crate::template::value::Entries::new()),
-            ),
+            (ANSIBLE_FACTS.to_owned(), Value::dict(Entries::new())),
         ]);
         if let Some(source) = inventory.hosts.get(host).and_then(|host| host.file.clone()) {
             let source = std::path::absolute(&source).unwrap_or(source);
@@ -195,6 +158,87 @@ impl World {
             }
         }
         magic
+    }
+}
+
+/// A host's variables from the inventory and its magic ones.
+#[derive(Clone, Debug)]
+struct HostBase {
+    vars: Arc<VarMap>,
+    magic: Arc<VarMap>,
+}
+
+/// What a host has learnt during the run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    /// Facts with their prefix, as top-level variables.
+    pub(crate) facts: Arc<VarMap>,
+    /// Facts without it, as the variable `ansible_facts`.
+    plain_facts: Arc<VarMap>,
+    /// `set_fact` and `register`.
+    pub(crate) set: Arc<VarMap>,
+    /// `include_vars`.
+    pub(crate) included: Arc<VarMap>,
+    /// Variables of a host that `add_host` made.
+    pub(crate) added: Arc<VarMap>,
+}
+
+impl Memory {
+    /// Keeps facts in both forms.
+    pub(crate) fn learn(&mut self, facts: &Map) {
+        let top = Arc::make_mut(&mut self.facts);
+        let mut plain = match self.plain_facts.get(ANSIBLE_FACTS) {
+            Some(Value::Dict(known)) => known.read().clone(),
+            _ => Entries::new(),
+        };
+        for (name, value) in facts {
+            let value = Value::from_data(value);
+            let short = name.strip_prefix("ansible_").unwrap_or(name);
+            plain.insert(short.into(), value.clone());
+            top.insert(name.clone(), value);
+        }
+        self.plain_facts = Arc::new(VarMap::from([(
+            ANSIBLE_FACTS.to_owned(),
+            Value::dict(plain),
+        )]));
+    }
+
+    /// `meta: clear_facts`.
+    pub(crate) fn forget(&mut self) {
+        self.facts = Arc::default();
+        self.plain_facts = Arc::default();
+    }
+}
+
+const ANSIBLE_FACTS: &str = "ansible_facts";
+
+/// All hosts at one moment.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) vars: Arc<InventoryVars>,
+    pub(crate) memory: Arc<IndexMap<String, Arc<Memory>>>,
+    pub(crate) extra: Arc<VarMap>,
+    pub(crate) magic: Arc<VarMap>,
+    pub(crate) playbook_dir: PathBuf,
+}
+
+impl World {
+    /// The part of a host's scope that does not depend on a play.
+    pub(crate) fn base(&self, host: &str) -> HostScope {
+        let mut scope = HostScope::new(vec![self.playbook_dir.clone()], self.playbook_dir.clone());
+        scope.push(Level::Extra, &self.extra);
+        let base = self.vars.of(host);
+        scope.push(Level::Inventory, &base.vars);
+        scope.push(Level::Magic, &self.magic);
+        scope.push(Level::Magic, &base.magic);
+        if let Some(memory) = self.memory.get(host) {
+            scope.push(Level::Inventory, &memory.added);
+            scope.push(Level::Facts, &memory.facts);
+            scope.push(Level::IncludeVars, &memory.included);
+            scope.push(Level::SetFacts, &memory.set);
+            scope.push(Level::Magic, &memory.plain_facts);
+        }
+        scope
     }
 }
 

@@ -51,6 +51,7 @@ pub(super) struct Done {
 }
 
 /// An effect with the loop variables it happened under.
+#[derive(Clone)]
 pub(super) struct ItemEffect {
     pub(super) effect: Effect,
     pub(super) vars: VarMap,

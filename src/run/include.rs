@@ -1,0 +1,172 @@
+//! Sends hosts into the files and roles that `include_tasks` and `include_role` name.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use rplay_modules::data::Data;
+
+use super::Run;
+use super::play::{Batch, problem_text};
+use super::spec::TaskSpec;
+use super::worker::ItemEffect;
+use crate::action::Effect;
+use crate::diag::{Checked, Severity};
+use crate::load::keyword::Keyword;
+use crate::plan::{Frame, FrameKind, PlanItem};
+use crate::report::event::{Event, MessageKind};
+use crate::template::value::Value;
+
+impl Run<'_> {
+    /// Reads what `include_tasks` and `include_role` named, and sends the hosts there.
+    pub(super) fn include(
+        &mut self,
+        state: &mut Batch<'_>,
+        spec: &Arc<TaskSpec>,
+        includes: Vec<(String, Vec<ItemEffect>)>,
+    ) {
+        // Hosts that include the same things share the list, so that they go on side by side.
+        let mut lists: Vec<(String, Arc<Vec<PlanItem>>)> = vec![];
+        let mut announced: IndexMap<(String, Option<String>), Vec<String>> = IndexMap::new();
+        for (host, effects) in includes {
+            let key = format!(
+                "{:?}",
+                effects
+                    .iter()
+                    .map(|one| (format!("{:?}", one.effect), format!("{:?}", one.vars)))
+                    .collect::<Vec<_>>()
+            );
+            for one in &effects {
+                let label = one
+                    .label
+                    .as_ref()
+                    .map(|label| Value::from_data(label).to_string());
+                announced
+                    .entry((include_name(&one.effect), label))
+                    .or_default()
+                    .push(host.clone());
+            }
+            if !lists.iter().any(|(known, _)| *known == key) {
+                let (items, failed) = self.read_includes(state, spec, &effects, &host);
+                if failed {
+                    if let Some(cursor) = state.cursors.get_mut(&host) {
+                        cursor.fail();
+                    }
+                    self.count(&host, |counts| counts.failed += 1);
+                    self.host_failed(&host);
+                    continue;
+                }
+                lists.push((key.clone(), Arc::new(items)));
+            }
+            let number = lists
+                .iter()
+                .position(|(known, _)| *known == key)
+                .unwrap_or(0);
+            if let (Some(cursor), Some((_, items))) =
+                (state.cursors.get_mut(&host), lists.get(number))
+            {
+                cursor.include(Arc::clone(items), number);
+            }
+        }
+        for ((name, label), hosts) in announced {
+            let label = label.map(Data::Str);
+            self.emit(Event::Included { name, hosts, label });
+        }
+    }
+
+    fn read_includes(
+        &mut self,
+        state: &mut Batch<'_>,
+        spec: &Arc<TaskSpec>,
+        effects: &[ItemEffect],
+        host: &str,
+    ) -> (Vec<PlanItem>, bool) {
+        let mut items = vec![];
+        let mut failed = false;
+        for one in effects {
+            let Checked { value, problems } = self.read_include(state, spec, one, host);
+            for problem in problems {
+                let text = problem_text(&problem);
+                failed |= problem.severity == Severity::Error;
+                let kind = if problem.severity == Severity::Error {
+                    MessageKind::Error
+                } else {
+                    MessageKind::Warning
+                };
+                self.message(kind, text);
+            }
+            items.extend(value);
+        }
+        (items, failed)
+    }
+
+    fn read_include(
+        &mut self,
+        state: &mut Batch<'_>,
+        spec: &Arc<TaskSpec>,
+        one: &ItemEffect,
+        host: &str,
+    ) -> Checked<Vec<PlanItem>> {
+        let task = &spec.task;
+        let mut params = one.vars.clone();
+        let dir: PathBuf = state.play.dir.clone();
+        let apply = task.ast.call.args.get("apply").map(|arg| &arg.value);
+        let mut keywords = crate::action::applied(apply);
+        // Conditions and loops of the include were decided; its other keywords are its own.
+        keywords.shift_remove(&Keyword::Name);
+        let (Effect::IncludeTasks { vars, .. } | Effect::IncludeRole { vars, .. }) = &one.effect
+        else {
+            return Checked::ok(vec![]);
+        };
+        params.extend(vars.clone());
+        let frame = Arc::new(Frame {
+            parent: Some(Arc::clone(&task.frame)),
+            kind: FrameKind::Include,
+            vars: Arc::new(
+                keywords
+                    .get(&Keyword::Vars)
+                    .map(|node| crate::plan::to_vars(node, &self.shared.planner.files, &mut vec![]))
+                    .unwrap_or_default(),
+            ),
+            keywords,
+            params: Arc::new(params),
+            role: task.frame.role.clone(),
+            dir: task.frame.dir.clone(),
+        });
+        let magic = Arc::new(self.play_magic(state.play, &state.hosts, &state.batch));
+        let scope = self.task_scope(state, spec, host, &magic);
+        match &one.effect {
+            Effect::IncludeTasks { file, .. } => {
+                self.shared
+                    .planner
+                    .include(file, &frame, task.handler, &dir, &scope)
+            }
+            Effect::IncludeRole { call, public, .. } => {
+                let checked = self.shared.planner.include_role(call, &frame, &dir, &scope);
+                if *public {
+                    state.roles.extend(checked.value.roles.iter().cloned());
+                }
+                if !checked.value.handlers.is_empty() {
+                    let mut handlers = (*state.handlers).clone();
+                    handlers.extend(checked.value.handlers);
+                    state.handlers = Arc::new(handlers);
+                }
+                Checked {
+                    value: checked.value.items,
+                    problems: checked.problems,
+                }
+            }
+            _ => Checked::ok(vec![]),
+        }
+    }
+}
+
+/// What the `included:` line shows.
+fn include_name(effect: &Effect) -> String {
+    match effect {
+        Effect::IncludeTasks { file, .. } => file.display().to_string(),
+        Effect::IncludeRole { call, .. } => call.name.clone(),
+        _ => String::new(),
+    }
+}
