@@ -88,6 +88,12 @@ pub(crate) enum ActionError {
         place: Option<Span>,
         error: TemplateError,
     },
+    /// A condition is wrong.
+    Condition {
+        keyword: String,
+        place: Option<Span>,
+        error: TemplateError,
+    },
     /// The arguments are not what the module takes.
     Arguments(Box<Diagnostic>),
     /// Nothing was done, for a reason that is no failure of the action.

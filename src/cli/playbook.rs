@@ -185,7 +185,6 @@ fn load(arguments: &Arguments) -> Result<Loaded, CommandError> {
             run::plan_playbook(path, &planner, &shared_extra, &shared_magic).collect(&mut problems)
         })
         .collect();
-    stop_at_errors(&mut problems, Exit::Parse)?;
     let inputs = Inputs {
         options,
         config,
@@ -195,12 +194,43 @@ fn load(arguments: &Arguments) -> Result<Loaded, CommandError> {
         extra,
         magic,
     };
-    Ok(Loaded {
+    let loaded = Loaded {
         inputs,
         planner,
         playbooks,
+    };
+    if problems
+        .iter()
+        .all(|problem| problem.code != MISSING_INVENTORY)
+    {
+        stop_at_errors(&mut problems, Exit::Parse)?;
+        return Ok(loaded);
+    }
+    // Everything that is wrong is told at once: also what the inventory that was meant would show.
+    let Loaded {
+        inputs,
+        planner,
+        playbooks,
+    } = loaded;
+    let dir = folder(&playbooks);
+    let found = Run::new(inputs, planner, dir, &mut |_| {}).preflight(&playbooks);
+    problems.extend(found.into_values());
+    stop_at_errors(&mut problems, Exit::Error)?;
+    Err(CommandError {
+        exit: Exit::Error,
+        problems: vec![],
     })
 }
+
+/// The folder of the first playbook.
+fn folder(playbooks: &[PlannedPlaybook]) -> PathBuf {
+    let first = playbooks
+        .first()
+        .and_then(|playbook| playbook.plays.first());
+    first.map_or_else(|| PathBuf::from("."), |play| play.dir.clone())
+}
+
+const MISSING_INVENTORY: &str = "missing-inventory";
 
 fn check_playbook(path: &Path) -> Result<(), CommandError> {
     let shown = path.display();
@@ -231,6 +261,17 @@ fn similar_file(path: &Path) -> Option<String> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
+    // Where a folder is missing, a file of that name may be meant: `staging.yml` for `staging/hosts`.
+    if !folder.exists() {
+        let files = ["yml", "yaml", "ini", "toml", "json"];
+        let mut files = files
+            .iter()
+            .map(|extension| folder.with_extension(extension));
+        let found = files
+            .find(|file| file.is_file())
+            .map(|file| file.display().to_string());
+        return found.or_else(|| similar_file(folder));
+    }
     let names: Vec<String> = folder
         .read_dir()
         .ok()?
@@ -281,28 +322,31 @@ fn inventory(
     files: &Files,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<Inventory, CommandError> {
-    let sources = if arguments.inventory.is_empty() {
+    let mut sources = if arguments.inventory.is_empty() {
         config.inventory_sources()
     } else {
-        arguments.inventory.clone()
+        vec![]
     };
     for source in &arguments.inventory {
         // Ansible goes on with an empty inventory, and then deploys to nobody or to the wrong hosts.
         if !source.contains(',') && !Path::new(source).exists() {
             let mut problem = Diagnostic::error(
-                "missing-inventory",
+                MISSING_INVENTORY,
                 format!("the inventory: {source} could not be found"),
             );
             if let Some(near) = similar_file(Path::new(source)) {
                 problem = problem.hint(format!("did you mean `{near}`?"));
+                sources.push(near);
             }
             problem = problem.hint("a list of hosts ends with a comma: `-i host,`");
             problems.push(problem);
+        } else {
+            sources.push(source.clone());
         }
     }
     let missing = problems
         .iter()
-        .any(|problem| problem.code == "missing-inventory");
+        .any(|problem| problem.code == MISSING_INVENTORY);
     let inventory = Inventory::load(&sources, config, &files.secrets).collect(problems);
     if let Some(limit) = &arguments.limit
         && !missing
@@ -462,12 +506,11 @@ fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
     if let Some(limit) = &options.limit {
         magic.insert("ansible_limit".to_owned(), Value::str(limit.as_str()));
     }
-    if let Some(path) = &config.file {
-        magic.insert(
-            "ansible_config_file".to_owned(),
-            Value::str(path.display().to_string()),
-        );
-    }
+    let file = config.file.as_ref().map(|path| path.display().to_string());
+    magic.insert(
+        "ansible_config_file".to_owned(),
+        Value::str(file.unwrap_or_default()),
+    );
     magic
 }
 
@@ -569,14 +612,11 @@ fn execute(loaded: Loaded, arguments: &Arguments) -> Result<Exit, CommandError> 
             text,
         });
     }
-    let dir = playbooks
-        .first()
-        .and_then(|playbook| playbook.plays.first())
-        .map(|play| play.dir.clone());
-    let dir = dir.unwrap_or_else(|| PathBuf::from("."));
+    let dir = folder(&playbooks);
     let mut sink = |event: Event| view.event(&event);
     let code = runtime.block_on(async {
         let mut run = Run::new(inputs, planner, dir, &mut sink);
+        run.check(&playbooks);
         let work = async {
             for playbook in &playbooks {
                 if !run.playbook(playbook).await {

@@ -119,6 +119,12 @@ impl Span {
     pub fn line_column(&self) -> (usize, usize) {
         self.source.line_column(self.start)
     }
+
+    /// Whether another place lies within this one.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        self.source.path == other.source.path && (self.start..=self.end).contains(&other.start)
+    }
 }
 
 impl fmt::Debug for Span {

@@ -144,6 +144,9 @@ impl Run<'_> {
             }
             Effect::IncludeRole { call, public, .. } => {
                 let checked = self.shared.planner.include_role(call, &frame, &dir, &scope);
+                state
+                    .role_names
+                    .extend(super::play::name_roles(&checked.value.roles));
                 if *public {
                     state.roles.extend(checked.value.roles.iter().cloned());
                 }

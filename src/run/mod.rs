@@ -9,6 +9,7 @@ mod include;
 mod ordered;
 mod outcome;
 mod play;
+mod preflight;
 mod prologue;
 pub(crate) mod prompt;
 pub(crate) mod shared;
@@ -85,6 +86,10 @@ pub struct Run<'a> {
     sink: &'a mut Sink<'a>,
     links: HashMap<String, Links>,
     recap: BTreeMap<String, Counts>,
+    /// Nothing is told while the run only looks ahead.
+    muted: bool,
+    /// Hosts that could not begin.
+    doomed: HashSet<String>,
     next_task: usize,
     next_play: usize,
     failed: HashSet<String>,
@@ -232,11 +237,23 @@ impl<'a> Run<'a> {
             sink,
             links: HashMap::new(),
             recap: BTreeMap::new(),
+            muted: false,
+            doomed: HashSet::new(),
             next_task: 0,
             next_play: 0,
             failed: HashSet::new(),
             unreachable: HashSet::new(),
             stats: IndexMap::new(),
+        }
+    }
+
+    /// Looks ahead; hosts that cannot get through fail before anything is done on them.
+    pub fn check(&mut self, playbooks: &[PlannedPlaybook]) {
+        for (host, problem) in self.preflight(playbooks) {
+            self.message(MessageKind::Error, play::problem_text(&problem));
+            self.count(&host, |counts| counts.failed += 1);
+            self.failed.insert(host.clone());
+            self.doomed.insert(host);
         }
     }
 
@@ -277,7 +294,9 @@ impl<'a> Run<'a> {
     }
 
     fn emit(&mut self, event: Event) {
-        (self.sink)(event);
+        if !self.muted {
+            (self.sink)(event);
+        }
     }
 
     fn message(&mut self, kind: MessageKind, text: impl Into<String>) {

@@ -29,9 +29,35 @@ pub(super) struct Batch<'p> {
     pub(super) cursors: IndexMap<String, Cursor>,
     pub(super) handlers: Arc<Vec<PlanItem>>,
     pub(super) roles: Vec<Arc<Role>>,
+    /// Those and the ones that were included: the play's names of roles.
+    pub(super) role_names: IndexMap<String, bool>,
     pub(super) play_files: Vec<Arc<VarMap>>,
     pub(super) ended: bool,
     pub(super) force_handlers: bool,
+}
+
+impl<'p> Batch<'p> {
+    pub(super) fn new(
+        play: &'p PlannedPlay,
+        name: &str,
+        hosts: &[String],
+        batch: &[String],
+    ) -> Self {
+        let cursor = |host: &String| (host.clone(), Cursor::new(&play.plan.items));
+        Self {
+            play,
+            name: name.to_owned(),
+            hosts: hosts.to_vec(),
+            batch: batch.to_vec(),
+            cursors: batch.iter().map(cursor).collect(),
+            handlers: Arc::clone(&play.plan.handlers),
+            roles: play.plan.roles.clone(),
+            role_names: name_roles(&play.plan.roles),
+            play_files: vec![],
+            ended: false,
+            force_handlers: false,
+        }
+    }
 }
 
 impl Run<'_> {
@@ -58,6 +84,7 @@ impl Run<'_> {
             .and_then(|order| Order::parse(&order))
             .unwrap_or_default();
         let seed = u64::from(std::process::id()) ^ jiff::Timestamp::now().as_nanosecond() as u64;
+        let lost = selected.value.iter().any(|host| self.doomed.contains(host));
         let hosts: Vec<String> = ordered(selected.value, order, seed)
             .into_iter()
             .filter(|host| !self.is_out(host))
@@ -74,6 +101,10 @@ impl Run<'_> {
                 hosts: vec![],
                 check: false,
             });
+            if lost {
+                self.emit(Event::NoHostsRemaining);
+                return false;
+            }
             self.emit(Event::NoHostsMatched);
             return true;
         }
@@ -109,7 +140,7 @@ impl Run<'_> {
     }
 
     /// `hosts`: a text or a list, templated.
-    fn pattern(&mut self, play: &PlannedPlay, scope: &HostScope) -> Vec<String> {
+    pub(super) fn pattern(&mut self, play: &PlannedPlay, scope: &HostScope) -> Vec<String> {
         let raw = Value::from_node(&play.plan.play.hosts);
         match self.shared.templar.expand(&raw, scope) {
             Ok(Value::List(items)) => items.to_vec().iter().map(ToString::to_string).collect(),
@@ -199,23 +230,10 @@ impl Run<'_> {
     async fn batch(&mut self, play: &PlannedPlay, name: &str, hosts: &[String], batch: &[String]) {
         let force = self.shared.options.force_handlers || self.shared.config.bool("force_handlers");
         let early = self.early_scope(play);
-        let mut state = Batch {
-            play,
-            name: name.to_owned(),
-            hosts: hosts.to_vec(),
-            batch: batch.to_vec(),
-            cursors: batch
-                .iter()
-                .map(|host| (host.clone(), Cursor::new(&play.plan.items)))
-                .collect(),
-            handlers: Arc::clone(&play.plan.handlers),
-            roles: play.plan.roles.clone(),
-            play_files: vec![],
-            ended: false,
-            force_handlers: self
-                .play_flag(play, Keyword::ForceHandlers, &early)
-                .unwrap_or(force),
-        };
+        let mut state = Batch::new(play, name, hosts, batch);
+        state.force_handlers = self
+            .play_flag(play, Keyword::ForceHandlers, &early)
+            .unwrap_or(force);
         if !self.vars_files(&mut state, &early) {
             return;
         }
@@ -286,6 +304,7 @@ impl Run<'_> {
             "ansible_play_name".to_owned(),
             Value::str(state.name.as_str()),
         );
+        magic.extend(role_names(&state.role_names));
         let magic = Arc::new(magic);
         let scopes: Vec<(String, HostScope)> = hosts
             .iter()
@@ -503,6 +522,8 @@ impl Run<'_> {
             Value::list(places.collect()),
         );
         scope.push(Level::Magic, &Arc::new(own));
+        let connection = super::target::connection_vars(&self.shared, spec, &scope, host);
+        scope.push(Level::Connection, &Arc::new(connection));
         scope
     }
 }
@@ -554,4 +575,30 @@ fn search_path(frame: &Frame, playbook_dir: &std::path::Path) -> Vec<PathBuf> {
     places.push(frame.dir.clone());
     places.push(playbook_dir.to_path_buf());
     places
+}
+
+/// Roles by name, and whether a play or include names them: others are dependencies.
+pub(super) fn name_roles(roles: &[Arc<Role>]) -> IndexMap<String, bool> {
+    let named = roles
+        .iter()
+        .map(|role| (role.name.clone(), role.parents.is_empty()));
+    named.collect()
+}
+
+/// The magic names of a play's roles: all, those that it names, those that other roles need.
+fn role_names(roles: &IndexMap<String, bool>) -> VarMap {
+    let names = |wanted: &dyn Fn(bool) -> bool| {
+        let names = roles.iter().filter(|(_, direct)| wanted(**direct));
+        Value::list(names.map(|(name, _)| Value::str(name.as_str())).collect())
+    };
+    let direct = names(&|direct| direct);
+    VarMap::from([
+        ("ansible_role_names".to_owned(), names(&|_| true)),
+        ("ansible_play_role_names".to_owned(), direct.clone()),
+        ("role_names".to_owned(), direct),
+        (
+            "ansible_dependent_role_names".to_owned(),
+            names(&|direct| !direct),
+        ),
+    ])
 }

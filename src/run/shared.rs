@@ -95,6 +95,11 @@ impl InventoryVars {
         }
     }
 
+    /// The variables that the inventory gives a host.
+    pub(super) fn vars_of(&self, host: &str) -> Arc<VarMap> {
+        self.of(host).vars
+    }
+
     /// What is known of a host before anything runs.
     fn of(&self, host: &str) -> HostBase {
         match self.cache.get(host) {

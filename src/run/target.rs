@@ -12,7 +12,7 @@ use crate::connect::{Become, Kind, Link, Secret, Target};
 use crate::load::keyword::Keyword;
 use crate::template::value::Value;
 use crate::template::{Scope, TemplateError};
-use crate::vars::{HostScope, Hosts};
+use crate::vars::{HostScope, Hosts, VarMap};
 
 /// The connections of one worker, by the name of the host at the other end.
 #[derive(Default)]
@@ -116,11 +116,9 @@ fn describe(
 ) -> Result<Target, ActionError> {
     let settings = Settings { run, spec, scope };
     let options = &run.options;
-    let implicit_local =
-        matches!(name, "localhost" | "127.0.0.1" | "::1") && !has_inventory_entry(scope);
     let connection = match settings.var_text(&["ansible_connection"])? {
         Some(connection) => connection,
-        None if implicit_local => "local".to_owned(),
+        None if is_implicit(name, scope) => "local".to_owned(),
         None => settings
             .keyword_text(Keyword::Connection)?
             .or_else(|| options.connection.clone())
@@ -212,6 +210,91 @@ fn describe(
         remote_tmp: settings.var_text(&["ansible_remote_tmp"])?,
         ssh_args,
     })
+}
+
+/// The connection's settings as variables, for hosts that do not set them: `-u NAME` and
+/// `remote_user: NAME` define `ansible_user`.
+pub(super) fn connection_vars(
+    run: &RunShared,
+    spec: &TaskSpec,
+    scope: &HostScope,
+    host: &str,
+) -> VarMap {
+    let settings = Settings { run, spec, scope };
+    let options = &run.options;
+    let keyword = |keyword| settings.keyword_text(keyword).ok().flatten();
+    let mut vars = VarMap::new();
+    let mut set = |names: &[&str], value: Option<Value>| {
+        // A variable under one of its names counts for the others, too.
+        let given = names.iter().find_map(|name| scope.get(name));
+        if let Some(value) = given.or(value) {
+            vars.extend(names.iter().map(|name| ((*name).to_owned(), value.clone())));
+        }
+    };
+    let user = keyword(Keyword::RemoteUser)
+        .or_else(|| options.remote_user.clone())
+        .or_else(|| run.config.text("remote_user"));
+    set(&["ansible_user", "ansible_ssh_user"], user.map(Value::str));
+    let implicit = is_implicit(host, scope);
+    let address = if implicit { "127.0.0.1" } else { host };
+    set(
+        &["ansible_host", "ansible_ssh_host"],
+        Some(Value::str(address)),
+    );
+    let connection = if implicit {
+        "local".to_owned()
+    } else {
+        keyword(Keyword::Connection)
+            .or_else(|| options.connection.clone())
+            .or_else(|| run.config.text("transport"))
+            .unwrap_or_else(|| "ssh".to_owned())
+    };
+    set(&["ansible_connection"], Some(Value::str(connection)));
+    let key = options.private_key.as_ref();
+    let key = key.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    set(
+        &["ansible_private_key_file", "ansible_ssh_private_key_file"],
+        key.map(|path| Value::str(path.display().to_string())),
+    );
+    let timeout = options.timeout.map(i128::from);
+    let timeout = timeout.or_else(|| run.config.int("timeout").map(i128::from));
+    set(
+        &["ansible_timeout", "ansible_ssh_timeout"],
+        Some(Value::Int(timeout.unwrap_or(10))),
+    );
+    let pipelining = Value::Bool(run.config.bool("pipelining"));
+    set(
+        &["ansible_pipelining", "ansible_ssh_pipelining"],
+        Some(pipelining),
+    );
+    set(&["ansible_shell_executable"], Some(Value::str("/bin/sh")));
+    vars
+}
+
+/// What a task that is delegated sees of the other host's connection, unless its own host has
+/// variables of these names.
+pub(super) fn delegate_vars(world: &World, target: &str) -> VarMap {
+    let Some(other) = world.scope(target) else {
+        return VarMap::new();
+    };
+    let mut vars = VarMap::new();
+    for names in [
+        ["ansible_user", "ansible_ssh_user"],
+        ["ansible_host", "ansible_ssh_host"],
+    ] {
+        let given = names.iter().find_map(|name| other.get(name));
+        vars.extend(
+            given
+                .into_iter()
+                .flat_map(|value| names.map(|name| (name.to_owned(), value.clone()))),
+        );
+    }
+    vars
+}
+
+/// Whether this is the localhost that exists without an inventory.
+fn is_implicit(host: &str, scope: &HostScope) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "::1") && !has_inventory_entry(scope)
 }
 
 /// Whether the host stands in the inventory; then it has its settings there.

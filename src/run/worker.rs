@@ -473,6 +473,13 @@ impl Worker<'_> {
             Level::Magic,
             VarMap::from([("ansible_check_mode".to_owned(), Value::Bool(check))]),
         );
+        let scope = match &delegated_to {
+            Some(name) => {
+                let own = target::delegate_vars(&self.job.world, name);
+                scope.with(Level::Connection, own)
+            }
+            None => scope,
+        };
         let timeout = match spec.keyword(Keyword::Timeout) {
             Some(value) => {
                 to_int(&run.templar.expand(value, &scope)?).filter(|seconds| *seconds > 0)
@@ -773,13 +780,26 @@ impl Worker<'_> {
                     Cause::new("Task failed", None),
                     Cause::new(failed, Some(&self.action_span())),
                 ];
+                causes.extend(links(
+                    format!("Error while resolving value for '{name}'"),
+                    place,
+                    Cause::of(&error.diagnostic),
+                ));
+                one = self.template_failed(&causes);
+            }
+            ActionError::Condition {
+                keyword,
+                place,
+                error,
+            } => {
+                const WHILE: &str = "Error while evaluating conditional";
                 let mut cause = Cause::of(&error.diagnostic);
-                cause.message = format!(
-                    "Error while resolving value for '{name}': {}",
-                    cause.message
-                );
-                cause.span = nearest_place(place, cause.span);
-                causes.push(cause);
+                if let Some((_, inner)) = cause.message.split_once(&format!("{WHILE}: ")) {
+                    cause.message = inner.to_owned();
+                }
+                let failed = format!("A '{keyword}' expression failed: {WHILE}");
+                let mut causes = vec![Cause::new(what, Some(&self.action_span()))];
+                causes.extend(links(failed, place, cause));
                 one = self.template_failed(&causes);
             }
             ActionError::Template(error) => {
@@ -947,39 +967,35 @@ fn value_is_mapping(object: &Arc<dyn crate::template::value::Object>) -> bool {
 }
 
 /// The error of a condition, at the condition.
-fn condition_error(keyword: &str, error: TemplateError, span: Option<&Span>) -> ActionError {
-    let mut error = error;
-    const WHILE: &str = "Error while evaluating conditional: ";
-    let inner = error
-        .diagnostic
-        .message
-        .trim_start_matches(WHILE)
-        .to_owned();
-    error.diagnostic.message = format!("A '{keyword}' expression failed: {WHILE}{inner}");
-    if let Some(span) = span {
-        error.diagnostic.labels.insert(
-            0,
-            crate::diag::Label {
-                span: span.clone(),
-                text: String::new(),
-            },
-        );
-        error.diagnostic.labels.truncate(1);
+fn condition_error(keyword: &str, error: TemplateError, place: Option<&Span>) -> ActionError {
+    ActionError::Condition {
+        keyword: keyword.to_owned(),
+        place: place.cloned(),
+        error,
     }
-    ActionError::Template(error)
+}
+
+/// What failed at a place of the playbook, and why: one link when the cause is there, too, two when
+/// it is in another variable.
+fn links(what: String, place: Option<Span>, cause: Cause) -> Vec<Cause> {
+    match (&place, &cause.span) {
+        (Some(value), Some(inside)) if !value.contains(inside) => {
+            vec![Cause::new(what, Some(value)), cause]
+        }
+        _ => vec![Cause {
+            message: format!("{what}: {}", cause.message),
+            span: nearest_place(place, cause.span),
+            help: cause.help,
+        }],
+    }
 }
 
 /// The place that Ansible names is where the value starts; within a long text the line is worth more.
 fn nearest_place(value: Option<Span>, inside: Option<Span>) -> Option<Span> {
     match (value, inside) {
         (Some(value), Some(inside)) => {
-            let same_line =
-                value.path() == inside.path() && value.line_column().0 == inside.line_column().0;
-            Some(if same_line || value.path() != inside.path() {
-                value
-            } else {
-                inside
-            })
+            let same_line = value.line_column().0 == inside.line_column().0;
+            Some(if same_line { value } else { inside })
         }
         (value, inside) => value.or(inside),
     }

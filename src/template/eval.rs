@@ -11,7 +11,7 @@ use super::ast::{Arg, Comparison, Expr, ExprKind, Place, Stmt};
 use super::fault::{Fault, Outcome};
 use super::objects::{BoundMethod, Frame, Loop, MacroObject, Super};
 use super::parse::Syntax;
-use super::value::{Dict, Entries, Key, List, Str, Undefined, Value};
+use super::value::{Dict, Entries, Key, List, Str, Undefined, Unknown, Value};
 use super::{Scope, Templar, filters, functions, methods, ops, tests};
 use crate::diag::{Source, Span};
 
@@ -110,7 +110,11 @@ impl<'a> Interp<'a> {
             .text
             .get(origin.start as usize..origin.end as usize)?;
         match written.find(&*current.text) {
-            Some(at) => {
+            // The line counts in a long text; elsewhere a place is where its value starts.
+            Some(at)
+                if written[..at].contains('\n')
+                    || current.text[..start as usize].contains('\n') =>
+            {
                 let base = origin.start + u32::try_from(at).unwrap_or(0);
                 Some(Span {
                     source: Arc::clone(&origin.source),
@@ -118,7 +122,7 @@ impl<'a> Interp<'a> {
                     end: base + end,
                 })
             }
-            None => Some(origin.clone()),
+            _ => Some(origin.clone()),
         }
     }
 
@@ -263,6 +267,7 @@ impl<'a> Interp<'a> {
                 self.own(Arc::as_ptr(&copy) as usize);
                 Ok(Value::Dict(copy))
             }
+            Value::Object(object) if object.as_any().is::<Unknown>() => Err(Fault::unknown()),
             Value::Tuple(items) if value.may_hold_template() => {
                 let items: Result<Vec<Value>, Fault> =
                     items.iter().map(|item| self.touch(item.clone())).collect();

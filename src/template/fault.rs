@@ -58,6 +58,11 @@ impl Fault {
         }))
     }
 
+    /// It depends on something that only the run will know.
+    pub(crate) fn unknown() -> Self {
+        Self::coded("unknown-yet", "only the run will know this")
+    }
+
     /// An undefined value was used.
     pub(crate) fn undefined(undefined: &Arc<Undefined>) -> Self {
         let mut fault = Self::coded("undefined-variable", undefined.message.clone());

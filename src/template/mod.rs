@@ -45,6 +45,10 @@ pub trait Scope: Send + Sync {
     fn search_path(&self) -> Vec<PathBuf>;
     /// The playbook's folder.
     fn basedir(&self) -> PathBuf;
+    /// Whether this is a look ahead: then nothing that acts or takes long is evaluated.
+    fn forecast(&self) -> bool {
+        false
+    }
 }
 
 /// What a configuration says about templates.

@@ -68,6 +68,19 @@ pub struct Undefined {
     pub span: Option<Span>,
 }
 
+/// See [`Value::unknown`].
+pub(crate) struct Unknown;
+
+impl Object for Unknown {
+    fn type_name(&self) -> &'static str {
+        "unknown"
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
 /// A list.
 ///
 /// While `lazy` is set its items may hold templates that are rendered when they are reached.
@@ -236,6 +249,11 @@ impl Value {
             message: message.into(),
             span: None,
         }))
+    }
+
+    /// What a variable is in a look ahead when the run may set it.
+    pub fn unknown() -> Self {
+        Value::object(Unknown)
     }
 
     /// An object.

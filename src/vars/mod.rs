@@ -17,8 +17,10 @@ pub type VarMap = IndexMap<String, Value>;
 /// This is the whole precedence table: a scope is a list of layers sorted by it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// `defaults/main.yml` of roles.
+    /// Settings of the connection, under the names that would set them (`ansible_user`).
     #[default]
+    Connection,
+    /// `defaults/main.yml` of roles.
     RoleDefaults,
     /// Groups and hosts of the inventory, with `group_vars` and `host_vars`, merged in their own order.
     Inventory,
