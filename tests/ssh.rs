@@ -18,6 +18,7 @@ type Scenario = (&'static str, fn(&Server) -> Result<(), String>);
 
 const SCENARIOS: &[Scenario] = &[
     ("a play as a user that is not root", plain),
+    ("tasks that log in as several users", several_users),
     ("sudo with a password", sudo_password),
     ("sudo without a password", sudo_free),
     ("a wrong sudo password fails the task", sudo_wrong),
@@ -225,6 +226,18 @@ fn sudo_password(server: &Server) -> Result<(), String> {
     let password = ["-b", "--become-password-file", "password"];
     let ran = server.play(WHOAMI, &password)?;
     expect(ran, 0, &["I am root"])
+}
+
+fn several_users(server: &Server) -> Result<(), String> {
+    let as_root = WHOAMI.replace(
+        "      register",
+        "      vars: {ansible_user: root}\n      register",
+    );
+    expect(
+        server.play(&[WHOAMI, &as_root, WHOAMI].concat(), &[])?,
+        0,
+        &["I am rplaytest", "I am root", "ok=6    changed=0"],
+    )
 }
 
 fn sudo_free(server: &Server) -> Result<(), String> {

@@ -44,7 +44,7 @@ pub enum Kind {
 }
 
 /// Where a host is and how to get in.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Target {
     /// The name in the inventory.
     pub name: String,
@@ -129,7 +129,7 @@ impl Become {
 }
 
 /// A text that is never shown, and wiped when it is dropped.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

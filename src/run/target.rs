@@ -1,7 +1,6 @@
 //! Where a task's work is done and as whom: connection and become settings from variables,
 //! keywords, options and configuration, in this order.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use super::context::{expand_home, to_bool};
@@ -14,10 +13,10 @@ use crate::template::value::Value;
 use crate::template::{Scope, TemplateError};
 use crate::vars::{HostScope, Hosts, VarMap};
 
-/// The connections of one worker, by the name of the host at the other end.
+/// The connections of one worker: several to one host when tasks log in as several users.
 #[derive(Default)]
 pub(crate) struct Links {
-    links: HashMap<String, Link>,
+    links: Vec<(Target, Link)>,
     calls: u64,
 }
 
@@ -38,28 +37,28 @@ impl Links {
         host: &str,
         target: &str,
     ) -> Result<&mut Link, ActionError> {
-        if !self.links.contains_key(target) {
-            let described = if host == target {
-                describe(run, spec, scope, target)?
-            } else {
-                let other = world.scope(target).unwrap_or_else(|| world.base(target));
-                describe(run, spec, &other, target)?
-            };
-            self.links.insert(target.to_owned(), Link::new(described));
-        }
-        self.links
-            .get_mut(target)
-            .ok_or_else(|| ActionError::new("no connection"))
+        let described = if host == target {
+            describe(run, spec, scope, target)?
+        } else {
+            let other = world.scope(target).unwrap_or_else(|| world.base(target));
+            describe(run, spec, &other, target)?
+        };
+        let known = self.links.iter().position(|(known, _)| *known == described);
+        let at = known.unwrap_or_else(|| {
+            self.links.push((described.clone(), Link::new(described)));
+            self.links.len() - 1
+        });
+        Ok(&mut self.links[at].1)
     }
 
-    /// Forgets a connection.
+    /// Forgets the connections to a host.
     pub(crate) fn forget(&mut self, target: &str) {
-        self.links.remove(target);
+        self.links.retain(|(known, _)| known.name != target);
     }
 
     /// Closes every connection.
     pub(crate) async fn close(self) {
-        for link in self.links.into_values() {
+        for (_, link) in self.links {
             link.close().await;
         }
     }
