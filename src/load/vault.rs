@@ -172,7 +172,8 @@ pub fn encrypt(content: &[u8], secret: &[u8], id: Option<&str>) -> Result<String
     encrypt_with_salt(content, secret, id, &salt)
 }
 
-fn encrypt_with_salt(
+/// [`encrypt`] with a salt that the caller chose, so that equal contents give equal envelopes.
+pub fn encrypt_with_salt(
     content: &[u8],
     secret: &[u8],
     id: Option<&str>,

@@ -9,7 +9,7 @@ use std::sync::{Arc, RwLock};
 use super::args::Args;
 use super::ast::{Arg, Comparison, Expr, ExprKind, Place, Stmt};
 use super::fault::{Fault, Outcome};
-use super::objects::{BoundMethod, Frame, Loop, MacroObject, Super};
+use super::objects::{BoundMethod, Frame, Loop, MacroObject, Nothing, Super};
 use super::parse::Syntax;
 use super::value::{Dict, Entries, Key, List, Str, Undefined, Unknown, Value};
 use super::{Scope, Templar, filters, functions, methods, ops, tests};
@@ -28,6 +28,8 @@ pub(crate) struct Interp<'a> {
     /// before they are reached, so that variables stay as they are.
     mutating: Cell<bool>,
     depth: Cell<usize>,
+    /// How many macros are being called inside of each other.
+    pub(crate) calls: Cell<usize>,
     /// Whether strings in expressions may be templates themselves.
     pub(crate) embedded: Cell<bool>,
     place: RefCell<Vec<Text>>,
@@ -54,6 +56,7 @@ impl<'a> Interp<'a> {
             touched: RefCell::default(),
             mutating: Cell::new(false),
             depth: Cell::new(0),
+            calls: Cell::new(0),
             embedded: Cell::new(false),
             place: RefCell::default(),
             blocks: RefCell::default(),
@@ -72,11 +75,7 @@ impl<'a> Interp<'a> {
         work: impl FnOnce() -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         if self.depth.get() >= DEPTH {
-            return Err(Fault::coded(
-                "recursive-template",
-                "Recursive loop detected in template: maximum recursion depth exceeded",
-            )
-            .at(|| origin.cloned()));
+            return Err(recursion().at(|| origin.cloned()));
         }
         if methods::mutates(text) {
             self.mutating.set(true);
@@ -420,6 +419,20 @@ impl<'a> Interp<'a> {
         if let Some(found) = self.item(value, &Value::str(name))? {
             return Ok(found);
         }
+        if let Value::Object(object) = value
+            && object.as_any().is::<Nothing>()
+        {
+            return Err(Fault::new(Nothing::USED));
+        }
+        if name.starts_with("__") {
+            return Err(Fault::coded(
+                "unsafe-attribute",
+                format!(
+                    "access to attribute '{name}' of '{}' object is unsafe.",
+                    value.type_name()
+                ),
+            ));
+        }
         Ok(missing(value, &Value::str(name)))
     }
 
@@ -451,7 +464,7 @@ impl<'a> Interp<'a> {
 
     /// Evaluates; the result may be undefined.
     pub(crate) fn eval(&self, expr: &Expr, frame: &Arc<Frame>) -> Outcome {
-        let result = self.eval_kind(expr, frame);
+        let result = super::deep(|| self.eval_kind(expr, frame));
         match result {
             Err(fault) => Err(fault.at(|| self.span(expr.place))),
             Ok(Value::Undefined(undefined)) if undefined.span.is_none() => {
@@ -539,9 +552,7 @@ impl<'a> Interp<'a> {
                 } else if let Some(no) = no {
                     self.eval(no, frame)
                 } else {
-                    Ok(Value::undefined(
-                        "the inline if-expression evaluated to false and no else section was defined.",
-                    ))
+                    Ok(Value::object(Nothing))
                 }
             }
             ExprKind::Filter {
@@ -580,7 +591,9 @@ impl<'a> Interp<'a> {
             ExprKind::Dict(pairs) => {
                 let mut entries = Entries::with_capacity(pairs.len());
                 for (key, value) in pairs {
-                    entries.insert(Key(self.need(key, frame)?), self.eval(value, frame)?);
+                    let key = self.need(key, frame)?;
+                    ops::hashable(&key)?;
+                    entries.insert(Key(key), self.eval(value, frame)?);
                 }
                 Ok(Value::dict(entries))
             }
@@ -698,7 +711,10 @@ impl<'a> Interp<'a> {
 
     fn eval_call(&self, callee: &Expr, args: &[Arg], frame: &Arc<Frame>) -> Outcome {
         if let ExprKind::Attr(receiver, name) = &callee.kind {
-            let receiver = self.need(receiver, frame)?;
+            let receiver = self.eval(receiver, frame)?;
+            if receiver.is_undefined() {
+                return Ok(receiver);
+            }
             if methods::exists(&receiver, name) {
                 let args = self.args(None, args, frame)?;
                 return methods::call(self, &receiver, name, &args);
@@ -723,7 +739,10 @@ impl<'a> Interp<'a> {
             let args = args?;
             return functions::call(self, name, &args);
         }
-        let callee = self.need(callee, frame)?;
+        let callee = self.eval(callee, frame)?;
+        if callee.is_undefined() {
+            return Ok(callee);
+        }
         let args = self.args(None, args, frame)?;
         self.call_value(&callee, args, frame)
     }
@@ -781,10 +800,7 @@ impl<'a> Interp<'a> {
 
     fn finish_at(&self, value: &Value, soft: bool, depth: usize) -> Outcome {
         if depth > 200 {
-            return Err(Fault::coded(
-                "recursive-template",
-                "Recursive loop detected in template: maximum recursion depth exceeded",
-            ));
+            return Err(recursion());
         }
         let child = |item: &Value| -> Result<Option<Value>, Fault> {
             let item = self.finish_at(&self.touch(item.clone())?, soft, depth + 1)?;
@@ -835,8 +851,16 @@ impl<'a> Interp<'a> {
             Value::Object(object) if !value.is_omit() => match (object.to_dict(), object.iterate())
             {
                 (Some(dict), _) => self.finish_at(&dict, soft, depth + 1)?,
-                (None, Some(items)) => self.finish_at(&Value::list(items), soft, depth + 1)?,
-                _ => value.clone(),
+                (None, Some(items)) if object.storable() => {
+                    self.finish_at(&Value::list(items), soft, depth + 1)?
+                }
+                _ if object.storable() => value.clone(),
+                _ => {
+                    return Err(Fault::new(format!(
+                        "Type '{}' is unsupported for variable storage.",
+                        value.type_name()
+                    )));
+                }
             },
             other => other.clone(),
         })
@@ -911,4 +935,12 @@ fn index(key: &Value, length: usize) -> Option<usize> {
         .contains(&at)
         .then(|| usize::try_from(at).ok())
         .flatten()
+}
+
+/// The error of templates that never end.
+pub(crate) fn recursion() -> Fault {
+    Fault::coded(
+        "recursive-template",
+        "Recursive loop detected in template: maximum recursion depth exceeded",
+    )
 }

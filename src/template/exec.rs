@@ -10,6 +10,9 @@ use super::files;
 use super::objects::{Frame, Loop, MacroObject, Module, Namespace, Super};
 use super::value::{Entries, Key, Value};
 
+/// How many macros may be called inside of each other; Python gives up at about as many.
+const CALLS: usize = 200;
+
 /// What a statement asks of the loop around it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
@@ -220,9 +223,8 @@ impl Interp<'_> {
                 };
                 if items.len() > targets.len() {
                     return Err(Fault::new(format!(
-                        "too many values to unpack (expected {}, got {})",
-                        targets.len(),
-                        items.len()
+                        "too many values to unpack (expected {})",
+                        targets.len()
                     )));
                 }
                 if items.len() < targets.len() {
@@ -433,7 +435,13 @@ impl Interp<'_> {
         if let Some(caller) = caller {
             frame.set("caller".into(), caller);
         }
-        self.run_to_value(&definition.body, &frame)
+        if self.calls.get() >= CALLS {
+            return Err(super::eval::recursion());
+        }
+        self.calls.set(self.calls.get() + 1);
+        let result = self.run_to_value(&definition.body, &frame);
+        self.calls.set(self.calls.get() - 1);
+        result
     }
 }
 

@@ -88,6 +88,18 @@ impl Fault {
         fault
     }
 
+    /// An unknown plugin that another one was told to use.
+    pub(crate) fn inside(mut self, kind: &str, outer: &str) -> Self {
+        let unknown = format!("unknown-{kind}");
+        if self.0.code == unknown
+            && let Some(message) = self.0.message.strip_prefix("Syntax error in template: ")
+        {
+            self.0.message =
+                format!("The filter plugin 'ansible.builtin.{outer}' failed: {message}");
+        }
+        self
+    }
+
     /// The error of a condition.
     pub(crate) fn in_condition(mut self) -> Self {
         if !self

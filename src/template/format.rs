@@ -71,7 +71,14 @@ fn conversion(spec: &str, kind: char, value: &Value) -> Result<String, String> {
     let body = match kind {
         's' => cut(value.text(), precision),
         'r' | 'a' => cut(value.repr(), precision),
-        'c' => value.text(),
+        'c' => match value {
+            Value::Int(code) => u32::try_from(*code)
+                .ok()
+                .and_then(char::from_u32)
+                .ok_or("%c arg not in range(0x110000)")?
+                .to_string(),
+            other => other.text(),
+        },
         _ => {
             let amount = number(value).ok_or_else(|| {
                 if matches!(kind, 'd' | 'i' | 'u') {
@@ -228,7 +235,11 @@ pub(crate) fn braces(
                 break;
             }
         }
-        let end = end.ok_or("expected '}' before end of string")?;
+        let end = end.ok_or(if rest.is_empty() {
+            "Single '{' encountered in format string"
+        } else {
+            "expected '}' before end of string"
+        })?;
         let inside = &rest[..end];
         rest = &rest[end + 1..];
         let (name, spec) = inside.split_once(':').unwrap_or((inside, ""));

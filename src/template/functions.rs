@@ -5,7 +5,7 @@ use std::any::Any;
 use super::args::Args;
 use super::eval::Interp;
 use super::fault::{Fault, Outcome};
-use super::objects::Namespace;
+use super::objects::{Namespace, Turns};
 use super::value::{Dict, Entries, Key, Object, Value};
 use super::{filters, lookups};
 
@@ -18,6 +18,8 @@ const NAMES: &[&str] = &[
     "namespace",
     "now",
     "undef",
+    "cycler",
+    "joiner",
 ];
 
 /// A function as a value.
@@ -62,6 +64,20 @@ pub(crate) fn call(interp: &Interp<'_>, name: &str, args: &Args) -> Outcome {
             })))
         }
         "now" => filters::now(args),
+        "cycler" if args.pos.is_empty() => Err(Fault::new("at least one item has to be provided")),
+        "cycler" | "joiner" => Ok(Value::object(Turns {
+            items: if name == "joiner" {
+                vec![Value::from(args.text(0, "sep", ", "))]
+            } else {
+                args.pos.clone()
+            },
+            at: std::sync::Arc::default(),
+            method: (name == "joiner").then_some("join"),
+        })),
+        _ if args.pos.len() > 1 => Err(Fault::new(format!(
+            "_undef() takes from 0 to 1 positional arguments but {} were given",
+            args.pos.len()
+        ))),
         _ => {
             let hint = args.text(0, "hint", "Mandatory variable has not been overridden");
             Ok(Value::undefined(hint))
@@ -88,7 +104,13 @@ fn range(args: &Args) -> Outcome {
         [stop] => (0, stop, 1),
         [start, stop] => (start, stop, 1),
         [start, stop, step] => (start, stop, step),
-        _ => return Err(Fault::new("range expected at least 1 argument, got 0")),
+        [] => return Err(Fault::new("range expected at least 1 argument, got 0")),
+        _ => {
+            return Err(Fault::new(format!(
+                "range expected at most 3 arguments, got {}",
+                numbers.len()
+            )));
+        }
     };
     if step == 0 {
         return Err(Fault::new("range() arg 3 must not be zero"));
@@ -116,7 +138,10 @@ fn dict(interp: &Interp<'_>, args: &Args) -> Outcome {
         ),
         Some(other) => {
             for pair in interp.iterate(other)? {
-                match &interp.iterate(&pair)?[..] {
+                let pair = interp.iterate(&pair).map_err(|_| {
+                    Fault::new("cannot convert dictionary update sequence element #0 to a sequence")
+                })?;
+                match &pair[..] {
                     [key, value] => entries.insert(Key(key.clone()), value.clone()),
                     items => {
                         return Err(Fault::new(format!(

@@ -49,6 +49,11 @@ const TEXT: &[&str] = &[
     "encode",
     "casefold",
     "expandtabs",
+    "istitle",
+    "isidentifier",
+    "isascii",
+    "format_map",
+    "translate",
 ];
 const LIST: &[&str] = &[
     "append", "extend", "insert", "pop", "remove", "index", "count", "reverse", "sort", "copy",
@@ -95,9 +100,7 @@ pub(crate) fn exists(value: &Value, name: &str) -> bool {
         Value::Dict(_) => DICT.contains(&name),
         Value::Tuple(_) => TUPLE.contains(&name),
         Value::Int(_) | Value::Float(_) => {
-            matches!(name, "bit_length" | "is_integer" | "real" | "imag")
-                && name != "real"
-                && name != "imag"
+            matches!(name, "bit_length" | "is_integer")
         }
         Value::Bytes(_) => name == "decode",
         Value::Object(object) => {
@@ -113,7 +116,7 @@ pub(crate) fn call(interp: &Interp<'_>, receiver: &Value, name: &str, args: &Arg
         if let Value::Undefined(undefined) = value
             && !matches!(
                 (receiver, name),
-                (Value::List(_), "append") | (Value::Dict(_), "get" | "setdefault" | "pop")
+                (Value::List(_), "append") | (Value::Dict(_), "setdefault" | "pop")
             )
         {
             return Err(Fault::undefined(undefined));
@@ -221,6 +224,25 @@ fn text(interp: &Interp<'_>, text: &str, name: &str, args: &Args) -> Outcome {
                 .collect::<String>(),
         ),
         "startswith" | "endswith" => {
+            // The places where to begin and to end, in characters.
+            let place = |index: usize| {
+                args.pos.get(index).and_then(whole).map(|at| {
+                    let at = if at < 0 {
+                        at + text.chars().count() as i128
+                    } else {
+                        at
+                    };
+                    usize::try_from(at).unwrap_or(0)
+                })
+            };
+            let cut: String;
+            let text = if args.pos.len() > 1 {
+                let (from, to) = (place(1).unwrap_or(0), place(2).unwrap_or(usize::MAX));
+                cut = text.chars().take(to).skip(from).collect();
+                cut.as_str()
+            } else {
+                text
+            };
             let one = |part: &str| {
                 if name == "startswith" {
                     text.starts_with(part)
@@ -324,6 +346,41 @@ fn text(interp: &Interp<'_>, text: &str, name: &str, args: &Args) -> Outcome {
                 .unwrap_or(text),
         ),
         "encode" => Value::Bytes(text.as_bytes().into()),
+        "istitle" => {
+            Value::Bool(text.chars().any(char::is_alphabetic) && python_title(text) == *text)
+        }
+        "isidentifier" => Value::Bool(
+            !text.is_empty()
+                && !text.starts_with(|c: char| c.is_numeric())
+                && text.chars().all(|c| c.is_alphanumeric() || c == '_'),
+        ),
+        "isascii" => Value::Bool(text.is_ascii()),
+        "format_map" => {
+            let Value::Dict(map) = needed(args, 0, name)? else {
+                return Err(Fault::new("format_map() argument must be a mapping"));
+            };
+            let kw = map
+                .read()
+                .iter()
+                .map(|(key, value)| (key.0.text(), value.clone()))
+                .collect();
+            Value::str(formatted(interp, text, &Args { pos: vec![], kw })?)
+        }
+        "translate" => {
+            let table = needed(args, 0, name)?;
+            let mut out = String::new();
+            for c in text.chars() {
+                match interp.item(table, &Value::Int(c as i128))? {
+                    None => out.push(c),
+                    Some(Value::None) => {}
+                    Some(Value::Int(code)) => {
+                        out.extend(u32::try_from(code).ok().and_then(char::from_u32))
+                    }
+                    Some(other) => out.push_str(&other.text()),
+                }
+            }
+            Value::str(out)
+        }
         "expandtabs" => Value::str(text.replace('\t', "        ")),
         _ => {
             return Err(Fault::new(format!(

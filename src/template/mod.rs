@@ -15,6 +15,7 @@ mod objects;
 mod ops;
 mod parse;
 mod print;
+mod syntax;
 mod tests;
 #[cfg(test)]
 mod unit;
@@ -322,6 +323,11 @@ impl Templar {
             parse::expression(text)
         })
     }
+}
+
+/// Runs one level of a recursion over what a user wrote, on more stack if little is left.
+pub(crate) fn deep<T>(level: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(256 << 10, 4 << 20, level)
 }
 
 /// Whether a condition is nothing but a template.

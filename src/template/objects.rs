@@ -103,6 +103,9 @@ impl Object for Loop {
     fn type_name(&self) -> &'static str {
         "LoopContext"
     }
+    fn storable(&self) -> bool {
+        false
+    }
     fn attr(&self, name: &str) -> Option<Value> {
         let length = self.items.len();
         Some(match name {
@@ -154,6 +157,9 @@ impl Object for LoopMethod {
     fn type_name(&self) -> &'static str {
         "method"
     }
+    fn storable(&self) -> bool {
+        false
+    }
     fn call(&self, args: &[Value], _kwargs: &[(String, Value)]) -> Option<Result<Value, String>> {
         Some(self.state.method(self.name, args))
     }
@@ -182,6 +188,9 @@ impl MacroObject {
 impl Object for MacroObject {
     fn type_name(&self) -> &'static str {
         "Macro"
+    }
+    fn storable(&self) -> bool {
+        false
     }
     fn attr(&self, name: &str) -> Option<Value> {
         match name {
@@ -228,6 +237,9 @@ impl Object for Namespace {
     fn type_name(&self) -> &'static str {
         "Namespace"
     }
+    fn storable(&self) -> bool {
+        false
+    }
     fn attr(&self, name: &str) -> Option<Value> {
         self.0.get(name)
     }
@@ -249,6 +261,9 @@ impl Object for Super {
     fn type_name(&self) -> &'static str {
         "BlockReference"
     }
+    fn storable(&self) -> bool {
+        false
+    }
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -264,12 +279,152 @@ impl Object for BoundMethod {
     fn type_name(&self) -> &'static str {
         "builtin_function_or_method"
     }
+    fn storable(&self) -> bool {
+        false
+    }
     fn repr(&self) -> String {
         format!(
             "<built-in method {} of {} object>",
             self.name,
             self.receiver.type_name()
         )
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// What `'x' if false` gives: nothing as text, an error where something is asked of it.
+pub(crate) struct Nothing;
+
+impl Nothing {
+    pub(crate) const USED: &str =
+        "the inline if-expression on line 1 evaluated to false and no else section was defined.";
+}
+
+impl Object for Nothing {
+    fn type_name(&self) -> &'static str {
+        "Undefined"
+    }
+    fn iterate(&self) -> Option<Vec<Value>> {
+        Some(vec![])
+    }
+    fn truthy(&self) -> bool {
+        false
+    }
+    fn repr(&self) -> String {
+        "Undefined".into()
+    }
+    fn text(&self) -> String {
+        String::new()
+    }
+    fn storable(&self) -> bool {
+        false
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Whether a value is [`Nothing`].
+pub(crate) fn is_nothing(value: &Value) -> bool {
+    matches!(value, Value::Object(object) if object.as_any().is::<Nothing>())
+}
+
+/// What `groupby` gives of a group: a pair whose parts have names.
+pub(crate) struct Group(pub(crate) Value, pub(crate) Value);
+
+impl Object for Group {
+    fn type_name(&self) -> &'static str {
+        "_GroupTuple"
+    }
+    fn attr(&self, name: &str) -> Option<Value> {
+        match name {
+            "grouper" => Some(self.0.clone()),
+            "list" => Some(self.1.clone()),
+            _ => None,
+        }
+    }
+    fn item(&self, key: &Value) -> Option<Value> {
+        match key {
+            Value::Int(0 | -2) => Some(self.0.clone()),
+            Value::Int(1 | -1) => Some(self.1.clone()),
+            _ => None,
+        }
+    }
+    fn iterate(&self) -> Option<Vec<Value>> {
+        Some(vec![self.0.clone(), self.1.clone()])
+    }
+    fn repr(&self) -> String {
+        Value::tuple(vec![self.0.clone(), self.1.clone()]).repr()
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// `cycler(...)` and `joiner(...)`: values in turn.
+pub(crate) struct Turns {
+    pub(crate) items: Vec<Value>,
+    pub(crate) at: Arc<std::sync::atomic::AtomicUsize>,
+    /// The method that was read of it; none for the object itself.
+    pub(crate) method: Option<&'static str>,
+}
+
+impl Turns {
+    fn place(&self) -> usize {
+        self.at.load(std::sync::atomic::Ordering::Relaxed)
+    }
+    fn go(&self, place: usize) {
+        self.at.store(place, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Object for Turns {
+    fn type_name(&self) -> &'static str {
+        match self.method {
+            Some("join") => "Joiner",
+            Some(_) => "method",
+            None => "Cycler",
+        }
+    }
+    fn attr(&self, name: &str) -> Option<Value> {
+        let method = match (self.method, name) {
+            (None, "current") => return self.items.get(self.place()).cloned(),
+            (None, "next") => "next",
+            (None, "reset") => "reset",
+            _ => return None,
+        };
+        Some(Value::object(Turns {
+            items: self.items.clone(),
+            at: Arc::clone(&self.at),
+            method: Some(method),
+        }))
+    }
+    fn call(&self, _args: &[Value], _kwargs: &[(String, Value)]) -> Option<Result<Value, String>> {
+        let place = self.place();
+        match self.method? {
+            "next" => {
+                self.go((place + 1) % self.items.len());
+                self.items.get(place).cloned().map(Ok)
+            }
+            "reset" => {
+                self.go(0);
+                Some(Ok(Value::None))
+            }
+            // A joiner gives nothing at first, its separator afterwards.
+            _ => {
+                self.go(1);
+                Some(Ok(if place == 0 {
+                    Value::str("")
+                } else {
+                    self.items[0].clone()
+                }))
+            }
+        }
+    }
+    fn storable(&self) -> bool {
+        false
     }
     fn as_any(&self) -> &dyn Any {
         self

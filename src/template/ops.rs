@@ -208,10 +208,10 @@ fn arithmetic(op: &str, a: &Value, b: &Value) -> Result<Value, String> {
     }
     let (x, y) = (x.float(), y.float());
     if y == 0.0 && matches!(op, "/" | "//" | "%") {
-        return Err(if op == "%" {
-            "float modulo by zero".into()
-        } else {
-            "float division by zero".replace("float ", if op == "//" { "float floor " } else { "" })
+        return Err(match op {
+            "%" => "float modulo by zero".into(),
+            "//" => "float floor division by zero".into(),
+            _ => "float division by zero".into(),
         });
     }
     Ok(Value::Float(match op {
@@ -231,10 +231,10 @@ fn arithmetic(op: &str, a: &Value, b: &Value) -> Result<Value, String> {
 )]
 fn whole(op: &str, x: i128, y: i128) -> Result<Value, String> {
     if y == 0 && matches!(op, "/" | "//" | "%") {
-        return Err(if op == "%" {
-            "integer modulo by zero".into()
-        } else {
-            "division by zero".into()
+        return Err(match op {
+            "%" => "integer modulo by zero".into(),
+            "//" => "integer division or modulo by zero".into(),
+            _ => "division by zero".into(),
         });
     }
     let result = match op {
@@ -267,7 +267,10 @@ pub(crate) fn contains(container: &Value, item: &Value) -> Result<bool, String> 
         },
         Value::List(list) => Ok(list.read().contains(item)),
         Value::Tuple(items) => Ok(items.contains(item)),
-        Value::Dict(dict) => Ok(dict.read().contains_key(&Key(item.clone()))),
+        Value::Dict(dict) => {
+            hashable(item)?;
+            Ok(dict.read().contains_key(&Key(item.clone())))
+        }
         Value::Object(object) => match object.iterate() {
             Some(items) => Ok(object.item(item).is_some() || items.contains(item)),
             None => Err(format!(
@@ -279,6 +282,16 @@ pub(crate) fn contains(container: &Value, item: &Value) -> Result<bool, String> 
             "argument of type '{}' is not iterable",
             container.type_name()
         )),
+    }
+}
+
+/// Refuses what Python refuses as a key of a dictionary.
+pub(crate) fn hashable(value: &Value) -> Result<(), String> {
+    match value {
+        Value::Dict(_) => Err("unhashable type: 'dict'".into()),
+        // A tuple of a template is a list to Ansible.
+        Value::List(_) | Value::Tuple(_) => Err("unhashable type: 'list'".into()),
+        _ => Ok(()),
     }
 }
 

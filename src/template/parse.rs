@@ -2,8 +2,10 @@
 //!
 //! Where that parser refuses valid Jinja2 the text is adjusted first; an edit list maps places back.
 
-use indexmap::IndexMap;
+use std::cell::Cell;
 use std::sync::Arc;
+
+use indexmap::IndexMap;
 
 use minijinja::machinery::{self, ast as mj};
 use minijinja::syntax::SyntaxConfig;
@@ -63,6 +65,28 @@ pub(crate) struct SyntaxError {
 /// Parses a template.
 pub(crate) fn template(text: &str, syntax: &Syntax) -> Result<Template, SyntaxError> {
     let adjusted = Adjusted::template(text, syntax);
+    roomy(adjusted.longest, || parse(text, syntax, &adjusted))
+}
+
+fn told(mistake: Option<(String, usize)>) -> Option<SyntaxError> {
+    let (message, at) = mistake?;
+    let at = u32::try_from(at).ok()?;
+    Some(SyntaxError {
+        message,
+        place: (at, at),
+    })
+}
+
+/// How deep expressions may nest. `a + b + c` nests too, by one level a sum.
+const NESTED: usize = 2000;
+
+/// Runs `work` on a stack that is large enough to drop the parser's tree of so long an expression.
+fn roomy<T>(longest: usize, work: impl FnOnce() -> T) -> T {
+    let room = (longest.saturating_mul(1024)).clamp(256 << 10, 1 << 30);
+    stacker::maybe_grow(room, room, work)
+}
+
+fn parse(text: &str, syntax: &Syntax, adjusted: &Adjusted) -> Result<Template, SyntaxError> {
     let mut builder = SyntaxConfig::builder();
     builder
         .trim_blocks(syntax.trim_blocks)
@@ -86,20 +110,24 @@ pub(crate) fn template(text: &str, syntax: &Syntax) -> Result<Template, SyntaxEr
         message: error.to_string(),
         place: (0, 0),
     })?;
-    let tree =
-        machinery::parse(&adjusted.text, "", config).map_err(|error| adjusted.error(&error))?;
+    let tree = machinery::parse(&adjusted.text, "", config).map_err(|error| {
+        told(super::syntax::template(text, syntax)).unwrap_or_else(|| adjusted.error(&error))
+    })?;
     let mut lower = Lower {
         text,
-        adjusted: &adjusted,
+        adjusted,
         blocks: IndexMap::new(),
         extends: false,
         plain: syntax.plain_backslashes,
         raw: false,
+        depth: Cell::new(0),
+        too_deep: Cell::new(None),
     };
     let body = match &tree {
         mj::Stmt::Template(template) => lower.body(&template.children),
         _ => vec![],
     };
+    lower.check()?;
     Ok(Template {
         body,
         blocks: lower.blocks,
@@ -110,16 +138,24 @@ pub(crate) fn template(text: &str, syntax: &Syntax) -> Result<Template, SyntaxEr
 /// Parses a bare expression.
 pub(crate) fn expression(text: &str) -> Result<Expr, SyntaxError> {
     let adjusted = Adjusted::expression(text);
-    let tree = machinery::parse_expr(&adjusted.text).map_err(|error| adjusted.error(&error))?;
-    Ok(Lower {
-        text,
-        adjusted: &adjusted,
-        blocks: IndexMap::new(),
-        extends: false,
-        plain: false,
-        raw: false,
-    }
-    .expr(&tree))
+    roomy(text.len(), || {
+        let tree = machinery::parse_expr(&adjusted.text).map_err(|error| {
+            told(super::syntax::expression(text)).unwrap_or_else(|| adjusted.error(&error))
+        })?;
+        let lower = Lower {
+            text,
+            adjusted: &adjusted,
+            blocks: IndexMap::new(),
+            extends: false,
+            plain: false,
+            raw: false,
+            depth: Cell::new(0),
+            too_deep: Cell::new(None),
+        };
+        let expr = lower.expr(&tree);
+        lower.check()?;
+        Ok(expr)
+    })
 }
 
 /// The text as the parser gets it.
@@ -127,6 +163,8 @@ struct Adjusted {
     text: String,
     /// Places in `text` from which on the original is at another distance.
     edits: Vec<(usize, usize)>,
+    /// The length of the longest tag.
+    longest: usize,
 }
 
 impl Adjusted {
@@ -134,6 +172,7 @@ impl Adjusted {
         let mut this = Self {
             text: String::with_capacity(text.len() + 8),
             edits: vec![],
+            longest: 0,
         };
         let mut at = 0;
         while at < text.len() {
@@ -172,6 +211,7 @@ impl Adjusted {
         let mut this = Self {
             text: String::with_capacity(text.len() + 2),
             edits: vec![],
+            longest: 0,
         };
         let (end, comma) = this.inside(text, 0, "");
         if comma {
@@ -211,6 +251,7 @@ impl Adjusted {
             self.text.push(sign);
             end += 1;
         }
+        self.longest = self.longest.max(end - at);
         if text[end..].starts_with(close) {
             self.text.push_str(close);
             end += close.len();
@@ -466,6 +507,10 @@ struct Lower<'a> {
     plain: bool,
     /// Whether this is such an expression.
     raw: bool,
+    /// How deep the expression at hand nests.
+    depth: Cell<usize>,
+    /// Where that is more than allowed.
+    too_deep: Cell<Option<Place>>,
 }
 
 impl Lower<'_> {
@@ -626,10 +671,24 @@ impl Lower<'_> {
         exprs.iter().map(|expr| self.expr(expr)).collect()
     }
 
-    /// A flat dispatch over the kinds of expressions.
     fn expr(&self, expr: &mj::Expr<'_>) -> Expr {
         let place = self.adjusted.place(expr.span());
-        let kind = match expr {
+        if self.depth.get() >= NESTED {
+            self.too_deep.set(Some(place));
+            return Expr {
+                place,
+                kind: ExprKind::Const(Value::None),
+            };
+        }
+        self.depth.set(self.depth.get() + 1);
+        let kind = super::deep(|| self.kind(expr, place));
+        self.depth.set(self.depth.get() - 1);
+        Expr { place, kind }
+    }
+
+    /// A flat dispatch over the kinds of expressions.
+    fn kind(&self, expr: &mj::Expr<'_>, place: Place) -> ExprKind {
+        match expr {
             mj::Expr::Var(e) => ExprKind::Name(e.id.into()),
             mj::Expr::Const(e) => ExprKind::Const(self.constant(&e.value, place)),
             mj::Expr::Slice(e) => {
@@ -681,8 +740,17 @@ impl Lower<'_> {
                     .map(|(key, value)| (self.expr(key), self.expr(value)))
                     .collect(),
             ),
-        };
-        Expr { place, kind }
+        }
+    }
+
+    fn check(&self) -> Result<(), SyntaxError> {
+        match self.too_deep.get() {
+            Some(place) => Err(SyntaxError {
+                message: "the expression nests too deep".into(),
+                place,
+            }),
+            None => Ok(()),
+        }
     }
 
     fn binary(&self, e: &mj::BinOp<'_>) -> ExprKind {

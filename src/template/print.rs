@@ -16,6 +16,7 @@ pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::Str(text) => text.as_str().to_owned(),
         Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::Object(object) => object.text(),
         other => repr(other),
     }
 }
@@ -36,8 +37,23 @@ fn write_repr(out: &mut String, value: &Value, depth: usize) {
         Value::Float(number) => out.push_str(&float(*number)),
         Value::Str(text) => quote(out, text.as_str()),
         Value::Bytes(bytes) => {
+            // Each byte as the character of that number, with those beyond ASCII escaped.
             out.push('b');
-            quote(out, &String::from_utf8_lossy(bytes));
+            let mut text = String::new();
+            quote(
+                &mut text,
+                &bytes
+                    .iter()
+                    .map(|byte| char::from(*byte))
+                    .collect::<String>(),
+            );
+            for c in text.chars() {
+                if c.is_ascii() {
+                    out.push(c);
+                } else {
+                    let _ = write!(out, "\\x{:02x}", c as u32);
+                }
+            }
         }
         Value::List(list) => write_items(out, &list.to_vec(), ('[', ']'), depth),
         Value::Tuple(items) => {

@@ -7,6 +7,7 @@ use super::ast::Comparison;
 use super::eval::Interp;
 use super::fault::Fault;
 use super::filters::regex;
+use super::objects::is_nothing;
 use super::ops;
 use super::value::Value;
 use crate::diag::nearest;
@@ -29,7 +30,7 @@ macro_rules! tests {
 }
 
 tests! {
-    "undefined": "nothing is there" => |_, a| Ok(a.operand().is_undefined());
+    "undefined": "nothing is there" => |_, a| Ok(a.operand().is_undefined() || is_nothing(a.operand()));
     "none": "it is null" => |_, a| Ok(matches!(a.operand(), Value::None));
     "boolean": "it is true or false" => |_, a| Ok(matches!(a.operand(), Value::Bool(_)));
     "true": "it is `True` itself" => |_, a| Ok(matches!(a.operand(), Value::Bool(true)));
@@ -62,7 +63,7 @@ tests! {
     "in": "the argument has it" => |i, a| i.compare(Comparison::In, a.operand(), a.need(1, "seq")?);
     "contains": "it has the argument" => |i, a| i.compare(Comparison::In, a.need(1, "value")?, a.operand());
     "filter": "a filter of this name exists" => |_, a| Ok(super::filters::find(&a.operand().text()).is_some());
-    "test": "a test of this name exists" => |_, a| Ok(find(&a.operand().text()).is_some());
+    "test": "a test of this name exists" => |_, a| Ok(find(&a.operand().text()).is_some() || a.operand().text().ends_with("defined"));
     "truthy": "it counts as true" => |_, a| truthy(a);
     "falsy": "it counts as false" => |_, a| truthy(a).map(|truth| !truth);
     "any": "one item counts as true" => |i, a| Ok(i.iterate(a.operand())?.iter().any(Value::is_true));
@@ -89,8 +90,17 @@ tests! {
     "link_exists": "the link exists on the controller" => |_, a| Ok(std::fs::symlink_metadata(a.operand().text()).is_ok());
     "abs": "the path starts at the root" => |_, a| Ok(a.operand().text().starts_with('/'));
     "nan": "it is not a number" => |_, a| Ok(matches!(a.operand(), Value::Float(number) if number.is_nan()));
-    "vault_encrypted": "it is a vault's envelope" => |_, a| Ok(a.operand().text().starts_with("$ANSIBLE_VAULT;"));
-    "url" | "uri": "it is an address" => |_, a| Ok(a.operand().text().contains("://"));
+    // Text that is shown to a test has been decrypted.
+    "vault_encrypted": "it is a value that only a vault's password opens" => |_, _| Ok(false);
+    "vaulted_file": "the file on the controller is a vault's envelope" => |_, a| Ok(std::fs::read(a.operand().text()).is_ok_and(|bytes| crate::load::vault::is_vaulted(&bytes)));
+    "mount": "the path is where a file system is mounted on the controller" => |_, a| Ok(mounted(std::path::Path::new(&a.operand().text())));
+    "same_file": "both paths are one file on the controller" => |_, a| {
+        let other = a.need(1, "other")?.text();
+        Ok(matches!((std::fs::canonicalize(a.operand().text()), std::fs::canonicalize(other)), (Ok(a), Ok(b)) if a == b))
+    };
+    "uri": "it has a scheme, as addresses do" => |_, a| Ok(address(a, ""));
+    "url": "it is the address of a place" => |_, a| Ok(address(a, "//"));
+    "urn": "it is a name in the form of an address" => |_, a| Ok(a.operand().text().to_lowercase().starts_with("urn:"));
 }
 
 /// The test of a name, with or without its collection.
@@ -105,7 +115,14 @@ pub(crate) fn find(name: &str) -> Option<&'static Test> {
 /// Asks a test.
 pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Result<bool, Fault> {
     if name == "defined" || name == "ansible.builtin.defined" {
-        return Ok(!args.operand().is_undefined());
+        if args.pos.len() > 1 {
+            return Err(Fault::new(format!(
+                "test_defined() takes 1 positional argument but {} were given",
+                args.pos.len()
+            ))
+            .plugin("test", "defined"));
+        }
+        return Ok(!args.operand().is_undefined() && !is_nothing(args.operand()));
     }
     let Some(test) = find(name) else {
         let mut fault = Fault::coded(
@@ -124,6 +141,36 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Result<bool,
         return Err(Fault::undefined(undefined));
     }
     (test.run)(interp, &args).map_err(|fault| fault.plugin("test", name))
+}
+
+fn mounted(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let look = |path: &std::path::Path| {
+        std::fs::symlink_metadata(path)
+            .ok()
+            .filter(|found| !found.is_symlink())
+            .map(|found| (found.dev(), found.ino()))
+    };
+    match (look(path), look(&path.join(".."))) {
+        (Some((device, file)), Some((outer, parent))) => device != outer || file == parent,
+        _ => false,
+    }
+}
+
+fn address(args: &Args, mark: &str) -> bool {
+    let text = args.operand().text();
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return false;
+    };
+    let good = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let wanted = match args.get(1, "schemes") {
+        Some(Value::List(list)) => list.to_vec().iter().any(|known| known.text() == scheme),
+        _ => true,
+    };
+    good && wanted && rest.len() > mark.len() && rest.starts_with(mark)
 }
 
 fn same(a: &Value, b: &Value) -> bool {

@@ -136,9 +136,17 @@ pub trait Object: Any + Send + Sync {
     fn call(&self, _args: &[Value], _kwargs: &[(String, Value)]) -> Option<Result<Value, String>> {
         None
     }
-    /// Python's `repr`, also what it prints as.
+    /// Python's `repr`.
     fn repr(&self) -> String {
         format!("<{} object>", self.type_name())
+    }
+    /// Python's `str`, what it prints as.
+    fn text(&self) -> String {
+        self.repr()
+    }
+    /// Whether a variable can hold it; a macro or a method cannot be kept.
+    fn storable(&self) -> bool {
+        true
     }
     /// The mapping that it stands for where plain data is wanted (`hostvars['x'] | to_json`).
     fn to_dict(&self) -> Option<Value> {
@@ -420,7 +428,10 @@ impl Value {
             NodeKind::Int(value) => Value::Int(*value),
             NodeKind::Float(value) => Value::Float(*value),
             NodeKind::Str(text) => Value::template(text.as_str(), Some(node.span.clone())),
-            NodeKind::Unsafe(text) | NodeKind::Date(text) | NodeKind::Vault(text) => {
+            NodeKind::Date(text) => {
+                super::filters::timestamp(text).unwrap_or_else(|| Value::str(text.as_str()))
+            }
+            NodeKind::Unsafe(text) | NodeKind::Vault(text) => {
                 let tag = Tag {
                     origin: Some(node.span.clone()),
                     template: false,
@@ -509,7 +520,14 @@ impl Value {
             Value::Object(object) => match (object.to_dict(), object.iterate()) {
                 (Some(dict), _) => dict.to_data()?,
                 (None, Some(items)) => Value::list(items).to_data()?,
-                _ => Data::Str(object.repr()),
+                // A time goes to a module as JSON has it.
+                _ => match object.attr("isoformat") {
+                    Some(Value::Object(method)) => match method.call(&[], &[]) {
+                        Some(Ok(text)) => text.to_data()?,
+                        _ => Data::Str(object.text()),
+                    },
+                    _ => Data::Str(object.text()),
+                },
             },
         })
     }

@@ -3,7 +3,8 @@
 
 expressions.txt holds the templates, one paragraph each (separated by a line of two percent signs);
 variables.json the variables they see. Results are Python's repr, so kinds are compared too.
-differences.txt lists the ones where rplay differs knowingly.
+differences.txt lists the ones where rplay differs knowingly, below a paragraph `# reason`.
+Templates of other collections need those on ANSIBLE_COLLECTIONS_PATH, json_query also jmespath.
 """
 import json
 import os

@@ -10,7 +10,8 @@ super::filters! {
     "d": "the same as `default`" => |_, a| default(a);
     "mandatory": "fails if it is undefined" => |_, a| mandatory(a);
     "bool": "the boolean that it writes" => |_, a| Ok(match a.operand() {
-        Value::None => Value::None,
+        // Fewer words than a module's argument takes: `y`, `t` and `1.0` are false here.
+        Value::Str(text) => Value::Bool(matches!(text.as_str().to_lowercase().as_str(), "yes" | "on" | "1" | "true")),
         value => Value::Bool(to_bool(value).unwrap_or(false)),
     });
     "int": "the whole number that it writes, or a default" => |_, a| int(a);
@@ -49,9 +50,14 @@ fn mandatory(args: &Args) -> Outcome {
     if let Some(message) = args.get(1, "msg") {
         return Err(Fault::new(message.text()));
     }
-    let name = undefined
-        .message
+    let message = &undefined.message;
+    let name = message
         .strip_suffix(" is undefined")
+        .or_else(|| {
+            message
+                .split_once(" has no attribute ")
+                .map(|(_, name)| name)
+        })
         .map(|name| format!(" {name}"))
         .unwrap_or_default();
     Err(Fault::new(format!("Mandatory variable{name} not defined.")))
@@ -142,7 +148,14 @@ fn round(args: &Args) -> Outcome {
         "common" if digits >= 0 => format!("{number:.*}", usize::try_from(digits).unwrap_or(0))
             .parse()
             .unwrap_or(number),
-        "common" => (number * factor).round_ties_even() / factor,
+        "common" => {
+            let rounded = (number * factor).round_ties_even() / factor;
+            #[expect(clippy::cast_possible_truncation, reason = "a rounded whole number")]
+            if let Value::Int(_) = args.operand() {
+                return Ok(Value::Int(rounded as i128));
+            }
+            rounded
+        }
         "ceil" => (number * factor).ceil() / factor,
         "floor" => (number * factor).floor() / factor,
         _ => return Err(Fault::new("method must be common, ceil or floor")),

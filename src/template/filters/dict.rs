@@ -18,7 +18,15 @@ super::filters! {
     "extract": "the item of a container under it" => |i, a| extract(i, a);
     "subelements": "pairs of an item and each member of a list in it" => |i, a| Ok(Value::list(subelements(i, a.operand(), a.need(1, "subelements")?, a.truth(2, "skip_missing", false))?));
     "rekey_on_member": "under the value that each entry has there" => |i, a| rekey(i, a);
-    "attr": "its attribute, never an item" => |i, a| i.attr(a.operand(), &a.need(1, "name")?.text());
+    "attr": "its attribute, never an item" => |i, a| {
+        let name = a.need(1, "name")?;
+        match entries(a.operand()) {
+            Some(_) if !super::super::methods::exists(a.operand(), &name.text()) => {
+                Ok(super::super::eval::missing(a.operand(), name))
+            }
+            _ => i.attr(a.operand(), &name.text()),
+        }
+    };
 }
 
 /// The entries of a mapping.
@@ -58,6 +66,13 @@ fn combine(_interp: &Interp<'_>, args: &Args) -> Outcome {
     let mut all = Vec::new();
     for value in &args.pos {
         spread(value, &mut all);
+    }
+    // Nothing to merge with is left out.
+    if all.len() > 1 {
+        all.retain(Value::is_true);
+    }
+    if all.is_empty() {
+        return Ok(Value::dict(Entries::new()));
     }
     if let [only] = &all[..] {
         return Ok(only.clone());
@@ -121,9 +136,9 @@ fn merge_lists(old: Vec<Value>, new: Vec<Value>, how: &str) -> Result<Vec<Value>
         "append_rp" => [without(old, &new), new].concat(),
         "prepend_rp" => [new.clone(), without(old, &new)].concat(),
         _ => {
-            return Err(Fault::new(format!(
-                "merge_hash: 'list_merge' argument can only be equal to 'replace', 'keep', 'append', 'prepend', 'append_rp' or 'prepend_rp', not '{how}'"
-            )));
+            return Err(Fault::new(
+                "merge_hash: 'list_merge' argument can only be equal to 'replace', 'keep', 'append', 'prepend', 'append_rp' or 'prepend_rp'",
+            ));
         }
     })
 }
@@ -171,15 +186,16 @@ fn items2dict(interp: &Interp<'_>, args: &Args) -> Outcome {
     let mut out = Entries::new();
     for item in interp.iterate(args.operand())? {
         let Some(fields) = entries(&item) else {
-            return Err(Fault::new(
-                "items2dict requires a list of dictionaries, got a list of other types instead.",
-            ));
+            return Err(Fault::new(format!(
+                "items2dict requires a list of dictionaries, got {} instead.",
+                args.operand().repr()
+            )));
         };
         let field = |name: &str| {
             fields.get(name).cloned().ok_or_else(|| {
                 Fault::new(format!(
                     "items2dict requires each dictionary in the list to contain the keys '{key_name}' and '{value_name}', got {} instead.",
-                    item.repr()
+                    args.operand().repr()
                 ))
             })
         };
@@ -200,6 +216,11 @@ fn dictsort(_interp: &Interp<'_>, args: &Args) -> Outcome {
             args.operand().type_name()
         ))
     })?;
+    if !matches!(by.as_str(), "key" | "value") {
+        return Err(Fault::new(
+            "You can only sort by either \"key\" or \"value\"",
+        ));
+    }
     let fold = |value: &Value| match value {
         Value::Str(text) if !case => Value::str(text.as_str().to_lowercase()),
         other => other.clone(),
@@ -254,6 +275,9 @@ pub(crate) fn subelements(
 ) -> Result<Vec<Value>, Fault> {
     let items = match entries(value) {
         Some(entries) => entries.into_values().collect(),
+        None if !matches!(value, Value::List(_) | Value::Tuple(_)) => {
+            return Err(Fault::new("obj must be a list of dicts or a nested dict"));
+        }
         None => interp.iterate(value)?,
     };
     let keys: Vec<Value> = match path {
@@ -265,6 +289,19 @@ pub(crate) fn subelements(
     for item in items {
         let mut inner = Some(item.clone());
         for key in &keys {
+            if let Some(other) = &inner
+                && !matches!(
+                    other,
+                    Value::Dict(_) | Value::Object(_) | Value::List(_) | Value::Str(_)
+                )
+            {
+                return Err(Fault::new(format!(
+                    "the key {} should point to a dictionary, got '{}': '{}' object is not subscriptable",
+                    key.text(),
+                    other.text(),
+                    other.type_name()
+                )));
+            }
             inner = match inner {
                 Some(inner) => interp.item(&inner, key)?,
                 None => None,
@@ -302,20 +339,34 @@ pub(crate) fn subelements(
 
 fn rekey(interp: &Interp<'_>, args: &Args) -> Outcome {
     let key = args.need(1, "key")?;
-    let overwrite = args.text(2, "duplicates", "error") == "overwrite";
+    let overwrite = match args.text(2, "duplicates", "error").as_str() {
+        "overwrite" => true,
+        "error" => false,
+        other => {
+            return Err(Fault::new(format!(
+                "duplicates parameter to rekey_on_member has unknown value '{other}'"
+            )));
+        }
+    };
     let items = match entries(args.operand()) {
         Some(entries) => entries.into_values().collect(),
+        None if !matches!(args.operand(), Value::List(_) | Value::Tuple(_)) => {
+            return Err(Fault::new("Type is not a valid list, set, or dict"));
+        }
         None => interp.iterate(args.operand())?,
     };
     let mut out = Entries::new();
     for item in items {
+        if entries(&item).is_none() {
+            return Err(Fault::new("List item is not a valid dict"));
+        }
         let Some(name) = interp.item(&item, key)? else {
-            return Err(Fault::new(format!("Key {} was not found", key.text())));
+            return Err(Fault::new(format!("Key {} was not found.", key.repr())));
         };
         if out.contains_key(&Key(name.clone())) && !overwrite {
             return Err(Fault::new(format!(
-                "Key {} is not unique, cannot correctly turn into dict",
-                name.text()
+                "Key {} is not unique, cannot convert to dict.",
+                name.repr()
             )));
         }
         out.insert(Key(name), item);

@@ -24,6 +24,11 @@ super::filters! {
     };
     "from_json": "the value that JSON text writes" => |_, a| from_json(a);
     "b64encode": "as base 64" => |_, a| {
+        if let Some(encoding) = a.get(1, "encoding").map(Value::text)
+            && !matches!(encoding.to_lowercase().as_str(), "utf-8" | "utf8")
+        {
+            return Err(Fault::new(format!("rplay encodes text as utf-8 only, not as {encoding}")));
+        }
         let engine = if a.truth(usize::MAX, "urlsafe", false) { &URL_SAFE } else { &STANDARD };
         Ok(Value::str(engine.encode(bytes(a.operand()))))
     };
@@ -51,10 +56,6 @@ super::filters! {
     "checksum": "its SHA-1 hash in hexadecimal" => |_, a| hash("sha1", &bytes(a.operand()));
     "sha1": "its SHA-1 hash in hexadecimal" => |_, a| hash("sha1", &bytes(a.operand()));
     "md5": "its MD5 hash in hexadecimal" => |_, a| hash("md5", &bytes(a.operand()));
-    "password_hash": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this filter yet"));
-    "json_query": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this filter yet; use `selectattr` and `map`"));
-    "vault": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this filter yet"));
-    "unvault": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this filter yet"));
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
@@ -73,6 +74,32 @@ pub(crate) struct Style {
 }
 
 fn to_json(args: &Args, indent: Option<usize>, sort: bool) -> Outcome {
+    const KNOWN: [&str; 8] = [
+        "indent",
+        "separators",
+        "sort_keys",
+        "ensure_ascii",
+        "skipkeys",
+        "check_circular",
+        "allow_nan",
+        "profile",
+    ];
+    if let Some((name, _)) = args
+        .kw
+        .iter()
+        .find(|(name, _)| !KNOWN.contains(&name.as_str()))
+    {
+        return Err(Fault::new(format!(
+            "JSONEncoder.__init__() got an unexpected keyword argument '{name}'"
+        )));
+    }
+    for refused in ["skipkeys", "profile"] {
+        if args.named(refused).is_some_and(Value::is_true) {
+            return Err(Fault::new(format!(
+                "rplay writes JSON without the option `{refused}`"
+            )));
+        }
+    }
     let indent = match args.get(1, "indent").or_else(|| args.named("indent")) {
         Some(Value::None) => None,
         Some(width) => whole(width).and_then(|width| usize::try_from(width).ok()),
@@ -224,30 +251,26 @@ fn write_object(
 }
 
 fn from_json(args: &Args) -> Outcome {
-    let text = args.operand().text();
-    parse_json(&text).map_err(Fault::new)
+    match args.operand() {
+        Value::Str(text) => parse_json(text.as_str()).map_err(Fault::new),
+        Value::Bytes(_) => parse_json(&args.operand().text()).map_err(Fault::new),
+        other => Err(Fault::new(format!(
+            "the JSON object must be str, bytes or bytearray, not {}",
+            other.type_name()
+        ))),
+    }
 }
 
 /// The value that JSON text writes.
 pub(crate) fn parse_json(text: &str) -> Result<Value, String> {
     match serde_json::from_str(text) {
         Ok(json) => Ok(from_serde(&json)),
-        Err(error) => {
-            let (line, column) = (error.line().max(1), error.column().max(1));
-            let start: usize = text
-                .split_inclusive('\n')
-                .take(line - 1)
-                .map(str::len)
-                .sum();
-            Err(format!(
-                "Expecting value: line {line} column {column} (char {})",
-                start + column - 1
-            ))
-        }
+        Err(_) => super::json::read(text),
     }
 }
 
-fn from_serde(json: &serde_json::Value) -> Value {
+/// A value that serde read.
+pub(super) fn from_serde(json: &serde_json::Value) -> Value {
     match json {
         serde_json::Value::Null => Value::None,
         serde_json::Value::Bool(value) => Value::Bool(*value),
@@ -270,7 +293,8 @@ fn b64decode(args: &Args) -> Outcome {
         .operand()
         .text()
         .chars()
-        .filter(|c| !c.is_whitespace())
+        // Python passes over what is not of the alphabet.
+        .filter(|c| c.is_ascii_alphanumeric() || "+/=-_".contains(*c))
         .collect();
     let text = if args.truth(usize::MAX, "urlsafe", false) {
         text.replace('-', "+").replace('_', "/")
@@ -337,6 +361,12 @@ fn unpercent(text: &str) -> String {
 }
 
 fn urlsplit(args: &Args) -> Outcome {
+    let Value::Str(_) = args.operand() else {
+        return Err(Fault::new(format!(
+            "'{}' object has no attribute 'decode'",
+            args.operand().type_name()
+        )));
+    };
     let text = args.operand().text();
     let (rest, fragment) = text.split_once('#').unwrap_or((&text, ""));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -369,6 +399,12 @@ fn urlsplit(args: &Args) -> Outcome {
             .split_once(':')
             .map_or((host, None), |(host, port)| (host, Some(port))),
     };
+    if port
+        .and_then(|port| port.parse::<u64>().ok())
+        .is_some_and(|port| port > 65535)
+    {
+        return Err(Fault::new("Port out of range 0-65535"));
+    }
     let optional = |text: Option<&str>| text.map_or(Value::None, Value::str);
     let hostname = if hostname.is_empty() {
         Value::None
@@ -412,7 +448,13 @@ fn to_uuid(args: &Args) -> Outcome {
     let space = args.text(1, "namespace", "361E6D51-FAEC-444A-9079-341386DA8E2E");
     let digits: String = space.chars().filter(char::is_ascii_hexdigit).collect();
     let space = u128::from_str_radix(&digits, 16)
-        .map_err(|_| Fault::new(format!("Invalid value for namespace: {space}")))?;
+        .ok()
+        .filter(|_| digits.len() == 32)
+        .ok_or_else(|| {
+            Fault::new(format!(
+                "Invalid value '{space}' for 'namespace': badly formed hexadecimal UUID string"
+            ))
+        })?;
     let mut hash = Sha1::new();
     hash.update(space.to_be_bytes());
     hash.update(args.operand().text().as_bytes());

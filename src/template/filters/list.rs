@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::super::args::{Args, whole};
 use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
+use super::super::objects::Group;
 use super::super::ops;
 use super::super::tests;
 use super::super::value::{Key, Value};
@@ -26,6 +27,9 @@ super::filters! {
     "max": "the greatest item" => |i, a| extreme(i, a, Ordering::Greater);
     "sum": "the sum of its items" => |i, a| sum(i, a);
     "reverse": "from the end to the beginning" => |i, a| Ok(match a.operand() {
+        value @ (Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::None) => {
+            return Err(Fault::new(format!("argument must be iterable: '{}' object is not iterable", value.type_name())));
+        }
         Value::Str(text) => Value::str(text.as_str().chars().rev().collect::<String>()),
         value => {
             let mut items = i.iterate(value)?;
@@ -110,7 +114,9 @@ fn map(interp: &Interp<'_>, args: &Args) -> Outcome {
             kw: args.kw.clone(),
         };
         inner.pos.extend_from_slice(&args.pos[2..]);
-        out.push(super::apply(interp, &name, inner)?);
+        out.push(
+            super::apply(interp, &name, inner).map_err(|fault| fault.inside("filter", "map"))?,
+        );
     }
     Ok(Value::list(out))
 }
@@ -145,7 +151,13 @@ fn select(interp: &Interp<'_>, args: &Args, keep: bool, by_attribute: bool) -> O
                     kw: args.kw.clone(),
                 };
                 inner.pos.extend_from_slice(&args.pos[skip + 1..]);
-                tests::apply(interp, test, inner)?
+                let outer = match (keep, by_attribute) {
+                    (true, false) => "select",
+                    (false, false) => "reject",
+                    (true, true) => "selectattr",
+                    (false, true) => "rejectattr",
+                };
+                tests::apply(interp, test, inner).map_err(|fault| fault.inside("test", outer))?
             }
         };
         if passed == keep {
@@ -332,7 +344,7 @@ fn groupby(interp: &Interp<'_>, args: &Args) -> Outcome {
     }
     let keyed = groups
         .into_iter()
-        .map(|(key, value, items)| (vec![key], Value::tuple(vec![value, Value::list(items)])))
+        .map(|(key, value, items)| (vec![key], Value::object(Group(value, Value::list(items)))))
         .collect();
     Ok(Value::list(sorted_by(keyed, false)?))
 }
@@ -433,6 +445,15 @@ fn product(interp: &Interp<'_>, args: &Args) -> Outcome {
         .iter()
         .map(|list| interp.iterate(list))
         .collect::<Result<_, _>>()?;
+    let repeat = args.named("repeat").and_then(whole).unwrap_or(1);
+    let repeat = usize::try_from(repeat.clamp(0, 1000)).unwrap_or(0);
+    let lists: Vec<Vec<Value>> = (0..repeat).flat_map(|_| lists.iter().cloned()).collect();
+    let rows = lists
+        .iter()
+        .fold(1usize, |rows, list| rows.saturating_mul(list.len()));
+    if rows > 10_000_000 {
+        return Err(Fault::new("the product has too many items"));
+    }
     Ok(Value::list(
         cross(&lists).into_iter().map(Value::tuple).collect(),
     ))
@@ -489,7 +510,7 @@ fn combinations(interp: &Interp<'_>, args: &Args, ordered: bool) -> Outcome {
         None if ordered => items.len(),
         None => {
             return Err(Fault::new(
-                "combinations() missing 1 required positional argument: 'r'",
+                "combinations() missing required argument 'r' (pos 2)",
             ));
         }
     };

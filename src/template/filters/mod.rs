@@ -1,8 +1,11 @@
 //! Jinja filters: one table a family.
 
 pub(crate) mod core;
+pub(crate) mod crypt;
 pub(crate) mod dict;
 pub(crate) mod encode;
+mod jmespath;
+mod json;
 pub(crate) mod list;
 mod math;
 pub(crate) mod path;
@@ -12,6 +15,8 @@ pub(crate) mod text;
 mod time;
 pub(crate) mod version;
 pub(crate) mod yaml;
+
+use std::sync::Arc;
 
 use super::args::Args;
 use super::eval::Interp;
@@ -42,6 +47,8 @@ pub(crate) use filters;
 
 const FAMILIES: &[&[Filter]] = &[
     core::FILTERS,
+    crypt::FILTERS,
+    jmespath::FILTERS,
     text::FILTERS,
     list::FILTERS,
     dict::FILTERS,
@@ -92,14 +99,24 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Outcome {
         }
         return Err(fault);
     };
-    let tolerant = matches!(filter.name, "default" | "d" | "mandatory" | "type_debug");
+    let tolerant = match filter.name {
+        "default" | "d" | "mandatory" | "type_debug" => true,
+        "ternary" => !args.operand().is_undefined(),
+        _ => false,
+    };
+    // What is undefined stays so, with its cause: `(x | upper) | default('y')` gives `y`.
     if let Some(undefined) = args.undefined().filter(|_| !tolerant) {
-        return Err(Fault::undefined(undefined));
+        return Ok(Value::Undefined(Arc::clone(undefined)));
     }
+    let name = if filter.name == "json_query" {
+        "community.general.json_query"
+    } else {
+        name
+    };
     (filter.run)(interp, &args).map_err(|fault| fault.plugin("filter", name))
 }
 
-pub(crate) use time::now;
+pub(crate) use time::{now, timestamp};
 
 /// `format % value`, for lookups.
 pub(crate) fn format_percent(format: &str, value: &Value) -> Outcome {

@@ -5,24 +5,36 @@ use super::super::fault::{Fault, Outcome};
 use super::super::value::Value;
 
 super::filters! {
-    "basename": "what follows the last slash" => |_, a| Ok(Value::str(a.operand().text().rsplit('/').next().unwrap_or_default()));
-    "dirname": "what precedes the last slash" => |_, a| Ok(Value::str(dirname(&a.operand().text())));
-    "splitext": "the name and its extension" => |_, a| Ok(splitext(&a.operand().text()));
+    "basename": "what follows the last slash" => |_, a| Ok(Value::str(path(a.operand())?.rsplit('/').next().unwrap_or_default()));
+    "dirname": "what precedes the last slash" => |_, a| Ok(Value::str(dirname(&path(a.operand())?)));
+    "splitext": "the name and its extension" => |_, a| Ok(splitext(&path(a.operand())?));
     "path_join": "one path of several parts" => |_, a| join(a);
-    "normpath": "without `.`, `..` and repeated slashes" => |_, a| Ok(Value::str(normal(&a.operand().text())));
-    "realpath": "with links followed" => |_, a| Ok(Value::str(real(&a.operand().text())));
+    "normpath": "without `.`, `..` and repeated slashes" => |_, a| Ok(Value::str(normal(&path(a.operand())?)));
+    "realpath": "with links followed" => |_, a| Ok(Value::str(real(&path(a.operand())?)));
     "relpath": "seen from a folder" => |_, a| Ok(Value::str(relative(&a.operand().text(), &a.text(1, "start", "."))));
     "expanduser": "with `~` expanded" => |_, a| Ok(Value::str(expand_user(&a.operand().text())));
     "expandvars": "with environment variables expanded" => |_, a| Ok(Value::str(expand_vars(&a.operand().text())));
     "commonpath": "the folder that all paths are in" => |_, a| common(a);
     "fileglob": "the files that match a pattern" => |_, a| Ok(Value::list(super::super::lookups::glob(&a.operand().text()).into_iter().map(Value::from).collect()));
     "win_basename": "what follows the last backslash" => |_, a| Ok(Value::str(a.operand().text().rsplit(['\\', '/']).next().unwrap_or_default()));
-    "win_dirname": "what precedes the last backslash" => |_, a| Ok(Value::str(a.operand().text().rsplit_once(['\\', '/']).map_or("", |(folder, _)| folder)));
+    "win_dirname": "what precedes the last backslash" => |_, a| Ok(Value::str(a.operand().text().rsplit_once(['\\', '/']).map_or("", |(folder, _)| if folder.ends_with(':') { folder } else { folder.trim_end_matches(['\\', '/']) })));
     "win_splitdrive": "the drive and the rest" => |_, a| {
         let text = a.operand().text();
         let (drive, rest) = if text.get(1..2) == Some(":") { text.split_at(2) } else { ("", text.as_str()) };
         Ok(Value::tuple(vec![drive.into(), rest.into()]))
     };
+}
+
+/// The text of a path; other kinds are refused as Python does.
+fn path(value: &Value) -> Result<String, Fault> {
+    match value {
+        Value::Str(text) => Ok(text.as_str().to_owned()),
+        Value::Bytes(_) => Ok(value.text()),
+        other => Err(Fault::new(format!(
+            "expected str, bytes or os.PathLike object, not {}",
+            other.type_name()
+        ))),
+    }
 }
 
 fn dirname(path: &str) -> String {
@@ -48,8 +60,8 @@ fn splitext(path: &str) -> Value {
 fn join(args: &Args) -> Outcome {
     let parts: Vec<String> = match args.operand() {
         Value::Str(text) => vec![text.as_str().to_owned()],
-        Value::List(list) => list.to_vec().iter().map(Value::text).collect(),
-        Value::Tuple(items) => items.iter().map(Value::text).collect(),
+        Value::List(list) => list.to_vec().iter().map(path).collect::<Result<_, _>>()?,
+        Value::Tuple(items) => items.iter().map(path).collect::<Result<_, _>>()?,
         other => {
             return Err(Fault::new(format!(
                 "|path_join expects string or sequence, got {} instead.",
@@ -57,6 +69,11 @@ fn join(args: &Args) -> Outcome {
             )));
         }
     };
+    if parts.is_empty() {
+        return Err(Fault::new(
+            "join() missing 1 required positional argument: 'a'",
+        ));
+    }
     let mut path = String::new();
     for (index, part) in parts.iter().enumerate() {
         if part.starts_with('/') || index == 0 {
@@ -149,6 +166,11 @@ fn common(args: &Args) -> Outcome {
         .iter()
         .map(Value::text)
         .collect();
+    if paths.iter().any(|path| path.starts_with('/'))
+        && !paths.iter().all(|path| path.starts_with('/'))
+    {
+        return Err(Fault::new("Can't mix absolute and relative paths"));
+    }
     let root = if paths.iter().all(|path| path.starts_with('/')) {
         "/"
     } else {

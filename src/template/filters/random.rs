@@ -141,17 +141,38 @@ pub(crate) fn pick(interp: &Interp<'_>, args: &Args) -> Outcome {
         .or_else(|| args.pos.get(3))
         .filter(|seed| !matches!(seed, Value::None));
     let mut random = Random::new(seed);
+    if matches!(args.operand(), Value::Float(_)) {
+        return Err(Fault::new(
+            "random can only be used on sequences and integers",
+        ));
+    }
     if let Value::Int(end) = args.operand() {
         let (start, step) = (args.int(1, "start", 0)?, args.int(2, "step", 1)?);
         if step <= 0 || *end <= start {
-            return Err(Fault::new("empty range for randrange()"));
+            let step = if step == 1 {
+                String::new()
+            } else {
+                format!(", {step}")
+            };
+            return Err(Fault::new(format!(
+                "empty range in randrange({start}, {end}{step})"
+            )));
         }
         let count = u64::try_from((end - start + step - 1) / step).unwrap_or(u64::MAX);
         return Ok(Value::Int(start + step * i128::from(random.below(count))));
     }
     let items = interp.iterate(args.operand())?;
+    if args
+        .get(1, "start")
+        .or_else(|| args.get(2, "step"))
+        .is_some_and(Value::is_true)
+    {
+        return Err(Fault::new(
+            "start and step can only be used with integer values",
+        ));
+    }
     if items.is_empty() {
-        return Ok(Value::undefined("No random item, sequence was empty."));
+        return Err(Fault::new("Cannot choose from an empty sequence"));
     }
     Ok(items[usize::try_from(random.below(items.len() as u64)).unwrap_or(0)].clone())
 }
@@ -162,7 +183,9 @@ pub(crate) fn shuffle(interp: &Interp<'_>, args: &Args) -> Outcome {
         args.get(1, "seed")
             .filter(|seed| !matches!(seed, Value::None)),
     );
-    let mut items = interp.iterate(args.operand())?;
+    let Ok(mut items) = interp.iterate(args.operand()) else {
+        return Ok(args.operand().clone());
+    };
     for index in (1..items.len()).rev() {
         let other = usize::try_from(random.below(index as u64 + 1)).unwrap_or(0);
         items.swap(index, other);

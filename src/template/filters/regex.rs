@@ -48,14 +48,38 @@ pub(crate) fn compile(
     {
         return Ok(Arc::clone(regex));
     }
-    let regex = Regex::new(&full)
-        .map_err(|error| Fault::new(format!("invalid regular expression '{pattern}': {error}")))?;
+    let regex = Regex::new(&full).map_err(|error| {
+        // Python's words for the mistake that is made most often.
+        Fault::new(match unclosed(pattern) {
+            Some(place) => format!("missing ), unterminated subpattern at position {place}"),
+            None => format!("invalid regular expression '{pattern}': {error}"),
+        })
+    })?;
     let regex = Arc::new(regex);
     CACHE
         .write()
         .unwrap_or_else(PoisonError::into_inner)
         .insert(full, Arc::clone(&regex));
     Ok(regex)
+}
+
+/// Where the last group begins that nothing closes.
+fn unclosed(pattern: &str) -> Option<usize> {
+    let (mut open, mut class, mut escaped) = (Vec::new(), false, false);
+    for (at, c) in pattern.chars().enumerate() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' => class = true,
+            ']' => class = false,
+            '(' if !class => open.push(at),
+            ')' if !class => {
+                open.pop();
+            }
+            _ => {}
+        }
+    }
+    open.pop()
 }
 
 /// Python's syntax in the library's: `\Z`, literal `[` in classes, `{` without a count.
@@ -135,40 +159,50 @@ fn closes(before: &[char]) -> bool {
 pub(crate) fn test(args: &Args, mode: Mode) -> Result<bool, Fault> {
     let text = args.operand().text();
     let pattern = args.get(1, "pattern").map(Value::text).unwrap_or_default();
-    let mode = if mode == Mode::Asked
-        && args
-            .named("match_type")
-            .is_some_and(|kind| kind.text() == "match")
-    {
-        Mode::Match
-    } else {
-        mode
+    let kind = match mode {
+        Mode::Match => "match".to_owned(),
+        Mode::Search => "search".to_owned(),
+        Mode::Asked => args.text(4, "match_type", "search"),
     };
-    let regex = compile(
-        &pattern,
+    if !matches!(kind.as_str(), "search" | "match" | "fullmatch") {
+        return Err(Fault::new(
+            "Invalid match_type specified. Expected one of: search, match, fullmatch.",
+        ));
+    }
+    let full = match kind.as_str() {
+        "match" => format!("\\A(?:{pattern})"),
+        "fullmatch" => format!("\\A(?:{pattern})\\Z"),
+        _ => pattern.clone(),
+    };
+    let (fold, lines) = (
         args.truth(2, "ignorecase", false),
         args.truth(3, "multiline", false),
-        false,
-    )?;
-    let found = regex
-        .find(&text)
-        .map_err(|error| Fault::new(error.to_string()))?;
-    if mode == Mode::Match {
-        return Ok(match found {
-            Some(found) if found.start() == 0 => true,
-            Some(_) => {
-                let anchored = compile(
-                    &format!("\\A(?:{pattern})"),
-                    args.truth(2, "ignorecase", false),
-                    args.truth(3, "multiline", false),
-                    false,
-                )?;
-                anchored.is_match(&text).unwrap_or(false)
-            }
-            None => false,
-        });
+    );
+    // A mistake is told of the pattern as it was written.
+    let regex =
+        compile(&full, fold, lines, false).or_else(|_| compile(&pattern, fold, lines, false))?;
+    regex
+        .is_match(&text)
+        .map_err(|error| Fault::new(error.to_string()))
+}
+
+/// All matches as Python finds them: an empty one may follow one that is not empty at once.
+fn all<'t>(regex: &Regex, text: &'t str) -> Result<Vec<fancy_regex::Captures<'t, str>>, Fault> {
+    let (mut out, mut at) = (Vec::new(), 0);
+    while at <= text.len() {
+        let found = regex
+            .captures_from_pos(text, at)
+            .map_err(|error| Fault::new(error.to_string()))?;
+        let Some(found) = found else { break };
+        let Some(whole) = found.get(0) else { break };
+        at = if whole.start() == whole.end() {
+            whole.end() + text[whole.end()..].chars().next().map_or(1, char::len_utf8)
+        } else {
+            whole.end()
+        };
+        out.push(found);
     }
-    Ok(found.is_some())
+    Ok(out)
 }
 
 fn replace(args: &Args) -> Outcome {
@@ -194,8 +228,7 @@ fn replace(args: &Args) -> Outcome {
     let most = usize::try_from(args.int(5, "count", 0)?).unwrap_or(0);
     let parts = replacement(&with, &regex);
     let (mut out, mut end, mut count) = (String::new(), 0, 0);
-    for found in regex.captures_iter(&text) {
-        let found = found.map_err(|error| Fault::new(error.to_string()))?;
+    for found in all(&regex, &text)? {
         let Some(whole) = found.get(0) else { continue };
         out.push_str(&text[end..whole.start()]);
         for part in &parts {
@@ -288,38 +321,63 @@ fn search(args: &Args) -> Outcome {
         args.truth(usize::MAX, "multiline", false),
         false,
     )?;
+    let groups = args
+        .pos
+        .get(2..)
+        .unwrap_or_default()
+        .iter()
+        .map(|group| wanted(&group.text()))
+        .collect::<Result<Vec<Wanted>, Fault>>()?;
     let Some(found) = regex
         .captures(&text)
         .map_err(|error| Fault::new(error.to_string()))?
     else {
         return Ok(Value::None);
     };
-    let groups = args.pos.get(2..).unwrap_or_default();
     if groups.is_empty() {
         return Ok(Value::str(found.get(0).map_or("", |found| found.as_str())));
     }
     let mut out = Vec::new();
     for group in groups {
-        let name = group.text();
-        let value = if let Some(name) = name
-            .strip_prefix("\\g<")
-            .and_then(|name| name.strip_suffix('>'))
-        {
-            match name.parse::<usize>() {
-                Ok(index) => found.get(index),
-                Err(_) => found.name(name),
+        let value = match &group {
+            Wanted::Number(index) if *index >= found.len() => {
+                return Err(Fault::new("no such group"));
             }
-        } else if let Some(index) = name
-            .strip_prefix('\\')
-            .and_then(|index| index.parse::<usize>().ok())
-        {
-            found.get(index)
-        } else {
-            return Err(Fault::new("Unknown argument"));
+            Wanted::Number(index) => found.get(*index),
+            Wanted::Name(name) if !regex.capture_names().flatten().any(|known| known == name) => {
+                return Err(Fault::new("no such group"));
+            }
+            Wanted::Name(name) => found.name(name),
         };
         out.push(value.map_or(Value::None, |value| Value::str(value.as_str())));
     }
     Ok(Value::list(out))
+}
+
+/// A group that `regex_search` is asked for.
+enum Wanted {
+    Number(usize),
+    Name(String),
+}
+
+fn wanted(text: &str) -> Result<Wanted, Fault> {
+    let unread = || Fault::new("'NoneType' object has no attribute 'group'");
+    let Some(rest) = text.strip_prefix('\\') else {
+        return Err(Fault::new("Unknown argument"));
+    };
+    if rest.starts_with('g') {
+        let name = rest
+            .strip_prefix("g<")
+            .and_then(|name| name.split_once('>'));
+        let (name, _) = name
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or_else(unread)?;
+        return Ok(name
+            .parse()
+            .map_or_else(|_| Wanted::Name(name.to_owned()), Wanted::Number));
+    }
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().map(Wanted::Number).map_err(|_| unread())
 }
 
 fn find_all(args: &Args) -> Outcome {
@@ -331,8 +389,7 @@ fn find_all(args: &Args) -> Outcome {
         false,
     )?;
     let mut out = Vec::new();
-    for found in regex.captures_iter(&text) {
-        let found = found.map_err(|error| Fault::new(error.to_string()))?;
+    for found in all(&regex, &text)? {
         let group = |index: usize| Value::str(found.get(index).map_or("", |group| group.as_str()));
         out.push(match found.len() {
             1 => group(0),
@@ -348,6 +405,11 @@ fn escape(args: &Args) -> Outcome {
     let special = match args.text(1, "re_type", "python").as_str() {
         "python" => "\\.^$*+?{}[]|()-&#~ \t\n\r\u{b}\u{c}",
         "posix_basic" => "[].^$*\\",
+        "posix_extended" => {
+            return Err(Fault::new(
+                "Regex type (posix_extended) not yet implemented",
+            ));
+        }
         other => return Err(Fault::new(format!("Invalid regex type ({other})"))),
     };
     let mut out = String::new();

@@ -15,7 +15,9 @@ super::filters! {
     "trim": "without white space, or the given characters, around it" => |_, a| trim(a);
     "replace": "with one text in place of another" => |_, a| replace(a);
     "quote": "quoted for a shell" => |_, a| Ok(Value::str(match a.operand() { Value::None => "''".to_owned(), value => quote(&value.text()) }));
-    "split": "its parts between separators" => |_, a| methods::split(&a.operand().text(), &Args { pos: a.pos[1..].to_vec(), kw: a.kw.clone() }, false);
+    "split": "its parts between separators" => |_, a| if !matches!(a.operand(), Value::Str(_)) {
+        Err(Fault::new(format!("descriptor 'split' for 'str' objects doesn't apply to a '{}' object", a.operand().type_name())))
+    } else { methods::split(&a.operand().text(), &Args { pos: a.pos[1..].to_vec(), kw: a.kw.clone() }, false) };
     "indent": "with lines moved to the right" => |_, a| indent(a);
     "comment": "as a comment" => |_, a| comment(a);
     "format": "with `%` placeholders filled" => |_, a| {
@@ -119,6 +121,12 @@ fn indent(args: &Args) -> Outcome {
 }
 
 fn comment(args: &Args) -> Outcome {
+    let Value::Str(_) = args.operand() else {
+        return Err(Fault::new(format!(
+            "'{}' object has no attribute 'replace'",
+            args.operand().type_name()
+        )));
+    };
     let style = args.text(1, "style", "plain");
     let (decoration, beginning, end) = match style.as_str() {
         "plain" => ("# ", "", ""),
@@ -175,6 +183,12 @@ fn truncate(args: &Args) -> Outcome {
         args.text(3, "end", "..."),
     );
     let leeway = usize::try_from(args.int(4, "leeway", 5)?).unwrap_or(5);
+    if length < end.chars().count() {
+        return Err(Fault::new(format!(
+            "expected length >= {}, got {length}",
+            end.chars().count()
+        )));
+    }
     if text.chars().count() <= length + leeway {
         return Ok(Value::str(text));
     }
@@ -328,6 +342,13 @@ const SIZES: [(char, u32); 8] = [
 ];
 
 fn human_readable(args: &Args) -> Outcome {
+    if let other @ (Value::Str(_) | Value::None | Value::List(_) | Value::Dict(_)) = args.operand()
+    {
+        return Err(Fault::new(format!(
+            "human_readable() failed on bad input: '>=' not supported between instances of '{}' and 'int'",
+            other.type_name()
+        )));
+    }
     let size = amount(args.operand())?;
     let bits = args.truth(1, "isbits", false);
     let (unit, base) = if bits { ("b", "bits") } else { ("B", "Bytes") };
@@ -360,7 +381,7 @@ fn human_to_bytes(args: &Args) -> Outcome {
         .unwrap_or(trimmed.len());
     let number: f64 = trimmed[..end].parse().map_err(|_| {
         Fault::new(format!(
-            "human_to_bytes() can't interpret following string: {text}"
+            "human_to_bytes() can't interpret the input: human_to_bytes() can't interpret following string: {text}"
         ))
     })?;
     let unit = trimmed[end..].trim();
@@ -373,8 +394,20 @@ fn human_to_bytes(args: &Args) -> Outcome {
     if letter == 'B' {
         return Ok(Value::Int(number.round_ties_even() as i128));
     }
+    // A unit of bits has a small b, one of bytes a capital one.
+    let bits = args.truth(2, "isbits", false);
+    let class = if bits { 'b' } else { 'B' };
+    if let Some(given) = unit.chars().nth(1)
+        && given.eq_ignore_ascii_case(&'b')
+        && given != class
+        && SIZES.iter().any(|(name, _)| *name == letter)
+    {
+        return Err(Fault::new(format!(
+            "human_to_bytes() can't interpret the input: human_to_bytes() failed to convert {text}. Value is not a valid string (expect {letter}{class} or {letter})"
+        )));
+    }
     let power = SIZES.iter().find(|(name, _)| *name == letter).map(|(_, power)| *power).ok_or_else(|| {
-        Fault::new(format!("human_to_bytes() failed to convert {text} (unit = {unit}). The suffix must be one of Y, Z, E, P, T, G, M, K, B"))
+        Fault::new(format!("human_to_bytes() can't interpret the input: human_to_bytes() failed to convert {text} (unit = {unit}). The suffix must be one of Y, Z, E, P, T, G, M, K, B"))
     })?;
     Ok(Value::Int(
         (number * 2f64.powi(i32::try_from(power).unwrap_or(0))).round_ties_even() as i128,

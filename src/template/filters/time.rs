@@ -16,10 +16,86 @@ super::filters! {
     "to_datetime": "the time that a text writes" => |_, a| to_datetime(a);
 }
 
-/// Python's `datetime`, without a zone.
+/// Python's `datetime`, or its `date`.
+#[derive(Clone)]
 pub(crate) struct Moment {
     at: DateTime,
     zone: Option<TimeZone>,
+    /// Whether it is a day without a time.
+    day: bool,
+}
+
+/// The time that a YAML 1.1 timestamp writes.
+pub(crate) fn timestamp(text: &str) -> Option<Value> {
+    let digits = |text: &str| -> Option<i64> {
+        (!text.is_empty() && text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit()))
+            .then(|| text.parse().ok())
+            .flatten()
+    };
+    let small = |text: &str| digits(text).and_then(|number| i8::try_from(number).ok());
+    let (date, rest) = match text.find(['T', 't', ' ', '\t']) {
+        Some(at) => text.split_at(at),
+        None => (text, ""),
+    };
+    let mut parts = date.splitn(3, '-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let date = jiff::civil::Date::new(
+        i16::try_from(digits(year)?).ok()?,
+        small(month)?,
+        small(day)?,
+    )
+    .ok()
+    .filter(|_| year.len() == 4)?;
+    if rest.is_empty() {
+        return (month.len() == 2 && day.len() == 2).then(|| {
+            Value::object(Moment {
+                at: date.at(0, 0, 0, 0),
+                zone: None,
+                day: true,
+            })
+        });
+    }
+    let rest = rest.trim_start_matches(['T', 't', ' ', '\t']);
+    let end = rest.find(['Z', '+', '-', ' ', '\t']).unwrap_or(rest.len());
+    let (clock, zone) = rest.split_at(end);
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    let mut parts = clock.splitn(3, ':');
+    let (hour, minute, second) = (
+        small(parts.next()?)?,
+        small(parts.next()?)?,
+        small(parts.next()?)?,
+    );
+    let micro = match fraction {
+        "" => 0,
+        text => digits(&format!("{text:0<6}")[..6])?,
+    };
+    let at =
+        jiff::civil::Time::new(hour, minute, second, i32::try_from(micro * 1000).ok()?).ok()?;
+    let zone = match zone.trim() {
+        "" => None,
+        "Z" => Some(TimeZone::UTC),
+        sign => {
+            let (hours, minutes) = sign[1..].split_once(':').unwrap_or((&sign[1..], "0"));
+            let seconds = digits(hours)? * 3600 + digits(minutes)? * 60;
+            let seconds = if sign.starts_with('-') {
+                -seconds
+            } else {
+                seconds
+            };
+            Some(fixed(i32::try_from(seconds).ok()?)?)
+        }
+    };
+    Some(Value::object(Moment {
+        at: date.to_datetime(at),
+        zone,
+        day: false,
+    }))
+}
+
+fn fixed(seconds: i32) -> Option<TimeZone> {
+    jiff::tz::Offset::from_seconds(seconds)
+        .ok()
+        .map(TimeZone::fixed)
 }
 
 /// Python's `timedelta`.
@@ -43,12 +119,40 @@ pub(crate) fn now(args: &Args) -> Outcome {
     }
     Ok(Value::object(Moment {
         at: zoned.datetime(),
-        zone: Some(zoned.time_zone().clone()),
+        zone: None,
+        day: false,
     }))
 }
 
+/// What the C library does not know stays as it is; microseconds have six digits.
+fn known(format: &str) -> String {
+    let mut out = String::with_capacity(format.len());
+    let mut rest = format;
+    while let Some(at) = rest.find('%') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let Some(c) = rest.chars().next() else {
+            out.push_str("%%");
+            break;
+        };
+        match c {
+            'f' => out.push_str("%6f"),
+            'Q' | 'i' | 'J' | 'K' | 'L' | 'N' | 'o' | 'q' | 'v' | 'E' | 'O' => {
+                out.push_str("%%");
+                out.push(c);
+            }
+            c => {
+                out.push('%');
+                out.push(c);
+            }
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    out + rest
+}
+
 fn write(zoned: &Zoned, format: &str) -> Result<String, Fault> {
-    let format = format.replace("%f", "%6f");
+    let format = known(format);
     jiff::fmt::strtime::format(&format, zoned)
         .map_err(|error| Fault::new(format!("Invalid format string: {error}")))
 }
@@ -100,11 +204,31 @@ fn to_datetime(args: &Args) -> Outcome {
         ))
     };
     let parsed = jiff::fmt::strtime::parse(&format, text.as_str()).map_err(|_| mismatch())?;
-    let at = match parsed.to_datetime() {
-        Ok(at) => at,
-        Err(_) => parsed.to_date().map_err(|_| mismatch())?.at(0, 0, 0, 0),
-    };
-    Ok(Value::object(Moment { at, zone: None }))
+    // What a format leaves out is that of 1900-01-01 00:00:00.
+    let date = parsed.to_date().or_else(|_| {
+        jiff::civil::Date::new(
+            parsed.year().unwrap_or(1900),
+            parsed.month().unwrap_or(1),
+            parsed.day().unwrap_or(1),
+        )
+    });
+    let date = date.map_err(|_| mismatch())?;
+    let at = parsed
+        .to_time()
+        .map_or_else(|_| date.at(0, 0, 0, 0), |time| date.to_datetime(time));
+    let zone = parsed.offset().map(TimeZone::fixed);
+    Ok(Value::object(Moment {
+        at,
+        zone,
+        day: false,
+    }))
+}
+
+fn unsupported(op: &str, other: Option<&Value>) -> String {
+    format!(
+        "unsupported operand type(s) for {op}: 'datetime.datetime' and '{}'",
+        other.map_or("NoneType", Value::type_name)
+    )
 }
 
 impl Moment {
@@ -126,12 +250,30 @@ impl Moment {
             at.minute(),
             at.second()
         );
+        if self.day {
+            return base[..10].to_owned();
+        }
         let micro = at.subsec_nanosecond() / 1000;
-        if micro == 0 {
+        let base = if micro == 0 {
             base
         } else {
             format!("{base}.{micro:06}")
+        };
+        match self.offset() {
+            None => base,
+            Some(seconds) => {
+                let sign = if seconds < 0 { '-' } else { '+' };
+                let seconds = seconds.abs();
+                format!("{base}{sign}{:02}:{:02}", seconds / 3600, seconds / 60 % 60)
+            }
         }
+    }
+
+    /// The distance of its zone from UTC, in seconds.
+    fn offset(&self) -> Option<i32> {
+        let zone = self.zone.clone()?;
+        let zoned = self.at.to_zoned(zone).ok()?;
+        Some(zoned.offset().seconds())
     }
 
     fn method(&self, name: &str, args: &[Value]) -> Result<Value, String> {
@@ -155,6 +297,7 @@ impl Moment {
             "date" => Value::object(Moment {
                 at: self.at.date().at(0, 0, 0, 0),
                 zone: None,
+                day: true,
             }),
             "weekday" => Value::Int(i128::from(self.at.weekday().to_monday_zero_offset())),
             "isoweekday" => Value::Int(i128::from(self.at.weekday().to_monday_one_offset())),
@@ -165,9 +308,9 @@ impl Moment {
                 ) {
                     (Some(other), _) => Value::object(Span(self.seconds() - other.seconds())),
                     (_, Some(span)) => self.moved(-span.0)?,
-                    _ => return Err("unsupported operand type(s) for -".into()),
+                    _ => return Err(unsupported("-", args.first())),
                 },
-                _ => return Err("unsupported operand type(s) for -".into()),
+                _ => return Err(unsupported("-", args.first())),
             },
             _ => match args.first() {
                 Some(Value::Object(other)) if other.as_any().is::<Span>() => self.moved(
@@ -176,7 +319,7 @@ impl Moment {
                         .downcast_ref::<Span>()
                         .map_or(0.0, |span| span.0),
                 )?,
-                _ => return Err("unsupported operand type(s) for +".into()),
+                _ => return Err(unsupported("+", args.first())),
             },
         })
     }
@@ -193,13 +336,14 @@ impl Moment {
         Ok(Value::object(Moment {
             at,
             zone: self.zone.clone(),
+            day: self.day,
         }))
     }
 }
 
 impl Object for Moment {
     fn type_name(&self) -> &'static str {
-        "datetime"
+        if self.day { "date" } else { "datetime" }
     }
     fn attr(&self, name: &str) -> Option<Value> {
         Some(match name {
@@ -212,10 +356,7 @@ impl Object for Moment {
             "microsecond" => Value::Int((self.at.subsec_nanosecond() / 1000).into()),
             "strftime" | "isoformat" | "timestamp" | "date" | "weekday" | "isoweekday"
             | "__op-" | "__op+" => {
-                let owner = Value::object(Moment {
-                    at: self.at,
-                    zone: self.zone.clone(),
-                });
+                let owner = Value::object(self.clone());
                 Value::object(Method {
                     owner,
                     name: name.to_owned(),
@@ -228,6 +369,35 @@ impl Object for Moment {
         (key.as_str() == Some("__order__")).then(|| Value::Float(self.seconds()))
     }
     fn repr(&self) -> String {
+        let at = self.at;
+        let mut parts = vec![i32::from(at.year()), at.month().into(), at.day().into()];
+        if self.day {
+            return format!("datetime.date({}, {}, {})", parts[0], parts[1], parts[2]);
+        }
+        parts.extend([i32::from(at.hour()), at.minute().into()]);
+        let micro = at.subsec_nanosecond() / 1000;
+        if at.second() != 0 || micro != 0 {
+            parts.push(at.second().into());
+        }
+        if micro != 0 {
+            parts.push(micro);
+        }
+        let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+        let zone = match self.offset() {
+            None => String::new(),
+            Some(0) => ", tzinfo=datetime.timezone.utc".into(),
+            // Python writes a negative distance as a day less and the rest of the day.
+            Some(seconds) if seconds < 0 => format!(
+                ", tzinfo=datetime.timezone(datetime.timedelta(days=-1, seconds={}))",
+                seconds + 86400
+            ),
+            Some(seconds) => {
+                format!(", tzinfo=datetime.timezone(datetime.timedelta(seconds={seconds}))")
+            }
+        };
+        format!("datetime.datetime({}{zone})", parts.join(", "))
+    }
+    fn text(&self) -> String {
         self.iso(' ')
     }
     fn as_any(&self) -> &dyn Any {
@@ -238,6 +408,9 @@ impl Object for Moment {
 impl Object for Span {
     fn type_name(&self) -> &'static str {
         "timedelta"
+    }
+    fn storable(&self) -> bool {
+        false
     }
     #[expect(
         clippy::cast_possible_truncation,

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::super::args::Args;
 use super::super::fault::Fault;
+use super::super::value::Value;
 
 #[derive(PartialEq, Eq, PartialOrd, Ord, Clone)]
 enum Part {
@@ -26,12 +27,158 @@ pub(crate) fn test(args: &Args) -> Result<bool, Fault> {
     let kind = args
         .named("version_type")
         .map_or_else(|| args.text(4, "version_type", "loose"), |kind| kind.text());
+    if args
+        .get(3, "strict")
+        .is_some_and(|strict| !matches!(strict, Value::None))
+        && args
+            .get(4, "version_type")
+            .is_some_and(|kind| !matches!(kind, Value::None))
+    {
+        return Err(Fault::new(
+            "Cannot specify both 'strict' and 'version_type'",
+        ));
+    }
+    let kind = if args.truth(3, "strict", false) {
+        "strict".to_owned()
+    } else {
+        kind
+    };
     let order = match kind.as_str() {
-        "semver" | "semantic" => semantic(&value, &version),
-        _ => loose(&value).cmp(&loose(&version)),
+        "semver" | "semantic" => {
+            for text in [&value, &version] {
+                whole_semantic(text)?;
+            }
+            semantic(&value, &version)
+        }
+        "strict" => strict(&value)?.cmp(&strict(&version)?),
+        "pep440" => pep440(&value)?.cmp(&pep440(&version)?),
+        "loose" => ordered(&loose(&value), &loose(&version))?,
+        other => {
+            return Err(Fault::new(format!(
+                "Invalid version type ({other}). Must be one of 'loose', 'strict', 'semver', 'semantic', 'pep440'"
+            )));
+        }
     };
     super::super::tests::answers(&op, order)
-        .ok_or_else(|| Fault::new(format!("Invalid operator type ({op}). Must be one of ==, =, eq, !=, <>, ne, <, lt, <=, le, >, gt, >=, ge")))
+        .ok_or_else(|| Fault::new(format!("Invalid operator type ({op}). Must be one of '==', '=', 'eq', '<', 'lt', '<=', 'le', '>', 'gt', '>=', 'ge', '!=', '<>', 'ne'")))
+}
+
+fn failed(problem: &str) -> Fault {
+    Fault::new(format!("Version comparison failed: {problem}"))
+}
+
+/// Python's ordering of lists: a text and a number at one place do not compare.
+fn ordered(a: &[Part], b: &[Part]) -> Result<Ordering, Fault> {
+    for (a, b) in a.iter().zip(b) {
+        match (a, b) {
+            (Part::Text(_), Part::Number(_)) => {
+                return Err(failed(
+                    "'<' not supported between instances of 'str' and 'int'",
+                ));
+            }
+            (Part::Number(_), Part::Text(_)) => {
+                return Err(failed(
+                    "'<' not supported between instances of 'int' and 'str'",
+                ));
+            }
+            _ if a != b => return Ok(a.cmp(b)),
+            _ => {}
+        }
+    }
+    Ok(a.len().cmp(&b.len()))
+}
+
+fn whole_semantic(text: &str) -> Result<(), Fault> {
+    let core = text.split(['-', '+']).next().unwrap_or_default();
+    let parts: Vec<&str> = core.split('.').collect();
+    let good = parts.len() == 3
+        && parts
+            .iter()
+            .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    if good {
+        return Ok(());
+    }
+    Err(failed(&format!("invalid semantic version '{text}'")))
+}
+
+/// Two or three numbers, perhaps `a1` or `b1`, which come before the version without.
+fn strict(text: &str) -> Result<(Vec<u64>, (u8, u64)), Fault> {
+    let wrong = || failed(&format!("invalid version number '{text}'"));
+    let (core, before) = match text.find(['a', 'b']) {
+        Some(at) => {
+            let number = text[at + 1..].parse().map_err(|_| wrong())?;
+            (&text[..at], (u8::from(text[at..].starts_with('b')), number))
+        }
+        None => (text, (2, 0)),
+    };
+    let mut numbers = core
+        .split('.')
+        .map(|part| part.parse().map_err(|_| wrong()))
+        .collect::<Result<Vec<u64>, Fault>>()?;
+    if !(2..=3).contains(&numbers.len()) {
+        return Err(wrong());
+    }
+    numbers.resize(3, 0);
+    Ok((numbers, before))
+}
+
+/// What PEP 440 compares: epoch, release, pre-release, post-release, development release, local part.
+type Pep440 = (
+    u64,
+    Vec<u64>,
+    (i8, u64),
+    Option<u64>,
+    (bool, u64),
+    Vec<(bool, u64, String)>,
+);
+
+fn pep440(text: &str) -> Result<Pep440, Fault> {
+    let pattern = super::regex::compile(
+        r"\Av?(?:(\d+)!)?(\d+(?:\.\d+)*)(?:[-_.]?(alpha|a|beta|b|preview|pre|c|rc)[-_.]?(\d*))?(?:(?:-(\d+))|(?:[-_.]?(post|rev|r)[-_.]?(\d*)))?(?:[-_.]?(dev)[-_.]?(\d*))?(?:\+([a-z0-9]+(?:[-_.][a-z0-9]+)*))?\Z",
+        true,
+        false,
+        false,
+    )?;
+    let lower = text.trim().to_lowercase();
+    let wrong = || failed(&format!("Invalid version: '{text}'"));
+    let found = pattern.captures(&lower).ok().flatten().ok_or_else(wrong)?;
+    let part = |index: usize| found.get(index).map(|part| part.as_str());
+    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+    let mut release: Vec<u64> = part(2).unwrap_or_default().split('.').map(number).collect();
+    while release.len() > 1 && release.last() == Some(&0) {
+        release.pop();
+    }
+    let post = part(5)
+        .or_else(|| part(6).map(|_| part(7).unwrap_or_default()))
+        .map(number);
+    let development = part(8).map(|_| number(part(9).unwrap_or_default()));
+    let before = match part(3) {
+        Some(name) if name.starts_with("al") || name == "a" => {
+            (0, number(part(4).unwrap_or_default()))
+        }
+        Some(name) if name.starts_with('b') => (1, number(part(4).unwrap_or_default())),
+        Some(_) => (2, number(part(4).unwrap_or_default())),
+        // `1.0.dev1` comes before `1.0a1`.
+        None if post.is_none() && development.is_some() => (-1, 0),
+        None => (3, 0),
+    };
+    let local = part(10).map_or_else(Vec::new, |local| {
+        local
+            .split(['-', '_', '.'])
+            .map(|part| match part.parse() {
+                Ok(number) => (true, number, String::new()),
+                Err(_) => (false, 0, part.to_owned()),
+            })
+            .collect()
+    });
+    Ok((
+        part(1).map_or(0, number),
+        release,
+        before,
+        post,
+        development.map_or((true, 0), |number| (false, number)),
+        local,
+    ))
 }
 
 fn loose(text: &str) -> Vec<Part> {

@@ -15,7 +15,11 @@ super::filters! {
         Value::Str(text) => Ok(documents(text.as_str())?.into_iter().next().unwrap_or(Value::None)),
         other => Ok(other.clone()),
     };
-    "from_yaml_all": "the values of all documents of YAML text" => |_, a| Ok(Value::list(documents(&a.operand().text())?));
+    "from_yaml_all": "the values of all documents of YAML text" => |_, a| match a.operand() {
+        Value::None => Ok(Value::list(vec![])),
+        Value::Str(text) => Ok(Value::list(documents(text.as_str())?)),
+        other => Ok(other.clone()),
+    };
     "to_yaml": "as YAML" => |_, a| dump(a, 2, None);
     "to_nice_yaml": "as YAML for people" => |_, a| dump(a, 4, Some(false));
 }
@@ -33,12 +37,12 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Value>, Fault> {
     let mut stack: Vec<Open> = Vec::new();
     let mut anchors: HashMap<usize, Value> = HashMap::new();
     for event in Parser::new_from_str(text) {
-        let (event, _) = event.map_err(|error| Fault::new(error.to_string()))?;
+        let (event, _) = event.map_err(|error| Fault::new(located(&error)))?;
         let value = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let value = match tag {
-                    Some(tag) if tag.suffix() == "str" => Value::str(&*text),
-                    _ if style == ScalarStyle::Plain => plain(&text),
+                    Some(tag) => tagged(&tag.to_string(), &text, style)?,
+                    _ if style == ScalarStyle::Plain => resolved(&text),
                     _ => Value::str(&*text),
                 };
                 anchors.insert(anchor, value.clone());
@@ -76,6 +80,50 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Value>, Fault> {
     Ok(done)
 }
 
+/// A scalar with a tag of its own.
+fn tagged(tag: &str, text: &str, style: ScalarStyle) -> Outcome {
+    let wrong = || {
+        Fault::new(format!(
+            "could not determine a constructor for the tag '{tag}'"
+        ))
+    };
+    let name = tag.rsplit([':', '!']).next().unwrap_or_default();
+    if !tag.contains("yaml.org") && !tag.starts_with("!!") {
+        return match name {
+            "unsafe" | "vault" => Ok(Value::str(text)),
+            _ => Err(wrong()),
+        };
+    }
+    Ok(match name {
+        "str" => Value::str(text),
+        "binary" => {
+            use base64::Engine as _;
+            let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+            let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+            Value::Bytes(
+                bytes
+                    .map_err(|_| Fault::new("failed to decode base64 data"))?
+                    .into(),
+            )
+        }
+        "int" | "float" | "bool" | "null" | "timestamp" => resolved(text),
+        _ if style == ScalarStyle::Plain => resolved(text),
+        _ => Value::str(text),
+    })
+}
+
+/// A syntax error with its place as PyYAML writes it.
+fn located(error: &granit_parser::ScanError) -> String {
+    let place = error.marker();
+    let text = error.to_string();
+    let what = text.split(" at char ").next().unwrap_or_default();
+    format!(
+        "{what}\n  in \"<unicode string>\", line {}, column {}",
+        place.line(),
+        place.col() + 1
+    )
+}
+
 fn mapping(items: Vec<Value>) -> Value {
     let mut entries = Entries::new();
     let mut merged = Vec::new();
@@ -100,7 +148,17 @@ fn mapping(items: Vec<Value>) -> Value {
     Value::dict(entries)
 }
 
-/// A plain scalar by YAML 1.1's rules.
+/// A plain scalar, times as such.
+fn resolved(text: &str) -> Value {
+    if is_date(text)
+        && let Some(moment) = super::timestamp(text)
+    {
+        return moment;
+    }
+    plain(text)
+}
+
+/// A plain scalar by YAML 1.1's rules; times stay text.
 pub(crate) fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::None,
@@ -218,9 +276,40 @@ struct Writer {
     /// `Some(false)`: blocks only; `None`: collections of scalars on one line.
     flow: Option<bool>,
     sort: bool,
+    /// The quotes that every text gets.
+    style: Option<char>,
 }
 
 fn dump(args: &Args, step: usize, flow: Option<bool>) -> Outcome {
+    const KNOWN: [&str; 8] = [
+        "indent",
+        "width",
+        "sort_keys",
+        "default_flow_style",
+        "default_style",
+        "explicit_start",
+        "explicit_end",
+        "allow_unicode",
+    ];
+    const REFUSED: [&str; 5] = ["canonical", "encoding", "line_break", "tags", "version"];
+    for (name, value) in &args.kw {
+        // The line break that PyYAML writes anyway is accepted.
+        if REFUSED.contains(&name.as_str()) && value.is_true() && value.as_str() != Some("\n") {
+            return Err(Fault::new(format!(
+                "rplay writes YAML without the option `{name}`"
+            )));
+        }
+        if !KNOWN.contains(&name.as_str()) && !REFUSED.contains(&name.as_str()) {
+            return Err(Fault::new(format!(
+                "dump_all() got an unexpected keyword argument '{name}'"
+            )));
+        }
+    }
+    if args.named("allow_unicode").is_some() {
+        return Err(Fault::new(
+            "yaml.dump() got multiple values for keyword argument 'allow_unicode'",
+        ));
+    }
     let number = |name: &str| {
         args.named(name)
             .and_then(whole)
@@ -247,6 +336,9 @@ fn dump(args: &Args, step: usize, flow: Option<bool>) -> Outcome {
         indention: true,
         flow,
         sort: args.named("sort_keys").is_none_or(Value::is_true),
+        style: args
+            .named("default_style")
+            .and_then(|style| style.as_str()?.chars().next()),
     };
     if args.named("explicit_start").is_some_and(Value::is_true) {
         writer.out.push_str("---");
@@ -266,6 +358,9 @@ fn dump(args: &Args, step: usize, flow: Option<bool>) -> Outcome {
     writer.node(args.operand(), None, false, false)?;
     if !writer.out.ends_with('\n') || matches!(args.operand(), Value::Str(_)) {
         writer.out.push('\n');
+    }
+    if args.named("explicit_end").is_some_and(Value::is_true) && !writer.out.ends_with("...\n") {
+        writer.out.push_str("...\n");
     }
     Ok(Value::str(writer.out))
 }
@@ -329,7 +424,7 @@ impl Writer {
                 (Some(dict), _) => self.node(&dict, indent, in_mapping, in_flow),
                 (None, Some(items)) => self.node(&Value::list(items), indent, in_mapping, in_flow),
                 _ => {
-                    self.mark(&object.repr(), true, false, false);
+                    self.mark(&object.text(), true, false, false);
                     Ok(())
                 }
             },
@@ -466,7 +561,11 @@ impl Writer {
         self.whitespace = false;
         self.indention = false;
         let split = !key;
-        if !text.is_empty() && implicit && allowed && !(key && look.breaks) {
+        if self.style == Some('"') {
+            self.double(text, indent, split);
+        } else if self.style == Some('\'') && look.single && !(key && look.breaks) {
+            self.single(text, indent, split);
+        } else if !text.is_empty() && implicit && allowed && !(key && look.breaks) {
             self.plain(text, indent, split);
         } else if look.single && !(key && look.breaks) {
             self.single(text, indent, split);
@@ -602,10 +701,8 @@ impl Writer {
 
 fn flat(value: &Value) -> bool {
     let scalar = |value: &Value| {
-        !matches!(
-            value,
-            Value::List(_) | Value::Tuple(_) | Value::Dict(_) | Value::Object(_)
-        )
+        !matches!(value, Value::List(_) | Value::Tuple(_) | Value::Dict(_))
+            && !matches!(value, Value::Object(object) if object.iterate().is_some() || object.to_dict().is_some())
     };
     match value {
         Value::List(list) => list.read().iter().all(scalar),

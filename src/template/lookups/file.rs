@@ -107,6 +107,13 @@ pub(super) fn first_found(interp: &Interp<'_>, call: &Call) -> Results {
             Some(other) => vec![other.text()],
         }
     };
+    // Paths may also be separated by colons.
+    let folders = |value: Option<&Value>| -> Vec<String> {
+        strings(value)
+            .iter()
+            .flat_map(|path| path.split(':').map(ToOwned::to_owned).collect::<Vec<_>>())
+            .collect()
+    };
     let mut combine = |files: Vec<String>, paths: Vec<String>| {
         if paths.is_empty() {
             names.extend(files);
@@ -125,17 +132,23 @@ pub(super) fn first_found(interp: &Interp<'_>, call: &Call) -> Results {
             Value::Dict(dict) => {
                 let field = |name: &str| dict.get(name).filter(|value| !value.is_undefined());
                 let paths = field("paths");
-                combine(strings(field("files").as_ref()), strings(paths.as_ref()));
+                combine(strings(field("files").as_ref()), folders(paths.as_ref()));
                 skip |= field("skip").is_some_and(|value| {
                     filters::core::to_bool(&value).unwrap_or_else(|| value.is_true())
                 });
             }
             Value::List(list) => pending.extend(list.to_vec().into_iter().rev()),
             Value::Undefined(_) => {}
-            other => combine(vec![other.text()], vec![]),
+            Value::Str(text) => combine(vec![text.as_str().to_owned()], vec![]),
+            other => {
+                return Err(Fault::new(format!(
+                    "Invalid term supplied. A string, dict or list is required, not '{}').",
+                    other.type_name()
+                )));
+            }
         }
     }
-    combine(strings(call.option("files")), strings(call.option("paths")));
+    combine(strings(call.option("files")), folders(call.option("paths")));
     let places = ["files", "templates", "vars", "tasks"];
     for name in &names {
         for place in places {
@@ -175,7 +188,7 @@ pub(super) fn template(interp: &Interp<'_>, call: &Call) -> Results {
         let name = term.text();
         let Some(path) = find(interp, "templates", &name) else {
             return Err(Fault::new(format!(
-                "the template file '{name}' could not be found for the lookup"
+                "the template file {name} could not be found for the lookup"
             )));
         };
         let scope = Layered {
@@ -234,7 +247,7 @@ impl super::super::Scope for Layered<'_> {
     }
 }
 
-fn shell(interp: &Interp<'_>, command: &str) -> Result<String, Fault> {
+fn shell(interp: &Interp<'_>, command: &str, name: &str) -> Result<String, Fault> {
     let output = std::process::Command::new("/bin/sh")
         .args(["-c", command])
         .current_dir(interp.scope.basedir())
@@ -243,7 +256,7 @@ fn shell(interp: &Interp<'_>, command: &str) -> Result<String, Fault> {
     if !output.status.success() {
         let code = output.status.code().unwrap_or(-1);
         return Err(Fault::new(format!(
-            "lookup_plugin.pipe({command}) returned {code}"
+            "lookup_plugin.{name}({command}) returned {code}"
         )));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -253,7 +266,7 @@ fn shell(interp: &Interp<'_>, command: &str) -> Result<String, Fault> {
 pub(super) fn pipe(interp: &Interp<'_>, call: &Call) -> Results {
     call.terms
         .iter()
-        .map(|term| Ok(Value::str(shell(interp, &term.text())?.trim_end())))
+        .map(|term| Ok(Value::str(shell(interp, &term.text(), "pipe")?.trim_end())))
         .collect()
 }
 
@@ -262,7 +275,7 @@ pub(super) fn lines(interp: &Interp<'_>, call: &Call) -> Results {
     let mut out = Vec::new();
     for term in &call.terms {
         out.extend(
-            shell(interp, &term.text())?
+            shell(interp, &term.text(), "lines")?
                 .lines()
                 .map(|line| Value::str(line.trim_end())),
         );
@@ -291,17 +304,32 @@ fn inline_option(call: &Call, named: &[(String, String)], name: &str, default: &
         .unwrap_or_else(|| default.to_owned())
 }
 
+/// Refuses options that the lookup has not.
+fn known(named: &[(String, String)], names: &[&str]) -> Result<(), Fault> {
+    match named
+        .iter()
+        .find(|(name, _)| !names.contains(&name.as_str()))
+    {
+        Some((name, _)) => Err(Fault::new(format!("'{name}' is not a valid option"))),
+        None => Ok(()),
+    }
+}
+
 /// `csvfile`: a cell of the row that a key begins.
 pub(super) fn csvfile(interp: &Interp<'_>, call: &Call) -> Results {
     let mut out = Vec::new();
     for term in &call.terms {
         let (plain, named) = inline(&term.text());
+        known(
+            &named,
+            &["col", "default", "delimiter", "encoding", "file", "keycol"],
+        )?;
         let option = |name: &str, default: &str| inline_option(call, &named, name, default);
         let key = plain
             .first()
             .cloned()
             .or_else(|| call.option("key").map(Value::text))
-            .unwrap_or_default();
+            .ok_or_else(|| Fault::new("Search key is required but was not found"))?;
         let name = option("file", "ansible.csv");
         let path = find(interp, "files", &name)
             .ok_or_else(|| Fault::new(format!("csvfile: file '{name}' not found")))?;
@@ -318,9 +346,17 @@ pub(super) fn csvfile(interp: &Interp<'_>, call: &Call) -> Results {
             .lines()
             .map(|line| csv(line, delimiter))
             .find(|row| row.get::<usize>(key_column) == Some(&key));
-        match row.and_then(|row| row.get::<usize>(column).cloned()) {
-            Some(cell) => out.push(Value::from(cell)),
-            None => out.extend(call.option("default").cloned()),
+        let default = named.iter().find(|(name, _)| name == "default");
+        match row {
+            Some(row) => match row.get::<usize>(column) {
+                Some(cell) => out.push(Value::str(cell.as_str())),
+                None => return Err(Fault::new("list index out of range")),
+            },
+            None => out.extend(
+                default
+                    .map(|(_, value)| Value::str(value.as_str()))
+                    .or_else(|| call.option("default").cloned()),
+            ),
         }
     }
     Ok(out)
@@ -344,15 +380,47 @@ fn csv(line: &str, delimiter: char) -> Vec<String> {
     cells
 }
 
+/// `unvault`: what files hold, vaults opened.
+pub(super) fn unvault(interp: &Interp<'_>, call: &Call) -> Results {
+    let mut out = Vec::new();
+    for term in &call.terms {
+        let name = term.text();
+        let path = find(interp, "files", &name)
+            .ok_or_else(|| Fault::new(format!("Unable to find file matching \"{name}\"")))?;
+        let text = read(&path)?;
+        if crate::load::vault::is_vaulted(text.as_bytes()) {
+            return Err(Fault::new(format!(
+                "'{name}' is vaulted; rplay's `unvault` lookup reads plain files only"
+            )));
+        }
+        out.push(Value::from(text));
+    }
+    Ok(out)
+}
+
 /// `ini`: values of an INI or properties file.
 pub(super) fn ini(interp: &Interp<'_>, call: &Call) -> Results {
     let mut out = Vec::new();
     for term in &call.terms {
         let (plain, named) = inline(&term.text());
+        known(
+            &named,
+            &[
+                "allow_no_value",
+                "case_sensitive",
+                "default",
+                "encoding",
+                "file",
+                "interpolation",
+                "re",
+                "section",
+                "type",
+            ],
+        )?;
         let option = |name: &str, default: &str| inline_option(call, &named, name, default);
-        if call.truth("re", false) || option("re", "no") == "true" {
-            return Err(Fault::new("rplay's `ini` lookup has no option `re` yet"));
-        }
+        let truth = |name: &str, default: &str| {
+            filters::core::to_bool(&Value::from(option(name, default))).unwrap_or(false)
+        };
         let name = option("file", "ansible.ini");
         let path = find(interp, "files", &name)
             .ok_or_else(|| Fault::new(format!("ini: file '{name}' not found")))?;
@@ -362,39 +430,104 @@ pub(super) fn ini(interp: &Interp<'_>, call: &Call) -> Results {
         } else {
             option("section", "global")
         };
-        let case = call.truth("case_sensitive", false);
-        let same = |a: &str, b: &str| {
-            if case {
-                a == b
-            } else {
-                a.eq_ignore_ascii_case(b)
-            }
-        };
+        let entries = sections(&read(&path)?, truth("allow_no_value", "no"))?;
+        if !properties && !entries.iter().any(|entry| entry.section == wanted) {
+            return Err(Fault::new(format!("No section '{wanted}' in '{name}'.")));
+        }
         let key = plain.join(" ");
-        let (mut section, mut found) = (String::new(), None);
-        for line in read(&path)?.lines() {
-            let line = line.trim();
-            if let Some(inner) = line
-                .strip_prefix('[')
-                .and_then(|inner| inner.strip_suffix(']'))
-            {
-                inner.clone_into(&mut section);
-            } else if let Some((name, value)) = line.split_once(['=', ':'])
-                && !line.starts_with(['#', ';'])
-                && section == wanted
-                && same(name.trim(), &key)
-            {
-                found = Some(value.trim().to_owned());
+        let case = truth("case_sensitive", "no");
+        let pattern = if truth("re", "no") {
+            Some(filters::regex::compile(
+                &format!("\\A(?:{key})"),
+                !case,
+                false,
+                false,
+            )?)
+        } else {
+            None
+        };
+        let same = |name: &str| match &pattern {
+            Some(pattern) => pattern.is_match(name).unwrap_or(false),
+            None if case => name == key,
+            None => name.eq_ignore_ascii_case(&key),
+        };
+        let mut found: Vec<Value> = Vec::new();
+        for entry in entries
+            .iter()
+            .filter(|entry| entry.section == wanted && same(&entry.name))
+        {
+            let value = entry.value.clone();
+            // The last one of a name counts.
+            if pattern.is_none() {
+                found.clear();
+            }
+            if let Some(value) = value {
+                if truth("interpolation", "yes") && value.contains("%(") {
+                    return Err(Fault::new(format!(
+                        "rplay's `ini` lookup does not interpolate '{value}'; set `interpolation=false`"
+                    )));
+                }
+                found.push(Value::from(value));
+            } else {
+                found.push(Value::None);
             }
         }
-        out.push(found.map_or_else(
-            || {
-                call.option("default")
+        let default = named.iter().find(|(name, _)| name == "default");
+        if found.is_empty() && pattern.is_none() {
+            found.push(match default {
+                Some((_, value)) => Value::str(value.as_str()),
+                None => call
+                    .option("default")
                     .cloned()
-                    .unwrap_or_else(|| Value::str(""))
-            },
-            Value::from,
-        ));
+                    .unwrap_or_else(|| Value::str("")),
+            });
+        }
+        // A key without a value counts as none at all.
+        out.extend(
+            found
+                .into_iter()
+                .filter(|value| !matches!(value, Value::None)),
+        );
+    }
+    Ok(out)
+}
+
+struct Entry {
+    section: String,
+    name: String,
+    value: Option<String>,
+}
+
+/// The entries of an INI file; a section has one without a name.
+fn sections(text: &str, bare: bool) -> Result<Vec<Entry>, Fault> {
+    let (mut section, mut out) = (String::new(), Vec::new());
+    for (index, line) in text.lines().enumerate() {
+        let trimmed = line.trim();
+        if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
+            continue;
+        }
+        let (name, value) = if let Some(inner) = trimmed
+            .strip_prefix('[')
+            .and_then(|inner| inner.strip_suffix(']'))
+        {
+            inner.clone_into(&mut section);
+            ("", None)
+        } else if let Some((name, value)) = trimmed.split_once(['=', ':']) {
+            (name.trim(), Some(value.trim().to_owned()))
+        } else if bare {
+            (trimmed, None)
+        } else {
+            return Err(Fault::new(format!(
+                "Source contains parsing errors: '<???>'\n\t[line {:2}]: {}",
+                index + 1,
+                Value::from(format!("{line}\n")).repr()
+            )));
+        };
+        out.push(Entry {
+            section: section.clone(),
+            name: name.to_owned(),
+            value,
+        });
     }
     Ok(out)
 }

@@ -78,7 +78,7 @@ lookups! {
     "random_choice": "one of the terms by chance" => shape::choice;
     "sequence": "numbers from a start to an end" => shape::sequence;
     "url": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this lookup yet"));
-    "unvault": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this lookup yet"));
+    "unvault": "what a file of the controller holds" => file::unvault;
     "config": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this lookup yet"));
 }
 
@@ -114,7 +114,13 @@ pub(crate) fn run(
 
 /// The functions `lookup` and `query`.
 pub(crate) fn function(interp: &Interp<'_>, args: &Args, query: bool) -> Outcome {
-    let name = args.need(0, "plugin_name")?.text();
+    let Some(name) = args.get(0, "plugin_name") else {
+        let function = if query { "_query" } else { "_lookup" };
+        return Err(Fault::new(format!(
+            "{function}() missing 1 required positional argument: 'plugin_name'"
+        )));
+    };
+    let name = name.text();
     let mut options = args.kw.clone();
     let mut take = |key: &str| {
         options
@@ -149,6 +155,9 @@ pub(crate) fn function(interp: &Interp<'_>, args: &Args, query: bool) -> Outcome
     }
     if let [only] = &results[..] {
         return Ok(only.clone());
+    }
+    if results.is_empty() {
+        return Ok(Value::list(results));
     }
     if results.iter().all(|value| matches!(value, Value::Str(_))) {
         return Ok(Value::str(

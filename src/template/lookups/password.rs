@@ -2,6 +2,7 @@
 
 use super::super::eval::Interp;
 use super::super::fault::Fault;
+use super::super::filters::crypt::{self, Wanted};
 use super::super::filters::random::Random;
 use super::super::value::Value;
 use super::Call;
@@ -30,22 +31,51 @@ fn one(interp: &Interp<'_>, call: &Call, term: &str) -> Result<Value, Fault> {
             .map(|(_, value)| value.to_owned())
             .or_else(|| call.option(key).map(Value::text))
     };
-    for refused in ["encrypt", "ident"] {
-        if option(refused).is_some_and(|value| !matches!(value.as_str(), "" | "None" | "False")) {
-            return Err(Fault::new(format!(
-                "rplay's `password` lookup has no option `{refused}` yet"
-            )));
-        }
+    const OPTIONS: [&str; 5] = ["length", "encrypt", "chars", "ident", "seed"];
+    if let Some((name, _)) = words[split..]
+        .iter()
+        .filter_map(|word| word.split_once('='))
+        .find(|(name, _)| !OPTIONS.contains(name))
+    {
+        return Err(Fault::new(format!(
+            "Unrecognized parameter(s) given to password lookup: {name}"
+        )));
     }
+    let set =
+        |key: &str| option(key).filter(|value| !matches!(value.as_str(), "" | "None" | "False"));
+    let encrypt = set("encrypt");
     let path = interp.scope.basedir().join(&name);
     let keep = name != "/dev/null";
     if keep && let Ok(text) = std::fs::read_to_string(&path) {
         let line = text.trim_end();
-        return Ok(Value::str(line.split(" salt=").next().unwrap_or(line)));
+        let (line, ident) = line
+            .rsplit_once(" ident=")
+            .map_or((line, None), |(line, ident)| (line, Some(ident)));
+        let (password, salt) = line
+            .rsplit_once(" salt=")
+            .map_or((line, None), |(line, salt)| (line, Some(salt)));
+        let Some(name) = encrypt else {
+            return Ok(Value::str(password));
+        };
+        let wanted = Wanted {
+            salt: Some(salt.map_or_else(|| crypt::salt_for(&name), ToOwned::to_owned)),
+            ident: ident.map(ToOwned::to_owned).or_else(|| set("ident")),
+            ..Wanted::default()
+        };
+        let hash = crypt::hashed(password, &name, &wanted)?;
+        if salt.is_none() {
+            keep_text(&path, &noted(password, &wanted))?;
+        }
+        return Ok(Value::from(hash));
     }
-    let length: usize = option("length")
-        .and_then(|length| length.parse().ok())
-        .unwrap_or(20);
+    let length: usize = match option("length") {
+        None => 20,
+        Some(text) => text.parse().map_err(|_| {
+            Fault::new(format!(
+                "Config 'length' for 'password' lookup plugin from 'Direct' has an invalid value: Invalid value provided for 'integer': '{text}'"
+            ))
+        })?,
+    };
     let classes = match call.option("chars") {
         Some(Value::List(list)) => list.to_vec().iter().map(Value::text).collect(),
         _ => option("chars").map_or_else(
@@ -53,7 +83,12 @@ fn one(interp: &Interp<'_>, call: &Call, term: &str) -> Result<Value, Fault> {
             |chars| split_classes(&chars),
         ),
     };
-    let alphabet: Vec<char> = classes.iter().flat_map(|class| characters(class)).collect();
+    let alphabet: Vec<char> = classes
+        .iter()
+        .flat_map(|class| characters(class))
+        // Quotes would need quoting wherever the password goes.
+        .filter(|c| !matches!(c, '"' | '\''))
+        .collect();
     if alphabet.is_empty() {
         return Err(Fault::new("password: no characters to choose from"));
     }
@@ -62,11 +97,39 @@ fn one(interp: &Interp<'_>, call: &Call, term: &str) -> Result<Value, Fault> {
     let text: String = (0..length)
         .map(|_| alphabet[usize::try_from(random.below(alphabet.len() as u64)).unwrap_or(0)])
         .collect();
+    let Some(name) = encrypt else {
+        if keep {
+            keep_text(&path, &text)?;
+        }
+        return Ok(Value::str(text));
+    };
+    let wanted = Wanted {
+        salt: Some(crypt::salt_for(&name)),
+        ident: set("ident"),
+        ..Wanted::default()
+    };
+    let hash = crypt::hashed(&text, &name, &wanted)?;
     if keep {
-        write(&path, &text)
-            .map_err(|error| Fault::new(format!("cannot write {}: {error}", path.display())))?;
+        keep_text(&path, &noted(&text, &wanted))?;
     }
-    Ok(Value::str(text))
+    Ok(Value::from(hash))
+}
+
+/// The line of a password's file: also the salt, so that the next run gives the same hash.
+fn noted(password: &str, wanted: &Wanted) -> String {
+    let mut line = password.to_owned();
+    if let Some(salt) = &wanted.salt {
+        line += &format!(" salt={salt}");
+    }
+    if let Some(ident) = &wanted.ident {
+        line += &format!(" ident={ident}");
+    }
+    line
+}
+
+fn keep_text(path: &std::path::Path, line: &str) -> Result<(), Fault> {
+    write(path, line)
+        .map_err(|error| Fault::new(format!("cannot write {}: {error}", path.display())))
 }
 
 fn split_classes(chars: &str) -> Vec<String> {

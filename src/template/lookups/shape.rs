@@ -60,7 +60,11 @@ pub(super) fn dictionary(interp: &Interp<'_>, call: &Call) -> Results {
                 )?);
                 continue;
             }
-            return Err(Fault::new("with_dict expects a dict"));
+            return Err(Fault::new(format!(
+                "the 'dict' lookup plugin expects a dictionary, got '{}' of type <class '{}'>)",
+                term.text(),
+                term.type_name()
+            )));
         };
         interp.resolve(term)?;
         for (key, value) in entries {
@@ -102,7 +106,20 @@ pub(super) fn nested(interp: &Interp<'_>, call: &Call) -> Results {
 
 /// `together`: items at one place; short lists are filled with null.
 pub(super) fn together(interp: &Interp<'_>, call: &Call) -> Results {
-    let lists = lists(interp, call)?;
+    if call.terms.is_empty() {
+        return Err(Fault::new(
+            "with_together requires at least one element in each list",
+        ));
+    }
+    let lists = call
+        .terms
+        .iter()
+        .map(|term| match term {
+            Value::Str(_) => interp.iterate(term),
+            _ if is_list(term) => interp.iterate(term),
+            _ => Ok(vec![term.clone()]),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
     let count = lists.iter().map(Vec::len).max().unwrap_or(0);
     let row = |at: usize| {
         Value::list(
@@ -129,7 +146,7 @@ pub(super) fn indexed(interp: &Interp<'_>, call: &Call) -> Results {
 pub(super) fn subelements(interp: &Interp<'_>, call: &Call) -> Results {
     let [value, path, rest @ ..] = &call.terms[..] else {
         return Err(Fault::new(
-            "subelements lookup expects a list of two or three items",
+            "subelements lookup expects a list of two or three items,",
         ));
     };
     let skip = match rest.first() {

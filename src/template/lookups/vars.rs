@@ -12,6 +12,7 @@ type Results = Result<Vec<Value>, Fault>;
 pub(super) fn env(_interp: &Interp<'_>, call: &Call) -> Results {
     let default = call
         .option("default")
+        .filter(|default| !matches!(default, Value::None))
         .cloned()
         .unwrap_or_else(|| Value::str(""));
     Ok(call
@@ -25,8 +26,14 @@ pub(super) fn env(_interp: &Interp<'_>, call: &Call) -> Results {
 pub(super) fn vars(interp: &Interp<'_>, call: &Call) -> Results {
     let mut out = Vec::new();
     for term in &call.terms {
-        let name = term.text();
-        match (interp.variable(&name)?, call.option("default")) {
+        let Value::Str(name) = term else {
+            return Err(Fault::new(format!(
+                "Variable name must be 'str' not '{}'.",
+                term.type_name()
+            )));
+        };
+        let name = name.as_str();
+        match (interp.variable(name)?, call.option("default")) {
             (Some(Value::Undefined(_)) | None, Some(default)) => out.push(default.clone()),
             (Some(value), _) => {
                 interp.resolve(&value)?;
@@ -45,7 +52,23 @@ pub(super) fn varnames(interp: &Interp<'_>, call: &Call) -> Results {
     let names = interp.scope.names();
     let mut out = Vec::new();
     for term in &call.terms {
-        let pattern = regex::compile(&term.text(), false, false, false)?;
+        let Value::Str(text) = term else {
+            return Err(Fault::new(format!(
+                "Invalid setting identifier, \"{}\" is not a string, it is a <class '{}'>",
+                term.text(),
+                term.type_name()
+            )));
+        };
+        let pattern = regex::compile(text.as_str(), false, false, false).map_err(|fault| {
+            let problem = fault
+                .message()
+                .trim_start_matches("Error rendering template: ")
+                .to_owned();
+            Fault::new(format!(
+                "Unable to use \"{}\" as a search parameter: {problem}",
+                text.as_str()
+            ))
+        })?;
         out.extend(
             names
                 .iter()
@@ -59,7 +82,7 @@ pub(super) fn varnames(interp: &Interp<'_>, call: &Call) -> Results {
 /// `inventory_hostnames`: hosts of groups, by a pattern of names.
 pub(super) fn hostnames(interp: &Interp<'_>, call: &Call) -> Results {
     let Some(groups) = interp.variable("groups")? else {
-        return Ok(vec![]);
+        return Err(Fault::new("'groups'"));
     };
     let members = |name: &str| -> Result<Vec<Value>, Fault> {
         match interp.item(&groups, &Value::str(name))? {

@@ -1,0 +1,397 @@
+//! Password hashes and vaults as filters.
+
+use md5::{Digest as _, Md5};
+
+use super::super::args::{Args, whole};
+use super::super::fault::{Fault, Outcome};
+use super::super::value::Value;
+use super::random::Random;
+use crate::load::vault;
+
+super::filters! {
+    "password_hash": "its hash as the system's password file holds it" => |_, a| password_hash(a);
+    "vault": "it in a vault's envelope" => |_, a| seal(a);
+    "unvault": "what a vault's envelope holds" => |_, a| open(a);
+}
+
+/// A way to hash a password.
+pub(crate) struct Scheme {
+    names: [&'static str; 2],
+    /// What the hash begins with.
+    mark: &'static str,
+    salt: usize,
+    /// Whether the salt must be as long as that.
+    exact: bool,
+    rounds: Option<u32>,
+}
+
+const SCHEMES: [Scheme; 4] = [
+    Scheme {
+        names: ["md5", "md5_crypt"],
+        mark: "1",
+        salt: 8,
+        exact: false,
+        rounds: None,
+    },
+    Scheme {
+        names: ["blowfish", "bcrypt"],
+        mark: "2b",
+        salt: 22,
+        exact: true,
+        rounds: Some(12),
+    },
+    Scheme {
+        names: ["sha256", "sha256_crypt"],
+        mark: "5",
+        salt: 16,
+        exact: false,
+        rounds: Some(535_000),
+    },
+    Scheme {
+        names: ["sha512", "sha512_crypt"],
+        mark: "6",
+        salt: 16,
+        exact: false,
+        rounds: Some(656_000),
+    },
+];
+
+/// The alphabet of `crypt`.
+const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// What a hash is made with beside the password.
+#[derive(Default)]
+pub(crate) struct Wanted {
+    pub(crate) salt: Option<String>,
+    pub(crate) salt_size: Option<usize>,
+    pub(crate) rounds: Option<u32>,
+    pub(crate) ident: Option<String>,
+}
+
+fn password_hash(args: &Args) -> Outcome {
+    args.check(6, &["hashtype", "salt", "salt_size", "rounds", "ident"])?;
+    let given = |index: usize, name: &str| {
+        args.get(index, name)
+            .filter(|value| !matches!(value, Value::None))
+    };
+    let number = |index: usize, name: &str| -> Result<Option<u32>, Fault> {
+        let Some(value) = given(index, name) else {
+            return Ok(None);
+        };
+        let found = match value {
+            Value::Str(_) => None,
+            value => whole(value).and_then(|number| u32::try_from(number).ok()),
+        };
+        found.map(Some).ok_or_else(|| {
+            Fault::new(format!(
+                "argument 2: TypeError: '{}' object cannot be interpreted as an integer",
+                value.type_name()
+            ))
+        })
+    };
+    let salt = match given(2, "salt") {
+        None => None,
+        Some(Value::Str(text)) => Some(text.as_str().to_owned()),
+        Some(other) => {
+            return Err(Fault::new(format!(
+                "'{}' object is not iterable",
+                other.type_name()
+            )));
+        }
+    };
+    let wanted = Wanted {
+        salt: salt.filter(|salt| !salt.is_empty()),
+        salt_size: number(3, "salt_size")?.and_then(|size| usize::try_from(size).ok()),
+        rounds: number(4, "rounds")?,
+        ident: given(5, "ident").map(Value::text),
+    };
+    let name = args.text(1, "hashtype", "sha512");
+    hashed(&args.operand().text(), &name, &wanted).map(Value::from)
+}
+
+/// Hashes a password.
+pub(crate) fn hashed(password: &str, name: &str, wanted: &Wanted) -> Result<String, Fault> {
+    let scheme = SCHEMES
+        .iter()
+        .find(|scheme| scheme.names.contains(&name))
+        .ok_or_else(|| {
+            Fault::new(format!(
+                "{name} is not in the list of supported passlib algorithms: md5, blowfish, sha256, sha512"
+            ))
+        })?;
+    let salt = match &wanted.salt {
+        Some(salt) => salt.clone(),
+        None => chance(wanted.salt_size.unwrap_or(scheme.salt)),
+    };
+    let wrong = if scheme.exact {
+        (salt.len() != scheme.salt).then_some("expected")
+    } else {
+        (salt.len() > scheme.salt).then_some("expected at most")
+    };
+    if salt.bytes().any(|byte| !ALPHABET.contains(&byte)) {
+        return Err(Fault::new("invalid characters in salt"));
+    }
+    if let Some(wrong) = wrong {
+        return Err(Fault::new(format!(
+            "invalid salt size supplied ({}), {wrong} {}",
+            salt.len(),
+            scheme.salt
+        )));
+    }
+    let refused = || {
+        Fault::new(format!(
+            "Failed to generate salt for '{}' algorithm: crypt_gensalt failed: unable to generate salt",
+            scheme.names[1]
+        ))
+    };
+    let random = wanted.salt.is_none();
+    let rounds = wanted.rounds.filter(|rounds| *rounds > 0).or(scheme.rounds);
+    let password = password.as_bytes();
+    if scheme.mark == "2b" {
+        return blowfish(
+            password,
+            &salt,
+            rounds.unwrap_or(12),
+            wanted.ident.as_deref(),
+        )
+        .ok_or_else(refused);
+    }
+    if wanted.ident.is_some() || (scheme.mark == "1" && wanted.rounds.is_some()) {
+        return Err(refused());
+    }
+    // A salt of the user is taken as the random bytes that a salt is made of, by `crypt_gensalt`.
+    let salt = if random {
+        salt
+    } else {
+        from_bytes(salt.as_bytes()).ok_or_else(refused)?
+    };
+    if scheme.mark == "1" {
+        return Ok(format!(
+            "$1${salt}${}",
+            md5_crypt(password, salt.as_bytes())
+        ));
+    }
+    let rounds = rounds.unwrap_or(5000).clamp(1000, 999_999_999);
+    let params = sha_crypt::Params::new(rounds).map_err(|_| refused())?;
+    let body = if scheme.mark == "5" {
+        sha256_text(&sha_crypt::sha256_crypt(password, salt.as_bytes(), params))
+    } else {
+        sha512_text(&sha_crypt::sha512_crypt(password, salt.as_bytes(), params))
+    };
+    let rounds = if rounds == 5000 {
+        String::new()
+    } else {
+        format!("rounds={rounds}$")
+    };
+    Ok(format!("${}${rounds}{salt}${body}", scheme.mark))
+}
+
+/// A salt by chance, as long as a way to hash takes.
+pub(crate) fn salt_for(name: &str) -> String {
+    let scheme = SCHEMES.iter().find(|scheme| scheme.names.contains(&name));
+    chance(scheme.map_or(8, |scheme| scheme.salt))
+}
+
+/// A salt by chance.
+fn chance(length: usize) -> String {
+    let mut random = Random::new(None);
+    (0..length)
+        .map(|_| char::from(ALPHABET[usize::try_from(random.below(64)).unwrap_or(0)]))
+        .collect()
+}
+
+/// `count` characters of a number, the lowest six bits first.
+fn sixes(mut bits: u32, count: usize) -> String {
+    let mut out = String::with_capacity(count);
+    for _ in 0..count {
+        out.push(char::from(ALPHABET[(bits & 63) as usize]));
+        bits >>= 6;
+    }
+    out
+}
+
+/// The salt that `crypt_gensalt` makes of bytes: four characters of each three, the last ones left.
+fn from_bytes(bytes: &[u8]) -> Option<String> {
+    if bytes.len() < 3 {
+        return None;
+    }
+    let mut out = String::new();
+    let mut at = 0;
+    while at + 3 < bytes.len() && out.len() < 16 {
+        let [a, b, c] = [bytes[at], bytes[at + 1], bytes[at + 2]].map(u32::from);
+        out += &sixes(a | (b << 8) | (c << 16), 4);
+        at += 3;
+    }
+    Some(out)
+}
+
+fn blowfish(password: &[u8], salt: &str, cost: u32, ident: Option<&str>) -> Option<String> {
+    let ident = ident.unwrap_or("2b");
+    if !(4..=31).contains(&cost) || !matches!(ident, "2a" | "2b" | "2y") {
+        return None;
+    }
+    let bytes: [u8; 16] = salt.as_bytes().get(..16)?.try_into().ok()?;
+    // The hash reads 72 bytes with the end mark, as the system's does.
+    let mut password = password.to_vec();
+    password.push(0);
+    password.truncate(72);
+    let hash = bcrypt::bcrypt(cost, bytes, &password);
+    let text = |bytes: &[u8]| radix64(bytes);
+    Some(format!(
+        "${ident}${cost:02}${}{}",
+        text(&bytes),
+        text(&hash[..23])
+    ))
+}
+
+/// Blowfish's own base 64.
+fn radix64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
+        let bits = (byte(0) << 16) | (byte(1) << 8) | byte(2);
+        for index in 0..=chunk.len() {
+            out.push(char::from(
+                LETTERS[((bits >> (18 - 6 * index)) & 63) as usize],
+            ));
+        }
+    }
+    out
+}
+
+fn group(bytes: &[u8], places: [Option<usize>; 3], count: usize) -> String {
+    let byte = |at: Option<usize>| at.map_or(0, |at| u32::from(bytes[at]));
+    let [a, b, c] = places;
+    sixes((byte(a) << 16) | (byte(b) << 8) | byte(c), count)
+}
+
+fn sha512_text(bytes: &[u8; 64]) -> String {
+    let (mut a, mut b, mut c, mut out) = (0, 21, 42, String::new());
+    for _ in 0..21 {
+        out += &group(bytes, [Some(a), Some(b), Some(c)], 4);
+        (a, b, c) = (b + 1, c + 1, a + 1);
+    }
+    out + &group(bytes, [None, None, Some(63)], 2)
+}
+
+fn sha256_text(bytes: &[u8; 32]) -> String {
+    let (mut a, mut b, mut c, mut out) = (0, 10, 20, String::new());
+    for _ in 0..10 {
+        out += &group(bytes, [Some(a), Some(b), Some(c)], 4);
+        (a, b, c) = (c + 1, a + 1, b + 1);
+    }
+    out + &group(bytes, [None, Some(31), Some(30)], 3)
+}
+
+fn md5_crypt(password: &[u8], salt: &[u8]) -> String {
+    let mut inner = Md5::new();
+    for part in [password, salt, password] {
+        inner.update(part);
+    }
+    let inner = inner.finalize();
+    let mut hash = Md5::new();
+    for part in [password, b"$1$", salt] {
+        hash.update(part);
+    }
+    for (at, _) in password.iter().enumerate() {
+        hash.update([inner[at % 16]]);
+    }
+    let mut length = password.len();
+    while length > 0 {
+        hash.update([if length & 1 == 1 { 0 } else { password[0] }]);
+        length >>= 1;
+    }
+    let mut digest = hash.finalize();
+    for round in 0..1000 {
+        let mut hash = Md5::new();
+        if round % 2 == 1 {
+            hash.update(password)
+        } else {
+            hash.update(digest)
+        }
+        if round % 3 != 0 {
+            hash.update(salt);
+        }
+        if round % 7 != 0 {
+            hash.update(password);
+        }
+        if round % 2 == 1 {
+            hash.update(digest)
+        } else {
+            hash.update(password)
+        }
+        digest = hash.finalize();
+    }
+    let bytes: &[u8] = &digest;
+    let mut out = String::new();
+    for (a, b, c) in [(0, 6, 12), (1, 7, 13), (2, 8, 14), (3, 9, 15), (4, 10, 5)] {
+        out += &group(bytes, [Some(a), Some(b), Some(c)], 4);
+    }
+    out + &group(bytes, [None, None, Some(11)], 2)
+}
+
+fn secret(args: &Args, function: &str) -> Result<Vec<u8>, Fault> {
+    match args.get(1, "secret") {
+        Some(Value::Str(text)) => Ok(text.as_str().as_bytes().to_vec()),
+        Some(Value::Bytes(bytes)) => Ok(bytes.to_vec()),
+        Some(other) => Err(Fault::new(format!(
+            "Secret passed is required to be a string, instead we got {}.",
+            super::dict::python_type(other)
+        ))),
+        None => Err(Fault::new(format!(
+            "{function}() missing 1 required positional argument: 'secret'"
+        ))),
+    }
+}
+
+fn seal(args: &Args) -> Outcome {
+    args.check(5, &["secret", "salt", "vault_id", "vaultid", "wrap_object"])?;
+    let secret = secret(args, "do_vault")?;
+    let Value::Str(text) = args.operand() else {
+        return Err(Fault::new(format!(
+            "Can only vault strings, instead we got {}.",
+            super::dict::python_type(args.operand())
+        )));
+    };
+    let id = args
+        .get(3, "vault_id")
+        .or_else(|| args.named("vaultid"))
+        .map_or_else(|| "filter_default".to_owned(), Value::text);
+    let salt = args
+        .get(2, "salt")
+        .filter(|salt| !matches!(salt, Value::None))
+        .map(Value::text);
+    if args.truth(4, "wrap_object", false) {
+        // Reading it gives the plain text, which is what the wrapped value is.
+        return Ok(args.operand().clone());
+    }
+    let content = text.as_str().as_bytes();
+    let envelope = match salt {
+        Some(salt) => vault::encrypt_with_salt(content, &secret, Some(&id), salt.as_bytes()),
+        None => vault::encrypt(content, &secret, Some(&id)),
+    };
+    envelope
+        .map(Value::from)
+        .map_err(|error| Fault::new(format!("Unable to encrypt: {error}")))
+}
+
+fn open(args: &Args) -> Outcome {
+    args.check(4, &["secret", "vault_id", "vaultid"])?;
+    let secret = secret(args, "do_unvault")?;
+    let Value::Str(text) = args.operand() else {
+        return Err(Fault::new(format!(
+            "Vault should be in the form of a string, instead we got {}.",
+            super::dict::python_type(args.operand())
+        )));
+    };
+    if !vault::is_vaulted(text.as_str().as_bytes()) {
+        return Ok(args.operand().clone());
+    }
+    let mut secrets = vault::VaultSecrets::default();
+    secrets.add("filter_default", secret);
+    let content = vault::decrypt(text.as_str(), &secrets).map_err(|_| {
+        Fault::new("Unable to decrypt: Decryption failed (no vault secrets were found that could decrypt).")
+    })?;
+    Ok(Value::str(String::from_utf8_lossy(&content).into_owned()))
+}
