@@ -168,7 +168,7 @@ fn load(arguments: &Arguments) -> Result<Loaded, CommandError> {
         let text = "provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'";
         problems.push(Diagnostic::warning("no-hosts", text));
     }
-    let templar = Arc::new(Templar::new(settings));
+    let templar = Arc::new(Templar::new(settings).with_secrets(files.secrets.clone()));
     let options = options(arguments, &config)?;
     let planner = Planner {
         files: Arc::clone(&files),

@@ -31,6 +31,7 @@ pub use parse::Syntax;
 pub use value::Value;
 
 use crate::diag::{Diagnostic, Source, Span};
+use crate::load::vault::VaultSecrets;
 use ast::{Expr, Template};
 use eval::Interp;
 use fault::Fault;
@@ -84,6 +85,8 @@ type Compiled<K, T> = RwLock<HashMap<K, Arc<T>>>;
 /// Renders templates; keeps what it has compiled.
 pub struct Templar {
     settings: Settings,
+    /// What opens vaulted files that lookups read.
+    secrets: VaultSecrets,
     templates: Compiled<(Arc<str>, Syntax), Template>,
     plain: Compiled<Arc<str>, Template>,
     expressions: Compiled<Arc<str>, Expr>,
@@ -95,10 +98,18 @@ impl Templar {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
+            secrets: VaultSecrets::default(),
             templates: RwLock::default(),
             plain: RwLock::default(),
             expressions: RwLock::default(),
         }
+    }
+
+    /// The same one, whose lookups open vaulted files.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: VaultSecrets) -> Self {
+        self.secrets = secrets;
+        self
     }
 
     /// What it was configured with.

@@ -47,6 +47,17 @@ fn read(path: &Path) -> Result<String, Fault> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// What a file holds, opened if it is vaulted.
+fn opened(interp: &Interp<'_>, path: &Path, name: &str) -> Result<String, Fault> {
+    let text = read(path)?;
+    if !crate::load::vault::is_vaulted(text.as_bytes()) {
+        return Ok(text);
+    }
+    let content = crate::load::vault::decrypt(&text, &interp.templar.secrets)
+        .map_err(|error| Fault::new(format!("Unable to open the vault '{name}': {error}")))?;
+    Ok(String::from_utf8_lossy(&content).into_owned())
+}
+
 /// `file`: what files hold.
 pub(super) fn file(interp: &Interp<'_>, call: &Call) -> Results {
     let mut out = Vec::new();
@@ -55,12 +66,7 @@ pub(super) fn file(interp: &Interp<'_>, call: &Call) -> Results {
         let path = find(interp, "files", &name).ok_or_else(|| {
             Fault::new(format!("Unable to access the file '{name}': File not found. Use -vvvvv to see paths searched."))
         })?;
-        let text = read(&path)?;
-        if text.starts_with("$ANSIBLE_VAULT;") {
-            return Err(Fault::new(format!(
-                "'{name}' is vaulted; rplay's `file` lookup reads plain files only"
-            )));
-        }
+        let text = opened(interp, &path, &name)?;
         let text = if call.truth("rstrip", true) {
             text.trim_end()
         } else {
@@ -197,7 +203,7 @@ pub(super) fn template(interp: &Interp<'_>, call: &Call) -> Results {
         };
         let text = interp
             .templar
-            .render_file(&path, &read(&path)?, &options, &scope)
+            .render_file(&path, &opened(interp, &path, &name)?, &options, &scope)
             .map_err(|error| {
                 Fault::coded(error.diagnostic.code, error.diagnostic.message.clone()).at(|| {
                     error
@@ -387,13 +393,7 @@ pub(super) fn unvault(interp: &Interp<'_>, call: &Call) -> Results {
         let name = term.text();
         let path = find(interp, "files", &name)
             .ok_or_else(|| Fault::new(format!("Unable to find file matching \"{name}\"")))?;
-        let text = read(&path)?;
-        if crate::load::vault::is_vaulted(text.as_bytes()) {
-            return Err(Fault::new(format!(
-                "'{name}' is vaulted; rplay's `unvault` lookup reads plain files only"
-            )));
-        }
-        out.push(Value::from(text));
+        out.push(Value::from(opened(interp, &path, &name)?));
     }
     Ok(out)
 }
