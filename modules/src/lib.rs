@@ -9,6 +9,7 @@
 //! * [`text`]: text cut as Python and the shell cut it
 //! * [`machine`]: the one door to the machine: look, change
 //! * [`outcome`]: what a module returns
+//! * [`regex`]: Python's regular expressions
 //! * [`registry`]: every module by its names
 //! * [`wire`]: the frames between controller and agent
 
@@ -25,6 +26,7 @@ pub mod data;
 mod http;
 pub mod machine;
 pub mod outcome;
+pub mod regex;
 pub mod registry;
 pub mod text;
 pub mod wire;

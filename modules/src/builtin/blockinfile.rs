@@ -8,8 +8,8 @@ use rplay_modules::module;
 use rplay_modules::outcome::{Diff, Failure, Outcome};
 
 use super::permissions::{self, FileArgs};
-use super::pyregex;
 use crate::args::Rules;
+use crate::regex::{Flags, Regex};
 
 /// Puts a block of lines between two marker lines into a text file, keeps it up to date, or removes it.
 #[derive(ModuleArgs)]
@@ -172,7 +172,7 @@ fn position(lines: &[String], args: &Args) -> Result<usize, Failure> {
         (Some(pattern), _) => (pattern, true),
         (None, Some(pattern)) => (pattern, false),
     };
-    let regex = pyregex::compile(pattern, "")?;
-    let found = lines.iter().rposition(|line| pyregex::found(&regex, line.strip_suffix('\n').unwrap_or(line)));
+    let regex = Regex::new(pattern, Flags::default())?;
+    let found = lines.iter().rposition(|line| regex.found(line.strip_suffix('\n').unwrap_or(line)));
     Ok(found.map_or(lines.len(), |at| if after { at + 1 } else { at }))
 }

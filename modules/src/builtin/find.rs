@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use fancy_regex::Regex;
 use rplay_modules::args::{ArgEnum, Mode, ModuleArgs, Returns};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::digest::Algorithm;
@@ -10,8 +9,8 @@ use rplay_modules::machine::{FileKind, Machine, Stat};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
-use super::pyregex;
 use crate::map;
+use crate::regex::{Flags, Regex};
 
 /// Lists files that fit all given conditions.
 #[derive(ModuleArgs)]
@@ -125,14 +124,14 @@ impl Names {
         if !regex {
             return Ok(Names::Globs(patterns.to_vec()));
         }
-        let compile = |pattern: &String| pyregex::compile(&format!("^(?:{pattern})"), "");
+        let compile = |pattern: &String| Regex::new(pattern, Flags::default());
         Ok(Names::Expressions(patterns.iter().map(compile).collect::<Result<_, _>>()?))
     }
 
     fn fit(&self, name: &str) -> bool {
         match self {
             Names::Globs(globs) => globs.iter().any(|glob| crate::text::fits(glob, name)),
-            Names::Expressions(all) => all.iter().any(|regex| pyregex::found(regex, name)),
+            Names::Expressions(all) => all.iter().any(|regex| regex.fits_start(name)),
         }
     }
 }
@@ -151,11 +150,7 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     }
     let names = if args.patterns.is_empty() { None } else { Some(Names::new(&args.patterns, args.use_regex)?) };
     let excludes = args.excludes.as_ref().map(|patterns| Names::new(patterns, args.use_regex)).transpose()?;
-    let contains = match (&args.contains, args.read_whole_file) {
-        (Some(pattern), false) => Some(pyregex::compile(&format!("^(?:{pattern})"), "")?),
-        (Some(pattern), true) => Some(pyregex::compile(pattern, "")?),
-        (None, _) => None,
-    };
+    let contains = args.contains.as_ref().map(|pattern| Regex::new(pattern, Flags::default())).transpose()?;
     let now = machine.now();
     let mut search = Search { age, size, names, excludes, contains, now, files: Vec::new(), examined: 0, args };
     let (mut skipped, mut warnings) = (Map::new(), Vec::new());
@@ -286,8 +281,8 @@ impl Search {
         let Ok(bytes) = machine.read(path) else { return false };
         let Ok(text) = String::from_utf8(bytes) else { return false };
         match self.args.read_whole_file {
-            true => pyregex::found(regex, &text),
-            false => text.lines().any(|line| pyregex::found(regex, line)),
+            true => regex.found(&text),
+            false => text.lines().any(|line| regex.fits_start(line)),
         }
     }
 }

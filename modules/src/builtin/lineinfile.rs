@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use fancy_regex::Regex;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::machine::{FileKind, Machine};
 use rplay_modules::module;
@@ -11,6 +10,7 @@ use rplay_modules::outcome::{Diff, Failure, Outcome};
 use super::permissions::{self, FileArgs};
 use super::pyregex;
 use crate::args::Rules;
+use crate::regex::{Flags, Regex};
 
 /// Makes sure that a line is in a text file, replaces a line by a regular expression, or removes lines.
 #[derive(ModuleArgs)]
@@ -128,9 +128,9 @@ fn absent(machine: &mut dyn Machine, args: &Args, exists: bool) -> Result<Outcom
         return Ok(Outcome::unchanged().with("msg", "file not present"));
     }
     let before = read(machine, args)?;
-    let regex = args.regexp.as_deref().map(|pattern| pyregex::compile(pattern, "")).transpose()?;
+    let regex = args.regexp.as_deref().map(|pattern| Regex::new(pattern, Flags::default())).transpose()?;
     let goes = |line: &str| match (&regex, &args.search_string, &args.line) {
-        (Some(regex), ..) => pyregex::found(regex, bare(line)),
+        (Some(regex), ..) => regex.found(bare(line)),
         (None, Some(text), _) => line.contains(text.as_str()),
         (None, None, Some(text)) => line.trim_end_matches(['\r', '\n']) == text.as_str(),
         (None, None, None) => false,
@@ -203,12 +203,12 @@ fn bare(line: &str) -> &str {
 
 /// The lines with the wanted one in its place, and what was done (nothing: empty).
 fn placed(mut lines: Vec<String>, line: &str, args: &Args) -> Result<(Vec<String>, String), Failure> {
-    let regex = args.regexp.as_deref().map(|pattern| pyregex::compile(pattern, "")).transpose()?;
+    let regex = args.regexp.as_deref().map(|pattern| Regex::new(pattern, Flags::default())).transpose()?;
     let pick = |fits: &dyn Fn(&String) -> bool| {
         if args.firstmatch { lines.iter().position(fits) } else { lines.iter().rposition(fits) }
     };
     let matched = match (&regex, &args.search_string) {
-        (Some(regex), _) => pick(&|one| pyregex::found(regex, bare(one))),
+        (Some(regex), _) => pick(&|one| regex.found(bare(one))),
         (None, Some(text)) => pick(&|one| one.contains(text.as_str())),
         (None, None) => None,
     };
@@ -258,8 +258,8 @@ fn position(lines: &[String], args: &Args) -> Result<usize, Failure> {
         (Some(pattern), _) => (pattern, true),
         (None, Some(pattern)) => (pattern, false),
     };
-    let regex = pyregex::compile(pattern, "")?;
-    let fits = |line: &String| pyregex::found(&regex, bare(line));
+    let regex = Regex::new(pattern, Flags::default())?;
+    let fits = |line: &String| regex.found(bare(line));
     let at = if args.firstmatch { lines.iter().position(fits) } else { lines.iter().rposition(fits) };
     Ok(at.map_or(lines.len(), |at| if after { at + 1 } else { at }))
 }

@@ -1,39 +1,9 @@
-//! Python's regular expressions: patterns, and replacements with groups.
+//! Replacements with groups, as Python's `re.sub` fills them.
 
-use fancy_regex::{Captures, Regex};
-
-/// A pattern as Python's `re` reads it.
-///
-/// # Errors
-/// What is wrong with it.
-pub(crate) fn compile(pattern: &str, flags: &str) -> Result<Regex, String> {
-    let mut translated = if flags.is_empty() {
-        String::new()
-    } else {
-        format!("(?{flags})")
-    };
-    let mut letters = pattern.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\\' => match letters.next() {
-                // Only the very end in Python, and it has no lower-case one.
-                Some('Z') => translated.push_str("\\z"),
-                Some(next) => translated.extend(['\\', next]),
-                None => translated.push('\\'),
-            },
-            other => translated.push(other),
-        }
-    }
-    Regex::new(&translated).map_err(|error| format!("{pattern}: {error}"))
-}
-
-/// Whether it is found anywhere. A pattern that needs too many steps finds nothing.
-pub(crate) fn found(regex: &Regex, text: &str) -> bool {
-    regex.is_match(text).unwrap_or(false)
-}
+use crate::regex::Captures;
 
 /// Fills the groups of a match into a replacement: `\1`, `\g<1>`, `\g<name>`, `\n` ...
-pub(crate) fn expand(template: &str, captures: &Captures<'_, str>) -> Result<String, String> {
+pub(crate) fn expand(template: &str, captures: &Captures<'_>) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = template;
     while let Some(at) = rest.find('\\') {
@@ -47,7 +17,7 @@ pub(crate) fn expand(template: &str, captures: &Captures<'_, str>) -> Result<Str
     Ok(out)
 }
 
-fn escape<'a>(rest: &'a str, captures: &Captures<'_, str>) -> Result<(String, &'a str), String> {
+fn escape<'a>(rest: &'a str, captures: &Captures<'_>) -> Result<(String, &'a str), String> {
     let number = |text: &str| -> Result<String, String> {
         let index: usize = text
             .parse()
@@ -55,10 +25,7 @@ fn escape<'a>(rest: &'a str, captures: &Captures<'_, str>) -> Result<(String, &'
         if index >= captures.len() {
             return Err(format!("invalid group reference {index}"));
         }
-        Ok(captures
-            .get(index)
-            .map(|found| found.as_str().to_owned())
-            .unwrap_or_default())
+        Ok(captures.get(index).unwrap_or_default().to_owned())
     };
     if let Some((name, left)) = rest
         .strip_prefix("g<")
@@ -67,13 +34,10 @@ fn escape<'a>(rest: &'a str, captures: &Captures<'_, str>) -> Result<(String, &'
         if name.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok((number(name)?, left));
         }
-        return Ok((
-            captures
-                .name(name)
-                .map(|found| found.as_str().to_owned())
-                .unwrap_or_default(),
-            left,
-        ));
+        let index = captures
+            .number(name)
+            .ok_or_else(|| format!("unknown group name '{name}'"))?;
+        return Ok((captures.get(index).unwrap_or_default().to_owned(), left));
     }
     let digits = rest.bytes().take(2).take_while(u8::is_ascii_digit).count();
     if digits > 0 && !rest.starts_with('0') {
@@ -98,10 +62,11 @@ fn escape<'a>(rest: &'a str, captures: &Captures<'_, str>) -> Result<(String, &'
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::regex::{Flags, Regex};
 
     #[test]
     fn replacements() {
-        let regex = compile(r"^(?P<k>b)=(.*)\Z", "").unwrap();
+        let regex = Regex::new(r"^(?P<k>b)=(.*)\Z", Flags::default()).unwrap();
         let captures = regex.captures("b=2").unwrap().unwrap();
         assert_eq!(expand(r"\1=\g<2>0\g<k>\n", &captures).unwrap(), "b=20b\n");
         assert!(expand(r"\7", &captures).is_err());

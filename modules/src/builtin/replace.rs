@@ -9,6 +9,7 @@ use rplay_modules::outcome::{Diff, Failure, Outcome};
 
 use super::permissions::{self, FileArgs};
 use super::pyregex;
+use crate::regex::{Flags, Regex};
 
 /// Replaces all matches of a regular expression in a text file.
 #[derive(ModuleArgs)]
@@ -91,9 +92,9 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
 /// The part of the text that may be changed, as byte positions.
 fn section(text: &str, after: Option<&str>, before: Option<&str>) -> Result<Option<(usize, usize)>, Failure> {
     let Some(pattern) = bounds(after, before) else { return Ok(Some((0, text.len()))) };
-    let regex = pyregex::compile(&pattern, "s")?;
+    let regex = Regex::new(&pattern, Flags { dot_all: true, ..Flags::default() })?;
     let captures = regex.captures(text).map_err(|error| Failure::new(error.to_string()))?;
-    Ok(captures.and_then(|captures| captures.name("subsection").map(|found| (found.start(), found.end()))))
+    Ok(captures.and_then(|captures| captures.range(captures.number("subsection")?).map(|found| (found.start, found.end))))
 }
 
 /// The expression of the part between two others.
@@ -107,14 +108,13 @@ fn bounds(after: Option<&str>, before: Option<&str>) -> Option<String> {
 }
 
 fn substituted(text: &str, pattern: &str, template: &str) -> Result<(String, usize), Failure> {
-    let regex = pyregex::compile(pattern, "m")?;
+    let regex = Regex::new(pattern, Flags { multi_line: true, ..Flags::default() })?;
     let (mut out, mut last, mut count) = (String::new(), 0, 0);
-    for captures in regex.captures_iter(text) {
-        let captures = captures.map_err(|error| Failure::new(error.to_string()))?;
-        let Some(whole) = captures.get(0) else { continue };
-        out.push_str(&text[last..whole.start()]);
+    for captures in regex.all(text).map_err(|error| Failure::new(error.to_string()))? {
+        let Some(whole) = captures.range(0) else { continue };
+        out.push_str(&text[last..whole.start]);
         out.push_str(&pyregex::expand(template, &captures)?);
-        last = whole.end();
+        last = whole.end;
         count += 1;
     }
     out.push_str(&text[last..]);

@@ -4,14 +4,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fancy_regex::Regex;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::Machine;
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
-use super::{permissions, pyregex};
+use super::permissions;
+use crate::regex::{Flags, Regex};
 
 /// Waits for a condition before going on.
 #[derive(ModuleArgs)]
@@ -81,7 +81,7 @@ struct Matched {
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     check(&args)?;
-    let regex = args.search_regex.as_deref().map(|pattern| pyregex::compile(pattern, "m")).transpose()?;
+    let regex = args.search_regex.as_deref().map(|pattern| Regex::new(pattern, Flags { multi_line: true, ..Flags::default() })).transpose()?;
     let begin = machine.now();
     machine.sleep(Duration::from_secs(args.delay));
     if args.port.is_none() && args.path.is_none() && args.state != State::Drained {
@@ -174,9 +174,9 @@ fn in_file(machine: &mut dyn Machine, path: &Path, regex: Option<&Regex>) -> Opt
 fn search(regex: &Regex, bytes: &[u8]) -> Option<Matched> {
     let text: &str = &String::from_utf8_lossy(bytes);
     let captures = regex.captures(text).ok().flatten()?;
-    let value = |found: Option<fancy_regex::Match<'_>>| Data::from(found.map(|found| found.as_str().to_owned()));
+    let value = |found: Option<&str>| Data::from(found.map(str::to_owned));
     let groups = (1..captures.len()).map(|index| value(captures.get(index))).collect();
-    let named = regex.capture_names().flatten().map(|name| (name.to_owned(), value(captures.name(name)))).collect();
+    let named = regex.names().flatten().map(|name| (name.to_owned(), value(captures.number(name).and_then(|index| captures.get(index))))).collect();
     Some(Matched { groups, named })
 }
 
