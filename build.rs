@@ -6,8 +6,8 @@
 //! The agent must run on machines whose C library is older or another one, so it is linked
 //! statically. The target is the host's own (glibc) and not musl, because it is installed with
 //! every toolchain: an ordinary `cargo build` needs no further step. What a static glibc cannot do,
-//! look up users through NSS, the agent leaves to `getent`. `relocation-model=static` leaves out the
-//! relocations of a position-independent program, which the agent would carry to every target.
+//! look up users through NSS, the agent leaves to `getent`. What every target would carry for nothing
+//! is left out: see [`flags`] and `profile.agent`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -33,13 +33,19 @@ fn run() -> Result<(), String> {
         println!("cargo::rerun-if-changed={path}");
     }
     println!("cargo::rerun-if-env-changed=RPLAY_AGENT_DIR");
+    println!("cargo::rerun-if-env-changed={SHIPPED}");
     let out = PathBuf::from(variable("OUT_DIR")?);
     let mut agents = supplied()?;
     let machine = machine_name(&variable("TARGET")?);
     if variable("CARGO_CFG_TARGET_OS")? == "linux"
         && agents.iter().all(|(name, _)| *name != machine)
     {
-        agents.push((machine, build(&out)?));
+        let agent = build(&out)?;
+        if shipped()? {
+            // For the rule about its size in `tests/tidy.rs`.
+            println!("cargo::rustc-env={SHIPPED}={}", agent.display());
+        }
+        agents.push((machine, agent));
     }
     let mut code = String::from("static IMAGES: &[Image] = &[\n");
     for (machine, path) in agents {
@@ -86,6 +92,63 @@ fn supplied() -> Result<Vec<(String, PathBuf)>, String> {
     Ok(agents)
 }
 
+/// Set when tests shall use the agent that users get; `tests/run` does.
+const SHIPPED: &str = "RPLAY_SHIPPED_AGENT";
+
+/// Whether the agent is built small. While one develops, building it quickly matters more.
+fn shipped() -> Result<bool, String> {
+    Ok(
+        variable("PROFILE")? != "debug"
+            || env::var_os(SHIPPED).is_some_and(|word| !word.is_empty()),
+    )
+}
+
+/// Leaves the tables for unwinding out of the program, those of the libraries too: a panic ends the
+/// agent (`panic = "abort"`), and without symbols nobody can read a backtrace. GNU's linker wants to
+/// see the ends of the table, which are empty, where the start code refers to them.
+const LINKER_SCRIPT: &str = "SECTIONS { \
+    /DISCARD/ : { *(EXCLUDE_FILE(*crtbegin*.o *crtend*.o) .eh_frame) } \
+} INSERT AFTER .text;\n";
+
+/// The compiler's flags for the agent, in the form of `CARGO_ENCODED_RUSTFLAGS`.
+/// `relocation-model=static` leaves out the relocations of a position-independent program.
+fn flags(folder: &Path) -> Result<String, String> {
+    let script = folder.join("agent.ld");
+    fs::write(&script, LINKER_SCRIPT)
+        .map_err(|error| format!("cannot write `{}`: {error}", script.display()))?;
+    let mut flags = vec![
+        "-Ctarget-feature=+crt-static".to_owned(),
+        "-Crelocation-model=static".to_owned(),
+        // For `modules/src/bin/agent/unneeded.rs`.
+        "-Clink-arg=-Wl,--allow-multiple-definition".to_owned(),
+    ];
+    if shipped()? {
+        for folder in sources()? {
+            flags.push(format!("--remap-path-prefix={folder}/="));
+        }
+        flags.push(format!("-Clink-arg=-Wl,-T,{}", script.display()));
+        flags.push("-Clink-arg=-Wl,--no-eh-frame-hdr".to_owned());
+    }
+    Ok(flags.join("\x1f"))
+}
+
+/// The folders below which source files lie. Panics name the file they are in, hundreds of times, and
+/// where somebody built the agent is nobody's business on a target.
+fn sources() -> Result<Vec<String>, String> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cargo")));
+    let registries = home.and_then(|home| fs::read_dir(home.join("registry/src")).ok());
+    let mut folders: Vec<_> = registries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().display().to_string())
+        .collect();
+    folders.sort();
+    folders.push(variable("CARGO_MANIFEST_DIR")?);
+    Ok(folders)
+}
+
 /// Builds the agent; the path of the program.
 fn build(out: &Path) -> Result<PathBuf, String> {
     let target = variable("TARGET")?;
@@ -110,14 +173,11 @@ fn build(out: &Path) -> Result<PathBuf, String> {
             "rplay-modules",
             "--bin",
             "rplay-agent",
+            "--no-default-features",
         ])
         .args(["--profile", "agent", "--target", &target])
-        .env(
-            "RUSTFLAGS",
-            "-C target-feature=+crt-static -C relocation-model=static",
-        );
-    if variable("PROFILE")? == "debug" {
-        // While one develops, building quickly matters more than the size of the upload.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(&folder)?);
+    if !shipped()? {
         command
             .env("CARGO_PROFILE_AGENT_LTO", "off")
             .env("CARGO_PROFILE_AGENT_OPT_LEVEL", "0")

@@ -53,7 +53,8 @@ pub(crate) fn returns(input: &DeriveInput) -> syn::Result<TokenStream> {
     let ident = &input.ident;
     Ok(quote! {
         impl ::rplay_modules::args::ReturnTable for #ident {
-            const RETURNS: &'static [::rplay_modules::args::Return] = &[#(#rows),*];
+            const RETURNS: &'static [::rplay_modules::args::Return] =
+                ::rplay_modules::args::returned(&[#(#rows),*]);
         }
     })
 }
@@ -132,7 +133,7 @@ impl<'a> Argument<'a> {
                 choices: #choices,
                 secret: #secret,
                 refused: #refused,
-                doc: #doc,
+                doc: ::rplay_modules::args::document(#doc),
             }
         })
     }

@@ -85,6 +85,18 @@ impl Arg {
     }
 }
 
+/// A text of `rplay doc`, empty in a build without them.
+#[must_use]
+pub const fn document(text: &'static str) -> &'static str {
+    if cfg!(feature = "docs") { text } else { "" }
+}
+
+/// A table of return values, empty in a build without documents.
+#[must_use]
+pub const fn returned(rows: &'static [Return]) -> &'static [Return] {
+    if cfg!(feature = "docs") { rows } else { &[] }
+}
+
 /// How many arguments the groups of a table hold together.
 #[must_use]
 pub const fn total(groups: &[&[Arg]]) -> usize {
@@ -238,7 +250,7 @@ macro_rules! module {
         pub(crate) static MODULE: $crate::args::Module = $crate::args::Module {
             name: $name,
             aliases: &[$($($alias),*)?],
-            doc: <$args as $crate::args::Args>::DOC,
+            doc: $crate::args::document(<$args as $crate::args::Args>::DOC),
             args: <$args as $crate::args::Args>::ARGS,
             rules: $crate::module!(@rules $($rules)?),
             returns: <$returns as $crate::args::ReturnTable>::RETURNS,

@@ -8,6 +8,10 @@
 //! 4. When standard input ends, nobody waits for a reply any more: the program that runs is
 //!    stopped, the folder is removed, and the agent ends.
 
+#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+#[path = "agent/unneeded.rs"]
+mod unneeded;
+
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -3,20 +3,28 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::ring::{DEFAULT_KX_GROUPS, cipher_suite};
+use rustls::crypto::{
+    CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::SigningKey;
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
     StreamOwned,
 };
+
+use webpki::ring as webpki;
 
 use super::{Error, Result};
 use crate::machine::Stream;
 
 /// The settings of TLS connections; made once, since reading all root certificates takes time.
 pub(crate) fn config(verify: bool) -> Result<Arc<ClientConfig>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::new(format!("TLS cannot be set up: {error}")))?;
@@ -41,6 +49,113 @@ pub(crate) fn config(verify: bool) -> Result<Arc<ClientConfig>> {
     Ok(Arc::new(
         builder.with_root_certificates(roots).with_no_client_auth(),
     ))
+}
+
+/// What both sides may agree on. It is less than rustls would offer, because every target gets a copy
+/// of the code: whoever speaks TLS 1.2 or 1.3 speaks AES-GCM, and the agent has no key to sign with.
+/// It is spelled out, as whatever `default_provider` names would be linked.
+fn provider() -> CryptoProvider {
+    CryptoProvider {
+        cipher_suites: vec![
+            cipher_suite::TLS13_AES_256_GCM_SHA384,
+            cipher_suite::TLS13_AES_128_GCM_SHA256,
+            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+            cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+            cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        ],
+        kx_groups: DEFAULT_KX_GROUPS.to_vec(),
+        signature_verification_algorithms: SIGNATURES,
+        secure_random: &Kernel,
+        key_provider: &NoKeys,
+    }
+}
+
+/// The signatures of certificates and servers that are understood: all that webpki can check.
+static SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+    all: &[
+        webpki::ECDSA_P256_SHA256,
+        webpki::ECDSA_P256_SHA384,
+        webpki::ECDSA_P384_SHA256,
+        webpki::ECDSA_P384_SHA384,
+        webpki::ED25519,
+        webpki::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+        webpki::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+        webpki::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+        webpki::RSA_PKCS1_2048_8192_SHA256,
+        webpki::RSA_PKCS1_2048_8192_SHA384,
+        webpki::RSA_PKCS1_2048_8192_SHA512,
+        webpki::RSA_PKCS1_2048_8192_SHA256_ABSENT_PARAMS,
+        webpki::RSA_PKCS1_2048_8192_SHA384_ABSENT_PARAMS,
+        webpki::RSA_PKCS1_2048_8192_SHA512_ABSENT_PARAMS,
+    ],
+    // TLS 1.2 leaves the curve of an ECDSA key open; TLS 1.3 takes the first of each list.
+    mapping: &[
+        (
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            &[webpki::ECDSA_P384_SHA384, webpki::ECDSA_P256_SHA384],
+        ),
+        (
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            &[webpki::ECDSA_P256_SHA256, webpki::ECDSA_P384_SHA256],
+        ),
+        (SignatureScheme::ED25519, &[webpki::ED25519]),
+        (
+            SignatureScheme::RSA_PSS_SHA512,
+            &[webpki::RSA_PSS_2048_8192_SHA512_LEGACY_KEY],
+        ),
+        (
+            SignatureScheme::RSA_PSS_SHA384,
+            &[webpki::RSA_PSS_2048_8192_SHA384_LEGACY_KEY],
+        ),
+        (
+            SignatureScheme::RSA_PSS_SHA256,
+            &[webpki::RSA_PSS_2048_8192_SHA256_LEGACY_KEY],
+        ),
+        (
+            SignatureScheme::RSA_PKCS1_SHA512,
+            &[webpki::RSA_PKCS1_2048_8192_SHA512],
+        ),
+        (
+            SignatureScheme::RSA_PKCS1_SHA384,
+            &[webpki::RSA_PKCS1_2048_8192_SHA384],
+        ),
+        (
+            SignatureScheme::RSA_PKCS1_SHA256,
+            &[webpki::RSA_PKCS1_2048_8192_SHA256],
+        ),
+    ],
+};
+
+/// Random numbers of the kernel.
+#[derive(Debug)]
+struct Kernel;
+
+impl SecureRandom for Kernel {
+    fn fill(&self, bytes: &mut [u8]) -> std::result::Result<(), GetRandomFailed> {
+        let mut done = 0;
+        while done < bytes.len() {
+            match getrandom(&mut bytes[done..], GetRandomFlags::empty()) {
+                Ok(count) => done += count,
+                Err(Errno::INTR) => {}
+                Err(_) => return Err(GetRandomFailed),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Loads no private key: client certificates are refused before a connection is made.
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyProvider for NoKeys {
+    fn load_private_key(
+        &self,
+        _: PrivateKeyDer<'static>,
+    ) -> std::result::Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General("no key can be used".to_owned()))
+    }
 }
 
 /// Shakes hands with `host` over an open connection.

@@ -1,0 +1,51 @@
+//! What the agent never needs of the static C library, so that it is not carried to every target.
+//!
+//! The library's start and its threads refer to these functions, and through them to its translations,
+//! character sets, formatted input and output, and name server look-ups: about a fifth of a megabyte.
+//! Rust uses none of that. A definition of the program comes before those of the library; `build.rs`
+//! lets the linker take the first of two, in case a library keeps one beside something that is used.
+
+#![expect(
+    unsafe_code,
+    reason = "the names are the C library's; the functions themselves do nothing unsafe"
+)]
+
+use std::ffi::{c_char, c_int, c_uint, c_void};
+
+/// Where a thread's stack ends. Rust asks so that it can say that a stack has overflowed; without an
+/// answer the kernel ends the program just the same. The library's own reads `/proc` with `sscanf`.
+#[unsafe(no_mangle)]
+extern "C" fn pthread_getattr_np(_thread: usize, _attributes: *mut c_void) -> c_int {
+    rustix::io::Errno::NOSYS.raw_os_error()
+}
+
+/// A message in the user's language. The agent speaks English, so that the controller understands it.
+#[unsafe(no_mangle)]
+extern "C" fn __dcgettext(
+    _domain: *const c_char,
+    message: *const c_char,
+    _category: c_int,
+) -> *const c_char {
+    message
+}
+
+/// Says that the library found a mistake of its own; the program cannot go on.
+#[unsafe(no_mangle)]
+extern "C" fn __assert_fail(
+    _what: *const c_char,
+    _file: *const c_char,
+    _line: c_uint,
+    _function: *const c_char,
+) -> ! {
+    std::process::abort()
+}
+
+/// Makes ready to ask name servers, which is `getent`'s work here.
+#[unsafe(no_mangle)]
+extern "C" fn __res_vinit(_state: *mut c_void, _first: c_int) -> c_int {
+    -1
+}
+
+/// Ends what `__res_vinit` began.
+#[unsafe(no_mangle)]
+extern "C" fn __res_iclose(_state: *mut c_void, _free: bool) {}
