@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rplay_modules::data::{Data, Map};
 use rplay_modules::map;
+use rplay_modules::regex::{Flags, Regex};
 
 use super::{ActionError, Effect, TaskResult};
 use crate::diag::Severity;
@@ -148,7 +149,7 @@ fn files_below(context: &mut Context<'_>, dir: &str) -> Result<Vec<PathBuf>, Act
     let depth = context.int("depth")?.unwrap_or(0);
     let matching = context.text("files_matching")?;
     let matching = matching
-        .map(|pattern| fancy_regex::Regex::new(&pattern))
+        .map(|pattern| Regex::new(&pattern, Flags::default()))
         .transpose();
     let matching = matching.map_err(|error| {
         ActionError::new(format!(
@@ -180,9 +181,7 @@ fn files_below(context: &mut Context<'_>, dir: &str) -> Result<Vec<PathBuf>, Act
             .unwrap_or_default();
         extensions.contains(&extension)
             && !ignored.contains(&name)
-            && matching
-                .as_ref()
-                .is_none_or(|pattern| pattern.is_match(&name).unwrap_or(false))
+            && matching.as_ref().is_none_or(|pattern| pattern.found(&name))
     };
     Ok(walk
         .into_iter()

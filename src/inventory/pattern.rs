@@ -1,7 +1,7 @@
 //! Host patterns: `web:&staging:!w1`, `~regex`, `web[0:2]`, limits, and the order of hosts.
 
-use fancy_regex::Regex;
 use indexmap::IndexSet;
+use rplay_modules::regex::{Flags, Regex};
 
 use super::{Inventory, range};
 use crate::diag::{Checked, Diagnostic, nearest};
@@ -402,9 +402,7 @@ enum Matcher {
 impl Matcher {
     fn new(pattern: &str) -> Result<Self, String> {
         if let Some(regex) = pattern.strip_prefix('~') {
-            return Regex::new(&format!(r"\A(?:{regex})"))
-                .map(Self::Regex)
-                .map_err(|error| error.to_string());
+            return Regex::new(regex, Flags::default()).map(Self::Regex);
         }
         if pattern.contains(['*', '?', '[']) {
             return Ok(Self::Glob(pattern.chars().collect()));
@@ -415,7 +413,7 @@ impl Matcher {
     fn matches(&self, name: &str) -> bool {
         match self {
             Self::Exact(text) => text == name,
-            Self::Regex(regex) => regex.is_match(name).unwrap_or(false),
+            Self::Regex(regex) => regex.fits_start(name),
             Self::Glob(pattern) => glob(pattern, &name.chars().collect::<Vec<_>>()),
         }
     }

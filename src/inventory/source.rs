@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use rplay_modules::regex::{Flags, Regex};
+
 use super::ini::Broken;
 use super::{Inventory, Naming, ini, yaml};
 use crate::config::Config;
@@ -189,8 +191,7 @@ impl Loader<'_> {
         }
         let patterns = self.config.list("inventory_ignore_patterns");
         patterns.iter().any(|pattern| {
-            fancy_regex::Regex::new(pattern)
-                .is_ok_and(|regex| regex.is_match(name).unwrap_or(false))
+            Regex::new(pattern, Flags::default()).is_ok_and(|regex| regex.found(name))
         })
     }
 

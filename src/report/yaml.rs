@@ -5,8 +5,8 @@
 
 use std::sync::LazyLock;
 
-use fancy_regex::Regex;
 use rplay_modules::data::{Data, Map};
+use rplay_modules::regex::{Flags, Regex};
 
 use super::Settings;
 
@@ -319,12 +319,10 @@ fn resolves(text: &str) -> bool {
             r"|[0-9]{4}-[0-9]{2}-[0-9]{2}",
             r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?",
             r"(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?)$",
-        ))
+        ), Flags::default())
         .ok()
     });
-    OTHER
-        .as_ref()
-        .is_some_and(|other| other.is_match(text).unwrap_or(false))
+    OTHER.as_ref().is_some_and(|other| other.found(text))
 }
 
 fn float(number: f64) -> String {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use fancy_regex::Regex;
+use rplay_modules::regex::{Flags, Regex};
 
 /// Pattern and replacement, applied in this order.
 static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
@@ -17,15 +17,15 @@ static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"\.(\d+)\.\d{4}-\d\d-\d\d@\d\d:\d\d:\d\d~", ".<backup>~"),
         (
             r#""(pid|inode|dev|device_type|nlink|blocks|block_size)": \d+"#,
-            "\"$1\": <number>",
+            "\"\\1\": <number>",
         ),
-        (r#""(src|version)": "<home>/[^"]*""#, "\"$1\": \"<home>\""),
+        (r#""(src|version)": "<home>/[^"]*""#, "\"\\1\": \"<home>\""),
         (r"at 0x[0-9a-f]+", "at <address>"),
         (r#"/[^ "']*/site-packages/"#, "<python>/"),
     ];
     table
         .into_iter()
-        .filter_map(|(from, to)| Some((Regex::new(from).ok()?, to)))
+        .filter_map(|(from, to)| Some((Regex::new(from, Flags::default()).ok()?, to)))
         .collect()
 });
 
@@ -34,7 +34,9 @@ pub(crate) fn mask(text: &str, folder: &Path, home: &Path) -> String {
     let mut text = text.replace(&home.display().to_string(), "<home>");
     text = text.replace(&folder.display().to_string(), "<case>");
     for (from, to) in MASKS.iter() {
-        text = from.replace_all(&text, *to).into_owned();
+        if let Ok((masked, _)) = from.replace(&text, to, 0) {
+            text = masked;
+        }
     }
     identity(text)
 }

@@ -8,7 +8,6 @@ use rplay_modules::module;
 use rplay_modules::outcome::{Diff, Failure, Outcome};
 
 use super::permissions::{self, FileArgs};
-use super::pyregex;
 use crate::args::Rules;
 use crate::regex::{Flags, Regex};
 
@@ -245,7 +244,7 @@ fn placed(mut lines: Vec<String>, line: &str, args: &Args) -> Result<(Vec<String
 
 fn filled(regex: &Regex, old: &str, template: &str) -> Result<String, Failure> {
     match regex.captures(old) {
-        Ok(Some(captures)) => Ok(pyregex::expand(template, &captures)?),
+        Ok(Some(captures)) => Ok(captures.expand(template)?),
         _ => Ok(template.to_owned()),
     }
 }

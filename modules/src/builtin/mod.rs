@@ -2,7 +2,6 @@
 
 mod permissions;
 mod programs;
-mod pyregex;
 
 crate::registry::family! {
     apt,

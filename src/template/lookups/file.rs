@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rplay_modules::regex::Flags;
+
 use super::super::eval::Interp;
 use super::super::fault::Fault;
 use super::super::files::FileOptions;
@@ -438,16 +440,17 @@ pub(super) fn ini(interp: &Interp<'_>, call: &Call) -> Results {
         let case = truth("case_sensitive", "no");
         let pattern = if truth("re", "no") {
             Some(filters::regex::compile(
-                &format!("\\A(?:{key})"),
-                !case,
-                false,
-                false,
+                &key,
+                Flags {
+                    ignore_case: !case,
+                    ..Flags::default()
+                },
             )?)
         } else {
             None
         };
         let same = |name: &str| match &pattern {
-            Some(pattern) => pattern.is_match(name).unwrap_or(false),
+            Some(pattern) => pattern.fits_start(name),
             None if case => name == key,
             None => name.eq_ignore_ascii_case(&key),
         };

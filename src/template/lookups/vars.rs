@@ -1,5 +1,7 @@
 //! Lookups over variables and the controller's surroundings: `vars`, `varnames`, `env`, `config`, `inventory_hostnames`.
 
+use rplay_modules::regex::Flags;
+
 use super::super::eval::Interp;
 use super::super::fault::Fault;
 use super::super::filters::regex;
@@ -59,7 +61,7 @@ pub(super) fn varnames(interp: &Interp<'_>, call: &Call) -> Results {
                 term.type_name()
             )));
         };
-        let pattern = regex::compile(text.as_str(), false, false, false).map_err(|fault| {
+        let pattern = regex::compile(text.as_str(), Flags::default()).map_err(|fault| {
             let problem = fault
                 .message()
                 .trim_start_matches("Error rendering template: ")
@@ -72,7 +74,7 @@ pub(super) fn varnames(interp: &Interp<'_>, call: &Call) -> Results {
         out.extend(
             names
                 .iter()
-                .filter(|name| pattern.is_match(name).unwrap_or(false))
+                .filter(|name| pattern.found(name))
                 .map(|name| Value::str(name.as_str())),
         );
     }
