@@ -111,7 +111,7 @@ pub(super) async fn run(
             }
             "PLATFORM" => return Err(no_agent(rest)),
             "FAIL" => {
-                return Err(LinkError::Protocol(format!(
+                return Err(LinkError::Unreachable(format!(
                     "cannot install the agent: {rest}"
                 )));
             }

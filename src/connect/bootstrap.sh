@@ -1,5 +1,5 @@
 k=$(umask); umask 077;
-t=@TOKEN@; n=;
+t=@TOKEN@; n=; w=;
 fail() { [ -z "$n" ] || rm -f "$n"; echo "$t FAIL $1"; exit 1; };
 m=$(uname -sm);
 case $m in
@@ -23,6 +23,7 @@ f=$d/agent-$h;
 if valid "$f"; then echo "$t HAVE"; umask "$k"; exec "$f"; fi;
 n=$d/up-$t;
 (: >"$n") 2>/dev/null && chmod 700 "$n" && [ -x "$n" ] || { rm -f "$n"; n=; continue; };
+e=$(head -c $z /dev/zero 2>&1 >"$n") || { w="$w; $n: $e"; rm -f "$n"; n=; continue; };
 echo "$t NEED $m";
 e=$(head -c $z 2>&1 >"$n") || fail "cannot write $n: $e";
 valid "$n" || fail "$n is incomplete or damaged after the upload";
@@ -32,4 +33,4 @@ for o in $(ls -t "$d" | grep "^agent-" | tail -n +4); do rm -f "$d/$o"; done;
 find "$d" -name "up-*" -mtime +1 -exec rm -f {} + 2>/dev/null;
 echo "$t HAVE"; umask "$k"; exec "$f";
 done;
-fail "no folder can hold the agent (tried @TRIED@): not writable, not executable, or of another user"
+fail "no folder can hold the agent (tried @TRIED@): not writable, not executable, full, or of another user$w"

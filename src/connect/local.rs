@@ -16,8 +16,13 @@ use super::program::Program;
 
 /// Starts a command line with `sh`.
 pub(super) fn shell(line: &str) -> Result<Program, LinkError> {
-    Program::spawn(Command::new("/bin/sh").arg("-c").arg(line))
-        .map_err(|error| LinkError::Unreachable(format!("cannot start `/bin/sh`: {error}")))
+    Program::spawn(
+        Command::new("/bin/sh")
+            .arg("-c")
+            .arg(line)
+            .kill_on_drop(true),
+    )
+    .map_err(|error| LinkError::Unreachable(format!("cannot start `/bin/sh`: {error}")))
 }
 
 /// Starts the agent from the cache, where it is put first if it is not there yet.
@@ -49,7 +54,7 @@ pub(super) async fn agent(patience: Duration) -> Result<(Program, Hello), LinkEr
             Err(_) => Err(LinkError::Timeout),
         };
     }
-    Err(LinkError::Protocol(format!(
+    Err(LinkError::Unreachable(format!(
         "cannot start the agent: {}",
         reasons.join("; ")
     )))

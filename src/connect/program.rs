@@ -1,6 +1,7 @@
 //! A program that runs at the other end of a connection, with its three streams.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use rplay_modules::wire::{self, Reply};
 use russh::{Channel, ChannelMsg, client};
@@ -12,6 +13,9 @@ use super::LinkError;
 
 /// How much of the error stream is kept for messages.
 const KEPT_ERRORS: usize = 64 << 10;
+
+/// How long an agent may take to leave: it stops the program that it runs, first gently.
+const LEAVE: Duration = Duration::from_secs(8);
 
 /// A program that was started, and what it has written so far.
 pub(super) struct Program {
@@ -40,13 +44,13 @@ enum Piece {
 }
 
 impl Program {
-    /// Starts a program on this machine.
+    /// Starts a program on this machine. An agent must not be killed when nobody waits for it any
+    /// more: it stops what it runs, which its own end would leave behind.
     pub(super) fn spawn(command: &mut Command) -> std::io::Result<Self> {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+            .stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let input = child
             .stdin
@@ -248,7 +252,7 @@ async fn forward(mut child: Child, sender: mpsc::Sender<Piece>) {
         () = sender.closed() => {
             // Nobody waits for it. An agent has seen its input end and leaves by itself; anything
             // else is stopped.
-            if tokio::time::timeout(std::time::Duration::from_secs(2), child.wait()).await.is_err() {
+            if tokio::time::timeout(LEAVE, child.wait()).await.is_err() {
                 let _ = child.start_kill();
             }
         }

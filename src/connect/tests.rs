@@ -318,17 +318,14 @@ async fn ssh_disk_full() {
         .arg(server.folder.path())
         .status();
     assert!(open.unwrap().success());
-    let text = error(Target {
+    let target = Target {
         remote_tmp: Some(path.to_owned()),
         ..server.target()
-    })
-    .await;
+    };
+    // The next folder serves, and nothing is left in the one that is full.
+    check_ping(&mut Link::new(target), None).await;
     let left = std::fs::read_dir(folder.join("rplay")).unwrap().count();
     assert!(Command::new("umount").arg(path).status().unwrap().success());
-    assert!(
-        text.contains("cannot install the agent") && text.contains("No space left on device"),
-        "{text}"
-    );
     assert_eq!(left, 0);
 }
 
