@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::harness::page::Page;
+use crate::harness::scenario::{self, Scenario, expect};
 use crate::harness::stages::{self, Verdict};
 
 /// A running server, see `harness/sshd.sh`; stopped when dropped.
@@ -13,10 +14,7 @@ pub(crate) struct Server {
     pub(crate) port: String,
 }
 
-/// A scenario: its name, and what it checks.
-type Scenario = (&'static str, fn(&Server) -> Result<(), String>);
-
-const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario<Server>] = &[
     ("a play as a user that is not root", plain),
     ("tasks that log in as several users", several_users),
     ("sudo with a password", sudo_password),
@@ -34,10 +32,7 @@ const SCENARIOS: &[Scenario] = &[
 
 /// Runs every wanted scenario, and the cases of the modules over SSH, or tells why it cannot.
 pub(crate) fn all(root: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Verdict)> {
-    let chosen: Vec<_> = SCENARIOS
-        .iter()
-        .filter(|(name, _)| wanted(&format!("ssh::{name}")))
-        .collect();
+    let chosen = scenario::chosen("ssh", SCENARIOS, wanted);
     if chosen.is_empty() && !wanted("ssh::modules") {
         return Vec::new();
     }
@@ -45,17 +40,7 @@ pub(crate) fn all(root: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Ve
         Ok(server) => server,
         Err(reason) => return vec![("ssh".to_string(), Verdict::Skipped(reason))],
     };
-    let mut results = Vec::new();
-    for (name, scenario) in chosen {
-        let verdict = match scenario(&server) {
-            Ok(()) => Verdict::Passed,
-            Err(reason) => match reason.strip_prefix("skip: ") {
-                Some(reason) => Verdict::Skipped(reason.to_string()),
-                None => Verdict::Failed(reason),
-            },
-        };
-        results.push((format!("ssh::{name}"), verdict));
-    }
+    let mut results = scenario::run("ssh", &chosen, &server);
     if wanted("ssh::modules") {
         results.extend(cases(root, &server));
     }
@@ -139,19 +124,9 @@ impl Server {
             "-F none -o UserKnownHostsFile={}",
             self.file(known).display()
         );
-        let output = Command::new(stages::rplay())
-            .args(arguments)
-            .args(["--ssh-common-args", &ssh])
-            .current_dir(self.folder.path())
-            .env("HOME", self.file("home"))
-            .env_remove("SSH_AUTH_SOCK")
-            .env_remove("XDG_CACHE_HOME")
-            .stdin(std::process::Stdio::null())
-            .output()
-            .map_err(|fault| fault.to_string())?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned()
-            + &String::from_utf8_lossy(&output.stderr);
-        Ok((output.status.code().unwrap_or(-1), text))
+        let words = [arguments, &["--ssh-common-args", &ssh]].concat();
+        let mut command = scenario::command(self.folder.path(), &self.file("home"), &words);
+        scenario::finish(&mut command)
     }
 
     /// Runs a play of these tasks on host `h`, with further arguments.
@@ -191,17 +166,6 @@ fn script(root: &Path, verb: &str, folder: &Path) -> Result<String, String> {
             "sshd.sh {verb}: {}",
             String::from_utf8_lossy(&output.stderr)
         ))
-    }
-}
-
-/// Requires an exit code and texts of the output.
-fn expect((code, output): (i32, String), wanted: i32, texts: &[&str]) -> Result<(), String> {
-    if code != wanted {
-        return Err(format!("exit code {code} instead of {wanted}\n{output}"));
-    }
-    match texts.iter().find(|text| !output.contains(**text)) {
-        Some(text) => Err(format!("`{text}` is not in the output:\n{output}")),
-        None => Ok(()),
     }
 }
 

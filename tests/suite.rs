@@ -12,9 +12,12 @@ mod harness {
     pub(crate) mod case;
     pub(crate) mod mask;
     pub(crate) mod page;
+    pub(crate) mod scenario;
     pub(crate) mod snapshot;
     pub(crate) mod stages;
 }
+mod hosts;
+mod program;
 mod ssh;
 mod tidy;
 
@@ -44,9 +47,12 @@ fn main() -> ExitCode {
     let mode = Mode::from_environment();
     let mut results = run_pages(root, &words, &mode);
     if mode == Mode::Verify {
-        results.extend(ssh::all(root, &|name| wanted(name, &words)));
+        let wanted = |name: &str| wanted(name, &words);
+        results.extend(program::all(root, &wanted));
+        results.extend(ssh::all(root, &wanted));
+        results.extend(hosts::all(root, &wanted));
         let rules = tidy::all(root).into_iter();
-        results.extend(rules.filter(|(name, _)| wanted(name, &words)));
+        results.extend(rules.filter(|(name, _)| wanted(name)));
     }
     summary(results, begin)
 }

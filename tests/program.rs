@@ -1,0 +1,282 @@
+//! The program as a whole on this machine: the README's commands, a terminal, signals, and homes and
+//! locales that do not help.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::case::split;
+use crate::harness::scenario::{self, Scenario, eventually, expect, finish, outcome};
+use crate::harness::stages::Verdict;
+
+const SCENARIOS: &[Scenario<Place>] = &[
+    ("the first commands of the README", readme),
+    ("progress on a terminal is drawn and erased", progress),
+    ("no progress where nobody looks", no_progress),
+    ("signals end the run and its programs", signals),
+    ("a home that cannot be written", closed_home),
+    (
+        "names and contents of any bytes, without a locale",
+        no_locale,
+    ),
+];
+
+/// Runs every wanted scenario.
+pub(crate) fn all(root: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Verdict)> {
+    let chosen = scenario::chosen("program", SCENARIOS, wanted);
+    let folder = tempfile::Builder::new().prefix("rplay-program-").tempdir();
+    match folder {
+        Ok(folder) => {
+            let root = root.to_owned();
+            scenario::run("program", &chosen, &Place { root, folder })
+        }
+        Err(fault) => vec![("program".to_owned(), Verdict::Failed(fault.to_string()))],
+    }
+}
+
+/// Where runs are started.
+struct Place {
+    /// The repository.
+    root: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    /// A folder that is fresh for a scenario.
+    fn fresh(&self, name: &str) -> Result<PathBuf, String> {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir(&path).map_err(|fault| fault.to_string())?;
+        Ok(path)
+    }
+
+    /// A fresh folder with `play.yml` for the tasks.
+    fn play(&self, name: &str, tasks: &str) -> Result<PathBuf, String> {
+        let folder = self.fresh(name)?;
+        let play = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
+        std::fs::write(folder.join("play.yml"), play).map_err(|fault| fault.to_string())?;
+        Ok(folder)
+    }
+}
+
+/// `play.yml` on this machine.
+const HERE: &[&str] = &["play.yml", "-i", "here,", "-c", "local"];
+
+/// The commands stand in the README; the program is the one under test.
+fn readme(place: &Place) -> Result<(), String> {
+    let text = std::fs::read_to_string(place.root.join("README.md"));
+    let text = text.map_err(|fault| fault.to_string())?;
+    let commands: Vec<Vec<String>> = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("cargo run --release -- "))
+        .map(split)
+        .collect();
+    let [first, second, ..] = commands.as_slice() else {
+        return Err("the README has no two commands".to_owned());
+    };
+    let home = place.fresh("readme")?;
+    let run = |words: &[String], more: &[&str]| {
+        let words = words.iter().map(String::as_str).chain(more.iter().copied());
+        let words: Vec<&str> = words.collect();
+        finish(&mut scenario::command(&place.root, &home, &words))
+    };
+    let area = home.join(".cache/rplay/setonix/staging");
+    expect(
+        run(first, &[])?,
+        0,
+        &["+-- demo 1.0.0 (staging)", "changed=3", "failed=0"],
+    )?;
+    if area.exists() {
+        return Err("the first command, a look only, made the folder".to_owned());
+    }
+    expect(run(second, &[])?, 0, &["changed=3", "failed=0"])?;
+    expect(run(second, &[])?, 0, &["changed=0", "failed=0"])?;
+    let next = ["-e", "version=1.1.0", "--check", "--diff"];
+    expect(
+        run(second, &next)?,
+        0,
+        &["+-- demo 1.1.0 (staging)", "changed=3"],
+    )?;
+    let mut test = second.clone();
+    test[0] = test[0].replace("deploy.yml", "test.yml");
+    expect(run(&test, &[])?, 0, &["failed=0", "unreachable=0"])?;
+    // A SIF file starts with the line that makes it a program.
+    let image = std::fs::read(area.join("software/demo/1.0.0/demo"));
+    let image = image.map_err(|fault| fault.to_string())?;
+    if !image.starts_with(b"#!/usr/bin/env run-singularity\n") {
+        return Err("the image is no SIF file".to_owned());
+    }
+    Ok(())
+}
+
+/// One side of a pseudo terminal, and a thread that collects what is shown on it.
+fn terminal() -> Result<(OwnedFd, JoinHandle<Vec<u8>>), String> {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{Winsize, tcsetwinsize};
+    let failed = |fault: rustix::io::Errno| format!("no pseudo terminal: {fault}");
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).map_err(failed)?;
+    grantpt(&screen)
+        .and_then(|()| unlockpt(&screen))
+        .map_err(failed)?;
+    let name = ptsname(&screen, Vec::new()).map_err(failed)?;
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
+    let line = rustix::fs::open(name, flags, rustix::fs::Mode::empty()).map_err(failed)?;
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: 80,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&line, size).map_err(failed)?;
+    let reader = std::thread::spawn(move || {
+        let mut shown = Vec::new();
+        // It ends with an error when the other side is closed.
+        let _ = File::from(screen).read_to_end(&mut shown);
+        shown
+    });
+    Ok((line, reader))
+}
+
+/// Runs with standard output and standard error on terminals of their own: what each showed, and
+/// the exit code.
+fn on_terminals(folder: &Path, env: &[(&str, &str)]) -> Result<(String, String, i32), String> {
+    let ((out, shown), (err, told)) = (terminal()?, terminal()?);
+    let mut command = scenario::command(folder, folder, HERE);
+    command.env("TERM", "xterm").env("NO_COLOR", "1");
+    command.envs(env.iter().copied()).stdout(out).stderr(err);
+    let status = command.status().map_err(|fault| fault.to_string())?;
+    // It holds the last copies of the lines.
+    drop(command);
+    let text = |thread: JoinHandle<Vec<u8>>| {
+        let bytes = thread.join().unwrap_or_default();
+        // A terminal makes two of the line's end.
+        String::from_utf8_lossy(&bytes).replace("\r\n", "\n")
+    };
+    Ok((text(shown), text(told), status.code().unwrap_or(-1)))
+}
+
+const SLOW: &str = "    - name: a slow task\n      command: sleep 3\n      changed_when: false\n    - debug: msg=done\n";
+
+fn progress(place: &Place) -> Result<(), String> {
+    let folder = place.play("progress", SLOW)?;
+    let (shown, told, code) = on_terminals(&folder, &[])?;
+    let plain = scenario::command(&folder, &folder, HERE).output();
+    let plain = plain.map_err(|fault| fault.to_string())?;
+    if code != 0 || shown.as_bytes() != plain.stdout {
+        return Err(format!(
+            "standard output is another on a terminal ({code}):\n{shown}"
+        ));
+    }
+    if !plain.stderr.is_empty() {
+        return Err(format!("progress without a terminal: {:?}", plain.stderr));
+    }
+    let erase = "\r\x1b[K";
+    let expected = format!("{erase}hosts 0/1, a slow task (2 s), waiting for here");
+    if !told.contains(&expected) || !told.ends_with(erase) || told.contains('\n') {
+        return Err(format!("the line was not drawn and erased: {told:?}"));
+    }
+    // Without the line the terminal shows no control at all.
+    if told.split(erase).any(|text| text.contains('\x1b')) {
+        return Err(format!("NO_COLOR is set, and yet: {told:?}"));
+    }
+    Ok(())
+}
+
+fn no_progress(place: &Place) -> Result<(), String> {
+    let folder = place.play("no-progress", SLOW)?;
+    for env in [("TERM", "dumb"), ("CI", "true")] {
+        let (_, told, code) = on_terminals(&folder, &[env])?;
+        if code != 0 || !told.is_empty() {
+            return Err(format!("{env:?}, exit code {code}: {told:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a program with these arguments runs.
+fn runs(arguments: &str) -> bool {
+    let wanted: Vec<u8> = arguments
+        .bytes()
+        .map(|byte| if byte == b' ' { 0 } else { byte })
+        .collect();
+    let folders = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut lines = folders.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.any(|line| line.starts_with(&wanted))
+}
+
+fn signals(place: &Place) -> Result<(), String> {
+    // A terminal's Ctrl-C is Ansible's 99; the others end the program as they end any other.
+    for (signal, code) in [(Signal::INT, 99), (Signal::TERM, -15), (Signal::HUP, -1)] {
+        // A duration that no other program sleeps.
+        let sleep = format!("sleep 100.{}{}", std::process::id(), signal.as_raw());
+        let folder = place.play(
+            &format!("signal-{}", signal.as_raw()),
+            &format!("    - shell: trap '' HUP INT TERM; {sleep}\n"),
+        )?;
+        let child = scenario::command(&folder, &folder, HERE).spawn();
+        let child = child.map_err(|fault| fault.to_string())?;
+        let started = eventually("the program runs", Duration::from_secs(30), || {
+            Ok(runs(&sleep))
+        });
+        if let Some(pid) = Pid::from_raw(i32::try_from(child.id()).unwrap_or(0)) {
+            kill_process(pid, signal).map_err(|fault| fault.to_string())?;
+        }
+        let output = child.wait_with_output();
+        started?;
+        let ran = outcome(&output.map_err(|fault| fault.to_string())?);
+        expect(
+            ran,
+            code,
+            if code == 99 {
+                &["User interrupted execution"]
+            } else {
+                &[]
+            },
+        )?;
+        let agent = format!("{}/.cache/rplay/agent-", folder.display());
+        eventually(
+            "nothing of the run is left",
+            Duration::from_secs(10),
+            || Ok(!runs(&sleep) && !runs(&agent)),
+        )?;
+    }
+    Ok(())
+}
+
+fn closed_home(place: &Place) -> Result<(), String> {
+    let folder = place.play(
+        "closed",
+        "    - ping:\n    - copy: {content: x, dest: ~/no}\n      ignore_errors: true\n",
+    )?;
+    // Nothing can be made below a file, not even by root.
+    let home = folder.join("play.yml");
+    let ran = finish(&mut scenario::command(&folder, &home, HERE))?;
+    expect(ran, 0, &["ok: [here]", "ignored=1"])
+}
+
+fn no_locale(place: &Place) -> Result<(), String> {
+    let tasks = "    - copy: {content: \"Grüße, {{ who }}\\n\", dest: \"{{ playbook_dir }}/Zürich ñ\"}\n    - command: cat '{{ playbook_dir }}/Zürich ñ'\n      register: read\n    - assert: {that: \"read.stdout == 'Grüße, 世界'\"}\n    - debug: {msg: \"{{ lookup('file', playbook_dir ~ '/Zürich ñ') }}\"}\n    - shell: printf 'a\\377b'\n      register: raw\n    - debug: {var: raw.stdout}\n    - find: {paths: \"{{ playbook_dir }}\", patterns: 'Z*'}\n      register: found\n    - debug: {msg: \"{{ found.files[0].path }}\"}\n";
+    let folder = place.play("Größe", tasks)?;
+    let mut outputs = Vec::new();
+    for locale in ["C.UTF-8", "C", "POSIX", "de_XX.ISO-8859-1"] {
+        let _ = std::fs::remove_file(folder.join("Zürich ñ"));
+        let words = [HERE, &["-e", "who=世界"]].concat();
+        let mut command = scenario::command(&folder, &folder, &words);
+        command.env("LC_ALL", locale).env("LANG", locale);
+        let ran = finish(&mut command)?;
+        expect(
+            ran.clone(),
+            0,
+            &["Größe/Zürich ñ", "Grüße, 世界", "failed=0"],
+        )?;
+        outputs.push(ran.1);
+    }
+    match outputs.iter().find(|output| **output != outputs[0]) {
+        Some(other) => Err(format!("the locale changes the output:\n{other}")),
+        None => Ok(()),
+    }
+}
