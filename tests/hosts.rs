@@ -230,7 +230,33 @@ fn setonix_shell(host: &Host) -> Result<(), String> {
             "version: 1.1.0\nansible_user: deploy\nremote_image: \"{IMAGE}:{{{{ version }}}}\"\n"
         ),
     )?;
-    // Without the user that the command line should give, nothing is reached.
+    // The mistakes of the real system's test job: an inventory that is not there, and no user.
+    let missing = [
+        "setonix/test-shell.yml",
+        "-i",
+        "inventory/staging/inventory.yml",
+    ];
+    let missing = [missing.as_slice(), &["-e", "version=1.0.0"]].concat();
+    expect(
+        host.rplay(&missing)?,
+        4,
+        &["inventory/staging/inventory.yml could not be found"],
+    )?;
+    let nobody = SETONIX.replace("      ansible_user: nobody_there\n", "");
+    host.write("nobody.yml", &nobody.replace("ADDRESS", "198.18.255.1"))?;
+    let unnamed = [
+        "setonix/test-shell.yml",
+        "-i",
+        "nobody.yml",
+        "-e",
+        "version=1.0.0",
+    ];
+    let texts = [
+        "[WARNING]: the variable 'base_dir' of setonix_staging cannot be used: 'ansible_user' is undefined",
+        "nobody.yml:6:",
+    ];
+    expect(host.rplay(&unnamed)?, 4, &texts)?;
+    // The inventory's own user does not get in; the one of the command line does.
     let ran = run(deploy, &["-l", "staging", "-e", "version=1.0.0"])?;
     expect(ran, 4, &["setonix_staging", "UNREACHABLE!", "nobody_there"])?;
     let ran = run(deploy, &["-e", &words])?;

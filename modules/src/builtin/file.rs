@@ -228,10 +228,15 @@ fn make_directories(
         if machine.stat(folder, true).map_err(|error| os_error(&error, folder))?.is_some() {
             continue;
         }
-        machine.make_dir(folder, None).map_err(|error| {
-            let message = format!("There was an issue creating {} as requested: {}", folder.display(), os_error(&error, folder));
-            failed_at(machine, path, message.into())
-        })?;
+        if let Err(error) = machine.make_dir(folder, None) {
+            // Another host may be this machine, too, and may have made it meanwhile.
+            let now = machine.stat(folder, true).ok().flatten();
+            let made = now.is_some_and(|stat| stat.kind == FileKind::Directory);
+            if !made {
+                let message = format!("There was an issue creating {} as requested: {}", folder.display(), os_error(&error, folder));
+                return Err(failed_at(machine, path, message.into()));
+            }
+        }
         let last = folder == path;
         let mut own = Sides::default();
         args.file.ensure(machine, folder, if last { &mut *sides } else { &mut own })?;
