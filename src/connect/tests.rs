@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 
 use rplay_modules::data::Data;
 use rplay_modules::wire::Run;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::*;
+use proxy::Proxy;
+
+#[path = "../../tests/harness/proxy.rs"]
+mod proxy;
 
 /// A server for one test, see `tests/harness/sshd.sh`.
 struct Server {
@@ -213,56 +216,17 @@ async fn ssh_uploads_once() {
 /// Half of a round trip of the slow line below.
 const DELAY: Duration = Duration::from_millis(150);
 
-/// Passes bytes on, late.
-async fn delay(
-    mut from: impl AsyncRead + Unpin + Send + 'static,
-    mut to: impl AsyncWrite + Unpin + Send + 'static,
-) {
-    let (sender, mut receiver) =
-        tokio::sync::mpsc::unbounded_channel::<(tokio::time::Instant, Vec<u8>)>();
-    tokio::spawn(async move {
-        while let Some((time, bytes)) = receiver.recv().await {
-            tokio::time::sleep_until(time).await;
-            if to.write_all(&bytes).await.is_err() {
-                return;
-            }
-        }
-        let _ = to.shutdown().await;
-    });
-    loop {
-        let mut bytes = Vec::with_capacity(1 << 16);
-        if from.read_buf(&mut bytes).await.is_ok_and(|count| count > 0) {
-            let _ = sender.send((tokio::time::Instant::now() + DELAY, bytes));
-        } else {
-            return;
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs sshd"]
 async fn ssh_turns() {
     let server = Server::start();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let behind = server.port;
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let upstream = tokio::net::TcpStream::connect(("127.0.0.1", behind))
-                .await
-                .unwrap();
-            let ((from_client, to_client), (from_server, to_server)) =
-                (client.into_split(), upstream.into_split());
-            tokio::spawn(delay(from_client, to_server));
-            tokio::spawn(delay(from_server, to_client));
-        }
-    });
+    let proxy = Proxy::start(([127, 0, 0, 1], server.port).into(), DELAY).unwrap();
     let turns = |start: Instant| start.elapsed().as_secs_f64() / (2.0 * DELAY.as_secs_f64());
     let _ = std::fs::remove_dir_all("/home/rplaytest/.cache/rplay");
     // How long an upload takes depends on the agent's size: the server's window is two megabytes.
     for (round, limit) in [("upload", 30.0), ("cached", 2.9)] {
         let target = Target {
-            port: Some(port),
+            port: Some(proxy.port),
             host_key_checking: false,
             ..server.target()
         };
@@ -273,9 +237,13 @@ async fn ssh_turns() {
         let start = Instant::now();
         link.hello(None).await.unwrap();
         let bootstrap = turns(start);
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), proxy.counts());
         check_ping(&mut link, None).await;
         let call = turns(start);
+        let after = proxy.counts();
+        assert_eq!(after.turns - before.turns, 1);
+        assert_eq!(after.connections, before.connections);
+        assert!(after.to_server > before.to_server && after.to_client > before.to_client);
         println!(
             "{round}: login and a command {login:.1}, bootstrap {bootstrap:.1}, call {call:.1} turns"
         );

@@ -5,6 +5,8 @@
 # usage: sshd.sh start FOLDER     prints `PORT`; FOLDER gets client keys, known_hosts and the log
 #        sshd.sh stop FOLDER
 #
+# $KBD is `yes` for keyboard-interactive logins; lines of $SSHD_CONFIG win over the configuration below.
+#
 # The user `rplaytest` (password `rplaytest`) is made if it is missing. It may use sudo with its
 # password, and as `rplayfree` without one; `rplayfree` may become everybody without a password.
 set -eu
@@ -37,6 +39,7 @@ start)
         port=$(awk 'BEGIN { srand(); print int(20000 + rand() * 20000) }')
         port=$((port + $$ % 1000 + try))
         cat >"$folder/sshd_config" <<END
+${SSHD_CONFIG:-}
 Port $port
 ListenAddress 127.0.0.1
 HostKey $folder/host_ed25519

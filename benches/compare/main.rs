@@ -1,0 +1,570 @@
+//! rplay beside Ansible: the same plays over SSH to the same host, in one run.
+//!
+//! `cargo bench --bench compare [-- OPTIONS]`, as root. It installs nothing; what is missing, it says.
+//!
+//! * `--runs N`: how often Ansible runs a play without delay (2); with a delay it does once. rplay
+//!   runs five times as often.
+//! * `--delays A,B,...`: milliseconds added to each direction (0,10,50).
+//! * `--minutes N`: no run starts later than this (40).
+//! * `--save`: writes the results into `benches/compare/results/`.
+//! * Words: only the plays whose names contain one of them; `start` and `count` are the parts about
+//!   starting and about processes.
+//!
+//! `$ANSIBLE_BIN` is `ansible-playbook` if that is not in the path, `$RPLAY_BINARY` another rplay,
+//! `$SINGULARITY` the `singularity` of the host, which Lmod loads for the Setonix play.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a bench reports on standard output"
+)]
+
+mod count;
+mod group;
+#[path = "../../tests/harness/proxy.rs"]
+mod proxy;
+mod run;
+mod start;
+mod table;
+mod target;
+
+use std::collections::{BTreeMap, HashMap};
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use group::Group;
+use run::{Engine, Play, Way};
+use start::Start;
+use target::Target;
+
+/// The version that the module file of `singularity` has.
+const SINGULARITY: &str = "4.1.0";
+
+struct Options {
+    runs: u32,
+    delays: Vec<u64>,
+    limit: Duration,
+    save: bool,
+    words: Vec<String>,
+}
+
+/// The programs that are compared, and what else was found on this machine.
+struct Machine {
+    ansible: PathBuf,
+    rplay: PathBuf,
+    singularity: Option<PathBuf>,
+    begin: Instant,
+}
+
+fn main() -> ExitCode {
+    match options().and_then(|options| compare(&options)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(reason) => {
+            eprintln!("compare: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options() -> Result<Options, String> {
+    let mut options = Options {
+        runs: 2,
+        delays: vec![0, 10, 50],
+        limit: Duration::from_secs(40 * 60),
+        save: false,
+        words: Vec::new(),
+    };
+    let mut words = env::args().skip(1);
+    while let Some(word) = words.next() {
+        let number = |text: Option<String>| -> Result<u64, String> {
+            let text = text.ok_or_else(|| format!("{word} needs a number"))?;
+            text.parse()
+                .map_err(|_| format!("{word} {text}: not a number"))
+        };
+        match word.as_str() {
+            // What Cargo adds.
+            "--bench" => {}
+            "--save" => options.save = true,
+            "--runs" => options.runs = u32::try_from(number(words.next())?).unwrap_or(u32::MAX),
+            "--minutes" => options.limit = Duration::from_secs(60 * number(words.next())?),
+            "--delays" => {
+                let list = words.next().unwrap_or_default();
+                let numbers = list.split(',').map(|text| number(Some(text.to_owned())));
+                options.delays = numbers.collect::<Result<_, _>>()?;
+            }
+            other if other.starts_with('-') => return Err(format!("unknown option `{other}`")),
+            _ => options.words.push(word),
+        }
+    }
+    Ok(options)
+}
+
+impl Options {
+    /// How often a play is run. What takes little time is easily disturbed, and costs little.
+    fn times(&self, engine: &Engine, delay: Duration) -> u32 {
+        let runs = if delay.is_zero() { self.runs } else { 1 };
+        if engine.name.starts_with("rplay") {
+            runs * 5
+        } else {
+            runs
+        }
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.words.is_empty() || self.words.iter().any(|word| name.contains(word.as_str()))
+    }
+}
+
+/// Runs everything; whether all of it succeeded with the same end state.
+fn compare(options: &Options) -> Result<bool, String> {
+    let machine = Machine::look()?;
+    let mut records = vec![json!({ "meta": machine.describe(options) })];
+    let mut results = Results::default();
+    if options.wants("start") {
+        for start in machine.starts() {
+            let home = tempfile::tempdir().map_err(|fault| fault.to_string())?;
+            records.push(tell(start::measure(&start, home.path())?));
+        }
+    }
+    let plain = Target::start("target", "")?;
+    let controller = Group::new("controller")?;
+    for delay in &options.delays {
+        let delay = Duration::from_millis(*delay);
+        let way = Way {
+            target: &plain,
+            controller: &controller,
+            delay,
+        };
+        for engine in machine.engines() {
+            for _ in 0..options.times(&engine, delay) {
+                for play in file_plays(delay) {
+                    results.run(&machine, options, &engine, &play, &way);
+                }
+            }
+        }
+    }
+    if options.wants("count") && in_path("strace").is_some() {
+        for engine in machine.engines() {
+            let record = count_processes(engine, &plain, &controller)?;
+            results.records.push(tell(record));
+        }
+    }
+    drop(plain);
+    setonix(&machine, options, &controller, &mut results)?;
+    Target::clean(false)?;
+    records.append(&mut results.records);
+    finish(options, &records)?;
+    for failure in &results.failures {
+        eprintln!("FAILED: {failure}");
+    }
+    Ok(results.failures.is_empty())
+}
+
+/// Runs the hundred tasks once more, traced: the figures of such a run are no good for anything else.
+fn count_processes(
+    mut engine: Engine,
+    target: &Target,
+    controller: &Group,
+) -> Result<Value, String> {
+    let folders = [tempfile::tempdir(), tempfile::tempdir()];
+    let [mine, theirs] = folders.map(|folder| folder.map_err(|fault| fault.to_string()));
+    let (mine, theirs) = (mine?, theirs?);
+    let server = target.group.processes();
+    let server = server.first().ok_or("the SSH server has ended")?;
+    engine.prefix = vec!["strace".to_owned(), "--seccomp-bpf".to_owned()];
+    engine.prefix.extend(count::arguments(mine.path()));
+    let attached = count::Attached::to(*server, theirs.path())?;
+    let way = Way {
+        target,
+        controller,
+        delay: Duration::ZERO,
+    };
+    let files = file_plays(way.delay).swap_remove(1);
+    let ran = run::run(&engine, &files, &way);
+    attached.end();
+    ran?;
+    count::record(engine.name, mine.path(), theirs.path())
+}
+
+fn tell(record: Value) -> Value {
+    println!("{record}");
+    record
+}
+
+/// Prints the page; with `--save` it and the records go beside the earlier ones.
+fn finish(options: &Options, records: &[Value]) -> Result<(), String> {
+    let name = jiff::Zoned::now().strftime("%Y-%m-%d").to_string();
+    let page = table::page(&name, records);
+    println!("\n{page}");
+    if options.save {
+        let folder = here().join("results");
+        let lines: String = records.iter().map(|record| format!("{record}\n")).collect();
+        fs::create_dir_all(&folder)
+            .and_then(|()| fs::write(folder.join(format!("{name}.ndjson")), lines))
+            .and_then(|()| fs::write(folder.join(format!("{name}.md")), page))
+            .map_err(|fault| format!("{}: {fault}", folder.display()))?;
+    }
+    Ok(())
+}
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/compare")
+}
+
+/// What has been measured so far.
+#[derive(Default)]
+struct Results {
+    records: Vec<Value>,
+    failures: Vec<String>,
+    /// The end state that a play is expected to have: the first one's.
+    states: HashMap<&'static str, BTreeMap<String, String>>,
+}
+
+impl Results {
+    fn run(
+        &mut self,
+        machine: &Machine,
+        options: &Options,
+        engine: &Engine,
+        play: &Play,
+        way: &Way<'_>,
+    ) {
+        if !options.wants(play.name) {
+            return;
+        }
+        if machine.begin.elapsed() > options.limit {
+            let what = format!("{} of {}: no time left", play.name, engine.name);
+            return self.failures.push(what);
+        }
+        match run::run(engine, play, way) {
+            Ok(mut outcome) => {
+                let expected = self
+                    .states
+                    .entry(play.name)
+                    .or_insert_with(|| outcome.state.clone());
+                let difference = difference(expected, &outcome.state);
+                if let Some(path) = &difference {
+                    let what = format!("{} of {}: another `{path}`", play.name, engine.name);
+                    self.failures.push(what);
+                }
+                outcome.record["state"] = difference
+                    .map_or_else(|| "same".to_owned(), |path| format!("another `{path}`"))
+                    .into();
+                self.records.push(tell(outcome.record));
+            }
+            Err(reason) => {
+                eprintln!("{reason}");
+                self.failures
+                    .push(reason.lines().next().unwrap_or_default().to_owned());
+            }
+        }
+    }
+}
+
+/// The first path that is not the same in both states.
+fn difference(
+    expected: &BTreeMap<String, String>,
+    found: &BTreeMap<String, String>,
+) -> Option<String> {
+    let paths = expected.keys().chain(found.keys());
+    let mut different = paths.filter(|path| expected.get(*path) != found.get(*path));
+    different.next().cloned()
+}
+
+/// One task, a hundred tasks, and the hundred again when nothing is left to do.
+fn file_plays(delay: Duration) -> Vec<Play> {
+    let play = |name, file: &str, again| Play {
+        name,
+        file: here().join("plays").join(file),
+        variables: String::new(),
+        again,
+    };
+    let mut plays = vec![
+        play("one", "one.yml", false),
+        play("files", "files.yml", false),
+    ];
+    if delay.is_zero() {
+        plays.push(play("files again", "files.yml", true));
+    }
+    plays
+}
+
+/// The Setonix deployment with Lmod and `singularity`, and rplay's own form of it.
+fn setonix(
+    machine: &Machine,
+    options: &Options,
+    controller: &Group,
+    results: &mut Results,
+) -> Result<(), String> {
+    if !options.wants("setonix") && !options.wants("setonix, own module") {
+        return Ok(());
+    }
+    let lmod = "/etc/profile.d/lmod.sh";
+    let with_shell = machine
+        .singularity
+        .as_ref()
+        .filter(|_| Path::new(lmod).exists());
+    if with_shell.is_none() {
+        println!("left out: setonix with the shell, which needs {lmod} and $SINGULARITY");
+    }
+    let modules = tempfile::Builder::new().prefix("rb-").tempdir_in("/tmp");
+    let modules = modules.map_err(|fault| fault.to_string())?;
+    // The system's profile sets these on the real machine. A `bash` of the first level that knows of
+    // an SSH connection would not read BASH_ENV.
+    let config = format!(
+        "SetEnv SHLVL=1 BASH_ENV={lmod} MODULEPATH={}\n",
+        modules.path().display()
+    );
+    let target = Target::start("setonix", &config)?;
+    let prepared = prepare_setonix(&target, modules.path(), with_shell);
+    prepared.map_err(|fault| fault.to_string())?;
+    let play = |name, file: &str| Play {
+        name,
+        file: target.file("setonix").join(file),
+        variables: format!(
+            "env=staging version=1.0.0 base_dir={} singularity_version={SINGULARITY}{}",
+            Target::out().display(),
+            // Apptainer takes no tag of a layout with several images.
+            if file == "deploy-shell.yml" {
+                " remote_image='oci:{{ playbook_dir }}/files/image'"
+            } else {
+                ""
+            }
+        ),
+        again: false,
+    };
+    for delay in &options.delays {
+        let delay = Duration::from_millis(*delay);
+        let way = Way {
+            target: &target,
+            controller,
+            delay,
+        };
+        for engine in machine.engines() {
+            for _ in 0..options.times(&engine, delay) {
+                let mut plays = Vec::new();
+                if with_shell.is_some() {
+                    plays.push(play("setonix", "deploy-shell.yml"));
+                }
+                if engine.program == machine.rplay {
+                    plays.push(play("setonix, own module", "deploy.yml"));
+                }
+                for play in plays {
+                    results.run(machine, options, &engine, &play, &way);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The playbooks where the login user can read them, and a module file for `singularity`.
+fn prepare_setonix(
+    target: &Target,
+    modules: &Path,
+    singularity: Option<&PathBuf>,
+) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let playbooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks/setonix");
+    Command::new("cp")
+        .arg("-r")
+        .arg(playbooks)
+        .arg(target.file("setonix"))
+        .status()?;
+    only_image(&target.file("setonix/files/image/index.json"))?;
+    fs::set_permissions(modules, fs::Permissions::from_mode(0o755))?;
+    let Some(program) = singularity else {
+        return Ok(());
+    };
+    let (bin, lua) = (modules.join("bin"), modules.join("singularity"));
+    fs::create_dir(&bin)?;
+    fs::create_dir(&lua)?;
+    std::os::unix::fs::symlink(program, bin.join("singularity"))?;
+    fs::write(
+        lua.join(format!("{SINGULARITY}.lua")),
+        format!("prepend_path(\"PATH\", \"{}\")\n", bin.display()),
+    )
+}
+
+/// Leaves the first image of a layout only.
+fn only_image(index: &Path) -> std::io::Result<()> {
+    let mut content: Value = serde_json::from_slice(&fs::read(index)?)?;
+    if let Some(images) = content["manifests"].as_array_mut() {
+        images.truncate(1);
+    }
+    fs::write(index, content.to_string())
+}
+
+impl Machine {
+    /// Looks for everything that is needed, and names all that is missing.
+    fn look() -> Result<Self, String> {
+        let mut missing = Vec::new();
+        if !rustix::process::getuid().is_root() {
+            missing.push("root (login users and control groups are made)".to_owned());
+        }
+        for program in [
+            "/usr/sbin/sshd",
+            "/usr/bin/ssh",
+            "/usr/bin/sudo",
+            "/usr/bin/python3",
+        ] {
+            if !Path::new(program).exists() {
+                missing.push(program.to_owned());
+            }
+        }
+        if let Err(reason) = Group::new("probe") {
+            missing.push(reason);
+        }
+        let ansible = found("ANSIBLE_BIN", "ansible-playbook");
+        if ansible.is_none() {
+            missing.push("ansible-playbook in the path, or its path in $ANSIBLE_BIN".to_owned());
+        }
+        let Some(ansible) = ansible.filter(|_| missing.is_empty()) else {
+            return Err(format!("missing: {}", missing.join("; ")));
+        };
+        Ok(Self {
+            ansible,
+            rplay: env::var_os("RPLAY_BINARY")
+                .map_or_else(|| env!("CARGO_BIN_EXE_rplay").into(), PathBuf::from),
+            singularity: found("SINGULARITY", "singularity"),
+            begin: Instant::now(),
+        })
+    }
+
+    /// The ways to run a play.
+    fn engines(&self) -> [Engine; 4] {
+        let engine = |name, program: &PathBuf, environment, first_contact| Engine {
+            name,
+            program: program.clone(),
+            environment,
+            first_contact,
+            prefix: Vec::new(),
+        };
+        [
+            engine("ansible", &self.ansible, &[], false),
+            engine(
+                "ansible, pipelining",
+                &self.ansible,
+                &[("ANSIBLE_PIPELINING", "1")],
+                false,
+            ),
+            engine("rplay, first contact", &self.rplay, &[], true),
+            engine("rplay", &self.rplay, &[], false),
+        ]
+    }
+
+    /// The command lines whose start is measured.
+    fn starts(&self) -> Vec<Start> {
+        let plays = here().join("plays");
+        let local = |file: &str| {
+            let file = plays.join(file).display().to_string();
+            // The same Python as on the host over SSH.
+            let variables = "out=. ansible_python_interpreter=/usr/bin/python3";
+            let words = [&file, "-i", "localhost,", "-c", "local", "-e", variables];
+            words.map(str::to_owned).to_vec()
+        };
+        let start = |name, program: &PathBuf, arguments, times, counted| Start {
+            name,
+            program: program.clone(),
+            arguments,
+            times,
+            counted,
+        };
+        let version = || vec!["--version".to_owned()];
+        vec![
+            start("true", &"/bin/true".into(), Vec::new(), 200, false),
+            start("rplay --version", &self.rplay, version(), 200, true),
+            start(
+                "rplay, no task, local",
+                &self.rplay,
+                local("empty.yml"),
+                200,
+                true,
+            ),
+            start(
+                "rplay, one task, local",
+                &self.rplay,
+                local("one.yml"),
+                50,
+                true,
+            ),
+            start("ansible --version", &self.ansible, version(), 5, false),
+            start(
+                "ansible, no task, local",
+                &self.ansible,
+                local("empty.yml"),
+                5,
+                false,
+            ),
+            start(
+                "ansible, one task, local",
+                &self.ansible,
+                local("one.yml"),
+                5,
+                false,
+            ),
+        ]
+    }
+
+    /// Where and with what the figures were made.
+    fn describe(&self, options: &Options) -> Value {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let cpus = read("/proc/cpuinfo");
+        let models = cpus.lines().filter(|line| line.starts_with("model name"));
+        let model = models
+            .clone()
+            .next()
+            .and_then(|line| line.split(": ").nth(1));
+        let kernel = read("/proc/sys/kernel/osrelease");
+        let size = fs::metadata(&self.rplay).map(|meta| meta.len()).ok();
+        json!({
+            "date": jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %Z").to_string(),
+            "ansible": said(&self.ansible, "--version"),
+            "rplay": said(&self.rplay, "--version"),
+            "rplay's size": size,
+            "commit": said(Path::new("git"), "describe --always --dirty"),
+            "python on the target": said(Path::new("/usr/bin/python3"), "--version"),
+            "ssh": said(Path::new("/usr/bin/ssh"), "-V"),
+            "singularity": self.singularity.as_deref().map(|path| said(path, "--version")),
+            "kernel": kernel.trim(),
+            "cpu": model,
+            "cores": models.count(),
+            "load at the start": read("/proc/loadavg").split(' ').next(),
+            "delays in ms": options.delays,
+        })
+    }
+}
+
+/// The program that the variable names, or else the one in the path.
+fn found(variable: &str, name: &str) -> Option<PathBuf> {
+    if let Some(path) = env::var_os(variable).filter(|path| !path.is_empty()) {
+        return Some(path.into());
+    }
+    in_path(name)
+}
+
+fn in_path(name: &str) -> Option<PathBuf> {
+    let folders = env::var_os("PATH")?;
+    env::split_paths(&folders)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+}
+
+/// The first line that a program says.
+fn said(program: &Path, arguments: &str) -> Option<String> {
+    let mut command = Command::new(program);
+    let output = command
+        .args(arguments.split(' '))
+        .current_dir(here())
+        .output()
+        .ok()?;
+    let all = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&all).into_owned();
+    text.lines().next().map(str::to_owned)
+}
