@@ -6,7 +6,7 @@
 //!   runs five times as often.
 //! * `--delays A,B,...`: milliseconds added to each direction (0,10,50).
 //! * `--minutes N`: no run starts later than this (40).
-//! * `--save`: writes the results into `benches/compare/results/`.
+//! * `--save`: adds the results to those of the day in `benches/compare/results/`.
 //! * Words: only the plays whose names contain one of them; `start` and `count` are the parts about
 //!   starting and about processes.
 //!
@@ -197,20 +197,26 @@ fn tell(record: Value) -> Value {
     record
 }
 
-/// Prints the page; with `--save` it and the records go beside the earlier ones.
+/// Prints the page; with `--save` that of all records of the day, and both are kept.
 fn finish(options: &Options, records: &[Value]) -> Result<(), String> {
     let name = jiff::Zoned::now().strftime("%Y-%m-%d").to_string();
-    let page = table::page(&name, records);
-    println!("\n{page}");
-    if options.save {
-        let folder = here().join("results");
-        let lines: String = records.iter().map(|record| format!("{record}\n")).collect();
-        fs::create_dir_all(&folder)
-            .and_then(|()| fs::write(folder.join(format!("{name}.ndjson")), lines))
-            .and_then(|()| fs::write(folder.join(format!("{name}.md")), page))
-            .map_err(|fault| format!("{}: {fault}", folder.display()))?;
+    if !options.save {
+        println!("\n{}", table::page(&name, records));
+        return Ok(());
     }
-    Ok(())
+    let folder = here().join("results");
+    let lines = folder.join(format!("{name}.ndjson"));
+    let mut text = fs::read_to_string(&lines).unwrap_or_default();
+    text.extend(records.iter().map(|record| format!("{record}\n")));
+    let all = text.lines().map(serde_json::from_str);
+    let all: Vec<Value> = all
+        .collect::<Result<_, _>>()
+        .map_err(|fault| format!("{}: {fault}", lines.display()))?;
+    let page = table::page(&name, &all);
+    println!("\n{page}");
+    fs::write(&lines, text)
+        .and_then(|()| fs::write(folder.join(format!("{name}.md")), page))
+        .map_err(|fault| format!("{}: {fault}", folder.display()))
 }
 
 fn here() -> PathBuf {
@@ -528,7 +534,6 @@ impl Machine {
             "ansible": said(&self.ansible, "--version"),
             "rplay": said(&self.rplay, "--version"),
             "rplay's size": size,
-            "commit": said(Path::new("git"), "describe --always --dirty"),
             "python on the target": said(Path::new("/usr/bin/python3"), "--version"),
             "ssh": said(Path::new("/usr/bin/ssh"), "-V"),
             "singularity": self.singularity.as_deref().map(|path| said(path, "--version")),

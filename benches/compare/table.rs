@@ -2,16 +2,18 @@
 
 use std::fmt::Write;
 
+use indexmap::IndexMap;
 use serde_json::Value;
 
 /// The page of one set of results.
 pub(crate) fn page(name: &str, records: &[Value]) -> String {
     let mut text = format!(
         "# rplay beside Ansible, {name}\n\n\
-         Written by `cargo bench --bench compare -- --save` from `{name}.ndjson`; medians of all runs.\n\n"
+         Written by `cargo bench --bench compare -- --save` from `{name}.ndjson`; \
+         medians of all runs.\n\n"
     );
-    for (key, value) in meta(records) {
-        let _ = writeln!(text, "* {key}: {}", plain(value));
+    for (key, values) in meta(records) {
+        let _ = writeln!(text, "* {key}: {}", values.join(", "));
     }
     text.push_str(
         "\nController and target are the CPU time (user and system) of everything that runs on either \
@@ -27,11 +29,20 @@ pub(crate) fn page(name: &str, records: &[Value]) -> String {
     text
 }
 
-fn meta(records: &[Value]) -> impl Iterator<Item = (&String, &Value)> {
-    records
+/// Where and with what the figures were made: each field with its different values.
+fn meta(records: &[Value]) -> IndexMap<String, Vec<String>> {
+    let mut found: IndexMap<String, Vec<String>> = IndexMap::new();
+    let metas = records
         .iter()
-        .filter_map(|record| record["meta"].as_object())
-        .flatten()
+        .filter_map(|record| record["meta"].as_object());
+    for (key, value) in metas.flatten() {
+        let values = found.entry(key.clone()).or_default();
+        let value = plain(value);
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    found
 }
 
 /// The different values of a field, in the order of their first appearance.
@@ -74,7 +85,7 @@ fn plays(text: &mut String, records: &[Value], play: &str) {
             .collect();
         let _ = write!(text, "| {} | {} | {} ", plain(engine), delay, runs.len());
         for field in FIELDS {
-            let value = median(&runs, field).map_or_else(|| "-".to_owned(), |value| whole(value));
+            let value = median(&runs, field).map_or_else(|| "-".to_owned(), whole);
             let _ = write!(text, "| {value} ");
         }
         let states = runs.iter().map(|record| plain(&record["state"]));
