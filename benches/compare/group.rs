@@ -1,8 +1,9 @@
 //! The CPU time of a program with everything it starts, also what it leaves behind: a control group.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -11,7 +12,21 @@ use rustix::process::{Pid, Signal, kill_process};
 /// A control group of our own; whatever runs in it ends when it is dropped.
 pub(crate) struct Group {
     folder: PathBuf,
+    /// Ends what runs in the group when its input ends, so also when this program is interrupted.
+    keeper: Child,
 }
+
+/// What the keeper does: it ends the processes of the group `$0`, and removes it.
+const KEEP: &str = "read -r line
+for signal in TERM KILL; do
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        processes=$(cat \"$0/cgroup.procs\") || exit
+        [ -n \"$processes\" ] || break 2
+        kill -$signal $processes 2>/dev/null
+        sleep 0.1
+    done
+done
+rmdir \"$0\"";
 
 impl Group {
     /// An empty group; the reason if the kernel does not let us make one.
@@ -23,7 +38,15 @@ impl Group {
             .ok_or("control groups (cgroup2, or cpuacct of cgroup1) at /sys/fs/cgroup")?;
         let folder = root.join(format!("rplay-compare-{name}-{}", std::process::id()));
         fs::create_dir(&folder).map_err(|fault| format!("a control group of our own: {fault}"))?;
-        Ok(Self { folder })
+        let keeper = Command::new("/bin/sh")
+            .args(["-c", KEEP])
+            .arg(&folder)
+            .stdin(Stdio::piped())
+            // An interrupt from the keyboard is not for it.
+            .process_group(0)
+            .spawn()
+            .map_err(|fault| fault.to_string())?;
+        Ok(Self { folder, keeper })
     }
 
     /// A command that starts a program inside the group; its arguments are the program and its.
@@ -79,9 +102,9 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.end();
+        drop(self.keeper.stdin.take());
         // A group that is not empty stays; there is nobody to tell.
-        let _ = fs::remove_dir(&self.folder);
+        let _ = self.keeper.wait();
     }
 }
 

@@ -143,7 +143,10 @@ fn compare(options: &Options) -> Result<bool, String> {
         };
         for engine in machine.engines() {
             for _ in 0..options.times(&engine, delay) {
-                for play in file_plays(delay) {
+                let mut plays = file_plays(delay);
+                // The second run is no first contact.
+                plays.retain(|play| !(play.again && engine.first_contact));
+                for play in plays {
                     results.run(&machine, options, &engine, &play, &way);
                 }
             }

@@ -14,7 +14,7 @@ use crate::proxy::Proxy;
 use crate::target::{self, Target};
 
 /// How long a run may take.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// A program that runs playbooks, in one of its ways.
 pub(crate) struct Engine {
