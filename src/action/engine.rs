@@ -130,29 +130,6 @@ pub(super) fn fail(context: &mut Context<'_>) -> Result<TaskResult, ActionError>
     })
 }
 
-/// Steers the run.
-pub(super) fn meta(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    let name = context.free_form()?.unwrap_or_default();
-    const KNOWN: &[&str] = &[
-        "noop",
-        "flush_handlers",
-        "refresh_inventory",
-        "clear_facts",
-        "clear_host_errors",
-        "end_play",
-        "end_host",
-        "end_batch",
-        "end_role",
-        "reset_connection",
-    ];
-    if !KNOWN.contains(&name.as_str()) {
-        return Err(ActionError::new(format!(
-            "invalid meta action requested: {name}"
-        )));
-    }
-    Ok(TaskResult::ok(Map::new()).effect(Effect::Meta(name)))
-}
-
 /// Adds a host to the inventory of this run.
 pub(super) fn add_host(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
     let mut args = context.all_args()?;
@@ -181,7 +158,17 @@ pub(super) fn add_host(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
     let result = map! {
         "add_host" => map! { "host_name" => name.as_str(), "groups" => groups.clone(), "host_vars" => host_vars },
     };
-    Ok(TaskResult::changed(true, result).effect(Effect::AddHost { name, groups, vars }))
+    let inventory = &context.world.vars.inventory;
+    let known = inventory.hosts.contains_key(&name);
+    let member = inventory.group_names(&name);
+    let added = context.world.memory.get(&name).map(|memory| &memory.added);
+    let differs = |(key, value): (&String, &Value)| {
+        let old = added.and_then(|added| added.get(key));
+        old.is_none_or(|old| old.repr() != value.repr())
+    };
+    let changed =
+        !known || groups.iter().any(|group| !member.contains(group)) || vars.iter().any(differs);
+    Ok(TaskResult::changed(changed, result).effect(Effect::AddHost { name, groups, vars }))
 }
 
 /// Puts the host into a group named by its variables.
@@ -201,7 +188,9 @@ pub(super) fn group_by(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
         .map(|name| name.replace(' ', "-"))
         .collect();
     let result = map! { "add_group" => key.as_str(), "parent_groups" => parents.clone() };
-    Ok(TaskResult::ok(result).effect(Effect::GroupBy { key, parents }))
+    let inventory = &context.world.vars.inventory;
+    let changed = !inventory.group_names(context.host).contains(&key);
+    Ok(TaskResult::changed(changed, result).effect(Effect::GroupBy { key, parents }))
 }
 
 /// Hands values to the end of the run.

@@ -60,8 +60,6 @@ pub(crate) enum Effect {
         per_host: bool,
         aggregate: bool,
     },
-    /// `meta`, with its action.
-    Meta(String),
     /// `include_tasks`.
     IncludeTasks {
         file: std::path::PathBuf,
@@ -87,6 +85,11 @@ pub(crate) enum ActionError {
         name: String,
         place: Option<Span>,
         error: TemplateError,
+    },
+    /// The template in place of the arguments gives no mapping.
+    NoMapping {
+        kind: &'static str,
+        place: Option<Span>,
     },
     /// A condition is wrong.
     Condition {
@@ -210,7 +213,6 @@ pub(crate) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         "debug" => engine::debug(context),
         "assert" => engine::assert(context),
         "fail" => engine::fail(context),
-        "meta" => engine::meta(context),
         "add_host" => engine::add_host(context),
         "group_by" => engine::group_by(context),
         "set_stats" => engine::set_stats(context),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rplay_modules::map;
+use rplay_modules::text::float;
 
 use super::{ActionError, TaskResult};
 use crate::run::context::Context;
@@ -24,7 +25,15 @@ pub(super) async fn pause(context: &mut Context<'_>) -> Result<TaskResult, Actio
     let mut input = String::new();
     let wait = minutes.map(|minutes| minutes * 60.0).or(seconds);
     match wait {
-        Some(seconds) => tokio::time::sleep(Duration::from_secs_f64(seconds.clamp(0.0, 1e9))).await,
+        Some(seconds) => {
+            // Whole seconds, one at least, as Ansible has it.
+            let seconds = seconds.clamp(1.0, 1e9).trunc();
+            (context.display)(&format!("Pausing for {seconds} seconds"));
+            if prompt.is_some() {
+                (context.display)("(ctrl+C then 'C' = continue early, ctrl+C then 'A' = abort)");
+            }
+            tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+        }
         None => match crate::run::prompt::ask(
             &format!(
                 "{}: ",
@@ -39,9 +48,10 @@ pub(super) async fn pause(context: &mut Context<'_>) -> Result<TaskResult, Actio
         },
     }
     let passed = begin.elapsed().as_secs_f64();
+    let round = |number: f64| float((number * 100.0).round() / 100.0);
     let shown = match minutes {
-        Some(_) => format!("Paused for {:.2} minutes", passed / 60.0),
-        None => format!("Paused for {passed:.2} seconds"),
+        Some(_) => format!("Paused for {} minutes", round(passed / 60.0)),
+        None => format!("Paused for {} seconds", round(passed)),
     };
     Ok(TaskResult::ok(map! {
         "rc" => 0,

@@ -1,57 +1,96 @@
 //! `--extra-vars` in every form: `a=1 b=2`, JSON or YAML, `@file`.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::diag::{Diagnostic, Severity, Source, Span};
+use super::{CommandError, Exit};
+use crate::diag::{Checked, Diagnostic, Severity, Source, Span};
+use crate::load::node::{Node, NodeKind};
 use crate::load::{kv, yaml};
 use crate::plan::{Files, to_vars};
 use crate::template::value::Value;
 use crate::vars::VarMap;
 
 /// Reads the options in their order; later ones win.
-pub(super) fn read(options: &[String], files: &Files, problems: &mut Vec<Diagnostic>) -> VarMap {
+pub(super) fn read(options: &[String], files: &Files) -> Result<VarMap, CommandError> {
     let mut vars = VarMap::new();
     for option in options {
-        vars.extend(read_one(option, files, problems));
+        vars.extend(read_one(option.trim_start(), files)?);
     }
-    vars
+    Ok(vars)
 }
 
-fn read_one(option: &str, files: &Files, problems: &mut Vec<Diagnostic>) -> VarMap {
-    let option = option.trim_start();
+fn read_one(option: &str, files: &Files) -> Result<VarMap, CommandError> {
     if let Some(path) = option.strip_prefix('@') {
-        return match files.vars(Path::new(path)) {
-            Ok(checked) => checked.collect(problems),
-            Err(problem) => {
-                problems.push(problem);
-                VarMap::new()
-            }
-        };
-    }
-    if option.starts_with(['{', '[', '/', '.']) {
-        let source = Source::new("<extra vars>", option);
-        let mut nodes = yaml::parse(&source).collect(problems);
-        if problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
-            || nodes.is_empty()
-        {
-            return VarMap::new();
+        let shown = std::path::absolute(path).unwrap_or_else(|_| Path::new(path).to_path_buf());
+        let shown = shown.display();
+        if !Path::new(path).exists() {
+            let message = format!(
+                "Unable to retrieve file contents. Could not find or access '{shown}' on the Ansible Controller: [Errno 2] No such file or directory: '{shown}'"
+            );
+            let problem = Diagnostic::error("missing-file", message);
+            return Err(CommandError::new(Exit::Error, problem));
         }
-        return to_vars(&nodes.swap_remove(0), files, problems);
+        let source = files
+            .read(Path::new(path))
+            .map_err(|problem| CommandError::new(Exit::Parse, problem))?;
+        return mapping(&source, &format!("@{shown}"), files);
     }
-    let source = Source::new("<extra vars>", option);
+    let source = Source::new("<CLI option '-e'>", option);
+    if option.starts_with(['{', '[', '/', '.']) {
+        return mapping(&source, option, files);
+    }
     match kv::parse_kv(option, false) {
-        Ok(parsed) => parsed
+        Ok(parsed) => Ok(parsed
             .options
             .into_iter()
             .map(|(name, word)| (name, Value::template(word.value, None)))
-            .collect(),
+            .collect()),
         Err(error) => {
-            problems.push(
-                Diagnostic::error("extra-vars", error.to_string()).at(&Span::start_of(&source)),
-            );
-            VarMap::new()
+            let problem = Diagnostic::error("extra-vars", error.to_string());
+            let problem = problem.at(&Span::start_of(&source));
+            Err(CommandError::new(Exit::Options, problem))
         }
+    }
+}
+
+/// The variables of a text that must be a mapping.
+fn mapping(source: &Arc<Source>, shown: &str, files: &Files) -> Result<VarMap, CommandError> {
+    let nodes = sound(yaml::parse(source))?;
+    match nodes.into_iter().next() {
+        Some(
+            node @ Node {
+                kind: NodeKind::Map(_),
+                ..
+            },
+        ) => {
+            let mut problems = vec![];
+            let value = to_vars(&node, files, &mut problems);
+            sound(Checked { value, problems })
+        }
+        _ => {
+            let message = format!(
+                "Invalid extra vars data supplied. '{shown}' could not be made into a dictionary"
+            );
+            let problem = Diagnostic::error("extra-vars", message);
+            Err(CommandError::new(Exit::Options, problem))
+        }
+    }
+}
+
+/// A value without errors; warnings are told.
+fn sound<T>(checked: Checked<T>) -> Result<T, CommandError> {
+    let (errors, warnings): (Vec<_>, Vec<_>) = checked
+        .problems
+        .into_iter()
+        .partition(|problem| problem.severity == Severity::Error);
+    super::tell(&warnings);
+    if errors.is_empty() {
+        Ok(checked.value)
+    } else {
+        Err(CommandError {
+            exit: Exit::Parse,
+            problems: errors,
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 mod doc;
 mod extra_vars;
+mod listing;
 mod playbook;
 mod vault;
 

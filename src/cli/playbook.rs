@@ -122,27 +122,42 @@ pub(super) struct Arguments {
     syntax_check: bool,
     /// List the hosts, run nothing
     #[arg(long)]
-    list_hosts: bool,
+    pub(super) list_hosts: bool,
+    /// List the tasks, run nothing
+    #[arg(long)]
+    pub(super) list_tasks: bool,
+    /// List the tags, run nothing
+    #[arg(long)]
+    pub(super) list_tags: bool,
+    /// Begin with the task of this name
+    #[arg(long, value_name = "TASK")]
+    start_at_task: Option<String>,
+    /// Ask before each task (not supported yet)
+    #[arg(long)]
+    step: bool,
     /// The way the run is shown
     #[arg(long, value_name = "VIEW")]
     output: Option<String>,
 }
 
 /// What is read before anything runs.
-struct Loaded {
-    inputs: Inputs,
+pub(super) struct Loaded {
+    pub(super) inputs: Inputs,
     planner: Planner,
-    playbooks: Vec<PlannedPlaybook>,
+    pub(super) playbooks: Vec<PlannedPlaybook>,
 }
 
 /// Runs the command.
 pub(super) fn run(arguments: Arguments) -> Result<Exit, CommandError> {
-    let loaded = load(&arguments)?;
-    if arguments.syntax_check {
-        return Ok(list(&loaded, |_| vec![]));
+    if arguments.step {
+        let problem = Diagnostic::error("unsupported-option", "`--step` is not supported yet");
+        return Err(CommandError::new(Exit::Options, problem));
     }
-    if arguments.list_hosts {
-        return Ok(list_hosts(&loaded));
+    let loaded = load(&arguments)?;
+    let listed = arguments.list_hosts || arguments.list_tasks || arguments.list_tags;
+    if arguments.syntax_check || listed {
+        super::listing::print(&loaded, &arguments);
+        return Ok(Exit::Ok);
     }
     execute(loaded, &arguments)
 }
@@ -156,8 +171,8 @@ fn load(arguments: &Arguments) -> Result<Loaded, CommandError> {
     }
     let secrets = secrets(arguments, &config)?;
     let files = Arc::new(Files::new(secrets));
-    let extra = extra_vars::read(&arguments.extra_vars, &files, &mut problems);
     stop_at_errors(&mut problems, Exit::Options)?;
+    let extra = extra_vars::read(&arguments.extra_vars, &files)?;
     let inventory = inventory(arguments, &config, &files, &mut problems)?;
     let settings = Settings {
         error_on_undefined: config.bool("error_on_undefined_vars"),
@@ -203,7 +218,8 @@ fn load(arguments: &Arguments) -> Result<Loaded, CommandError> {
         .iter()
         .all(|problem| problem.code != MISSING_INVENTORY)
     {
-        stop_at_errors(&mut problems, Exit::Parse)?;
+        let exit = parse_exit(&problems);
+        stop_at_errors(&mut problems, exit)?;
         return Ok(loaded);
     }
     // Everything that is wrong is told at once: also what the inventory that was meant would show.
@@ -220,6 +236,27 @@ fn load(arguments: &Arguments) -> Result<Loaded, CommandError> {
         exit: Exit::Error,
         problems: vec![],
     })
+}
+
+/// A role or playbook that is nowhere has Ansible's code for other errors.
+fn parse_exit(problems: &[Diagnostic]) -> Exit {
+    let mut errors = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error);
+    match errors.next().map(|problem| problem.code) {
+        Some("missing-role" | "missing-playbook") => Exit::Error,
+        _ => Exit::Parse,
+    }
+}
+
+/// The exit code of a run that could not go on.
+fn fault_exit(problem: &Diagnostic) -> Exit {
+    match problem.code {
+        "order" => Exit::Options,
+        // What could not be read, whenever it was read.
+        "vars-not-a-mapping" | "yaml-syntax" | "yaml-value" | "missing-file" => Exit::Parse,
+        _ => Exit::Error,
+    }
 }
 
 /// The folder of the first playbook.
@@ -416,6 +453,11 @@ fn options(arguments: &Arguments, config: &Config) -> Result<Options, CommandErr
         arguments.become_password_file.as_ref(),
         "BECOME password: ",
     )?;
+    let (mut only, skip) = (words(&arguments.tags), words(&arguments.skip_tags));
+    if arguments.list_tags && only.is_empty() {
+        // All tags are told, also that of tasks which only run when it is asked for.
+        only = ["all", "never"].map(str::to_owned).to_vec();
+    }
     let forks = config
         .int("forks")
         .and_then(|forks| usize::try_from(forks).ok())
@@ -442,10 +484,8 @@ fn options(arguments: &Arguments, config: &Config) -> Result<Options, CommandErr
         password,
         ssh_args: ssh_args.into_iter().flatten().collect(),
         force_handlers: arguments.force_handlers,
-        tags: TagFilter {
-            only: words(&arguments.tags),
-            skip: words(&arguments.skip_tags),
-        },
+        start_at: arguments.start_at_task.clone(),
+        tags: TagFilter { only, skip },
     })
 }
 
@@ -514,60 +554,6 @@ fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
     magic
 }
 
-/// Prints the playbooks with lines about their plays.
-fn list(loaded: &Loaded, lines: impl Fn(&PlannedPlaybook) -> Vec<String>) -> Exit {
-    let mut text = String::new();
-    for playbook in &loaded.playbooks {
-        text.push_str(&format!("\nplaybook: {}\n", playbook.path.display()));
-        for line in lines(playbook) {
-            text.push_str(&line);
-            text.push('\n');
-        }
-    }
-    crate::report::print(&text);
-    Exit::Ok
-}
-
-fn list_hosts(loaded: &Loaded) -> Exit {
-    let inputs = &loaded.inputs;
-    list(loaded, |playbook| {
-        let mut lines = vec![];
-        for (index, planned) in playbook.plays.iter().enumerate() {
-            let play = &planned.plan.play;
-            let pattern = crate::template::value::Value::from_node(&play.hosts);
-            let scope = crate::plan::early_scope(
-                &Arc::new(inputs.extra.clone()),
-                &planned.vars,
-                &Arc::new(inputs.magic.clone()),
-                &planned.dir,
-            );
-            let pattern = match inputs.templar.expand(&pattern, &scope) {
-                Ok(Value::List(items)) => items.to_vec().iter().map(ToString::to_string).collect(),
-                Ok(value) => vec![value.to_string()],
-                Err(_) => vec![],
-            };
-            let hosts = inputs
-                .inventory
-                .select_list(&pattern, inputs.options.limit.as_deref())
-                .value;
-            let name = play
-                .keywords
-                .get(&crate::load::keyword::Keyword::Name)
-                .and_then(|node| node.as_str())
-                .map_or_else(|| pattern.join(","), str::to_owned);
-            lines.push(format!(
-                "\n  play #{} ({}): {name}\tTAGS: []",
-                index + 1,
-                pattern.join(",")
-            ));
-            lines.push(format!("    pattern: {:?}", pattern).replace('"', "'"));
-            lines.push(format!("    hosts ({}):", hosts.len()));
-            lines.extend(hosts.into_iter().map(|host| format!("      {host}")));
-        }
-        lines
-    })
-}
-
 fn execute(loaded: Loaded, arguments: &Arguments) -> Result<Exit, CommandError> {
     let Loaded {
         inputs,
@@ -619,24 +605,26 @@ fn execute(loaded: Loaded, arguments: &Arguments) -> Result<Exit, CommandError> 
         run.check(&playbooks);
         let work = async {
             for playbook in &playbooks {
-                if !run.playbook(playbook).await {
-                    break;
+                match run.playbook(playbook).await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(problem) => {
+                        run.close().await;
+                        let exit = fault_exit(&problem);
+                        return Err(CommandError::new(exit, *problem));
+                    }
                 }
             }
-            run.end().await
+            Ok(Exit::Run(run.end().await))
         };
         tokio::select! {
-            code = work => Exit::Run(code),
-            _ = tokio::signal::ctrl_c() => Exit::Interrupted,
+            code = work => code,
+            _ = tokio::signal::ctrl_c() => Err(CommandError::new(
+                Exit::Interrupted,
+                Diagnostic::error("interrupted", "User interrupted execution"),
+            )),
         }
     });
     runtime.shutdown_background();
-    if code == Exit::Interrupted {
-        let message = "User interrupted execution";
-        return Err(CommandError::new(
-            Exit::Interrupted,
-            Diagnostic::error("interrupted", message),
-        ));
-    }
-    Ok(code)
+    code
 }

@@ -77,6 +77,53 @@ pub const LOOKUPS: &[&str] = &[
     "vars",
 ];
 
+/// An action of `meta`.
+pub struct Meta {
+    /// Its name.
+    pub name: &'static str,
+    /// It happens once for all hosts, and not on each of them.
+    pub once: bool,
+    /// What is told when its condition is false (a host's name follows a blank at the end);
+    /// `None` when it takes no conditions.
+    pub otherwise: Option<&'static str>,
+}
+
+const fn meta_row(name: &'static str, once: bool, otherwise: Option<&'static str>) -> Meta {
+    Meta {
+        name,
+        once,
+        otherwise,
+    }
+}
+
+/// The actions of `meta`.
+pub static METAS: &[Meta] = &[
+    meta_row(
+        "clear_facts",
+        true,
+        Some("not clearing facts and fact cache for "),
+    ),
+    meta_row(
+        "clear_host_errors",
+        true,
+        Some("not clearing host error state for "),
+    ),
+    meta_row("end_batch", true, Some("continuing current batch")),
+    meta_row("end_host", false, Some("continuing execution for ")),
+    meta_row("end_play", true, Some("continuing play")),
+    meta_row("end_role", false, Some("continuing role for ")),
+    meta_row("flush_handlers", false, Some("not running handlers for ")),
+    meta_row("noop", false, None),
+    meta_row("refresh_inventory", true, None),
+    meta_row("reset_connection", false, None),
+];
+
+/// The `meta` action of a name.
+#[must_use]
+pub fn meta(name: &str) -> Option<&'static Meta> {
+    METAS.iter().find(|meta| meta.name == name)
+}
+
 /// The name without `ansible.builtin.` or `ansible.legacy.`.
 #[must_use]
 pub fn short(name: &str) -> &str {
@@ -136,6 +183,12 @@ pub fn takes_text(name: &str) -> bool {
                 | "meta"
                 | "set_fact"
         )
+}
+
+/// Whether the action runs once for all hosts, on the first one of them.
+#[must_use]
+pub fn bypasses_hosts(name: &str) -> bool {
+    matches!(short(name), "add_host" | "pause")
 }
 
 /// Whether the task is replaced by other tasks while the play runs.

@@ -123,6 +123,14 @@ pub struct Call {
     pub local: bool,
 }
 
+impl Call {
+    /// The action that a `meta` task names.
+    #[must_use]
+    pub fn meta(&self) -> Option<&str> {
+        self.free_form.as_ref().and_then(Node::as_str)
+    }
+}
+
 /// One argument.
 #[derive(Clone, Debug)]
 pub struct CallArg {

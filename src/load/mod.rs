@@ -2,10 +2,12 @@
 
 pub mod actions;
 pub mod ast;
+mod check;
 pub mod keyword;
 pub mod kv;
 pub mod node;
 pub mod play;
+pub mod prompt;
 mod resolve;
 mod task;
 pub mod vault;

@@ -184,6 +184,10 @@ impl Reader {
     ) {
         match keyword {
             Keyword::Vars => self.check_vars(&value, place),
+            Keyword::ModuleDefaults => self.check_module_defaults(&value),
+            Keyword::VarsPrompt => {
+                super::prompt::prompts(&value, &mut self.problems);
+            }
             Keyword::LoopControl => self.check_loop_control(&value),
             Keyword::Tags
                 if !matches!(
@@ -215,74 +219,6 @@ impl Reader {
             problem = problem.hint(format!("`{name}` is a keyword, but it cannot stand here"));
         }
         self.problems.push(problem);
-    }
-
-    fn check_vars(&mut self, value: &Node, place: Places) {
-        match &value.kind {
-            NodeKind::Null => {}
-            NodeKind::Map(entries) => {
-                for (key, _) in entries {
-                    self.check_variable_name(key);
-                }
-            }
-            _ => {
-                let title = if place == Places::ROLE {
-                    "Role"
-                } else {
-                    place.title()
-                };
-                self.error(
-                    "vars-not-a-mapping",
-                    format!("Vars in a {title} must be specified as a dictionary."),
-                    &value.span,
-                );
-            }
-        }
-    }
-
-    fn check_variable_name(&mut self, key: &Node) {
-        let rule = "Variable names must be strings starting with a letter or underscore character, and contain only letters, numbers and underscores.";
-        let text = match key.as_str() {
-            Some(name) if is_variable_name(name) => return,
-            Some(name) => format!("Invalid variable name '{name}'."),
-            None => format!(
-                "Invalid variable name: {} is not a string.",
-                key.kind_name()
-            ),
-        };
-        self.problems.push(
-            Diagnostic::error("variable-name", text)
-                .at(&key.span)
-                .hint(rule),
-        );
-    }
-
-    fn check_loop_control(&mut self, value: &Node) {
-        const NAMES: [&str; 7] = [
-            "loop_var",
-            "index_var",
-            "label",
-            "pause",
-            "extended",
-            "extended_allitems",
-            "break_when",
-        ];
-        let NodeKind::Map(entries) = &value.kind else {
-            let text = "the `loop_control` value must be specified as a dictionary and cannot be a variable itself (though it can contain variables)";
-            self.error("loop-control", text, &value.span);
-            return;
-        };
-        for (key, _) in entries {
-            let name = key.as_str().unwrap_or_default();
-            if !NAMES.contains(&name) {
-                let text = format!("'{name}' is not a valid attribute for a LoopControl");
-                let mut problem = Diagnostic::error("unknown-keyword", text).at(&key.span);
-                if let Some(meant) = nearest(name, NAMES) {
-                    problem = problem.hint(format!("did you mean `{meant}`?"));
-                }
-                self.problems.push(problem);
-            }
-        }
     }
 
     fn play(&mut self, span: Span, entries: Vec<(Node, Node)>) -> Option<Play> {
@@ -338,29 +274,6 @@ impl Reader {
             return None;
         }
         self.check_hosts(&play.hosts).then_some(play)
-    }
-
-    fn check_hosts(&mut self, hosts: &Node) -> bool {
-        let text = match &hosts.kind {
-            NodeKind::Null => "Hosts list cannot be empty. Please check your playbook",
-            NodeKind::Str(text) | NodeKind::Unsafe(text) if text.is_empty() => {
-                "Hosts list cannot be empty. Please check your playbook"
-            }
-            NodeKind::Seq(items) if items.is_empty() => {
-                "Hosts list cannot be empty. Please check your playbook"
-            }
-            NodeKind::Seq(items) if items.iter().any(Node::is_null) => {
-                "Hosts list cannot contain values of 'None'. Please check your playbook"
-            }
-            NodeKind::Str(_)
-            | NodeKind::Unsafe(_)
-            | NodeKind::Seq(_)
-            | NodeKind::Int(_)
-            | NodeKind::Vault(_) => return true,
-            _ => "Hosts list must be a sequence or string. Please check your playbook.",
-        };
-        self.error("hosts", text, &hosts.span);
-        false
     }
 
     /// A list of tasks and blocks.
@@ -433,6 +346,9 @@ impl Reader {
                 Some(keyword) => self.keyword(&mut block.keywords, keyword, value, Places::BLOCK),
                 None => self.unknown(&key, Places::BLOCK, "Block"),
             }
+        }
+        if place == Places::HANDLER {
+            self.check_handlers(&block);
         }
         block
     }
@@ -565,20 +481,6 @@ impl Reader {
         );
         false
     }
-}
-
-/// Whether a variable may have this name.
-#[must_use]
-pub fn is_variable_name(name: &str) -> bool {
-    const RESERVED: [&str; 35] = [
-        "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class",
-        "continue", "def", "del", "elif", "else", "except", "finally", "for", "from", "global",
-        "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return",
-        "try", "while", "with", "yield",
-    ];
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !RESERVED.contains(&name)
 }
 
 #[cfg(test)]

@@ -332,7 +332,7 @@ fn arguments(reader: &mut Reader, call: &mut Call, value: Node) -> Option<()> {
             }
         }
         NodeKind::Str(ref text) if is_template(text) && !actions::takes_text(&call.name) => {
-            call.args_template = Some(value)
+            args_template(reader, call, value)
         }
         NodeKind::Str(ref text) => {
             let text = text.clone();
@@ -391,10 +391,19 @@ fn words(reader: &mut Reader, call: &mut Call, text: &str, whole: &Node) -> Opti
         };
         call.args.insert(name, CallArg { key: span, value });
     }
-    call.free_form = parsed.free_form.map(|text| Node {
+    let rest = parsed.free_form.map(|text| Node {
         span: whole.span.clone(),
         kind: NodeKind::Str(text),
     });
+    match rest {
+        // `debug: msg=x {{ more }}`: what is left is a template of arguments.
+        Some(rest)
+            if !actions::takes_text(&call.name) && rest.as_str().is_some_and(is_template) =>
+        {
+            args_template(reader, call, rest);
+        }
+        rest => call.free_form = rest,
+    }
     Some(())
 }
 
@@ -436,7 +445,7 @@ fn more_arguments(reader: &mut Reader, call: &mut Call, args: Node) -> Option<()
                 }
             }
         }
-        NodeKind::Str(ref text) if is_template(text) => call.args_template = Some(args),
+        NodeKind::Str(ref text) if is_template(text) => args_template(reader, call, args),
         _ => {
             let text = "Complex args containing variables cannot use bare variables (without Jinja2 delimiters), and must use the full variable style ('{{var_name}}')";
             reader.error("args", text, &args.span);
@@ -444,6 +453,14 @@ fn more_arguments(reader: &mut Reader, call: &mut Call, args: Node) -> Option<()
         }
     }
     Some(())
+}
+
+/// A template in place of the arguments: what comes out of it may be anything.
+fn args_template(reader: &mut Reader, call: &mut Call, template: Node) {
+    let text = "Using a template for task args is unsafe in some situations (see https://docs.ansible.com/ansible/devel/reference_appendices/faq.html#argsplat-unsafe).";
+    let problem = Diagnostic::warning("args-template", text);
+    reader.problems.push(problem.at(&template.span));
+    call.args_template = Some(template);
 }
 
 /// `_raw_params` is how scripts write the free-form text as an argument.

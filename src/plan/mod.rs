@@ -8,7 +8,8 @@ mod role;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::diag::{Checked, Diagnostic};
+use crate::diag::{Checked, Diagnostic, nearest};
+use crate::load::actions;
 use crate::load::ast::{self, Item, Keywords};
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
@@ -34,6 +35,8 @@ pub struct Plan {
     pub handlers: Arc<Vec<PlanItem>>,
     /// The roles under `roles` and `import_role`, whose variables the whole play sees.
     pub roles: Vec<Arc<Role>>,
+    /// The play's own tags and those of the `import_playbook` around it.
+    pub tags: Vec<String>,
 }
 
 /// An entry of a list of tasks.
@@ -58,6 +61,25 @@ pub struct PlanTask {
     pub tags: Vec<String>,
     /// It stands under `handlers`.
     pub handler: bool,
+}
+
+impl PlanTask {
+    /// Its name as it was written; its action's where it has none.
+    #[must_use]
+    pub fn shown_name(&self) -> &str {
+        let name = self.ast.keywords.get(&Keyword::Name).and_then(Node::as_str);
+        name.filter(|name| !name.is_empty())
+            .unwrap_or(&self.ast.call.name)
+    }
+
+    /// The same with its role before it.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        match &self.frame.role {
+            Some(role) => format!("{} : {}", role.name, self.shown_name()),
+            None => self.shown_name().to_owned(),
+        }
+    }
 }
 
 /// A block with `rescue` and `always`.
@@ -139,15 +161,17 @@ pub(crate) struct Pass<'a> {
 const MAX_DEPTH: usize = 100;
 
 impl Planner {
-    /// Plans a play. `scope` holds the variables known before any host is: extra and play variables.
+    /// Plans a play. `scope` holds the variables known before any host is: extra and play
+    /// variables; `outer` is what an `import_playbook` around the play adds.
     pub fn play(
         &self,
         play: &Arc<ast::Play>,
+        outer: Option<Arc<Frame>>,
         playbook_dir: &Path,
         scope: &HostScope,
     ) -> Checked<Plan> {
         let frame = Arc::new(Frame {
-            parent: None,
+            parent: outer,
             kind: FrameKind::Play,
             keywords: play.keywords.clone(),
             vars: Arc::default(),
@@ -171,14 +195,21 @@ impl Planner {
         items.push(PlanItem::FlushHandlers);
         items.extend(pass.items(&play.post_tasks, &frame, false));
         items.push(PlanItem::FlushHandlers);
-        let mut handlers = pass.items(&play.handlers, &frame, true);
-        handlers.append(&mut pass.handlers);
+        let own = pass.items(&play.handlers, &frame, true);
+        // A role's handlers come first, so that those of the play are found before them.
+        let mut handlers = std::mem::take(&mut pass.handlers);
+        handlers.extend(opened(own));
+        let tags = pass.tags_of(&play.keywords).into_iter();
+        let outer = frame.parent.as_ref();
+        let outer = outer.map(|outer| pass.tags_of(&outer.keywords));
+        let tags = tags.chain(outer.into_iter().flatten()).collect();
         let plan = Plan {
             play: Arc::clone(play),
             frame,
             items: Arc::new(items),
             handlers: Arc::new(handlers),
             roles: pass.roles,
+            tags,
         };
         Checked {
             value: plan,
@@ -279,6 +310,7 @@ impl<'a> Pass<'a> {
             "import_role" => return self.import_role(task, frame),
             _ => {}
         }
+        self.check_meta(task, frame, handler);
         let own = self.tags_of(&task.keywords);
         let mut tags = frame.tags(self);
         tags.extend(own);
@@ -292,6 +324,29 @@ impl<'a> Pass<'a> {
             tags,
             handler,
         }))]
+    }
+
+    /// What a `meta` task does must be known, and `end_role` needs a role to end.
+    fn check_meta(&mut self, task: &ast::Task, frame: &Frame, handler: bool) {
+        if crate::action::canonical(&task.call.name) != "meta" {
+            return;
+        }
+        let name = task.call.meta().unwrap_or("None");
+        let message = match name {
+            _ if actions::meta(name).is_none() => format!("invalid meta action requested: {name}"),
+            "end_role" if handler => "Cannot execute 'end_role' from a handler".to_owned(),
+            "end_role" if frame.role.is_none() => {
+                "Cannot execute 'end_role' from outside of a role".to_owned()
+            }
+            _ => return,
+        };
+        let mut problem = Diagnostic::error("meta", message).at(&task.span);
+        if let Some(near) = nearest(name, actions::METAS.iter().map(|meta| meta.name))
+            && near != name
+        {
+            problem = problem.hint(format!("did you mean `{near}`?"));
+        }
+        self.problems.push(problem);
     }
 
     fn import_tasks(
@@ -448,6 +503,18 @@ pub fn find_task_file(
         .into_iter()
         .map(|place| place.join(name))
         .find(|path| path.is_file())
+}
+
+/// Handlers without the blocks around them: each is notified by its own name.
+fn opened(handlers: Vec<PlanItem>) -> Vec<PlanItem> {
+    let mut tasks = vec![];
+    for item in handlers {
+        match item {
+            PlanItem::Block(block) => tasks.extend(block.block.iter().cloned()),
+            other => tasks.push(other),
+        }
+    }
+    tasks
 }
 
 fn missing_file(name: &str, at: &Node) -> Diagnostic {

@@ -179,7 +179,7 @@ impl Pass<'_> {
             call.handlers_from.as_deref().unwrap_or("main"),
         ) {
             let handlers = self.task_file(&file, frame, true, None);
-            self.handlers.extend(handlers);
+            self.handlers.extend(super::opened(handlers));
         }
         let wanted = call.tasks_from.as_deref().unwrap_or("main");
         match self.role_file(path, "tasks", wanted) {

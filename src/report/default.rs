@@ -16,6 +16,8 @@ pub(crate) struct Default {
     settings: Settings,
     options: RunOptions,
     tasks: HashMap<usize, TaskInfo>,
+    /// The task that was started last.
+    started: Option<usize>,
     /// The task whose heading was shown last.
     headed: Option<usize>,
     stats: Map,
@@ -32,6 +34,7 @@ impl Default {
             settings: settings.clone(),
             options: RunOptions::default(),
             tasks: HashMap::new(),
+            started: None,
             headed: None,
             stats: Map::new(),
         }
@@ -175,6 +178,7 @@ impl Default {
     }
 
     fn task(&mut self, task: &TaskInfo) {
+        self.started = Some(task.id);
         self.tasks.insert(task.id, task.clone());
         if self.settings.display_ok && self.settings.display_skipped {
             self.head(task.id);
@@ -234,7 +238,7 @@ impl Default {
 
     /// A task's error comes before its result, and needs the heading too.
     fn head_last(&mut self) {
-        if let Some(id) = self.tasks.keys().max().copied() {
+        if let Some(id) = self.started {
             self.head(id);
         }
     }

@@ -39,6 +39,8 @@ pub(crate) struct Context<'a> {
     /// Arguments still to be templated, with defaults of `module_defaults`.
     pub(crate) args: IndexMap<String, (Span, Value)>,
     pub(crate) warnings: Vec<String>,
+    /// Shows a line while the action still runs.
+    pub(crate) display: &'a (dyn Fn(&str) + Send + Sync),
 }
 
 impl Context<'_> {

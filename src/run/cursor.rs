@@ -11,6 +11,8 @@ pub(super) struct Cursor {
     levels: Vec<Level>,
     /// Handlers that were notified, by their place in the play's list.
     pub(super) notified: BTreeSet<usize>,
+    /// The host failed, and goes on to run the handlers that were notified before.
+    only_flushes: bool,
 }
 
 /// What comes next for a host.
@@ -61,14 +63,19 @@ impl Cursor {
         Self {
             levels: vec![level],
             notified: BTreeSet::new(),
+            only_flushes: false,
         }
     }
 
     /// What comes next, without moving past it. `None`: the play is over for this host.
     pub(super) fn peek(&mut self) -> Option<Step> {
         loop {
-            let level = self.levels.last()?;
+            let depth = self.levels.len();
+            let level = self.levels.last_mut()?;
             match level.items.get(level.index) {
+                Some(PlanItem::Task(_) | PlanItem::Block(_)) if self.only_flushes && depth == 1 => {
+                    level.index += 1;
+                }
                 Some(_)
                     if matches!(level.kind, Kind::Handlers)
                         && !self.notified.contains(&level.index) =>
@@ -98,13 +105,6 @@ impl Cursor {
             .iter()
             .map(|level| (level.section, level.index))
             .collect()
-    }
-
-    /// Whether the host is running handlers.
-    pub(super) fn in_handlers(&self) -> bool {
-        self.levels
-            .iter()
-            .any(|level| matches!(level.kind, Kind::Handlers))
     }
 
     /// Moves past the task or flush point.
@@ -168,10 +168,46 @@ impl Cursor {
                     };
                     return false;
                 }
+                Kind::Handlers => {
+                    self.notified.remove(&level.index);
+                    self.levels.pop();
+                }
                 _ => {
                     self.levels.pop();
                 }
             }
+        }
+        false
+    }
+
+    /// Fails like [`Cursor::fail`]; where nothing catches the failure, the host waits for the point
+    /// at which the others run their handlers, and runs its own. A handler that fails is the end.
+    pub(super) fn fail_but_flush(&mut self) -> bool {
+        let root = self.levels.first().cloned();
+        let in_handlers = self
+            .levels
+            .iter()
+            .any(|level| matches!(level.kind, Kind::Handlers));
+        let rescued = self.fail();
+        if self.levels.is_empty() && !in_handlers {
+            self.levels.extend(root);
+            self.only_flushes = true;
+        }
+        rescued
+    }
+
+    /// Whether the play is over for this host.
+    pub(super) fn is_over(&self) -> bool {
+        self.levels.is_empty()
+    }
+
+    /// Moves to the first task that fits. Returns whether there is one.
+    pub(super) fn seek(&mut self, fits: impl Fn(&PlanTask) -> bool) -> bool {
+        while let Some(step) = self.peek() {
+            if matches!(step, Step::Task(task) if fits(&task)) {
+                return true;
+            }
+            self.advance();
         }
         false
     }

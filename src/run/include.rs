@@ -8,14 +8,14 @@ use indexmap::IndexMap;
 use rplay_modules::data::Data;
 
 use super::Run;
-use super::play::{Batch, problem_text};
+use super::play::Batch;
 use super::spec::TaskSpec;
 use super::worker::ItemEffect;
 use crate::action::Effect;
 use crate::diag::{Checked, Severity};
 use crate::load::keyword::Keyword;
 use crate::plan::{Frame, FrameKind, PlanItem};
-use crate::report::event::{Event, MessageKind};
+use crate::report::event::Event;
 use crate::template::value::Value;
 
 impl Run<'_> {
@@ -87,14 +87,8 @@ impl Run<'_> {
         for one in effects {
             let Checked { value, problems } = self.read_include(state, spec, one, host);
             for problem in problems {
-                let text = problem_text(&problem);
                 failed |= problem.severity == Severity::Error;
-                let kind = if problem.severity == Severity::Error {
-                    MessageKind::Error
-                } else {
-                    MessageKind::Warning
-                };
-                self.message(kind, text);
+                self.tell_problem(&problem);
             }
             items.extend(value);
         }
@@ -146,7 +140,7 @@ impl Run<'_> {
                 let checked = self.shared.planner.include_role(call, &frame, &dir, &scope);
                 state
                     .role_names
-                    .extend(super::play::name_roles(&checked.value.roles));
+                    .extend(super::scope::name_roles(&checked.value.roles));
                 if *public {
                     state.roles.extend(checked.value.roles.iter().cloned());
                 }

@@ -5,20 +5,25 @@
 pub(crate) mod context;
 mod cursor;
 mod failure;
+mod free;
+mod handlers;
 mod include;
+mod meta;
 mod ordered;
 mod outcome;
 mod play;
+mod playbook;
 mod preflight;
 mod prologue;
 pub(crate) mod prompt;
+mod scope;
 pub(crate) mod shared;
 mod spec;
 mod target;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -26,16 +31,15 @@ use indexmap::IndexMap;
 use self::shared::{InventoryVars, Memory, RunShared, World};
 use self::target::Links;
 use crate::config::Config;
-use crate::diag::{Checked, Diagnostic};
+use crate::diag::{Diagnostic, Severity};
 use crate::inventory::Inventory;
-use crate::load::ast::{Keywords, Play, PlaybookEntry};
-use crate::load::keyword::Keyword;
-use crate::plan::{Files, Plan, Planner, early_scope, play_vars};
+use crate::plan::{Files, Planner};
 use crate::report::event::{Counts, Event, MessageKind};
 use crate::template::Templar;
 use crate::template::value::Value;
 use crate::vars::{HostVars, VarMap};
 
+pub use self::playbook::{PlannedPlay, PlannedPlaybook, plan_playbook};
 pub use self::shared::Options;
 
 /// Everything that a run starts from.
@@ -54,26 +58,6 @@ pub struct Inputs {
     pub extra: VarMap,
     /// Names that every task sees: versions, options, paths of the configuration.
     pub magic: VarMap,
-}
-
-/// A playbook with its plays planned.
-#[derive(Debug)]
-pub struct PlannedPlaybook {
-    /// The file as it was given.
-    pub path: PathBuf,
-    /// Its plays.
-    pub plays: Vec<PlannedPlay>,
-}
-
-/// A planned play with the folder of the playbook that it stands in.
-#[derive(Debug)]
-pub struct PlannedPlay {
-    /// The plan.
-    pub plan: Plan,
-    /// The play's variables.
-    pub vars: Arc<VarMap>,
-    /// The folder of its playbook.
-    pub dir: PathBuf,
 }
 
 /// Where events go.
@@ -95,113 +79,16 @@ pub struct Run<'a> {
     failed: HashSet<String>,
     unreachable: HashSet<String>,
     stats: IndexMap<String, IndexMap<String, rplay_modules::data::Data>>,
-}
-
-/// Reads playbooks and plans their plays, `import_playbook` included. Nothing is run.
-pub fn plan_playbook(
-    path: &Path,
-    planner: &Planner,
-    extra: &Arc<VarMap>,
-    magic: &Arc<VarMap>,
-) -> Checked<PlannedPlaybook> {
-    let mut problems = vec![];
-    let mut plays = vec![];
-    plan_file(path, planner, extra, magic, &mut plays, &mut problems, 0);
-    Checked {
-        value: PlannedPlaybook {
-            path: path.to_path_buf(),
-            plays,
-        },
-        problems,
-    }
-}
-
-fn plan_file(
-    path: &Path,
-    planner: &Planner,
-    extra: &Arc<VarMap>,
-    magic: &Arc<VarMap>,
-    plays: &mut Vec<PlannedPlay>,
-    problems: &mut Vec<Diagnostic>,
-    depth: usize,
-) {
-    // Places are told with absolute paths, as Ansible tells them.
-    let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    let source = match planner.files.read(path) {
-        Ok(source) => source,
-        Err(problem) => return problems.push(problem),
-    };
-    let playbook = crate::load::play::playbook(&source).collect(problems);
-    let dir = path.parent().unwrap_or(Path::new("/")).to_path_buf();
-    for entry in &playbook.entries {
-        match entry {
-            PlaybookEntry::Play(play) => {
-                plays.push(plan_play(play, &dir, planner, extra, magic, problems))
-            }
-            PlaybookEntry::Import { file, keywords } => {
-                refuse(
-                    keywords,
-                    &[Keyword::When, Keyword::Vars, Keyword::Tags],
-                    problems,
-                );
-                let raw = crate::plan::to_value(file, &planner.files, problems);
-                let scope = early_scope(extra, &Arc::default(), magic, &dir);
-                match planner.templar.expand(&raw, &scope) {
-                    Ok(_) if depth > 50 => {
-                        problems.push(
-                            Diagnostic::error("import-cycle", "a playbook imports itself")
-                                .at(&file.span),
-                        );
-                    }
-                    Ok(name) => plan_file(
-                        &dir.join(name.to_string()),
-                        planner,
-                        extra,
-                        magic,
-                        plays,
-                        problems,
-                        depth + 1,
-                    ),
-                    Err(error) => problems.push(*error.diagnostic),
-                }
-            }
-        }
-    }
-}
-
-/// Names keywords that are known but have no effect yet: better no run than a different one.
-fn refuse(keywords: &Keywords, unsupported: &[Keyword], problems: &mut Vec<Diagnostic>) {
-    for (keyword, node) in keywords
-        .iter()
-        .filter(|(keyword, _)| unsupported.contains(keyword))
-    {
-        let message = format!("`{}` is not supported here yet", keyword.name());
-        problems.push(Diagnostic::error("unsupported-keyword", message).at(&node.span));
-    }
-}
-
-fn plan_play(
-    play: &Arc<Play>,
-    dir: &Path,
-    planner: &Planner,
-    extra: &Arc<VarMap>,
-    magic: &Arc<VarMap>,
-    problems: &mut Vec<Diagnostic>,
-) -> PlannedPlay {
-    refuse(&play.keywords, &[Keyword::VarsPrompt], problems);
-    let vars = Arc::new(play_vars(play, &planner.files, problems));
-    let mut own = (**magic).clone();
-    own.insert(
-        "playbook_dir".to_owned(),
-        Value::str(dir.display().to_string()),
-    );
-    let scope = early_scope(extra, &vars, &Arc::new(own), dir);
-    let plan = planner.play(play, dir, &scope).collect(problems);
-    PlannedPlay {
-        plan,
-        vars,
-        dir: dir.to_path_buf(),
-    }
+    /// What plays added to the inventory.
+    dynamic: Vec<outcome::Dynamic>,
+    /// Answers to the play's `vars_prompt`.
+    prompted: Arc<VarMap>,
+    /// The user knows that there is no terminal to ask at.
+    warned_not_interactive: bool,
+    /// `--start-at-task`, until it is found.
+    start_at: Option<String>,
+    /// Why the run cannot go on at all.
+    fault: Option<Box<Diagnostic>>,
 }
 
 impl<'a> Run<'a> {
@@ -216,6 +103,7 @@ impl<'a> Run<'a> {
             inputs.inventory,
             Arc::clone(&inputs.files),
             playbook_dir.clone(),
+            inputs.config.text("hash_behaviour").as_deref() == Some("merge"),
         );
         let world = World {
             vars: Arc::new(vars),
@@ -224,6 +112,7 @@ impl<'a> Run<'a> {
             magic: Arc::new(inputs.magic),
             playbook_dir: playbook_dir.clone(),
         };
+        let start_at = inputs.options.start_at.clone();
         let shared = RunShared {
             options: inputs.options,
             config: inputs.config,
@@ -244,11 +133,20 @@ impl<'a> Run<'a> {
             failed: HashSet::new(),
             unreachable: HashSet::new(),
             stats: IndexMap::new(),
+            dynamic: vec![],
+            prompted: Arc::default(),
+            warned_not_interactive: false,
+            start_at,
+            fault: None,
         }
     }
 
     /// Looks ahead; hosts that cannot get through fail before anything is done on them.
     pub fn check(&mut self, playbooks: &[PlannedPlaybook]) {
+        // Where the run starts later, tasks before that point are not run.
+        if self.start_at.is_some() {
+            return;
+        }
         for (host, problem) in self.preflight(playbooks) {
             self.message(MessageKind::Error, play::problem_text(&problem));
             self.count(&host, |counts| counts.failed += 1);
@@ -258,22 +156,45 @@ impl<'a> Run<'a> {
     }
 
     /// Runs a playbook. Returns false when the run must stop (no host is left).
-    pub async fn playbook(&mut self, playbook: &PlannedPlaybook) -> bool {
+    ///
+    /// # Errors
+    /// Something that concerns no single host, such as a handler that is nowhere.
+    pub async fn playbook(&mut self, playbook: &PlannedPlaybook) -> Result<bool, Box<Diagnostic>> {
         self.emit(Event::PlaybookStarted {
             path: playbook.path.display().to_string(),
         });
         for play in &playbook.plays {
-            if !self.play(play).await {
-                return false;
+            let go_on = self.play(play).await;
+            if let Some(fault) = self.fault.take() {
+                return Err(fault);
+            }
+            if !go_on {
+                return Ok(false);
             }
         }
-        true
+        Ok(true)
+    }
+
+    /// Stops the run for a reason that concerns no single host; the first reason counts.
+    fn abort(&mut self, problem: Diagnostic) {
+        self.fault.get_or_insert(Box::new(problem));
+    }
+
+    /// Closes the connections.
+    pub async fn close(&mut self) {
+        for links in std::mem::take(&mut self.links).into_values() {
+            links.close().await;
+        }
     }
 
     /// Ends the run: closes connections, tells the recap, returns the exit code.
     pub async fn end(mut self) -> i32 {
-        for links in std::mem::take(&mut self.links).into_values() {
-            links.close().await;
+        self.close().await;
+        if let Some(name) = self.start_at.take() {
+            let text = format!(
+                "No matching task \"{name}\" found. Note: --start-at-task can only follow static includes."
+            );
+            self.message(MessageKind::Error, text);
         }
         let exit_code = match () {
             () if !self.unreachable.is_empty() => 4,
@@ -306,6 +227,16 @@ impl<'a> Run<'a> {
         });
     }
 
+    /// Tells a problem that does not stop the run.
+    fn tell_problem(&mut self, problem: &Diagnostic) {
+        let kind = if problem.severity == Severity::Error {
+            MessageKind::Error
+        } else {
+            MessageKind::Warning
+        };
+        self.message(kind, play::problem_text(problem));
+    }
+
     fn count(&mut self, host: &str, count: impl FnOnce(&mut Counts)) {
         count(self.recap.entry(host.to_owned()).or_default());
     }
@@ -322,7 +253,7 @@ impl<'a> Run<'a> {
         let list = |names: &[String]| {
             Value::list(names.iter().map(|name| Value::str(name.as_str())).collect())
         };
-        let active: Vec<String> = batch
+        let active: Vec<String> = hosts
             .iter()
             .filter(|host| !self.is_out(host))
             .cloned()
@@ -334,7 +265,7 @@ impl<'a> Run<'a> {
         VarMap::from([
             ("groups".to_owned(), self.world.vars.groups.clone()),
             ("hostvars".to_owned(), Value::object(hostvars)),
-            ("play_hosts".to_owned(), list(&active)),
+            ("play_hosts".to_owned(), list(batch)),
             ("ansible_play_hosts".to_owned(), list(&active)),
             ("ansible_play_batch".to_owned(), list(batch)),
             ("ansible_play_hosts_all".to_owned(), list(hosts)),

@@ -1,25 +1,24 @@
 //! What follows from a task's results: registered values, counts, failures, handlers, effects.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rplay_modules::data::{Data, Map};
 
 use super::Run;
 use super::context::to_dict;
-use super::cursor::{Cursor, Step};
 use super::play::Batch;
 use super::spec::TaskSpec;
 use super::worker::{self, Done, ItemEffect};
 use crate::action::Effect;
+use crate::inventory::Inventory;
 use crate::load::keyword::Keyword;
-use crate::load::node::{Node, NodeKind};
-use crate::plan::{PlanItem, PlanTask};
-use crate::report::event::{Event, MessageKind, Status};
+use crate::report::event::{MessageKind, Status};
 use crate::template::value::{Entries, Key, Value};
 use crate::vars::HostScope;
 
 impl Run<'_> {
-    /// Registers results, counts them, moves the hosts on. Returns whether the play must end.
+    /// Registers results, counts them, moves the hosts on.
     pub(super) fn follow_up(
         &mut self,
         state: &mut Batch<'_>,
@@ -28,8 +27,8 @@ impl Run<'_> {
         hosts: &[String],
         run_once: bool,
         extra: bool,
-    ) -> bool {
-        let mut fatal = false;
+    ) -> Failed {
+        let mut failures = Failed::default();
         let mut includes: Vec<(String, Vec<ItemEffect>)> = vec![];
         for mut one in done {
             let effects = std::mem::take(&mut one.effects);
@@ -38,25 +37,26 @@ impl Run<'_> {
             } else {
                 vec![one.host.clone()]
             };
-            self.register(spec, &one, &everywhere);
+            // An action that bypasses the loop over hosts leaves its result with the first one only.
+            let own = [one.host.clone()];
+            let shared = self.flag(spec, Keyword::RunOnce, &self.early_scope(state.play));
+            self.register(spec, &one, if shared { &everywhere } else { &own });
             let mut included = vec![];
-            let mut moved = false;
             for effect in effects {
-                // These two move the hosts themselves.
-                moved |= matches!(&effect.effect, Effect::Meta(action) if action == "flush_handlers" || action == "end_role");
                 match &effect.effect {
                     Effect::IncludeTasks { .. } | Effect::IncludeRole { .. } => {
                         included.push(effect)
                     }
-                    _ => self.apply(state, effect, &one.host, &everywhere),
+                    _ => self.apply(effect, &one.host, &everywhere),
                 }
             }
             for name in &one.notify {
                 self.notify(state, &one.host, name);
             }
             let failed = self.score(state, &one, spec, extra);
-            fatal |= failed && (run_once || self.any_errors_fatal(spec, state));
+            failures.fatal |= failed && (run_once || self.any_errors_fatal(spec, state));
             if failed {
+                failures.hosts.insert(one.host.clone());
                 continue;
             }
             if !included.is_empty() {
@@ -67,16 +67,12 @@ impl Run<'_> {
                         .iter()
                         .map(|host| (host.clone(), included.clone())),
                 );
-            } else if !extra && !moved {
-                for host in &everywhere {
-                    if let Some(cursor) = state.cursors.get_mut(host) {
-                        cursor.advance();
-                    }
-                }
+            } else if !extra {
+                state.advance(&everywhere);
             }
         }
         self.include(state, spec, includes);
-        fatal
+        failures
     }
 
     fn any_errors_fatal(&self, spec: &TaskSpec, state: &Batch<'_>) -> bool {
@@ -108,9 +104,8 @@ impl Run<'_> {
         let host = &done.host;
         match done.status {
             Status::Ok | Status::Changed => {
-                let silent = spec.action == "meta";
                 self.count(host, |counts| {
-                    counts.ok += u32::from(!silent);
+                    counts.ok += 1;
                     counts.changed += u32::from(done.status == Status::Changed);
                 });
                 false
@@ -155,9 +150,12 @@ impl Run<'_> {
         let Some(cursor) = state.cursors.get_mut(host) else {
             return;
         };
-        let handlers_left =
-            state.force_handlers && !cursor.notified.is_empty() && !cursor.in_handlers();
-        if !extra && cursor.fail() {
+        let rescued = match () {
+            () if extra => false,
+            () if state.force_handlers => cursor.fail_but_flush(),
+            () => cursor.fail(),
+        };
+        if rescued {
             self.count(host, |counts| counts.rescued += 1);
             let task = Value::dict(Entries::from([
                 (
@@ -187,11 +185,6 @@ impl Run<'_> {
         if extra {
             cursor.end();
         }
-        if handlers_left {
-            let notified = std::mem::take(&mut cursor.notified);
-            *cursor = Cursor::new(&Arc::new(vec![PlanItem::FlushHandlers]));
-            cursor.notified = notified;
-        }
         self.host_failed(host);
     }
 
@@ -199,76 +192,8 @@ impl Run<'_> {
         self.failed.insert(host.to_owned());
     }
 
-    /// Marks the handlers of a name or topic as notified.
-    fn notify(&mut self, state: &mut Batch<'_>, host: &str, name: &str) {
-        let mut found = vec![];
-        let mut named = None;
-        for (index, item) in state.handlers.iter().enumerate() {
-            let PlanItem::Task(task) = item else { continue };
-            match self.answers_to(task, name) {
-                Some(Answer::Name) => named = Some(index),
-                Some(Answer::Topic) => found.push(index),
-                None => {}
-            }
-        }
-        found.extend(named);
-        // Of several handlers of one name the last one counts; every listener of a topic does.
-        if found.is_empty() {
-            let text = format!(
-                "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
-            );
-            self.message(MessageKind::Error, text);
-            return self.host_failed_at(state, host);
-        }
-        if let Some(cursor) = state.cursors.get_mut(host) {
-            cursor.notified.extend(found);
-        }
-        self.emit(Event::Notified {
-            host: host.to_owned(),
-            handler: name.to_owned(),
-        });
-    }
-
-    fn host_failed_at(&mut self, state: &mut Batch<'_>, host: &str) {
-        if let Some(cursor) = state.cursors.get_mut(host) {
-            cursor.end();
-        }
-        self.count(host, |counts| counts.failed += 1);
-        self.host_failed(host);
-    }
-
-    fn answers_to(&self, task: &PlanTask, name: &str) -> Option<Answer> {
-        let keywords = &task.ast.keywords;
-        let role = task.frame.role.as_ref().map(|role| role.name.as_str());
-        let own = keywords
-            .get(&Keyword::Name)
-            .and_then(Node::as_str)
-            .map(str::to_owned)
-            .unwrap_or_default();
-        let own = self
-            .shared
-            .templar
-            .expand_soft(&Value::template(own.as_str(), None), &HostScope::default())
-            .map_or(own, |name| name.to_string());
-        let listens = match keywords.get(&Keyword::Listen).map(|node| &node.kind) {
-            Some(NodeKind::Str(topic)) => topic == name,
-            Some(NodeKind::Seq(topics)) => topics.iter().any(|topic| topic.as_str() == Some(name)),
-            _ => false,
-        };
-        if own == name || role.is_some_and(|role| format!("{role} : {own}") == name) {
-            return Some(Answer::Name);
-        }
-        listens.then_some(Answer::Topic)
-    }
-
     /// Changes the run by what a task asked for.
-    fn apply(
-        &mut self,
-        state: &mut Batch<'_>,
-        effect: ItemEffect,
-        host: &str,
-        everywhere: &[String],
-    ) {
+    fn apply(&mut self, effect: ItemEffect, host: &str, everywhere: &[String]) {
         let on = effect
             .on
             .map_or_else(|| everywhere.to_vec(), |other| vec![other]);
@@ -293,42 +218,39 @@ impl Run<'_> {
                 }
             }
             Effect::AddHost { name, groups, vars } => {
-                self.change_inventory(|inventory| {
-                    inventory.add_host(&name, "all", None);
-                    for group in &groups {
-                        inventory.add_group(group);
-                        inventory.add_host(&name, group, None);
-                    }
-                });
                 self.remember(&name, |memory| {
                     Arc::make_mut(&mut memory.added).extend(vars)
                 });
+                self.add_dynamic(vec![Dynamic::Host { name, groups }]);
             }
             Effect::GroupBy { key, parents } => {
-                for host in everywhere {
-                    self.change_inventory(|inventory| {
-                        inventory.add_group(&key);
-                        for parent in &parents {
-                            inventory.add_group(parent);
-                            // A cycle cannot come up: the group is new or was made here before.
-                            let _ = inventory.add_child(parent, &key);
-                        }
-                        inventory.add_host(host, &key, None);
-                    });
-                }
+                let member = |host: &String| Dynamic::Member {
+                    host: host.clone(),
+                    key: key.clone(),
+                    parents: parents.clone(),
+                };
+                self.add_dynamic(everywhere.iter().map(member).collect());
             }
             Effect::Stats {
                 data,
                 per_host,
                 aggregate,
             } => self.stats(host, data, per_host, aggregate),
-            Effect::Meta(action) => self.meta(state, &action, host, everywhere),
             Effect::Warning(text) => self.message(MessageKind::Warning, text),
             Effect::IncludeTasks { .. } | Effect::IncludeRole { .. } => {}
         }
     }
 
-    fn change_inventory(&mut self, change: impl FnOnce(&mut crate::inventory::Inventory)) {
+    fn add_dynamic(&mut self, additions: Vec<Dynamic>) {
+        self.change_inventory(|inventory| {
+            for addition in &additions {
+                addition.add_to(inventory);
+            }
+        });
+        self.dynamic.extend(additions);
+    }
+
+    pub(super) fn change_inventory(&mut self, change: impl FnOnce(&mut Inventory)) {
         let vars = &self.world.vars;
         let mut inventory = vars.inventory.clone();
         change(&mut inventory);
@@ -337,6 +259,7 @@ impl Run<'_> {
             inventory,
             Arc::clone(&vars.files),
             vars.playbook_dir.clone(),
+            vars.merge,
         );
         self.world.vars = Arc::new(fresh);
     }
@@ -356,55 +279,69 @@ impl Run<'_> {
             }
         }
     }
+}
 
-    fn meta(&mut self, state: &mut Batch<'_>, action: &str, host: &str, everywhere: &[String]) {
-        match action {
-            "flush_handlers" => {
-                for host in everywhere {
-                    if let Some(cursor) = state.cursors.get_mut(host) {
-                        cursor.include(Arc::new(vec![PlanItem::FlushHandlers]), 0);
-                    }
+/// What a play added to the inventory; it outlives `refresh_inventory`.
+pub(super) enum Dynamic {
+    /// `add_host`
+    Host { name: String, groups: Vec<String> },
+    /// `group_by`
+    Member {
+        host: String,
+        key: String,
+        parents: Vec<String>,
+    },
+}
+
+impl Dynamic {
+    pub(super) fn add_to(&self, inventory: &mut Inventory) {
+        match self {
+            Self::Host { name, groups } => {
+                inventory.add_host(name, "all", None);
+                for group in groups {
+                    inventory.add_group(group);
+                    inventory.add_host(name, group, None);
                 }
             }
-            "clear_facts" => {
-                for host in everywhere {
-                    self.remember(host, super::shared::Memory::forget);
+            Self::Member { host, key, parents } => {
+                inventory.add_group(key);
+                for parent in parents {
+                    inventory.add_group(parent);
+                    // A cycle cannot come up: the group is new or was made here before.
+                    let _ = inventory.add_child(parent, key);
                 }
+                inventory.add_host(host, key, None);
             }
-            "clear_host_errors" => {
-                self.failed.clear();
-                self.unreachable.clear();
-            }
-            "end_play" | "end_batch" => {
-                for cursor in state.cursors.values_mut() {
-                    cursor.end();
-                }
-            }
-            "end_host" => {
-                if let Some(cursor) = state.cursors.get_mut(host) {
-                    cursor.end();
-                }
-            }
-            "end_role" => {
-                if let Some(cursor) = state.cursors.get_mut(host)
-                    && let Some(Step::Task(task)) = cursor.peek()
-                {
-                    let role = task.frame.role.as_ref().map(|role| role.path.clone());
-                    cursor.leave_while(|task| {
-                        task.frame.role.as_ref().map(|role| role.path.clone()) == role
-                    });
-                }
-            }
-            "reset_connection" => {
-                self.links.remove(host);
-            }
-            _ => {}
         }
     }
 }
 
-/// Why a handler answers to a notification.
-enum Answer {
-    Name,
-    Topic,
+/// The failures of one step.
+#[derive(Default)]
+pub(super) struct Failed {
+    /// The hosts that failed.
+    pub(super) hosts: HashSet<String>,
+    /// All other hosts fail with them.
+    pub(super) fatal: bool,
+}
+
+impl Batch<'_> {
+    /// A failure that is fatal for all: the other hosts go to their `rescue` and `always`, too.
+    pub(super) fn fail_others(&mut self, failed: &HashSet<String>) {
+        for host in self.batch.clone() {
+            if !failed.contains(&host) {
+                self.fail_host(&host);
+            }
+        }
+    }
+
+    /// A host fails because another one did.
+    pub(super) fn fail_host(&mut self, host: &str) {
+        if let Some(cursor) = self.cursors.get_mut(host)
+            && !cursor.is_over()
+            && !cursor.fail()
+        {
+            self.dropped.insert(host.to_owned());
+        }
+    }
 }

@@ -1,24 +1,37 @@
 //! Runs one play in linear order: the hosts of a batch go through the tasks side by side.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{self, UnboundedSender};
 
-use super::context::{to_bool, to_int};
+use super::context::to_int;
 use super::cursor::{Cursor, Place, Step};
+use super::free::Strategy;
+use super::handlers::HandlerName;
 use super::ordered::Ordered;
+use super::prologue::PlayFile;
+use super::scope::name_roles;
 use super::spec::TaskSpec;
 use super::worker::{self, Done, Job, Message};
 use super::{PlannedPlay, Run};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::Diagnostic;
 use crate::inventory::{Order, ordered};
 use crate::load::keyword::Keyword;
-use crate::plan::{Frame, PlanItem, PlanTask, Role};
-use crate::report::event::{Event, MessageKind, TaskInfo};
+use crate::plan::{PlanItem, PlanTask, Role};
+use crate::report::event::{Event, MessageKind};
 use crate::template::value::Value;
-use crate::vars::{HostScope, Level, VarMap};
+use crate::vars::HostScope;
+
+/// What a batch leaves behind.
+struct BatchEnd {
+    /// Batches that follow are left out.
+    play_over: bool,
+    /// How many hosts failed only because another one did.
+    dropped: usize,
+}
 
 /// State of one batch of a play.
 pub(super) struct Batch<'p> {
@@ -31,9 +44,36 @@ pub(super) struct Batch<'p> {
     pub(super) roles: Vec<Arc<Role>>,
     /// Those and the ones that were included: the play's names of roles.
     pub(super) role_names: IndexMap<String, bool>,
-    pub(super) play_files: Vec<Arc<VarMap>>,
+    pub(super) play_files: Vec<PlayFile>,
+    /// No host goes on.
     pub(super) ended: bool,
+    /// Batches that follow are left out.
+    pub(super) play_over: bool,
+    /// Hosts that failed only because another one did.
+    pub(super) dropped: HashSet<String>,
     pub(super) force_handlers: bool,
+    /// Names of the handlers, as far as they were needed.
+    pub(super) handler_names: Vec<HandlerName>,
+    /// No host waits for another one; a heading is told with the first result.
+    pub(super) free: bool,
+    /// The user knows that `any_errors_fatal` has no effect there.
+    pub(super) warned_fatal: bool,
+}
+
+impl Batch<'_> {
+    /// Changes the cursors of hosts.
+    pub(super) fn move_on(&mut self, hosts: &[String], step: impl Fn(&mut Cursor)) {
+        for host in hosts {
+            if let Some(cursor) = self.cursors.get_mut(host) {
+                step(cursor);
+            }
+        }
+    }
+
+    /// Moves hosts past their task.
+    pub(super) fn advance(&mut self, hosts: &[String]) {
+        self.move_on(hosts, Cursor::advance);
+    }
 }
 
 impl<'p> Batch<'p> {
@@ -55,7 +95,12 @@ impl<'p> Batch<'p> {
             role_names: name_roles(&play.plan.roles),
             play_files: vec![],
             ended: false,
+            play_over: false,
+            dropped: HashSet::new(),
             force_handlers: false,
+            handler_names: vec![],
+            free: false,
+            warned_fatal: false,
         }
     }
 }
@@ -63,35 +108,20 @@ impl<'p> Batch<'p> {
 impl Run<'_> {
     /// Runs a play. Returns false when no host is left for further plays.
     pub(super) async fn play(&mut self, play: &PlannedPlay) -> bool {
+        self.prompted = Arc::default();
+        self.prompt(play);
         let early = self.early_scope(play);
         let pattern = self.pattern(play, &early);
-        let limit = self.shared.options.limit.clone();
-        let selected = self
-            .world
-            .vars
-            .inventory
-            .select_list(&pattern, limit.as_deref());
-        for problem in &selected.problems {
-            let kind = if problem.severity == Severity::Error {
-                MessageKind::Error
-            } else {
-                MessageKind::Warning
-            };
-            self.message(kind, problem.message.clone());
-        }
-        let order = self
-            .play_text(play, Keyword::Order, &early)
-            .and_then(|order| Order::parse(&order))
-            .unwrap_or_default();
-        let seed = u64::from(std::process::id()) ^ jiff::Timestamp::now().as_nanosecond() as u64;
-        let lost = selected.value.iter().any(|host| self.doomed.contains(host));
-        let hosts: Vec<String> = ordered(selected.value, order, seed)
-            .into_iter()
-            .filter(|host| !self.is_out(host))
-            .collect();
         let name = self
             .play_text(play, Keyword::Name, &early)
             .unwrap_or_else(|| pattern.join(","));
+        let (hosts, lost) = match self.play_hosts(play, &pattern, &early) {
+            Ok(found) => found,
+            Err(problem) => {
+                self.abort(*problem);
+                return false;
+            }
+        };
         let index = self.next_play;
         self.next_play += 1;
         if hosts.is_empty() {
@@ -117,65 +147,52 @@ impl Run<'_> {
                 check: false,
             });
             let before = self.failed.len() + self.unreachable.len();
-            self.batch(play, &name, &hosts, &batch).await;
+            let end = self.batch(play, &name, &hosts, &batch).await;
             let lost = self.failed.len() + self.unreachable.len() - before;
+            if self.fault.is_some() {
+                return false;
+            }
             if self.over_limit(play, lost, batch.len()) {
                 self.emit(Event::NoHostsRemaining);
                 return false;
             }
-            if lost > 0 && self.play_flag(play, Keyword::AnyErrorsFatal, &early) == Some(true) {
+            if lost + end.dropped >= batch.len() {
                 return false;
             }
-            if lost == batch.len() {
-                return false;
+            if end.play_over {
+                break;
             }
         }
         true
     }
 
-    pub(super) fn early_scope(&self, play: &PlannedPlay) -> HostScope {
-        let mut magic = (*self.world.magic).clone();
-        magic.extend(self.play_magic(play, &[], &[]));
-        crate::plan::early_scope(&self.world.extra, &play.vars, &Arc::new(magic), &play.dir)
-    }
-
-    /// `hosts`: a text or a list, templated.
-    pub(super) fn pattern(&mut self, play: &PlannedPlay, scope: &HostScope) -> Vec<String> {
-        let raw = Value::from_node(&play.plan.play.hosts);
-        match self.shared.templar.expand(&raw, scope) {
-            Ok(Value::List(items)) => items.to_vec().iter().map(ToString::to_string).collect(),
-            Ok(value) => vec![value.to_string()],
-            Err(error) => {
-                let text = problem_text(&error.diagnostic);
-                self.message(MessageKind::Error, text);
-                vec![]
-            }
-        }
-    }
-
-    fn play_value(&self, play: &PlannedPlay, keyword: Keyword, scope: &HostScope) -> Option<Value> {
-        let node = play.plan.play.keywords.get(&keyword)?;
-        self.shared
-            .templar
-            .expand(&Value::from_node(node), scope)
-            .ok()
-    }
-
-    fn play_text(&self, play: &PlannedPlay, keyword: Keyword, scope: &HostScope) -> Option<String> {
-        self.play_value(play, keyword, scope)
-            .filter(|value| !matches!(value, Value::None))
-            .map(|value| value.to_string())
-    }
-
-    pub(super) fn play_flag(
-        &self,
+    /// The hosts of a play, in its order, and whether some of them could not begin.
+    fn play_hosts(
+        &mut self,
         play: &PlannedPlay,
-        keyword: Keyword,
-        scope: &HostScope,
-    ) -> Option<bool> {
-        self.play_value(play, keyword, scope)
-            .as_ref()
-            .and_then(to_bool)
+        pattern: &[String],
+        early: &HostScope,
+    ) -> Result<(Vec<String>, bool), Box<Diagnostic>> {
+        let limit = self.shared.options.limit.clone();
+        let inventory = &self.world.vars.inventory;
+        let selected = inventory.select_list(pattern, limit.as_deref());
+        for problem in &selected.problems {
+            self.tell_problem(problem);
+        }
+        let order = match self.play_text(play, Keyword::Order, early) {
+            None => Order::default(),
+            Some(order) => Order::parse(&order).ok_or_else(|| {
+                let message = format!("Invalid 'order' specified for inventory hosts: {order}");
+                let place = play.plan.play.keywords.get(&Keyword::Order);
+                let problem = Diagnostic::error("order", message);
+                Box::new(place.map_or(problem.clone(), |node| problem.at(&node.span)))
+            })?,
+        };
+        let seed = u64::from(std::process::id()) ^ jiff::Timestamp::now().as_nanosecond() as u64;
+        let lost = selected.value.iter().any(|host| self.doomed.contains(host));
+        let hosts = ordered(selected.value, order, seed).into_iter();
+        let hosts = hosts.filter(|host| !self.is_out(host)).collect();
+        Ok((hosts, lost))
     }
 
     /// Splits the hosts by `serial`.
@@ -227,31 +244,62 @@ impl Run<'_> {
         limit.is_some_and(|limit| lost as f64 / all as f64 * 100.0 > limit)
     }
 
-    async fn batch(&mut self, play: &PlannedPlay, name: &str, hosts: &[String], batch: &[String]) {
+    async fn batch(
+        &mut self,
+        play: &PlannedPlay,
+        name: &str,
+        hosts: &[String],
+        batch: &[String],
+    ) -> BatchEnd {
         let force = self.shared.options.force_handlers || self.shared.config.bool("force_handlers");
         let early = self.early_scope(play);
         let mut state = Batch::new(play, name, hosts, batch);
         state.force_handlers = self
             .play_flag(play, Keyword::ForceHandlers, &early)
             .unwrap_or(force);
-        if !self.vars_files(&mut state, &early) {
-            return;
+        if self.vars_files(&mut state, &early) && self.start_at(&mut state) {
+            match self.strategy(play, &early) {
+                Ok(Strategy::Linear) => {
+                    self.gather(&mut state).await;
+                    self.steps(&mut state).await;
+                }
+                Ok(strategy) => {
+                    state.free = true;
+                    self.free(&mut state, strategy).await;
+                }
+                Err(problem) => self.abort(problem.at(&play.plan.play.span)),
+            }
         }
-        self.gather(&mut state).await;
-        while !state.ended {
-            let Some((step, hosts)) = self.next(&mut state) else {
+        BatchEnd {
+            play_over: state.play_over,
+            dropped: state
+                .dropped
+                .iter()
+                .filter(|host| !self.is_out(host))
+                .count(),
+        }
+    }
+
+    fn strategy(&self, play: &PlannedPlay, early: &HostScope) -> Result<Strategy, Diagnostic> {
+        let name = self.play_text(play, Keyword::Strategy, early);
+        let name = name.or_else(|| self.shared.config.text("strategy"));
+        name.map_or(Ok(Strategy::Linear), |name| {
+            Strategy::parse(&name).map_err(|problem| *problem)
+        })
+    }
+
+    /// The hosts of a batch side by side: those that are behind go first.
+    async fn steps(&mut self, state: &mut Batch<'_>) {
+        while !state.ended && self.fault.is_none() {
+            let Some((step, hosts)) = self.next(state) else {
                 break;
             };
             match step {
                 Step::FlushHandlers => {
-                    for host in &hosts {
-                        if let Some(cursor) = state.cursors.get_mut(host) {
-                            let handlers = Arc::clone(&state.handlers);
-                            cursor.flush(&handlers);
-                        }
-                    }
+                    let handlers = Arc::clone(&state.handlers);
+                    state.move_on(&hosts, |cursor| cursor.flush(&handlers));
                 }
-                Step::Task(task) => self.run_on(&mut state, &task, &hosts, false).await,
+                Step::Task(task) => self.run_on(state, &task, &hosts, false).await,
             }
         }
     }
@@ -287,25 +335,10 @@ impl Run<'_> {
         hosts: &[String],
         extra: bool,
     ) {
-        let mut problems = vec![];
-        let spec = Arc::new(TaskSpec::new(
-            task,
-            &self.shared.planner.files,
-            &mut problems,
-        ));
-        for problem in problems {
-            let text = problem_text(&problem);
-            self.message(MessageKind::Warning, text);
-        }
+        let spec = self.spec(task);
         let id = self.next_task;
         self.next_task += 1;
-        let mut magic = self.play_magic(state.play, &state.hosts, &state.batch);
-        magic.insert(
-            "ansible_play_name".to_owned(),
-            Value::str(state.name.as_str()),
-        );
-        magic.extend(role_names(&state.role_names));
-        let magic = Arc::new(magic);
+        let magic = self.batch_magic(state);
         let scopes: Vec<(String, HostScope)> = hosts
             .iter()
             .map(|host| (host.clone(), self.task_scope(state, &spec, host, &magic)))
@@ -313,23 +346,78 @@ impl Run<'_> {
         let Some((first, scope)) = scopes.first() else {
             return;
         };
-        let run_once = self.flag(&spec, Keyword::RunOnce, scope);
+        if spec.action == "meta" {
+            return self.meta(state, &spec, &scopes);
+        }
+        let run_once = self.flag(&spec, Keyword::RunOnce, scope)
+            || crate::load::actions::bypasses_hosts(&spec.action);
         let info = self.info(&spec, id, scope);
         self.emit(Event::TaskStarted { task: info });
+        let limit = match self.throttle(&spec, scope) {
+            Ok(limit) => limit,
+            Err(problem) => return self.abort(*problem),
+        };
         let running: Vec<(String, HostScope)> = if run_once {
             vec![(first.clone(), scope.clone())]
         } else {
             scopes
         };
-        let done = self.dispatch(&spec, id, running).await;
-        let fatal = self.follow_up(state, &spec, done, hosts, run_once, extra);
+        let done = self.dispatch(&spec, id, running, limit).await;
+        let failed = self.follow_up(state, &spec, done, hosts, run_once, extra);
+        if failed.fatal {
+            state.fail_others(&failed.hosts);
+        }
+        self.check_limit(state);
+    }
+
+    /// Ends the batch when more hosts failed than `max_fail_percentage` allows.
+    pub(super) fn check_limit(&mut self, state: &mut Batch<'_>) {
         let lost = state.batch.iter().filter(|host| self.is_out(host)).count();
-        if fatal {
-            state.ended = true;
-        } else if self.over_limit(state.play, lost, state.batch.len()) {
+        if !state.ended && self.over_limit(state.play, lost, state.batch.len()) {
             self.emit(Event::NoHostsRemaining);
             state.ended = true;
         }
+    }
+
+    /// A task as workers need it.
+    pub(super) fn spec(&mut self, task: &Arc<PlanTask>) -> Arc<TaskSpec> {
+        let mut problems = vec![];
+        let spec = TaskSpec::new(task, &self.shared.planner.files, &mut problems);
+        for problem in problems {
+            let text = problem_text(&problem);
+            self.message(MessageKind::Warning, text);
+        }
+        Arc::new(spec)
+    }
+
+    /// Starts a worker; it waits for its turn where there is a limit.
+    pub(super) fn spawn(
+        &mut self,
+        spec: &Arc<TaskSpec>,
+        id: usize,
+        host: String,
+        scope: HostScope,
+        out: &UnboundedSender<Message>,
+        limit: Option<Arc<Semaphore>>,
+    ) {
+        let job = Job {
+            spec: Arc::clone(spec),
+            id,
+            scope,
+            world: self.world.clone(),
+            links: self.links.remove(&host).unwrap_or_default(),
+            host,
+            out: out.clone(),
+        };
+        let run = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            // The semaphore is never closed.
+            let _permit = match &limit {
+                Some(limit) => limit.acquire().await.ok(),
+                None => None,
+            };
+            worker::work(run, job).await;
+        });
     }
 
     /// Runs workers and passes their events on, in the order in which they come.
@@ -338,32 +426,14 @@ impl Run<'_> {
         spec: &Arc<TaskSpec>,
         id: usize,
         scopes: Vec<(String, HostScope)>,
+        limit: usize,
     ) -> Vec<Done> {
         let (out, mut messages) = mpsc::unbounded_channel();
-        let limit = Arc::new(Semaphore::new(self.forks(spec)));
+        let limit = Arc::new(Semaphore::new(limit));
         let count = scopes.len();
         let hosts: Vec<String> = scopes.iter().map(|(host, _)| host.clone()).collect();
         for (host, scope) in scopes {
-            let links = self.links.remove(&host).unwrap_or_default();
-            let (spec, out, world) = (Arc::clone(spec), out.clone(), self.world.clone());
-            let (run, limit) = (Arc::clone(&self.shared), Arc::clone(&limit));
-            tokio::spawn(async move {
-                // The semaphore is never closed.
-                let _permit = limit.acquire().await;
-                worker::work(
-                    run,
-                    Job {
-                        spec,
-                        id,
-                        host,
-                        scope,
-                        world,
-                        links,
-                        out,
-                    },
-                )
-                .await;
-            });
+            self.spawn(spec, id, host, scope, &out, Some(Arc::clone(&limit)));
         }
         drop(out);
         let mut order = Ordered::new(hosts);
@@ -401,130 +471,35 @@ impl Run<'_> {
         all
     }
 
-    fn forks(&self, spec: &TaskSpec) -> usize {
-        let throttle = spec
-            .keyword(Keyword::Throttle)
-            .and_then(to_int)
-            .and_then(|limit| usize::try_from(limit).ok());
-        let forks = self.shared.options.forks.max(1);
-        throttle
-            .filter(|limit| *limit > 0)
-            .map_or(forks, |limit| limit.min(forks))
-    }
-
-    pub(super) fn flag(&self, spec: &TaskSpec, keyword: Keyword, scope: &HostScope) -> bool {
-        let Some(raw) = spec.keyword(keyword) else {
-            return false;
-        };
-        self.shared
-            .templar
-            .expand(raw, scope)
-            .ok()
-            .as_ref()
-            .and_then(to_bool)
-            .unwrap_or(false)
-    }
-
-    /// How views name a task.
-    fn info(&self, spec: &TaskSpec, id: usize, scope: &HostScope) -> TaskInfo {
-        let name = spec
-            .keyword(Keyword::Name)
-            .map(|raw| worker::shown_name(&self.shared, raw, scope));
-        let name = name
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| self.unnamed(spec, scope));
-        let role = spec.task.frame.role.as_ref().map(|role| role.name.clone());
-        let name = role.map_or(name.clone(), |role| format!("{role} : {name}"));
-        let span = spec.span();
-        let check = match spec.keyword(Keyword::CheckMode) {
-            Some(raw) => self
-                .shared
-                .templar
-                .expand(raw, scope)
-                .ok()
-                .as_ref()
-                .and_then(to_bool)
-                .unwrap_or(false),
-            None => self.shared.options.check,
-        };
-        let path = format!("{}:{}", span.path().display(), span.line_column().0);
-        TaskInfo {
-            id,
-            name,
-            action: spec.task.ast.call.name.clone(),
-            path,
-            handler: spec.task.handler,
-            check,
-            args: None,
-        }
-    }
-
-    /// What banners show for a task without a name.
-    fn unnamed(&self, spec: &TaskSpec, scope: &HostScope) -> String {
-        let action = spec.task.ast.call.name.clone();
-        let role = spec.args.get("name").or_else(|| spec.args.get("role"));
-        match role.filter(|_| spec.action == "include_role") {
-            Some((_, raw)) => format!(
-                "{action} : {}",
-                worker::shown_name(&self.shared, raw, scope)
-            ),
-            None => action,
-        }
-    }
-
-    /// The variables of a task on a host.
-    pub(super) fn task_scope(
+    /// How many hosts may run a task at once: `forks`, or less by its `throttle`.
+    pub(super) fn throttle(
         &self,
-        state: &Batch<'_>,
         spec: &TaskSpec,
-        host: &str,
-        magic: &Arc<VarMap>,
-    ) -> HostScope {
-        let frame = &spec.task.frame;
-        let mut scope = self
-            .world
-            .base(host)
-            .with_search_path(search_path(frame, &state.play.dir));
-        scope.push(Level::Magic, magic);
-        scope.push(Level::PlayVars, &state.play.vars);
-        for vars in &state.play_files {
-            scope.push(Level::PlayFiles, vars);
-        }
-        for role in &state.roles {
-            scope.push(Level::RoleDefaults, &role.defaults);
-            scope.push(Level::RoleVars, &role.vars);
-        }
-        frame.push_vars(&mut scope);
-        scope.push(Level::TaskVars, &spec.vars);
-        let mut own = VarMap::new();
-        if let Some(role) = &frame.role {
-            let parents = role
-                .parents
-                .iter()
-                .map(|name| Value::str(name.as_str()))
-                .collect();
-            own.insert("role_name".to_owned(), Value::str(role.name.as_str()));
-            own.insert(
-                "ansible_role_name".to_owned(),
-                Value::str(role.name.as_str()),
+        scope: &HostScope,
+    ) -> Result<usize, Box<Diagnostic>> {
+        let forks = self.shared.options.forks.max(1);
+        let Some(raw) = spec.keyword(Keyword::Throttle) else {
+            return Ok(forks);
+        };
+        let value = self.shared.templar.expand(raw, scope);
+        let value = value.map_err(|error| error.diagnostic)?;
+        let Some(throttle) = to_int(&value) else {
+            let message = format!(
+                "Failed to convert the throttle value to an integer: invalid literal for int() with base 10: {}",
+                value.repr()
             );
-            own.insert(
-                "role_path".to_owned(),
-                Value::str(role.path.display().to_string()),
-            );
-            own.insert("ansible_parent_role_names".to_owned(), Value::list(parents));
-        }
-        let places = search_path(frame, &state.play.dir)
-            .into_iter()
-            .map(|path| Value::str(path.display().to_string()));
-        own.insert(
-            "ansible_search_path".to_owned(),
-            Value::list(places.collect()),
-        );
-        scope.push(Level::Magic, &Arc::new(own));
-        let connection = super::target::connection_vars(&self.shared, spec, &scope, host);
-        scope.push(Level::Connection, &Arc::new(connection));
-        scope
+            let problem = Diagnostic::error("throttle", message);
+            return Err(Box::new(match spec.keyword_span(Keyword::Throttle) {
+                Some(span) => problem.at(span),
+                None => problem,
+            }));
+        };
+        let throttle = usize::try_from(throttle).unwrap_or(0);
+        Ok(if throttle > 0 {
+            throttle.min(forks)
+        } else {
+            forks
+        })
     }
 }
 
@@ -562,43 +537,4 @@ fn batch_size(size: &Value, all: usize) -> usize {
     to_int(size)
         .and_then(|size| usize::try_from(size).ok())
         .unwrap_or(0)
-}
-
-/// Where a task's files are looked for: its role, the folder of its file, the playbook.
-fn search_path(frame: &Frame, playbook_dir: &std::path::Path) -> Vec<PathBuf> {
-    let mut places: Vec<PathBuf> = vec![];
-    for role in frame.chain().filter_map(|one| one.role.as_ref()) {
-        if !places.contains(&role.path) {
-            places.push(role.path.clone());
-        }
-    }
-    places.push(frame.dir.clone());
-    places.push(playbook_dir.to_path_buf());
-    places
-}
-
-/// Roles by name, and whether a play or include names them: others are dependencies.
-pub(super) fn name_roles(roles: &[Arc<Role>]) -> IndexMap<String, bool> {
-    let named = roles
-        .iter()
-        .map(|role| (role.name.clone(), role.parents.is_empty()));
-    named.collect()
-}
-
-/// The magic names of a play's roles: all, those that it names, those that other roles need.
-fn role_names(roles: &IndexMap<String, bool>) -> VarMap {
-    let names = |wanted: &dyn Fn(bool) -> bool| {
-        let names = roles.iter().filter(|(_, direct)| wanted(**direct));
-        Value::list(names.map(|(name, _)| Value::str(name.as_str())).collect())
-    };
-    let direct = names(&|direct| direct);
-    VarMap::from([
-        ("ansible_role_names".to_owned(), names(&|_| true)),
-        ("ansible_play_role_names".to_owned(), direct.clone()),
-        ("role_names".to_owned(), direct),
-        (
-            "ansible_dependent_role_names".to_owned(),
-            names(&|direct| !direct),
-        ),
-    ])
 }

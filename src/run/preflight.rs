@@ -111,6 +111,8 @@ impl Run<'_> {
             self.preflight_play(play, &expected, &mut open, &mut doomed);
         }
         self.muted = false;
+        // What stops the run is told when the run comes to it.
+        self.fault = None;
         doomed
     }
 
@@ -285,12 +287,7 @@ fn collect(items: &[PlanItem], open: &mut bool, tasks: &mut Vec<(Arc<PlanTask>, 
             PlanItem::Task(task) => {
                 let action = crate::action::canonical(&task.ast.call.name);
                 if action == "meta" {
-                    let what = task
-                        .ast
-                        .call
-                        .free_form
-                        .as_ref()
-                        .and_then(|node| node.as_str());
+                    let what = task.ast.call.meta();
                     if what.is_none_or(|what| what.starts_with("end_")) {
                         return true;
                     }

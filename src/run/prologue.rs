@@ -4,18 +4,67 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::play::{Batch, problem_text};
-use super::{PlannedPlay, Run};
+use super::play::Batch;
+use super::{PlannedPlay, Run, worker};
 use crate::diag::{Diagnostic, Severity};
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
+use crate::load::prompt::prompts;
 use crate::plan::{Frame, PlanTask};
 use crate::report::event::MessageKind;
 use crate::template::value::Value;
-use crate::vars::{HostScope, VarMap};
+use crate::vars::{HostScope, Level, VarMap};
 
 impl Run<'_> {
-    /// `vars_files`: each a file, or a list of which the first that exists counts.
+    /// `--start-at-task`: moves the hosts there. Returns whether there is anything to do.
+    pub(super) fn start_at(&mut self, state: &mut Batch<'_>) -> bool {
+        let Some(wanted) = self.start_at.clone() else {
+            return true;
+        };
+        let mut found = false;
+        for cursor in state.cursors.values_mut() {
+            found |= cursor.seek(|task| is_called(task, &wanted));
+        }
+        if found {
+            self.start_at = None;
+        }
+        found
+    }
+
+    /// `vars_prompt`: asks for the play's variables; without a terminal their defaults count.
+    pub(super) fn prompt(&mut self, play: &PlannedPlay) {
+        let Some(node) = play.plan.play.keywords.get(&Keyword::VarsPrompt) else {
+            return;
+        };
+        let mut answers = VarMap::new();
+        let scope = self.early_scope(play);
+        for question in prompts(node, &mut vec![]) {
+            if self.world.extra.contains_key(&question.name) {
+                continue;
+            }
+            let default = question.default.as_ref().map(Value::from_node);
+            let default = default.map(|raw| worker::shown_name(&self.shared, &raw, &scope));
+            let answer = super::prompt::answer(&question, default.as_deref());
+            let answer = answer.unwrap_or_else(|| {
+                self.not_interactive();
+                default.unwrap_or_else(|| Value::None.to_string())
+            });
+            // What a user types is data: it is not templated.
+            answers.insert(question.name, Value::str(answer));
+        }
+        self.prompted = Arc::new(answers);
+    }
+
+    fn not_interactive(&mut self) {
+        if !self.warned_not_interactive {
+            self.warned_not_interactive = true;
+            let text = "Not prompting as we are not in interactive mode";
+            self.message(MessageKind::Warning, text);
+        }
+    }
+
+    /// `vars_files`: each a file, or a list of which the first that exists counts. Names with
+    /// variables of a host are left for its tasks.
     pub(super) fn vars_files(&mut self, state: &mut Batch<'_>, scope: &HostScope) -> bool {
         let Some(node) = state.play.plan.play.keywords.get(&Keyword::VarsFiles) else {
             return true;
@@ -27,13 +76,16 @@ impl Run<'_> {
         };
         for entry in &entries {
             match self.vars_file(state.play, entry, scope) {
-                Ok(vars) => state.play_files.push(Arc::new(vars)),
+                Ok(VarsFile::Read(vars)) => state.play_files.push(PlayFile::Read(vars)),
+                Ok(VarsFile::Missing(tried)) => self.message(MessageKind::Warning, missing(&tried)),
+                Ok(VarsFile::Undefined) => {
+                    let text = "skipping vars_files item due to an undefined variable";
+                    let problem = Diagnostic::warning("vars-files", text).at(&entry.span);
+                    self.tell_problem(&problem);
+                    state.play_files.push(PlayFile::Late(entry.clone()));
+                }
                 Err(problem) => {
-                    let text = problem_text(&problem);
-                    self.message(MessageKind::Error, text);
-                    for host in state.batch.clone() {
-                        self.host_failed(&host);
-                    }
+                    self.abort(*problem);
                     return false;
                 }
             }
@@ -41,48 +93,61 @@ impl Run<'_> {
         true
     }
 
+    /// Adds the variables of `vars_files` to the scope of a host.
+    pub(super) fn push_play_files(&self, state: &Batch<'_>, scope: &mut HostScope) {
+        for file in &state.play_files {
+            match file {
+                PlayFile::Read(vars) => scope.push(Level::PlayFiles, vars),
+                // What cannot be read now is undefined for this host.
+                PlayFile::Late(entry) => {
+                    if let Ok(VarsFile::Read(vars)) = self.vars_file(state.play, entry, scope) {
+                        scope.push(Level::PlayFiles, &vars);
+                    }
+                }
+            }
+        }
+    }
+
     fn vars_file(
-        &mut self,
+        &self,
         play: &PlannedPlay,
         entry: &Node,
         scope: &HostScope,
-    ) -> Result<VarMap, Box<Diagnostic>> {
+    ) -> Result<VarsFile, Box<Diagnostic>> {
         let alternatives = match &entry.kind {
-            NodeKind::Seq(items) => items.clone(),
-            _ => vec![entry.clone()],
+            NodeKind::Seq(items) => items.as_slice(),
+            _ => std::slice::from_ref(entry),
         };
         let mut tried = vec![];
-        for node in &alternatives {
-            let name = self
-                .shared
-                .templar
-                .expand(&Value::from_node(node), scope)
-                .map_err(|error| error.diagnostic)?;
-            let name = name.to_string();
+        for node in alternatives {
+            let name = match self.shared.templar.expand(&Value::from_node(node), scope) {
+                Ok(name) => name.to_string(),
+                Err(error) if error.undefined => return Ok(VarsFile::Undefined),
+                Err(error) => return Err(error.diagnostic),
+            };
             let places = [play.dir.join("vars").join(&name), play.dir.join(&name)];
             if let Some(path) = places.iter().find(|path| path.is_file()) {
                 let checked = self.shared.planner.files.vars(path).map_err(Box::new)?;
-                if let Some(problem) = checked
-                    .problems
-                    .iter()
-                    .find(|problem| problem.severity == Severity::Error)
-                {
-                    return Err(Box::new(problem.clone()));
-                }
-                return Ok(checked.value);
+                let mut problems = checked.problems.iter();
+                return match problems.find(|problem| problem.severity == Severity::Error) {
+                    Some(problem) => Err(Box::new(problem.clone())),
+                    None => Ok(VarsFile::Read(Arc::new(checked.value))),
+                };
             }
             tried.push(name);
         }
-        let message = match tried.as_slice() {
-            [one] => format!("vars file {one} was not found"),
-            many => format!("vars files were not found: {}", many.join(", ")),
-        };
-        self.message(MessageKind::Warning, message);
-        Ok(VarMap::new())
+        Ok(VarsFile::Missing(tried))
     }
 
-    /// The implicit `Gathering Facts`.
+    /// The implicit `Gathering Facts`, before the first task of all hosts.
     pub(super) async fn gather(&mut self, state: &mut Batch<'_>) {
+        if let Some((task, hosts)) = self.gathering(state) {
+            self.run_on(state, &task, &hosts, true).await;
+        }
+    }
+
+    /// The task that gathers facts, and the hosts that need it.
+    pub(super) fn gathering(&self, state: &Batch<'_>) -> Option<(Arc<PlanTask>, Vec<String>)> {
         let scope = self.early_scope(state.play);
         let wanted = self.play_flag(state.play, Keyword::GatherFacts, &scope);
         let policy = self
@@ -93,7 +158,7 @@ impl Run<'_> {
         let wanted = wanted.unwrap_or(policy != "explicit");
         let tags = ["always".to_owned(), "all".to_owned()];
         if !wanted || !self.shared.options.tags.selects(&tags) {
-            return;
+            return None;
         }
         let known = |run: &Self, host: &str| {
             run.world
@@ -111,12 +176,40 @@ impl Run<'_> {
             .filter(|host| !(self.is_out(host) || smart && known(self, host)))
             .cloned()
             .collect();
-        if hosts.is_empty() {
-            return;
-        }
-        let task = gathering_task(&state.play.plan.frame, state.play);
-        self.run_on(state, &task, &hosts, true).await;
+        let task = || gathering_task(&state.play.plan.frame, state.play);
+        (!hosts.is_empty()).then(|| (task(), hosts))
     }
+}
+
+/// An entry of `vars_files` for a batch.
+pub(super) enum PlayFile {
+    /// Read for all hosts.
+    Read(Arc<VarMap>),
+    /// Its name needs variables of a host.
+    Late(Node),
+}
+
+/// What came of an entry of `vars_files`.
+enum VarsFile {
+    Read(Arc<VarMap>),
+    Missing(Vec<String>),
+    Undefined,
+}
+
+fn missing(tried: &[String]) -> String {
+    match tried {
+        [one] => format!("vars file {one} was not found"),
+        many => format!("vars files were not found: {}", many.join(", ")),
+    }
+}
+
+/// Whether `--start-at-task` means a task: its name, that of its role before it, or a pattern.
+fn is_called(task: &PlanTask, wanted: &str) -> bool {
+    let name = task.shown_name();
+    let full = task.full_name();
+    [name, full.as_str()]
+        .into_iter()
+        .any(|own| own == wanted || rplay_modules::text::fits(wanted, own))
 }
 
 /// The task behind `gather_facts`.

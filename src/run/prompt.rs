@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
+use crate::load::prompt::Prompt;
+
 /// Asks on the terminal; `None` where there is none. Without `echo` the answer is not shown.
 pub(crate) fn ask(question: &str, echo: bool) -> Option<String> {
     if !std::io::stdin().is_terminal() {
@@ -32,4 +34,34 @@ pub(crate) fn ask(question: &str, echo: bool) -> Option<String> {
     }
     read.ok()?;
     Some(line.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// Asks a question of `vars_prompt`; `None` where nobody can be asked.
+pub(super) fn answer(question: &Prompt, default: Option<&str>) -> Option<String> {
+    let text = match default {
+        Some(default) => format!("{} [{default}]: ", question.text),
+        None => format!("{}: ", question.text),
+    };
+    loop {
+        let given = ask(&text, !question.private)?;
+        if question.confirm {
+            let again = ask(&format!("confirm {text}"), !question.private)?;
+            if again != given {
+                tell("***** VALUES ENTERED DO NOT MATCH ****");
+                continue;
+            }
+        }
+        return Some(match default {
+            Some(default) if given.is_empty() => default.to_owned(),
+            _ => given,
+        });
+    }
+}
+
+/// Shows a line on the terminal.
+fn tell(line: &str) {
+    if let Ok(mut terminal) = std::fs::OpenOptions::new().write(true).open("/dev/tty") {
+        // The user has gone; the next question finds out.
+        let _ = writeln!(terminal, "{line}");
+    }
 }

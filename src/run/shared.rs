@@ -13,7 +13,7 @@ use crate::inventory::Inventory;
 use crate::plan::{Files, Planner, to_value};
 use crate::template::Templar;
 use crate::template::value::{Entries, Key, Value};
-use crate::vars::{HostScope, Hosts, Level, VarMap};
+use crate::vars::{HostScope, Hosts, Level, VarMap, merged};
 
 /// The command line's options for a run.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +50,8 @@ pub struct Options {
     pub ssh_args: Vec<String>,
     /// `--force-handlers`
     pub force_handlers: bool,
+    /// `--start-at-task`
+    pub start_at: Option<String>,
     /// `--tags`, `--skip-tags`
     pub tags: crate::plan::TagFilter,
 }
@@ -68,13 +70,20 @@ pub(crate) struct InventoryVars {
     pub(crate) inventory: Inventory,
     pub(crate) files: Arc<Files>,
     pub(crate) playbook_dir: PathBuf,
+    /// `hash_behaviour = merge`
+    pub(crate) merge: bool,
     /// The magic variable `groups`.
     pub(crate) groups: Value,
     cache: IndexMap<String, OnceLock<HostBase>>,
 }
 
 impl InventoryVars {
-    pub(crate) fn new(inventory: Inventory, files: Arc<Files>, playbook_dir: PathBuf) -> Self {
+    pub(crate) fn new(
+        inventory: Inventory,
+        files: Arc<Files>,
+        playbook_dir: PathBuf,
+        merge: bool,
+    ) -> Self {
         let names = |hosts: Vec<String>| Value::list(hosts.into_iter().map(Value::str).collect());
         let groups = inventory
             .groups_map()
@@ -90,6 +99,7 @@ impl InventoryVars {
             inventory,
             files,
             playbook_dir,
+            merge,
             groups,
             cache,
         }
@@ -124,7 +134,12 @@ impl InventoryVars {
         let mut all = VarMap::new();
         for layer in layers {
             for (name, node) in layer.vars.iter() {
-                all.insert(name.clone(), to_value(node, &self.files, &mut problems));
+                let value = to_value(node, &self.files, &mut problems);
+                let value = match all.get(name) {
+                    Some(weak) if self.merge => merged(weak, value),
+                    _ => value,
+                };
+                all.insert(name.clone(), value);
             }
         }
         all
@@ -230,7 +245,8 @@ pub(crate) struct World {
 impl World {
     /// The part of a host's scope that does not depend on a play.
     pub(crate) fn base(&self, host: &str) -> HostScope {
-        let mut scope = HostScope::new(vec![self.playbook_dir.clone()], self.playbook_dir.clone());
+        let places = vec![self.playbook_dir.clone()];
+        let mut scope = HostScope::new(places, self.playbook_dir.clone()).merging(self.vars.merge);
         scope.push(Level::Extra, &self.extra);
         let base = self.vars.of(host);
         scope.push(Level::Inventory, &base.vars);

@@ -140,6 +140,12 @@ impl TaskSpec {
         self.keywords.get(&keyword).map(|(_, span)| span)
     }
 
+    /// Where the template in place of the arguments stands.
+    pub(crate) fn args_place(&self) -> Option<&Span> {
+        let template = self.task.ast.call.args_template.as_ref();
+        template.map(|node| &node.span)
+    }
+
     /// Where the task stands.
     pub(crate) fn span(&self) -> &Span {
         &self.task.ast.span

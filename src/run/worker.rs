@@ -249,6 +249,8 @@ impl Worker<'_> {
         }
         let mut results = vec![];
         let (count, mut skipped) = (items.len(), 0);
+        // What an item sets, later ones see.
+        let mut scope = scope.clone();
         for (index, item) in items.iter().enumerate() {
             if index > 0 && control.pause > 0.0 {
                 tokio::time::sleep(Duration::from_secs_f64(control.pause)).await;
@@ -262,6 +264,15 @@ impl Worker<'_> {
             all.unreachable |= one.unreachable;
             skipped += usize::from(one.skipped);
             all.notify.extend(one.notify);
+            for effect in one.effects.iter().filter(|effect| effect.on.is_none()) {
+                match &effect.effect {
+                    Effect::SetFacts(vars) => scope.push(Level::SetFacts, &Arc::new(vars.clone())),
+                    Effect::IncludeVars(vars) => {
+                        scope.push(Level::IncludeVars, &Arc::new(vars.clone()));
+                    }
+                    _ => {}
+                }
+            }
             all.effects.extend(one.effects);
             all.delegated_to = one.delegated_to.or(all.delegated_to.take());
             results.push(Data::Map(one.result));
@@ -486,6 +497,15 @@ impl Worker<'_> {
             }
             None => None,
         };
+        let (out, own) = (self.job.out.clone(), self.job.host.clone());
+        let display = move |text: &str| {
+            let (kind, text) = (MessageKind::Display, text.to_owned());
+            // The dispatcher is gone only when the run is over.
+            let _ = out.send(Message::Event(
+                own.clone(),
+                Box::new(Event::Message { kind, text }),
+            ));
+        };
         let mut context = Context {
             run: &run,
             spec: &spec,
@@ -501,6 +521,7 @@ impl Worker<'_> {
             timeout_ms: timeout.and_then(|seconds| u64::try_from(seconds * 1000).ok()),
             args: arguments(&run, &spec, &scope)?,
             warnings: vec![],
+            display: &display,
         };
         if spec
             .keyword(Keyword::Async)
@@ -802,6 +823,19 @@ impl Worker<'_> {
                 causes.extend(links(failed, place, cause));
                 one = self.template_failed(&causes);
             }
+            ActionError::NoMapping { kind, place } => {
+                let failed = format!(
+                    "Finalization of task args for '{}' failed",
+                    self.full_name()
+                );
+                let wrong = format!("Task args must resolve to a 'dict' not '{kind}'.");
+                let causes = [
+                    Cause::new("Task failed", None),
+                    Cause::new(failed, Some(&self.action_span())),
+                    Cause::new(wrong, place.as_ref()),
+                ];
+                one = self.template_failed(&causes);
+            }
             ActionError::Template(error) => {
                 let causes = [
                     Cause::new(what, Some(&self.action_span())),
@@ -920,8 +954,7 @@ impl Worker<'_> {
                 Effect::IncludeTasks { .. } | Effect::IncludeRole { .. }
             )
         });
-        let meta = self.job.spec.action == "meta" && !all.failed && !all.skipped;
-        if !included && !meta {
+        if !included {
             let hidden = self.flag(Keyword::NoLog, &scope);
             self.send(Event::TaskDone {
                 task: self.job.id,
@@ -1140,10 +1173,10 @@ fn arguments(
             value @ Value::Dict(_) => add(value),
             Value::None => {}
             other => {
-                return Err(ActionError::new(format!(
-                    "the arguments must be a mapping, not {}",
-                    other.type_name()
-                )));
+                return Err(ActionError::NoMapping {
+                    kind: other.type_name(),
+                    place: spec.args_place().cloned(),
+                });
             }
         }
     }

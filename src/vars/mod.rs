@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::template::value::{Entries, Key, Object, Value};
+use crate::template::value::{Dict, Entries, Key, Object, Value};
 use crate::template::{Scope, Templar};
 
 /// Variables by name, untemplated.
@@ -61,6 +61,8 @@ pub struct HostScope {
     layers: Vec<(Level, Arc<VarMap>)>,
     search_path: Arc<Vec<PathBuf>>,
     basedir: PathBuf,
+    /// `hash_behaviour = merge`: dictionaries of several layers are merged.
+    merge: bool,
 }
 
 impl HostScope {
@@ -71,7 +73,14 @@ impl HostScope {
             layers: vec![],
             search_path: Arc::new(search_path),
             basedir,
+            merge: false,
         }
+    }
+
+    /// The same scope, with dictionaries of several layers merged when asked for.
+    #[must_use]
+    pub fn merging(self, merge: bool) -> Self {
+        Self { merge, ..self }
     }
 
     /// Adds a layer. Within a level the one added last is the strongest.
@@ -106,10 +115,16 @@ impl Scope for HostScope {
         if name == "vars" {
             return Some(Value::object(VarsObject(self.clone())));
         }
-        self.layers
+        let mut found = self
+            .layers
             .iter()
-            .find_map(|(_, vars)| vars.get(name))
-            .cloned()
+            .filter_map(|(level, vars)| Some((level, vars.get(name)?)));
+        let (level, strongest) = found.next()?;
+        if !self.merge || *level >= Level::Magic {
+            return Some(strongest.clone());
+        }
+        let weaker = found.map(|(_, value)| value);
+        Some(weaker.fold(strongest.clone(), |strong, weak| merged(weak, strong)))
     }
 
     fn names(&self) -> Vec<String> {
@@ -127,6 +142,27 @@ impl Scope for HostScope {
     fn basedir(&self) -> PathBuf {
         self.basedir.clone()
     }
+}
+
+/// Two values of one variable under `hash_behaviour = merge`: dictionaries are merged key by key,
+/// of anything else the stronger one counts.
+#[must_use]
+pub fn merged(weak: &Value, strong: Value) -> Value {
+    let (Value::Dict(under), Value::Dict(over)) = (weak, &strong) else {
+        return strong;
+    };
+    let mut entries = under.read().clone();
+    for (key, value) in over.read().iter() {
+        let value = match entries.get(key) {
+            Some(weak) => merged(weak, value.clone()),
+            None => value.clone(),
+        };
+        entries.insert(key.clone(), value);
+    }
+    Value::Dict(Arc::new(Dict {
+        entries: std::sync::RwLock::new(entries),
+        lazy: under.lazy || over.lazy,
+    }))
 }
 
 /// The magic variable `vars`: the whole scope as a mapping.

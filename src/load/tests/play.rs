@@ -13,7 +13,7 @@ fn problems(text: &str) -> Vec<String> {
 
 fn task(text: &str) -> Task {
     let checked = tasks(&Source::new("t.yml", text));
-    assert!(checked.problems.is_empty(), "{:?}", checked.problems);
+    assert!(!checked.has_errors(), "{:?}", checked.problems);
     match checked.value.into_iter().next() {
         Some(Item::Task(task)) => Arc::try_unwrap(task).unwrap(),
         other => panic!("{other:?}"),

@@ -1,0 +1,170 @@
+//! What is wrong with a keyword's value before anything is templated.
+
+use super::actions;
+use super::ast::{Block, Item};
+use super::keyword::Places;
+use super::node::{Node, NodeKind};
+use super::play::Reader;
+use crate::diag::{Diagnostic, nearest};
+
+impl Reader {
+    pub(super) fn check_vars(&mut self, value: &Node, place: Places) {
+        match &value.kind {
+            NodeKind::Null => {}
+            NodeKind::Map(entries) => {
+                for (key, _) in entries {
+                    self.check_variable_name(key);
+                }
+            }
+            _ => {
+                let title = if place == Places::ROLE {
+                    "Role"
+                } else {
+                    place.title()
+                };
+                self.error(
+                    "vars-not-a-mapping",
+                    format!("Vars in a {title} must be specified as a dictionary."),
+                    &value.span,
+                );
+            }
+        }
+    }
+
+    pub(super) fn check_variable_name(&mut self, key: &Node) {
+        let rule = "Variable names must be strings starting with a letter or underscore character, and contain only letters, numbers and underscores.";
+        let text = match key.as_str() {
+            Some(name) if is_variable_name(name) => return,
+            Some(name) => format!("Invalid variable name '{name}'."),
+            None => format!(
+                "Invalid variable name: {} is not a string.",
+                key.kind_name()
+            ),
+        };
+        self.problems.push(
+            Diagnostic::error("variable-name", text)
+                .at(&key.span)
+                .hint(rule),
+        );
+    }
+
+    /// Whose defaults they are must be known.
+    pub(super) fn check_module_defaults(&mut self, value: &Node) {
+        let maps = match &value.kind {
+            NodeKind::Seq(maps) => maps.as_slice(),
+            _ => std::slice::from_ref(value),
+        };
+        let entries = maps.iter().filter_map(|map| match &map.kind {
+            NodeKind::Map(entries) => Some(entries),
+            _ => None,
+        });
+        for (key, _) in entries.flatten() {
+            let Some(name) = key.as_str() else { continue };
+            match name.strip_prefix("group/") {
+                Some(group) if group.contains('.') => {
+                    let text = format!(
+                        "Error loading module_defaults: could not resolve the module_defaults group {group}"
+                    );
+                    self.error("module-defaults", text, &key.span);
+                }
+                Some(group) => {
+                    let text = format!(
+                        "no module that is known here belongs to the module_defaults group {group}"
+                    );
+                    let problem = Diagnostic::warning("module-defaults", text);
+                    self.problems.push(problem.at(&key.span));
+                }
+                None if !actions::is_callable(name) => {
+                    let text = format!("Could not resolve action {name} in module_defaults");
+                    let mut problem = Diagnostic::error("module-defaults", text).at(&key.span);
+                    if let Some(meant) = actions::suggestion(name) {
+                        problem = problem.hint(format!("did you mean `{meant}`?"));
+                    }
+                    self.problems.push(problem);
+                }
+                None => {}
+            }
+        }
+    }
+
+    pub(super) fn check_loop_control(&mut self, value: &Node) {
+        const NAMES: [&str; 7] = [
+            "loop_var",
+            "index_var",
+            "label",
+            "pause",
+            "extended",
+            "extended_allitems",
+            "break_when",
+        ];
+        let NodeKind::Map(entries) = &value.kind else {
+            let text = "the `loop_control` value must be specified as a dictionary and cannot be a variable itself (though it can contain variables)";
+            self.error("loop-control", text, &value.span);
+            return;
+        };
+        for (key, _) in entries {
+            let name = key.as_str().unwrap_or_default();
+            if !NAMES.contains(&name) {
+                let text = format!("'{name}' is not a valid attribute for a LoopControl");
+                let mut problem = Diagnostic::error("unknown-keyword", text).at(&key.span);
+                if let Some(meant) = nearest(name, NAMES) {
+                    problem = problem.hint(format!("did you mean `{meant}`?"));
+                }
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    pub(super) fn check_hosts(&mut self, hosts: &Node) -> bool {
+        let text = match &hosts.kind {
+            NodeKind::Null => "Hosts list cannot be empty. Please check your playbook",
+            NodeKind::Str(text) | NodeKind::Unsafe(text) if text.is_empty() => {
+                "Hosts list cannot be empty. Please check your playbook"
+            }
+            NodeKind::Seq(items) if items.is_empty() => {
+                "Hosts list cannot be empty. Please check your playbook"
+            }
+            NodeKind::Seq(items) if items.iter().any(Node::is_null) => {
+                "Hosts list cannot contain values of 'None'. Please check your playbook"
+            }
+            NodeKind::Str(_)
+            | NodeKind::Unsafe(_)
+            | NodeKind::Seq(_)
+            | NodeKind::Int(_)
+            | NodeKind::Vault(_) => return true,
+            _ => "Hosts list must be a sequence or string. Please check your playbook.",
+        };
+        self.error("hosts", text, &hosts.span);
+        false
+    }
+
+    /// A block only groups handlers: each of them is notified by its own name.
+    pub(super) fn check_handlers(&mut self, block: &Block) {
+        for item in &block.block {
+            if let Item::Block(inner) = item {
+                let text = "Using a block as a handler is not supported.";
+                self.error("block-as-handler", text, &inner.span);
+            }
+        }
+        for (name, list) in [("rescue", &block.rescue), ("always", &block.always)] {
+            if !list.is_empty() {
+                let text = format!("`{name}` has no effect on a block of handlers");
+                self.error("unsupported-keyword", text, &block.span);
+            }
+        }
+    }
+}
+
+/// Whether a variable may have this name.
+#[must_use]
+pub(super) fn is_variable_name(name: &str) -> bool {
+    const RESERVED: [&str; 35] = [
+        "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class",
+        "continue", "def", "del", "elif", "else", "except", "finally", "for", "from", "global",
+        "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return",
+        "try", "while", "with", "yield",
+    ];
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !RESERVED.contains(&name)
+}

@@ -1,0 +1,100 @@
+//! `vars_prompt`: the questions of a play.
+
+use super::node::{Node, NodeKind};
+use super::resolve;
+use crate::diag::{Diagnostic, nearest};
+
+/// A question.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// The variable that gets the answer.
+    pub name: String,
+    /// What the user reads; its name where nothing is written.
+    pub text: String,
+    /// Counts when the answer is empty, and where nobody can be asked.
+    pub default: Option<Node>,
+    /// The answer is not shown while it is typed.
+    pub private: bool,
+    /// The answer must be given twice.
+    pub confirm: bool,
+}
+
+const OPTIONS: &[&str] = &[
+    "name",
+    "prompt",
+    "default",
+    "private",
+    "confirm",
+    "encrypt",
+    "salt_size",
+    "salt",
+    "unsafe",
+];
+
+/// The questions under `vars_prompt`: a list, or a single one.
+pub fn prompts(node: &Node, problems: &mut Vec<Diagnostic>) -> Vec<Prompt> {
+    let entries = match &node.kind {
+        NodeKind::Null => &[],
+        NodeKind::Seq(items) => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    entries
+        .iter()
+        .filter_map(|entry| match prompt(entry) {
+            Ok(prompt) => Some(prompt),
+            Err(problem) => {
+                problems.push(*problem);
+                None
+            }
+        })
+        .collect()
+}
+
+fn prompt(entry: &Node) -> Result<Prompt, Box<Diagnostic>> {
+    let wrong = |message: String| Diagnostic::error("vars-prompt", message).at(&entry.span);
+    let NodeKind::Map(options) = &entry.kind else {
+        let kind = entry.kind_name();
+        let message = format!("Invalid vars_prompt data structure, expected a mapping, got {kind}");
+        return Err(Box::new(wrong(message)));
+    };
+    let get = |name: &str| entry.get(name).filter(|value| !value.is_null());
+    let Some(name) = get("name").and_then(Node::as_str) else {
+        let message = "Invalid vars_prompt data structure, missing 'name' key";
+        return Err(Box::new(wrong(message.to_owned())));
+    };
+    for (key, _) in options {
+        let key = key.as_str().unwrap_or_default();
+        if !OPTIONS.contains(&key) {
+            let message =
+                format!("Invalid vars_prompt data structure, found unsupported key '{key}'");
+            let mut problem = wrong(message);
+            if let Some(near) = nearest(key, OPTIONS.iter().copied()) {
+                problem = problem.hint(format!("did you mean `{near}`?"));
+            }
+            return Err(Box::new(problem));
+        }
+    }
+    if let Some(encrypt) = get("encrypt") {
+        let problem = Diagnostic::error(
+            "unsupported-keyword",
+            "`encrypt` of vars_prompt is not supported yet",
+        );
+        return Err(Box::new(problem.at(&encrypt.span)));
+    }
+    let flag = |option: &str, otherwise: bool| match get(option).map(|node| &node.kind) {
+        Some(NodeKind::Bool(on)) => *on,
+        Some(NodeKind::Int(number)) => *number != 0,
+        Some(NodeKind::Str(text)) => resolve::boolean(text).unwrap_or(otherwise),
+        _ => otherwise,
+    };
+    Ok(Prompt {
+        name: name.to_owned(),
+        text: get("prompt")
+            .and_then(Node::as_str)
+            .unwrap_or(name)
+            .to_owned(),
+        default: get("default").cloned(),
+        private: flag("private", true),
+        confirm: flag("confirm", false),
+    })
+}

@@ -1,0 +1,207 @@
+//! Playbooks as they are to be run: every play planned, `import_playbook` followed. Nothing is run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::free::Strategy;
+use crate::diag::{Checked, Diagnostic};
+use crate::load::ast::{Keywords, Play, PlaybookEntry};
+use crate::load::keyword::Keyword;
+use crate::load::node::{Node, NodeKind};
+use crate::plan::{Frame, FrameKind, Plan, Planner, early_scope, play_vars, to_value, to_vars};
+use crate::template::value::Value;
+use crate::vars::{HostScope, VarMap};
+
+/// A playbook with its plays planned.
+#[derive(Debug)]
+pub struct PlannedPlaybook {
+    /// The file as it was given.
+    pub path: PathBuf,
+    /// Its plays.
+    pub plays: Vec<PlannedPlay>,
+}
+
+/// A planned play with the folder of the playbook that it stands in.
+#[derive(Debug)]
+pub struct PlannedPlay {
+    /// The plan.
+    pub plan: Plan,
+    /// The play's variables.
+    pub vars: Arc<VarMap>,
+    /// The folder of its playbook.
+    pub dir: PathBuf,
+}
+
+/// Playbooks that import each other deeper than this are a cycle.
+const MAX_DEPTH: usize = 50;
+
+/// Reads a playbook and plans its plays.
+pub fn plan_playbook(
+    path: &Path,
+    planner: &Planner,
+    extra: &Arc<VarMap>,
+    magic: &Arc<VarMap>,
+) -> Checked<PlannedPlaybook> {
+    let mut reader = Reader {
+        planner,
+        extra,
+        magic,
+        plays: vec![],
+        problems: vec![],
+    };
+    reader.file(path, None, &Around::default());
+    Checked {
+        value: PlannedPlaybook {
+            path: path.to_path_buf(),
+            plays: reader.plays,
+        },
+        problems: reader.problems,
+    }
+}
+
+/// What the `import_playbook` statements around a play add to it.
+#[derive(Clone, Default)]
+struct Around {
+    /// `when` and `tags`, those of the outer statements first.
+    keywords: Keywords,
+    /// `vars`, which are stronger than the play's own.
+    vars: VarMap,
+    depth: usize,
+}
+
+struct Reader<'a> {
+    planner: &'a Planner,
+    extra: &'a Arc<VarMap>,
+    magic: &'a Arc<VarMap>,
+    plays: Vec<PlannedPlay>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    /// `from` is the place that names the file; none for the command line.
+    fn file(&mut self, path: &Path, from: Option<&Node>, around: &Around) {
+        // Places are told with absolute paths, as Ansible tells them.
+        let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let source = match (self.planner.files.read(path), from) {
+            (Ok(source), _) => source,
+            (Err(_), Some(from)) if !path.exists() => {
+                let shown = path.display();
+                let message = format!(
+                    "Unable to retrieve file contents. Could not find or access '{shown}' on the Ansible Controller: [Errno 2] No such file or directory: '{shown}'"
+                );
+                let problem = Diagnostic::error("missing-playbook", message);
+                return self.problems.push(problem.at(&from.span));
+            }
+            (Err(problem), _) => return self.problems.push(problem),
+        };
+        let playbook = crate::load::play::playbook(&source).collect(&mut self.problems);
+        let dir = path.parent().unwrap_or(Path::new("/")).to_path_buf();
+        for entry in &playbook.entries {
+            match entry {
+                PlaybookEntry::Play(play) => self.play(play, &dir, around),
+                PlaybookEntry::Import { file, keywords } => {
+                    self.import(file, keywords, &dir, around)
+                }
+            }
+        }
+    }
+
+    fn import(&mut self, file: &Node, keywords: &Keywords, dir: &Path, around: &Around) {
+        const KNOWN: &[Keyword] = &[Keyword::Name, Keyword::When, Keyword::Vars, Keyword::Tags];
+        for (keyword, node) in keywords.iter().filter(|(one, _)| !KNOWN.contains(one)) {
+            let message = format!("`{}` has no effect on import_playbook", keyword.name());
+            let hint = "set it in the plays that are imported";
+            let problem = Diagnostic::error("unsupported-keyword", message).at(&node.span);
+            self.problems.push(problem.hint(hint));
+        }
+        let mut inner = around.clone();
+        inner.depth += 1;
+        if inner.depth > MAX_DEPTH {
+            let problem = Diagnostic::error("import-cycle", "a playbook imports itself");
+            return self.problems.push(problem.at(&file.span));
+        }
+        for keyword in [Keyword::When, Keyword::Tags] {
+            if let Some(node) = keywords.get(&keyword) {
+                add(&mut inner.keywords, keyword, node);
+            }
+        }
+        if let Some(node) = keywords.get(&Keyword::Vars) {
+            let own = to_vars(node, &self.planner.files, &mut self.problems);
+            for (name, value) in own {
+                inner.vars.entry(name).or_insert(value);
+            }
+        }
+        let raw = to_value(file, &self.planner.files, &mut self.problems);
+        let vars = Arc::new(inner.vars.clone());
+        let scope = early_scope(self.extra, &vars, self.magic, dir);
+        match self.planner.templar.expand(&raw, &scope) {
+            Ok(name) => self.file(&dir.join(name.to_string()), Some(file), &inner),
+            Err(error) => self.problems.push(*error.diagnostic),
+        }
+    }
+
+    fn play(&mut self, play: &Arc<Play>, dir: &Path, around: &Around) {
+        let mut vars = play_vars(play, &self.planner.files, &mut self.problems);
+        vars.extend(around.vars.clone());
+        let vars = Arc::new(vars);
+        let mut magic = (**self.magic).clone();
+        magic.insert(
+            "playbook_dir".to_owned(),
+            Value::str(dir.display().to_string()),
+        );
+        let scope = early_scope(self.extra, &vars, &Arc::new(magic), dir);
+        self.check_strategy(play, &scope);
+        let outer = (!around.keywords.is_empty()).then(|| {
+            Arc::new(Frame {
+                parent: None,
+                kind: FrameKind::Import,
+                keywords: around.keywords.clone(),
+                vars: Arc::default(),
+                params: Arc::default(),
+                role: None,
+                dir: dir.to_path_buf(),
+            })
+        });
+        let plan = self.planner.play(play, outer, dir, &scope);
+        let plan = plan.collect(&mut self.problems);
+        self.plays.push(PlannedPlay {
+            plan,
+            vars,
+            dir: dir.to_path_buf(),
+        });
+    }
+}
+
+impl Reader<'_> {
+    /// A strategy that is nowhere is told before anything runs.
+    fn check_strategy(&mut self, play: &Play, scope: &HostScope) {
+        let Some(node) = play.keywords.get(&Keyword::Strategy) else {
+            return;
+        };
+        let name = self
+            .planner
+            .templar
+            .expand_soft(&Value::from_node(node), scope);
+        if let Ok(Value::Str(name)) = name
+            && let Err(problem) = Strategy::parse(name.as_str())
+        {
+            self.problems.push(problem.at(&node.span));
+        }
+    }
+}
+
+/// Adds a keyword's values behind those that are there.
+fn add(keywords: &mut Keywords, keyword: Keyword, node: &Node) {
+    let items = |node: &Node| match &node.kind {
+        NodeKind::Seq(items) => items.clone(),
+        NodeKind::Null => vec![],
+        _ => vec![node.clone()],
+    };
+    let mut all = keywords.get(&keyword).map(items).unwrap_or_default();
+    all.extend(items(node));
+    let joined = Node {
+        span: node.span.clone(),
+        kind: NodeKind::Seq(all),
+    };
+    keywords.insert(keyword, joined);
+}

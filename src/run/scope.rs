@@ -1,0 +1,240 @@
+//! What tasks see: variables in their levels, values of keywords, names for views.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::context::to_bool;
+use super::play::{Batch, problem_text};
+use super::spec::TaskSpec;
+use super::{PlannedPlay, Run, worker};
+use crate::load::keyword::Keyword;
+use crate::plan::{Frame, Role};
+use crate::report::event::{MessageKind, TaskInfo};
+use crate::template::value::Value;
+use crate::vars::{HostScope, Level, VarMap};
+
+impl Run<'_> {
+    pub(super) fn early_scope(&self, play: &PlannedPlay) -> HostScope {
+        let mut magic = (*self.world.magic).clone();
+        magic.extend(self.play_magic(play, &[], &[]));
+        let mut scope =
+            crate::plan::early_scope(&self.world.extra, &play.vars, &Arc::new(magic), &play.dir);
+        scope.push(Level::PlayPrompt, &self.prompted);
+        scope
+    }
+
+    /// `hosts`: a text or a list, templated.
+    pub(super) fn pattern(&mut self, play: &PlannedPlay, scope: &HostScope) -> Vec<String> {
+        let raw = Value::from_node(&play.plan.play.hosts);
+        match self.shared.templar.expand(&raw, scope) {
+            Ok(Value::List(items)) => items.to_vec().iter().map(ToString::to_string).collect(),
+            Ok(value) => vec![value.to_string()],
+            Err(error) => {
+                let text = problem_text(&error.diagnostic);
+                self.message(MessageKind::Error, text);
+                vec![]
+            }
+        }
+    }
+
+    pub(super) fn play_value(
+        &self,
+        play: &PlannedPlay,
+        keyword: Keyword,
+        scope: &HostScope,
+    ) -> Option<Value> {
+        let node = play.plan.play.keywords.get(&keyword)?;
+        self.shared
+            .templar
+            .expand(&Value::from_node(node), scope)
+            .ok()
+    }
+
+    pub(super) fn play_text(
+        &self,
+        play: &PlannedPlay,
+        keyword: Keyword,
+        scope: &HostScope,
+    ) -> Option<String> {
+        self.play_value(play, keyword, scope)
+            .filter(|value| !matches!(value, Value::None))
+            .map(|value| value.to_string())
+    }
+
+    pub(super) fn play_flag(
+        &self,
+        play: &PlannedPlay,
+        keyword: Keyword,
+        scope: &HostScope,
+    ) -> Option<bool> {
+        self.play_value(play, keyword, scope)
+            .as_ref()
+            .and_then(to_bool)
+    }
+
+    pub(super) fn flag(&self, spec: &TaskSpec, keyword: Keyword, scope: &HostScope) -> bool {
+        let Some(raw) = spec.keyword(keyword) else {
+            return false;
+        };
+        self.shared
+            .templar
+            .expand(raw, scope)
+            .ok()
+            .as_ref()
+            .and_then(to_bool)
+            .unwrap_or(false)
+    }
+
+    /// How views name a task.
+    pub(super) fn info(&self, spec: &TaskSpec, id: usize, scope: &HostScope) -> TaskInfo {
+        let name = spec
+            .keyword(Keyword::Name)
+            .map(|raw| worker::shown_name(&self.shared, raw, scope));
+        let name = name
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| self.unnamed(spec, scope));
+        let role = spec.task.frame.role.as_ref().map(|role| role.name.clone());
+        let name = role.map_or(name.clone(), |role| format!("{role} : {name}"));
+        let span = spec.span();
+        let check = match spec.keyword(Keyword::CheckMode) {
+            Some(raw) => self
+                .shared
+                .templar
+                .expand(raw, scope)
+                .ok()
+                .as_ref()
+                .and_then(to_bool)
+                .unwrap_or(false),
+            None => self.shared.options.check,
+        };
+        let path = format!("{}:{}", span.path().display(), span.line_column().0);
+        TaskInfo {
+            id,
+            name,
+            action: spec.task.ast.call.name.clone(),
+            path,
+            handler: spec.task.handler,
+            check,
+            args: None,
+        }
+    }
+
+    /// What banners show for a task without a name.
+    fn unnamed(&self, spec: &TaskSpec, scope: &HostScope) -> String {
+        let action = spec.task.ast.call.name.clone();
+        let role = spec.args.get("name").or_else(|| spec.args.get("role"));
+        match role.filter(|_| spec.action == "include_role") {
+            Some((_, raw)) => format!(
+                "{action} : {}",
+                worker::shown_name(&self.shared, raw, scope)
+            ),
+            None => action,
+        }
+    }
+
+    /// The variables of a task on a host.
+    pub(super) fn task_scope(
+        &self,
+        state: &Batch<'_>,
+        spec: &TaskSpec,
+        host: &str,
+        magic: &Arc<VarMap>,
+    ) -> HostScope {
+        let frame = &spec.task.frame;
+        let mut scope = self
+            .world
+            .base(host)
+            .with_search_path(search_path(frame, &state.play.dir));
+        scope.push(Level::Magic, magic);
+        scope.push(Level::PlayVars, &state.play.vars);
+        scope.push(Level::PlayPrompt, &self.prompted);
+        self.push_play_files(state, &mut scope);
+        for role in &state.roles {
+            scope.push(Level::RoleDefaults, &role.defaults);
+            scope.push(Level::RoleVars, &role.vars);
+        }
+        frame.push_vars(&mut scope);
+        scope.push(Level::TaskVars, &spec.vars);
+        let mut own = VarMap::new();
+        if let Some(role) = &frame.role {
+            let parents = role
+                .parents
+                .iter()
+                .map(|name| Value::str(name.as_str()))
+                .collect();
+            own.insert("role_name".to_owned(), Value::str(role.name.as_str()));
+            own.insert(
+                "ansible_role_name".to_owned(),
+                Value::str(role.name.as_str()),
+            );
+            own.insert(
+                "role_path".to_owned(),
+                Value::str(role.path.display().to_string()),
+            );
+            own.insert("ansible_parent_role_names".to_owned(), Value::list(parents));
+        }
+        let places = search_path(frame, &state.play.dir)
+            .into_iter()
+            .map(|path| Value::str(path.display().to_string()));
+        own.insert(
+            "ansible_search_path".to_owned(),
+            Value::list(places.collect()),
+        );
+        scope.push(Level::Magic, &Arc::new(own));
+        let connection = super::target::connection_vars(&self.shared, spec, &scope, host);
+        scope.push(Level::Connection, &Arc::new(connection));
+        scope
+    }
+
+    /// Names that every task of the batch sees now.
+    pub(super) fn batch_magic(&self, state: &Batch<'_>) -> Arc<VarMap> {
+        let mut magic = self.play_magic(state.play, &state.hosts, &state.batch);
+        magic.insert(
+            "ansible_play_name".to_owned(),
+            Value::str(state.name.as_str()),
+        );
+        magic.extend(role_names(&state.role_names));
+        Arc::new(magic)
+    }
+}
+
+/// Where a task's files are looked for: its role, the folder of its file, the playbook.
+fn search_path(frame: &Frame, playbook_dir: &std::path::Path) -> Vec<PathBuf> {
+    let mut places: Vec<PathBuf> = vec![];
+    for role in frame.chain().filter_map(|one| one.role.as_ref()) {
+        if !places.contains(&role.path) {
+            places.push(role.path.clone());
+        }
+    }
+    places.push(frame.dir.clone());
+    places.push(playbook_dir.to_path_buf());
+    places
+}
+
+/// Roles by name, and whether a play or include names them: others are dependencies.
+pub(super) fn name_roles(roles: &[Arc<Role>]) -> IndexMap<String, bool> {
+    let named = roles
+        .iter()
+        .map(|role| (role.name.clone(), role.parents.is_empty()));
+    named.collect()
+}
+
+/// The magic names of a play's roles: all, those that it names, those that other roles need.
+fn role_names(roles: &IndexMap<String, bool>) -> VarMap {
+    let names = |wanted: &dyn Fn(bool) -> bool| {
+        let names = roles.iter().filter(|(_, direct)| wanted(**direct));
+        Value::list(names.map(|(name, _)| Value::str(name.as_str())).collect())
+    };
+    let direct = names(&|direct| direct);
+    VarMap::from([
+        ("ansible_role_names".to_owned(), names(&|_| true)),
+        ("ansible_play_role_names".to_owned(), direct.clone()),
+        ("role_names".to_owned(), direct),
+        (
+            "ansible_dependent_role_names".to_owned(),
+            names(&|direct| !direct),
+        ),
+    ])
+}
