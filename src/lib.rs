@@ -3,6 +3,7 @@
 //! The modules in pipeline order; data flows down this list and never up:
 //!
 //! * [`diag`]: the one type for problems that a user reads, and its renderer
+//! * [`secrets`]: values that must never be shown, and what masks them
 //! * [`cli`]: one file a subcommand; exit codes
 //! * [`config`]: `ansible.cfg`, environment variables and defaults in one table
 //! * [`load`]: YAML to values with positions to typed plays; vault
@@ -25,5 +26,6 @@ pub mod load;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod secrets;
 pub mod template;
 pub mod vars;

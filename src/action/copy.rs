@@ -140,8 +140,10 @@ pub(super) fn read_local(context: &Context<'_>, path: &Path) -> Result<Vec<u8>, 
         return Ok(bytes);
     }
     let envelope = String::from_utf8_lossy(&bytes);
-    vault::decrypt(&envelope, &context.run.planner.files.secrets)
-        .map_err(|error| ActionError::new(error.to_string()))
+    let bytes = vault::decrypt(&envelope, &context.run.planner.files.secrets)
+        .map_err(|error| ActionError::new(error.to_string()))?;
+    context.run.hidden().add_content(&bytes);
+    Ok(bytes)
 }
 
 fn preserve_mode(args: &mut Map, path: &Path) {

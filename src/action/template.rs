@@ -43,6 +43,9 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         .files
         .read(&path)
         .map_err(|problem| ActionError::new(problem.to_string()))?;
+    if source.secret {
+        context.run.hidden().add_template(&source.text);
+    }
     let options = options(context)?;
     let scope = context.scope.with(Level::TaskVars, file_vars(&path, &dest));
     let scope = match path.parent() {

@@ -9,6 +9,7 @@ use rplay_modules::registry;
 
 use super::{CommandError, Exit, finish, usage};
 use crate::diag::{Diagnostic, nearest};
+use crate::secrets::Secrets;
 
 /// Shows what a module takes and returns.
 #[derive(Debug, Parser)]
@@ -22,7 +23,7 @@ struct Arguments {
 pub(super) fn main(args: &[OsString]) -> Exit {
     let words = std::iter::once(OsString::from("rplay doc")).chain(args.iter().cloned());
     match Arguments::try_parse_from(words) {
-        Ok(arguments) => finish(run(&arguments)),
+        Ok(arguments) => finish(run(&arguments), &Secrets::default()),
         Err(error) => usage(&error),
     }
 }

@@ -44,7 +44,10 @@ fn read_one(option: &str, files: &Files) -> Result<VarMap, CommandError> {
         Ok(parsed) => Ok(parsed
             .options
             .into_iter()
-            .map(|(name, word)| (name, Value::template(word.value, None)))
+            .map(|(name, word)| {
+                files.secrets.hidden.add_named(&name, &word.value);
+                (name, Value::template(word.value, None))
+            })
             .collect()),
         Err(error) => {
             let problem = Diagnostic::error("extra-vars", error.to_string());

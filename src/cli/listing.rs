@@ -21,7 +21,7 @@ pub(super) fn print(loaded: &Loaded, wanted: &Arguments) {
             let _ = write_play(&mut text, index + 1, play, &loaded.inputs, wanted);
         }
     }
-    crate::report::print(&text);
+    crate::report::print(&loaded.inputs.files.secrets.hidden.text(&text));
 }
 
 fn write_play(
@@ -53,7 +53,7 @@ fn write_play(
     if wanted.list_hosts {
         let limit = inputs.options.limit.as_deref();
         let selected = inputs.inventory.select_list(&pattern, limit);
-        super::tell(&selected.problems);
+        super::tell(&selected.problems, &inputs.files.secrets.hidden);
         let quoted: Vec<String> = pattern.iter().map(|one| format!("'{one}'")).collect();
         writeln!(text, "    pattern: [{}]", quoted.join(", "))?;
         writeln!(text, "    hosts ({}):", selected.value.len())?;

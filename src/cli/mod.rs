@@ -14,6 +14,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::diag::{Diagnostic, Style, render};
+use crate::secrets::Secrets;
 
 /// Ansible's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +76,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some("doc") => doc::main(&args[2..]),
         Some("vault") => vault::main(&args[2..]),
         _ => match playbook::Arguments::try_parse_from(&args) {
-            Ok(arguments) => finish(playbook::run(arguments)),
+            Ok(arguments) => {
+                let hidden = Secrets::default();
+                finish(playbook::run(arguments, &hidden), &hidden)
+            }
             Err(error) => usage(&error),
         },
     };
@@ -83,22 +87,23 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Prints what went wrong.
-pub(crate) fn finish(result: Result<Exit, CommandError>) -> Exit {
+pub(crate) fn finish(result: Result<Exit, CommandError>, hidden: &Secrets) -> Exit {
     match result {
         Ok(exit) => exit,
         Err(error) => {
-            tell(&error.problems);
+            tell(&error.problems, hidden);
             error.exit
         }
     }
 }
 
-/// Prints problems on standard error.
-pub(crate) fn tell(problems: &[Diagnostic]) {
+/// Prints problems on standard error, without secrets.
+pub(crate) fn tell(problems: &[Diagnostic], hidden: &Secrets) {
     let mut err = std::io::stderr().lock();
     for problem in problems {
+        let text = render(problem, Style::default());
         // Nobody reads standard error then.
-        let _ = write!(err, "{}", render(problem, Style::default()));
+        let _ = err.write_all(hidden.text(&text).as_bytes());
     }
 }
 

@@ -15,6 +15,7 @@ use crate::load::vault::VaultSecrets;
 use crate::plan::{Files, Planner, TagFilter};
 use crate::report::event::{Event, MessageKind, RunOptions};
 use crate::run::{self, Inputs, Options, PlannedPlaybook, Run};
+use crate::secrets::Secrets;
 use crate::template::value::Value;
 use crate::template::{Settings, Templar};
 use crate::vars::VarMap;
@@ -148,12 +149,12 @@ pub(super) struct Loaded {
 }
 
 /// Runs the command.
-pub(super) fn run(arguments: Arguments) -> Result<Exit, CommandError> {
+pub(super) fn run(arguments: Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
     if arguments.step {
         let problem = Diagnostic::error("unsupported-option", "`--step` is not supported yet");
         return Err(CommandError::new(Exit::Options, problem));
     }
-    let loaded = load(&arguments)?;
+    let loaded = load(&arguments, hidden)?;
     let listed = arguments.list_hosts || arguments.list_tasks || arguments.list_tags;
     if arguments.syntax_check || listed {
         super::listing::print(&loaded, &arguments);
@@ -162,16 +163,16 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, CommandError> {
     execute(loaded, &arguments)
 }
 
-fn load(arguments: &Arguments) -> Result<Loaded, CommandError> {
+fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, CommandError> {
     let mut problems = vec![];
     let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     let config = Config::load(&cwd, &|name| std::env::var(name).ok()).collect(&mut problems);
     for path in &arguments.playbooks {
         check_playbook(path)?;
     }
-    let secrets = secrets(arguments, &config)?;
+    let secrets = secrets(arguments, &config, hidden)?;
     let files = Arc::new(Files::new(secrets));
-    stop_at_errors(&mut problems, Exit::Options)?;
+    stop_at_errors(&mut problems, Exit::Options, hidden)?;
     let extra = extra_vars::read(&arguments.extra_vars, &files)?;
     let inventory = inventory(arguments, &config, &files, &mut problems)?;
     let settings = Settings {
@@ -185,6 +186,11 @@ fn load(arguments: &Arguments) -> Result<Loaded, CommandError> {
     }
     let templar = Arc::new(Templar::new(settings).with_secrets(files.secrets.clone()));
     let options = options(arguments, &config)?;
+    for password in [&options.password, &options.become_password] {
+        password
+            .iter()
+            .for_each(|password| hidden.add(password.expose()));
+    }
     let planner = Planner {
         files: Arc::clone(&files),
         templar: Arc::clone(&templar),
@@ -219,7 +225,7 @@ fn load(arguments: &Arguments) -> Result<Loaded, CommandError> {
         .all(|problem| problem.code != MISSING_INVENTORY)
     {
         let exit = parse_exit(&problems);
-        stop_at_errors(&mut problems, exit)?;
+        stop_at_errors(&mut problems, exit, hidden)?;
         return Ok(loaded);
     }
     // Everything that is wrong is told at once: also what the inventory that was meant would show.
@@ -231,7 +237,7 @@ fn load(arguments: &Arguments) -> Result<Loaded, CommandError> {
     let dir = folder(&playbooks);
     let found = Run::new(inputs, planner, dir, &mut |_| {}).preflight(&playbooks);
     problems.extend(found.into_values());
-    stop_at_errors(&mut problems, Exit::Error)?;
+    stop_at_errors(&mut problems, Exit::Error, hidden)?;
     Err(CommandError {
         exit: Exit::Error,
         problems: vec![],
@@ -320,12 +326,16 @@ fn similar_file(path: &Path) -> Option<String> {
 }
 
 /// Tells warnings; stops when there are errors, which are told together.
-fn stop_at_errors(problems: &mut Vec<Diagnostic>, exit: Exit) -> Result<(), CommandError> {
+fn stop_at_errors(
+    problems: &mut Vec<Diagnostic>,
+    exit: Exit,
+    hidden: &Secrets,
+) -> Result<(), CommandError> {
     let found = std::mem::take(problems);
     let (errors, warnings): (Vec<_>, Vec<_>) = found
         .into_iter()
         .partition(|problem| problem.severity == Severity::Error);
-    tell(&warnings);
+    tell(&warnings, hidden);
     if errors.is_empty() {
         Ok(())
     } else {
@@ -336,7 +346,11 @@ fn stop_at_errors(problems: &mut Vec<Diagnostic>, exit: Exit) -> Result<(), Comm
     }
 }
 
-fn secrets(arguments: &Arguments, config: &Config) -> Result<VaultSecrets, CommandError> {
+fn secrets(
+    arguments: &Arguments,
+    config: &Config,
+    hidden: &Secrets,
+) -> Result<VaultSecrets, CommandError> {
     let mut ids: Vec<String> = arguments.vault_id.clone();
     ids.extend(
         arguments
@@ -350,7 +364,7 @@ fn secrets(arguments: &Arguments, config: &Config) -> Result<VaultSecrets, Comma
     if arguments.ask_vault_pass {
         ids.push("default@prompt".to_owned());
     }
-    super::vault::secrets(&ids)
+    super::vault::secrets(&ids, hidden)
 }
 
 fn inventory(
@@ -397,6 +411,7 @@ fn inventory(
                     .filter(|problem| problem.severity == Severity::Warning)
                     .cloned()
                     .collect::<Vec<_>>(),
+                &files.secrets.hidden,
             );
             let message = "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.";
             let mut problem = Diagnostic::error("no-hosts", message);
@@ -576,8 +591,10 @@ fn execute(loaded: Loaded, arguments: &Arguments) -> Result<Exit, CommandError> 
         .clone()
         .or_else(|| inputs.config.text("stdout_callback"))
         .unwrap_or_else(|| "default".to_owned());
-    let mut view = crate::report::open(&name, &inputs.config, std::io::stdout().is_terminal())
-        .map_err(|message| {
+    let terminal = std::io::stdout().is_terminal();
+    let hidden = &inputs.files.secrets.hidden;
+    let mut view =
+        crate::report::open(&name, &inputs.config, terminal, hidden).map_err(|message| {
             CommandError::new(Exit::Options, Diagnostic::error("unknown-view", message))
         })?;
     let options = RunOptions {

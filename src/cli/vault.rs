@@ -9,6 +9,7 @@ use super::{CommandError, Exit, finish, usage};
 use crate::load;
 use crate::load::vault::VaultSecrets;
 use crate::run::prompt;
+use crate::secrets::Secrets;
 
 /// Shows a vaulted file.
 #[derive(Debug, Parser)]
@@ -31,14 +32,14 @@ enum Arguments {
 pub(super) fn main(args: &[OsString]) -> Exit {
     let words = std::iter::once(OsString::from("rplay vault")).chain(args.iter().cloned());
     match Arguments::try_parse_from(words) {
-        Ok(arguments) => finish(run(arguments)),
+        Ok(arguments) => finish(run(arguments), &Secrets::default()),
         Err(error) => usage(&error),
     }
 }
 
 /// Reads the passwords that `--vault-id` and `--vault-password-file` name.
-pub(super) fn secrets(ids: &[String]) -> Result<VaultSecrets, CommandError> {
-    VaultSecrets::from_ids(ids, &|question| prompt::ask(question, false))
+pub(super) fn secrets(ids: &[String], hidden: &Secrets) -> Result<VaultSecrets, CommandError> {
+    VaultSecrets::from_ids(ids, &|question| prompt::ask(question, false), hidden)
         .map_err(|problem| CommandError::new(Exit::Error, problem))
 }
 
@@ -54,7 +55,7 @@ fn run(arguments: Arguments) -> Result<Exit, CommandError> {
             .iter()
             .map(|path| path.display().to_string()),
     );
-    let secrets = secrets(&ids)?;
+    let secrets = secrets(&ids, &Secrets::default())?;
     let source =
         load::read(&file, &secrets).map_err(|problem| CommandError::new(Exit::Error, problem))?;
     crate::report::print(&source.text);

@@ -13,6 +13,7 @@ use sha2::Sha256;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::diag::{Diagnostic, Source};
+use crate::secrets::Secrets;
 
 const HEADER: &str = "$ANSIBLE_VAULT;";
 const LINE: usize = 80;
@@ -22,6 +23,8 @@ const ROUNDS: u32 = 10_000;
 #[derive(Clone, Default)]
 pub struct VaultSecrets {
     secrets: Vec<(String, Zeroizing<Vec<u8>>)>,
+    /// What must never be shown: the passwords, and what was opened with them.
+    pub hidden: Secrets,
 }
 
 impl VaultSecrets {
@@ -29,8 +32,12 @@ impl VaultSecrets {
     pub fn from_ids(
         ids: &[String],
         ask: &dyn Fn(&str) -> Option<String>,
+        hidden: &Secrets,
     ) -> Result<Self, Diagnostic> {
-        let mut secrets = Self::default();
+        let mut secrets = Self {
+            hidden: hidden.clone(),
+            ..Self::default()
+        };
         for source in ids.iter().map(|id| PasswordSource::parse(id)) {
             let secret = if source.is_prompt() {
                 source.ask(ask)?
@@ -44,6 +51,7 @@ impl VaultSecrets {
 
     /// Adds a password under a vault id (`default` when none was given).
     pub fn add(&mut self, id: impl Into<String>, secret: Vec<u8>) {
+        self.hidden.add(&String::from_utf8_lossy(&secret));
         self.secrets.push((id.into(), Zeroizing::new(secret)));
     }
 

@@ -10,6 +10,7 @@ use crate::load::node::{Node, NodeKind};
 use crate::load::play::RoleMeta;
 use crate::load::vault::VaultSecrets;
 use crate::load::{self, play};
+use crate::secrets::Secrets;
 use crate::template::value::{Dict, Entries, Key, List, Str, Tag, Value};
 use crate::vars::VarMap;
 
@@ -87,7 +88,11 @@ pub fn to_vars(node: &Node, files: &Files, problems: &mut Vec<Diagnostic>) -> Va
     match &node.kind {
         NodeKind::Map(entries) => entries
             .iter()
-            .map(|(key, value)| (key_text(key), to_value(value, files, problems)))
+            .map(|(key, value)| {
+                let name = key_text(key);
+                let value = to_variable(&name, value, files, problems);
+                (name, value)
+            })
             .collect(),
         NodeKind::Null => VarMap::new(),
         _ => {
@@ -105,6 +110,39 @@ fn key_text(key: &Node) -> String {
     }
 }
 
+/// The value of a variable. One that is written in a vaulted file, or whose name says that it is a
+/// password, is masked from now on.
+pub fn to_variable(
+    name: &str,
+    node: &Node,
+    files: &Files,
+    problems: &mut Vec<Diagnostic>,
+) -> Value {
+    let hidden = &files.secrets.hidden;
+    if node.span.source.secret {
+        hide(node, hidden);
+    }
+    if let Some(text) = node.as_str() {
+        hidden.add_named(name, text);
+    }
+    to_value(node, files, problems)
+}
+
+/// Masks every text and number of a written value.
+fn hide(node: &Node, hidden: &Secrets) {
+    match &node.kind {
+        NodeKind::Str(text) => hidden.add_template(text),
+        NodeKind::Unsafe(text) => hidden.add(text),
+        NodeKind::Int(_) | NodeKind::Float(_) | NodeKind::Date(_) => {
+            hidden.add(&Value::from_node(node).to_string());
+        }
+        NodeKind::Seq(items) => items.iter().for_each(|item| hide(item, hidden)),
+        NodeKind::Map(entries) => entries.iter().for_each(|(_, value)| hide(value, hidden)),
+        // An envelope is masked when it is opened.
+        NodeKind::Vault(_) | NodeKind::Null | NodeKind::Bool(_) => {}
+    }
+}
+
 /// A written value as a variable: vaulted text decrypted, collections lazy.
 pub fn to_value(node: &Node, files: &Files, problems: &mut Vec<Diagnostic>) -> Value {
     if !has_vault(node) {
@@ -114,6 +152,7 @@ pub fn to_value(node: &Node, files: &Files, problems: &mut Vec<Diagnostic>) -> V
         NodeKind::Vault(envelope) => match load::vault::decrypt(envelope, &files.secrets) {
             Ok(bytes) => {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
+                files.secrets.hidden.add_template(&text);
                 let tag = Tag {
                     origin: Some(node.span.clone()),
                     template: true,

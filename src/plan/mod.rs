@@ -17,7 +17,7 @@ use crate::template::value::Value;
 use crate::template::{Scope, Templar};
 use crate::vars::{HostScope, Level, VarMap};
 
-pub use files::{Files, to_value, to_vars};
+pub use files::{Files, to_value, to_variable, to_vars};
 pub use frame::{Frame, FrameKind};
 pub use role::{Role, RoleCall};
 

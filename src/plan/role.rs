@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Files, Frame, FrameKind, MAX_DEPTH, Pass, PlanItem, to_value, to_vars};
+use super::{Files, Frame, FrameKind, MAX_DEPTH, Pass, PlanItem, to_variable, to_vars};
 use crate::diag::{Diagnostic, Span, nearest};
 use crate::load::ast::{self, Keywords, RoleEntry};
 use crate::load::keyword::Keyword;
@@ -57,10 +57,10 @@ impl Pass<'_> {
             return vec![];
         };
         let files = Arc::clone(&self.planner.files);
-        let params = entry
-            .params
-            .iter()
-            .map(|(key, node)| (key.clone(), to_value(node, &files, &mut self.problems)));
+        let params = entry.params.iter().map(|(key, node)| {
+            let value = to_variable(key, node, &files, &mut self.problems);
+            (key.clone(), value)
+        });
         let params = params.collect();
         let vars = entry.keywords.get(&crate::load::keyword::Keyword::Vars);
         let vars = vars

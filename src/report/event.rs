@@ -1,5 +1,5 @@
 //! The contract between a run and its views: closed, serialisable events, in the order in which
-//! things were decided. Secrets are masked before an event is made.
+//! things were decided. Secrets are masked on the way to a view, see `mask`.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,193 +1,201 @@
-//! Masking by value: known secrets become stars wherever they occur in an event.
+//! The one way to a view: events pass here and leave their secrets behind.
 
-use rplay_modules::data::{Data, Map};
 use rplay_modules::outcome::{Diff, DiffSide};
 
+use super::View;
 use super::event::Event;
+use super::matcher::hunks;
+use crate::secrets::{Matcher, STARS, Secrets};
 
-/// What stands for a secret.
-const STARS: &str = "********";
+/// What stands for a secret that was replaced by another one.
+const FORMER: &str = "******** (former)";
 
-/// Shorter values would blot out ordinary text.
-const SHORTEST: usize = 4;
-
-/// The secrets of a run.
-#[derive(Clone, Default)]
-pub struct Masker {
-    /// Longest first: a secret that contains another one is masked as a whole.
-    secrets: Vec<String>,
+/// A view that gets events without secrets.
+pub(crate) struct Masked {
+    view: Box<dyn View>,
+    secrets: Secrets,
 }
 
-/// Tells how many there are, never which.
-impl std::fmt::Debug for Masker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Masker({})", self.secrets.len())
+impl Masked {
+    pub(crate) fn new(view: Box<dyn View>, secrets: &Secrets) -> Self {
+        Self {
+            view,
+            secrets: secrets.clone(),
+        }
     }
 }
 
-impl Masker {
-    /// Adds a secret, and each of its lines where it has several: a key is often shown line by line.
-    pub fn add(&mut self, secret: &str) {
-        let secret = secret.trim();
-        let lines = secret.lines().map(str::trim);
-        for part in std::iter::once(secret).chain(lines.filter(|line| line.len() >= SHORTEST * 2)) {
-            if part.chars().count() >= SHORTEST && !self.secrets.iter().any(|known| known == part) {
-                self.secrets.push(part.to_owned());
-            }
-        }
-        self.secrets
-            .sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    }
-
-    /// A text without the secrets.
-    #[must_use]
-    pub fn text(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        self.mask(&mut text);
-        text
-    }
-
-    fn mask(&self, text: &mut String) {
-        for secret in &self.secrets {
-            if text.contains(secret.as_str()) {
-                *text = text.replace(secret.as_str(), STARS);
+impl View for Masked {
+    fn event(&mut self, event: &Event) {
+        match self.secrets.matcher() {
+            None => self.view.event(event),
+            Some(matcher) => {
+                let mut event = event.clone();
+                mask(&mut event, &matcher);
+                self.view.event(&event);
             }
         }
     }
+}
 
-    /// A value without the secrets.
-    pub fn data(&self, data: &mut Data) {
-        match data {
-            Data::Str(text) => self.mask(text),
-            Data::Bytes(bytes) => self.bytes(bytes),
-            Data::List(items) => items.iter_mut().for_each(|item| self.data(item)),
-            Data::Map(map) => self.map(map),
-            // A number may be a secret too: a PIN from a vault.
-            Data::Int(number) if self.secrets.contains(&number.to_string()) => {
-                *data = Data::Str(STARS.to_owned())
+fn mask(event: &mut Event, matcher: &Matcher) {
+    match event {
+        Event::ItemDone {
+            label,
+            result,
+            diff,
+            delegated_to,
+            ..
+        } => {
+            matcher.data(label);
+            delegated_to.iter_mut().for_each(|name| matcher.text(name));
+            matcher.map(result);
+            diffs(diff, matcher);
+        }
+        Event::TaskDone {
+            result,
+            diff,
+            delegated_to,
+            ..
+        } => {
+            delegated_to.iter_mut().for_each(|name| matcher.text(name));
+            matcher.map(result);
+            diffs(diff, matcher);
+        }
+        Event::Retrying { result, .. } => matcher.map(result),
+        Event::TaskStarted { task } => {
+            for text in [&mut task.name, &mut task.action, &mut task.path] {
+                matcher.text(text);
             }
-            _ => {}
+            task.args.iter_mut().for_each(|args| matcher.map(args));
+        }
+        Event::Included { name, label, .. } => {
+            matcher.text(name);
+            label.iter_mut().for_each(|label| matcher.data(label));
+        }
+        Event::Notified { handler, .. } => matcher.text(handler),
+        Event::PlayStarted { name, .. } => matcher.text(name),
+        Event::Message { text, .. } => matcher.text(text),
+        Event::CustomStats { stats } => matcher.map(stats),
+        Event::PlaybookStarted { path } => matcher.text(path),
+        // Names of hosts, which the inventory gives in the open, and numbers.
+        Event::RunStarted { .. }
+        | Event::NoHostsMatched
+        | Event::NoHostsRemaining
+        | Event::HostStarted { .. }
+        | Event::RunEnded { .. } => {}
+    }
+}
+
+fn diffs(diffs: &mut [Diff], matcher: &Matcher) {
+    for diff in diffs {
+        if let (DiffSide::Text(before), DiffSide::Text(after)) = (&mut diff.before, &diff.after) {
+            former(before, after, matcher);
+        }
+        for side in [&mut diff.before, &mut diff.after] {
+            match side {
+                DiffSide::Text(text) => matcher.text(text),
+                DiffSide::Attributes(map) => matcher.map(map),
+                DiffSide::Empty | DiffSide::Binary | DiffSide::TooLarge(_) => {}
+            }
+        }
+        for text in [
+            &mut diff.before_header,
+            &mut diff.after_header,
+            &mut diff.prepared,
+        ] {
+            text.iter_mut().for_each(|text| matcher.text(text));
         }
     }
+}
 
-    fn bytes(&self, bytes: &mut Vec<u8>) {
-        let text = String::from_utf8_lossy(bytes);
-        let masked = self.text(&text);
-        if masked != text {
-            *bytes = masked.into_bytes();
-        }
+/// Masks in the text before what stands there in the place of a secret of the text after: the
+/// former password, which nobody has told us. The marks differ, so that the difference shows.
+fn former(before: &mut String, after: &str, matcher: &Matcher) {
+    if matcher.masked(after).is_none() {
+        return;
     }
-
-    fn map(&self, map: &mut Map) {
-        for value in map.values_mut() {
-            self.data(value);
-        }
-        if map.keys().any(|key| {
-            self.secrets
+    let lines =
+        |text: &str| -> Vec<String> { text.split_inclusive('\n').map(str::to_owned).collect() };
+    let (old, new) = (lines(before), lines(after));
+    let mut shown = old.clone();
+    let changes = hunks(&old, &new, 0).into_iter().flatten();
+    for change in changes.filter(|change| !change.equal) {
+        let candidates = &new[change.b.0..change.b.1];
+        for (offset, line) in shown[change.a.0..change.a.1].iter_mut().enumerate() {
+            // Where lines were added or removed as well, the pairs are a guess: the line that
+            // begins alike is the likelier one.
+            let alike = candidates
                 .iter()
-                .any(|secret| key.contains(secret.as_str()))
-        }) {
-            *map = std::mem::take(map)
-                .into_iter()
-                .map(|(key, value)| (self.text(&key), value))
-                .collect();
+                .find_map(|new| counterpart(line, new, matcher));
+            let alike = alike.or_else(|| {
+                let beside = matcher.masked(candidates.get(offset)?)?;
+                (beside.trim_end() == STARS).then(|| format!("{FORMER}\n"))
+            });
+            *line = alike.unwrap_or_else(|| std::mem::take(line));
         }
     }
+    *before = shown.concat();
+}
 
-    fn diffs(&self, diffs: &mut [Diff]) {
-        for diff in diffs {
-            for side in [&mut diff.before, &mut diff.after] {
-                match side {
-                    DiffSide::Text(text) => self.mask(text),
-                    DiffSide::Attributes(map) => self.map(map),
-                    DiffSide::Empty | DiffSide::Binary | DiffSide::TooLarge(_) => {}
-                }
-            }
-            for text in [
-                &mut diff.before_header,
-                &mut diff.after_header,
-                &mut diff.prepared,
-            ] {
-                text.iter_mut().for_each(|text| self.mask(text));
-            }
-        }
-    }
-
-    /// An event without the secrets.
-    #[must_use]
-    pub fn event(&self, mut event: Event) -> Event {
-        if self.secrets.is_empty() {
-            return event;
-        }
-        match &mut event {
-            Event::ItemDone {
-                label,
-                result,
-                diff,
-                ..
-            } => {
-                self.data(label);
-                self.map(result);
-                self.diffs(diff);
-            }
-            Event::TaskDone { result, diff, .. } => {
-                self.map(result);
-                self.diffs(diff);
-            }
-            Event::Retrying { result, .. } => self.map(result),
-            Event::TaskStarted { task } => {
-                self.mask(&mut task.name);
-                task.args.iter_mut().for_each(|args| self.map(args));
-            }
-            Event::Included { name, label, .. } => {
-                self.mask(name);
-                label.iter_mut().for_each(|label| self.data(label));
-            }
-            Event::Notified { handler, .. } => self.mask(handler),
-            Event::PlayStarted { name, .. } => self.mask(name),
-            Event::Message { text, .. } => self.mask(text),
-            Event::CustomStats { stats } => self.map(stats),
-            Event::RunStarted { .. }
-            | Event::PlaybookStarted { .. }
-            | Event::NoHostsMatched
-            | Event::NoHostsRemaining
-            | Event::HostStarted { .. }
-            | Event::RunEnded { .. } => {}
-        }
-        event
-    }
+/// The old line with stars where the new one has a secret, if they are alike up to there.
+fn counterpart(old: &str, new: &str, matcher: &Matcher) -> Option<String> {
+    let masked = matcher.masked(new)?;
+    let (head, _) = masked.split_once(STARS)?;
+    let end = if old.ends_with('\n') { "\n" } else { "" };
+    (!head.trim().is_empty() && old.starts_with(head)).then(|| format!("{head}{FORMER}{end}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use rplay_modules::data::Map;
     use rplay_modules::map;
 
     use super::super::event::Status;
     use super::*;
 
-    #[test]
-    fn secrets_are_masked_everywhere_in_an_event() {
-        let mut masker = Masker::default();
-        for secret in ["s3cret", "s3cret-long", "abc"] {
-            masker.add(secret);
-        }
-        let event = Event::TaskDone {
+    fn masked(secrets: &[&str], result: Map, diff: Vec<Diff>) -> (Map, Vec<Diff>) {
+        let known = Secrets::default();
+        secrets.iter().for_each(|secret| known.add(secret));
+        let mut event = Event::TaskDone {
             task: 1,
             host: "h".to_owned(),
             delegated_to: None,
             status: Status::Changed,
             ignored: false,
             looped: false,
-            result: map! { "cmd" => vec!["login", "-p", "s3cret-long"], "s3cret" => "abc" },
-            diff: vec![Diff::text("p=s3cret\n", "p=\n", "", "")],
+            result,
+            diff,
         };
-        let Event::TaskDone { result, diff, .. } = masker.event(event) else {
-            panic!("the kind of an event changed")
-        };
+        mask(&mut event, &known.matcher().unwrap());
+        match event {
+            Event::TaskDone { result, diff, .. } => (result, diff),
+            _ => panic!("the kind of an event changed"),
+        }
+    }
+
+    #[test]
+    fn secrets_are_masked_everywhere_in_an_event() {
+        let result = map! { "cmd" => vec!["login", "-p", "s3cret-long"], "s3cret" => "abc" };
+        let diff = vec![Diff::text("p=s3cret\n", "p=\n", "", "")];
+        let (result, diff) = masked(&["s3cret", "s3cret-long", "abc"], result, diff);
         assert_eq!(
             result,
-            map! { "cmd" => vec!["login", "-p", "********"], "********" => "abc" }
+            map! { "cmd" => vec!["login", "-p", "********"], "********" => "********" }
         );
         assert_eq!(diff[0].before, DiffSide::Text("p=********\n".to_owned()));
+    }
+
+    #[test]
+    fn the_former_password_is_masked_too() {
+        let before = "user=app\npassword=older-one\nport=1\n";
+        let after = "user=app\npassword=s3cret-long\nport=2\n";
+        let (_, diff) = masked(
+            &["s3cret-long"],
+            Map::new(),
+            vec![Diff::text(before, after, "", "")],
+        );
+        let expected = "user=app\npassword=******** (former)\nport=1\n";
+        assert_eq!(diff[0].before, DiffSide::Text(expected.to_owned()));
     }
 }

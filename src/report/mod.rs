@@ -18,9 +18,9 @@ mod yaml;
 use std::io::{IsTerminal, Write};
 
 use crate::config::Config;
+use crate::secrets::Secrets;
 use event::Event;
 
-pub use mask::Masker;
 pub use record::read;
 
 /// A consumer of a run's events.
@@ -141,7 +141,7 @@ const NAMES: &[&str] = &["default", "minimal", "debug", "yaml", "json", "ndjson"
 /// # Errors
 ///
 /// No view has the name.
-pub fn view(
+fn view(
     name: &str,
     settings: &Settings,
     out: Box<dyn Write + Send>,
@@ -188,12 +188,18 @@ fn unknown(name: &str) -> String {
     format!("Could not load '{name}' callback plugin{near}")
 }
 
-/// The view of a run on this process's own streams, with a live line where someone looks at it.
+/// The view of a run on this process's own streams, with a live line where someone looks at it. No
+/// secret gets to it.
 ///
 /// # Errors
 ///
 /// No view has the name.
-pub fn open(name: &str, config: &Config, terminal: bool) -> Result<Box<dyn View>, String> {
+pub fn open(
+    name: &str,
+    config: &Config,
+    terminal: bool,
+    secrets: &Secrets,
+) -> Result<Box<dyn View>, String> {
     let view = view(
         name,
         &Settings::new(config, terminal),
@@ -202,13 +208,10 @@ pub fn open(name: &str, config: &Config, terminal: bool) -> Result<Box<dyn View>
     )?;
     let watched = terminal && std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
     if !watched || std::env::var_os("TERM").is_none_or(|term| term == "dumb") {
-        return Ok(view);
+        return Ok(Box::new(mask::Masked::new(view, secrets)));
     }
-    Ok(Box::new(progress::Progress::around(
-        view,
-        Box::new(std::io::stderr()),
-        columns(),
-    )))
+    let view = progress::Progress::around(view, Box::new(std::io::stderr()), columns());
+    Ok(Box::new(mask::Masked::new(Box::new(view), secrets)))
 }
 
 /// Writes a text to standard output as it is; a reader that went away is no error.

@@ -261,6 +261,9 @@ impl Context<'_> {
             Ok(prepared) => prepared,
             Err(problems) => return Err(self.bad_arguments(&problems)),
         };
+        for secret in &prepared.secrets {
+            self.run.hidden().add(secret);
+        }
         self.warnings.extend(prepared.warnings);
         let id = self.links.next_id();
         let request = wire::Run {

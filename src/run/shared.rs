@@ -10,7 +10,8 @@ use rplay_modules::data::Map;
 use crate::config::Config;
 use crate::connect::Secret;
 use crate::inventory::Inventory;
-use crate::plan::{Files, Planner, to_value};
+use crate::plan::{Files, Planner, to_variable};
+use crate::secrets::Secrets;
 use crate::template::Templar;
 use crate::template::value::{Entries, Key, Value};
 use crate::vars::{HostScope, Hosts, Level, VarMap, merged};
@@ -63,6 +64,13 @@ pub(crate) struct RunShared {
     pub(crate) templar: Arc<Templar>,
     pub(crate) planner: Planner,
     pub(crate) playbook_dir: PathBuf,
+}
+
+impl RunShared {
+    /// What must never be shown.
+    pub(crate) fn hidden(&self) -> &Secrets {
+        &self.planner.files.secrets.hidden
+    }
 }
 
 /// Variables of the inventory, merged in Ansible's order, a host's on its first use.
@@ -134,7 +142,7 @@ impl InventoryVars {
         let mut all = VarMap::new();
         for layer in layers {
             for (name, node) in layer.vars.iter() {
-                let value = to_value(node, &self.files, &mut problems);
+                let value = to_variable(name, node, &self.files, &mut problems);
                 let value = match all.get(name) {
                     Some(weak) if self.merge => merged(weak, value),
                     _ => value,

@@ -103,7 +103,11 @@ impl Settings<'_> {
     }
 
     fn secret(&self, names: &[&str]) -> Result<Option<Secret>, TemplateError> {
-        Ok(self.var_text(names)?.map(Secret::from))
+        let text = self.var_text(names)?;
+        if let Some(text) = &text {
+            self.run.hidden().add(text);
+        }
+        Ok(text.map(Secret::from))
     }
 }
 

@@ -615,6 +615,11 @@ impl Worker<'_> {
         } else {
             "Action"
         };
+        // The message of a module is as much its result as the rest.
+        let msg = match self.flag(Keyword::NoLog, &self.job.scope) {
+            true => "(censored due to no_log)",
+            false => msg,
+        };
         let cause = Cause::new(
             format!("Task failed: {who} failed: {msg}"),
             Some(&self.action_span()),
@@ -925,6 +930,8 @@ impl Worker<'_> {
         if !self.flag(Keyword::NoLog, scope) {
             return result.clone();
         }
+        let all = self.job.spec.action == "debug";
+        self.run.hidden().add_result(result, all);
         let mut shown = Map::new();
         let text = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
         shown.insert("censored".to_owned(), Data::from(text));
