@@ -9,8 +9,10 @@
 )]
 
 mod harness {
+    pub(crate) mod argv;
     pub(crate) mod case;
     pub(crate) mod mask;
+    pub(crate) mod memory;
     pub(crate) mod page;
     pub(crate) mod scenario;
     pub(crate) mod snapshot;
@@ -37,6 +39,9 @@ struct Work {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = harness::memory::agent() {
+        return code;
+    }
     let words: Vec<String> = std::env::args()
         .skip(1)
         .filter(|word| !word.starts_with('-'))
@@ -156,6 +161,7 @@ fn summary(results: Vec<(String, Verdict)>, begin: Instant) -> ExitCode {
     for (name, reason) in &failed {
         println!("\n---- {name} ----\n{reason}");
     }
+    println!("\n{}", harness::stages::counts());
     let word = if failed.is_empty() { "ok" } else { "FAILED" };
     println!(
         "\ntest result: {word}. {passed} passed, {} failed, {skipped} skipped; finished in {:.1}s\n",

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::argv::Watch;
 use super::mask::mask;
 use super::page::{Case, Part};
 use super::snapshot::tree;
@@ -25,6 +26,8 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
     /// Both streams as they were, to look for secrets.
     pub(crate) raw: String,
+    /// A process that had a secret among its arguments.
+    pub(crate) shown: Option<String>,
 }
 
 impl Folder {
@@ -44,7 +47,7 @@ impl Folder {
             };
             let mut words = info.split(' ');
             let kind = words.next().unwrap_or_default();
-            if ["stdout", "stderr", "tree", "run", "secrets"].contains(&kind) {
+            if ["stdout", "stderr", "tree", "run", "secrets", "plan"].contains(&kind) {
                 continue;
             }
             let Some(name) = words.next() else { continue };
@@ -62,7 +65,8 @@ impl Folder {
         self.root.path().join("case")
     }
 
-    fn home(&self) -> PathBuf {
+    /// The home of the user in the case.
+    pub(crate) fn home(&self) -> PathBuf {
         self.root.path().join("home")
     }
 
@@ -89,10 +93,27 @@ impl Folder {
         Ok(Some(mask(&tree(&out)?, &self.files(), &self.home())))
     }
 
+    /// A text with the folder's own paths masked.
+    pub(crate) fn mask(&self, text: &str) -> String {
+        mask(text, &self.files(), &self.home())
+    }
+
     /// Runs the program with the case's arguments and further ones.
     pub(crate) fn run(&self, program: &Path, arguments: &[String]) -> Result<Ran, String> {
+        self.watched(program, arguments, &[], &[])
+    }
+
+    /// Runs the program with more environment, while nobody may have a secret in his arguments.
+    pub(crate) fn watched(
+        &self,
+        program: &Path,
+        arguments: &[String],
+        environment: &[(&str, &Path)],
+        secrets: &[&str],
+    ) -> Result<Ran, String> {
         // Ansible's modules run with the Python beside it; rplay has no use for the variable.
         let path = std::env::var_os("PATH").unwrap_or_default();
+        let watch = Watch::start(secrets);
         let output = Command::new(program)
             .args(arguments)
             .current_dir(self.files())
@@ -107,6 +128,7 @@ impl Folder {
                 "ANSIBLE_PYTHON_INTERPRETER",
                 program.with_file_name("python3"),
             )
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .output()
             .map_err(|fault| format!("{}: {fault}", program.display()))?;
@@ -118,6 +140,7 @@ impl Folder {
             stdout: mask(&stdout, &files, &home),
             stderr: mask(&stderr, &files, &home),
             raw: stdout + &stderr,
+            shown: watch.end(),
         })
     }
 }

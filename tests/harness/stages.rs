@@ -1,10 +1,12 @@
 //! The stages of a case: run against its expectations, and the laws that hold for every case.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use similar::TextDiff;
 
 use super::case::{Folder, Ran, split};
+use super::memory;
 use super::page::{Case, Page};
 
 /// What to do with the expectations.
@@ -80,6 +82,25 @@ pub(crate) fn rplay() -> PathBuf {
         .map_or_else(|| env!("CARGO_BIN_EXE_rplay").into(), PathBuf::from)
 }
 
+/// The views, each of which may show a secret.
+const VIEWS: &[&str] = &["default", "minimal", "debug", "yaml", "json", "ndjson"];
+
+/// What lists the plan without running it.
+const PLAN: &[&str] = &["--list-hosts", "--list-tasks"];
+
+/// Cases whose plan is as expected.
+static PLANNED: AtomicUsize = AtomicUsize::new(0);
+
+/// How many cases showed what beyond passing.
+pub(crate) fn counts() -> String {
+    format!(
+        "stage plan: {} cases as expected; stage memory: {} agree with the run on a real machine, {} need more than a memory",
+        PLANNED.load(Ordering::Relaxed),
+        memory::AGREED.load(Ordering::Relaxed),
+        memory::BEYOND.load(Ordering::Relaxed),
+    )
+}
+
 fn arguments(case: &Case, more: &[&str]) -> Result<Vec<String>, String> {
     let (_, line) = case.block("run").ok_or("the case has no `run` block")?;
     Ok(split(line)
@@ -103,6 +124,10 @@ fn record(case: &mut Case, program: &Path) -> Result<(), String> {
         case.expect("stderr", "", Some(&with_end(&ran.stderr)));
     }
     case.expect("tree", "", out.as_deref());
+    if case.block("plan").is_some() {
+        let planned = Folder::new(case)?.run(program, &arguments(case, PLAN)?)?;
+        case.expect("plan", "", Some(&sorted_hosts(&planned.stdout)));
+    }
     Ok(())
 }
 
@@ -141,9 +166,9 @@ fn verify(case: &Case, is_module: bool) -> Result<(), String> {
         .strip_prefix("exit=")
         .map_or(Ok(0), str::parse)
         .map_err(|_| "bad exit= of `stdout`")?;
+    planned(case)?;
     let folder = Folder::new(case)?;
-    let ran = folder.run(&rplay(), &arguments(case, &[])?)?;
-    no_secrets(case, &ran)?;
+    let ran = run_case(case, &folder, &[])?;
     same("standard output differs", stdout, &ran.stdout)
         .map_err(|report| format!("{report}\nstandard error:\n{}", ran.stderr))?;
     if let Some((_, stderr)) = case.block("stderr") {
@@ -161,7 +186,98 @@ fn verify(case: &Case, is_module: bool) -> Result<(), String> {
         expected.as_deref().unwrap_or(""),
         &folder.out()?.unwrap_or_default(),
     )?;
-    laws(case, is_module, &folder)
+    in_every_view(case)?;
+    laws(case, is_module, &folder)?;
+    if is_module {
+        in_memory(case, stdout)?;
+    }
+    Ok(())
+}
+
+/// The plan is as expected: plays, hosts, and tasks in order, without running.
+fn planned(case: &Case) -> Result<(), String> {
+    let Some((_, plan)) = case.block("plan") else {
+        return Ok(());
+    };
+    let planned = Folder::new(case)?.run(&rplay(), &arguments(case, PLAN)?)?;
+    if planned
+        .stderr
+        .contains("unexpected argument '--list-tasks'")
+    {
+        return Ok(());
+    }
+    same("the plan differs", plan, &sorted_hosts(&planned.stdout))
+        .map_err(|report| format!("{report}\n{}", planned.stderr))?;
+    PLANNED.fetch_add(1, Ordering::Relaxed);
+    Ok(())
+}
+
+/// A list of hosts has no order in Ansible: another one in every run.
+fn sorted_hosts(text: &str) -> String {
+    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let mut at = 0;
+    while at < lines.len() {
+        let first = at + 1;
+        if lines[at].starts_with("    hosts (") {
+            let count = lines[first..]
+                .iter()
+                .take_while(|line| line.starts_with("      "))
+                .count();
+            lines[first..first + count].sort_unstable();
+        }
+        at = first;
+    }
+    lines.concat()
+}
+
+/// Runs a case with further arguments; no secret may be shown.
+fn run_case(case: &Case, folder: &Folder, more: &[&str]) -> Result<Ran, String> {
+    let secrets = secrets(case);
+    let ran = folder.watched(&rplay(), &arguments(case, more)?, &[], &secrets)?;
+    no_secrets(case, &ran)?;
+    Ok(ran)
+}
+
+/// No view shows a secret, however much it is asked to tell.
+fn in_every_view(case: &Case) -> Result<(), String> {
+    if secrets(case).is_empty() {
+        return Ok(());
+    }
+    for view in VIEWS {
+        for more in [&["-vvv", "--diff"][..], &["-vvv", "--diff", "--check"]] {
+            let mut words = vec!["--output", *view];
+            words.extend_from_slice(more);
+            run_case(case, &Folder::new(case)?, &words)?;
+        }
+    }
+    Ok(())
+}
+
+/// A machine in memory comes to the same results and the same tree, and leaves the real one alone.
+fn in_memory(case: &Case, stdout: &str) -> Result<(), String> {
+    // The memory knows no other users.
+    if case.flag("memory").is_some() || !rustix::process::getuid().is_root() {
+        memory::count(false);
+        return Ok(());
+    }
+    let folder = Folder::new(case)?;
+    let before = folder.everything()?;
+    let outcome = memory::run(&folder, &rplay(), &arguments(case, &[])?)?;
+    let memory::Outcome::Done(ran, tree) = outcome else {
+        memory::count(false);
+        return Ok(());
+    };
+    same("standard output differs in memory", stdout, &ran.stdout)
+        .map_err(|report| format!("{report}\nstandard error:\n{}", ran.stderr))?;
+    let expected = case.block("tree").map_or("", |(_, text)| text);
+    same("the tree differs in memory", expected, &tree)?;
+    same(
+        "a run in memory changed files",
+        &before,
+        &folder.everything()?,
+    )?;
+    memory::count(true);
+    Ok(())
 }
 
 /// The case's run on a real connection, with the same expectations.
@@ -204,8 +320,7 @@ fn laws(case: &Case, is_module: bool, done: &Folder) -> Result<(), String> {
     }
     let folder = Folder::new(case)?;
     let before = folder.everything()?;
-    let predicted = folder.run(&rplay(), &arguments(case, &["--check", "--diff"])?)?;
-    no_secrets(case, &predicted)?;
+    let predicted = run_case(case, &folder, &["--check", "--diff"])?;
     if case.flag("check-writes").is_none() {
         same("check mode changed files", &before, &folder.everything()?)?;
     }
@@ -213,17 +328,15 @@ fn laws(case: &Case, is_module: bool, done: &Folder) -> Result<(), String> {
         return Ok(());
     }
     if case.flag("check").is_none() {
-        let ran = Folder::new(case)?.run(&rplay(), &arguments(case, &["--diff"])?)?;
+        let ran = run_case(case, &Folder::new(case)?, &["--diff"])?;
         same(
             "check mode predicted something else than the run did",
             &ran.stdout,
             &predicted.stdout,
         )?;
-        no_secrets(case, &ran)?;
     }
     if case.flag("changes").is_none() {
-        let again = done.run(&rplay(), &arguments(case, &[])?)?;
-        no_secrets(case, &again)?;
+        let again = run_case(case, done, &[])?;
         if let Some(line) = again
             .stdout
             .lines()
@@ -238,18 +351,25 @@ fn laws(case: &Case, is_module: bool, done: &Folder) -> Result<(), String> {
     Ok(())
 }
 
-/// No secret of the case is in the output.
+fn secrets(case: &Case) -> Vec<&str> {
+    case.block("secrets")
+        .map_or_else(Vec::new, |(_, text)| text.lines().collect())
+}
+
+/// No secret of the case is in the output or among the arguments of a process.
 fn no_secrets(case: &Case, ran: &Ran) -> Result<(), String> {
-    let Some((_, secrets)) = case.block("secrets") else {
-        return Ok(());
-    };
-    match secrets.lines().find(|secret| ran.raw.contains(secret)) {
-        Some(secret) => Err(format!(
+    if let Some(line) = ran.shown.as_ref().filter(|_| case.flag("argv").is_none()) {
+        return Err(format!("a process has a secret in its arguments: {line}"));
+    }
+    let found = secrets(case)
+        .into_iter()
+        .find(|secret| ran.raw.contains(secret));
+    found.map_or(Ok(()), |secret| {
+        Err(format!(
             "the secret `{secret}` is in the output:\n{}",
             ran.raw
-        )),
-        None => Ok(()),
-    }
+        ))
+    })
 }
 
 fn same(what: &str, expected: &str, found: &str) -> Result<(), String> {

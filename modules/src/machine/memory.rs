@@ -54,6 +54,16 @@ impl Memory {
             .push_back(output);
     }
 
+    /// Lets another process act: its user, home, folder, environment.
+    pub fn act_as(&mut self, process: Process) {
+        self.below().process = process;
+    }
+
+    /// The programs that were asked for and have no answer, as lines, in order.
+    pub fn missed(&mut self) -> Vec<String> {
+        self.below().missed.clone()
+    }
+
     /// The programs that ran, as lines, in order.
     pub fn ran(&mut self) -> Vec<String> {
         self.below().ran.clone()
@@ -67,6 +77,7 @@ pub struct Empty {
     process: Process,
     answers: BTreeMap<String, VecDeque<Output>>,
     ran: Vec<String>,
+    missed: Vec<String>,
 }
 
 impl Default for Empty {
@@ -94,6 +105,7 @@ impl Default for Empty {
             },
             answers: BTreeMap::new(),
             ran: Vec::new(),
+            missed: Vec::new(),
         }
     }
 }
@@ -204,7 +216,10 @@ impl Machine for Empty {
 
     fn query(&mut self, command: &Command) -> io::Result<Output> {
         let line = command.argv.join(" ");
-        let answers = self.answers.get_mut(&line).ok_or(Errno::NOENT)?;
+        let Some(answers) = self.answers.get_mut(&line) else {
+            self.missed.push(line);
+            return Err(Errno::NOENT.into());
+        };
         self.ran.push(line);
         let answer = if answers.len() > 1 {
             answers.pop_front()
