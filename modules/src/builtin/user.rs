@@ -231,7 +231,18 @@ fn memberships(machine: &mut dyn Machine, name: &str) -> Vec<String> {
 
 /// Runs a program; a failure carries what it said.
 fn change(machine: &mut dyn Machine, args: &Args, argv: Vec<String>) -> Result<Option<Output>, Failure> {
-    match programs::change(machine, &Command::new(argv).c_locale())? {
+    change_with(machine, args, &Command::new(argv).c_locale())
+}
+
+/// Sets the password. A program reads it: the arguments of a program are seen by everybody.
+fn set_password(machine: &mut dyn Machine, args: &Args, hash: &str) -> Result<(), Failure> {
+    let stdin = Some(format!("{}:{hash}\n", args.name).into_bytes());
+    let command = Command { stdin, ..Command::new(["chpasswd", "-e"]).c_locale() };
+    change_with(machine, args, &command).map(|_| ())
+}
+
+fn change_with(machine: &mut dyn Machine, args: &Args, command: &Command) -> Result<Option<Output>, Failure> {
+    match programs::change(machine, command)? {
         Some(output) if output.code != 0 => {
             Err(Failure::new(output.stderr_text()).with("name", args.name.clone()).with("rc", output.code))
         }
@@ -295,9 +306,6 @@ fn create(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
     if let Some(expires) = args.expires {
         push(&["-e", &day(expires)]);
     }
-    if let Some(password) = hash(args) {
-        push(&["-p", &password]);
-    }
     if args.create_home {
         push(&["-m"]);
         if let Some(skeleton) = &args.skeleton {
@@ -319,7 +327,11 @@ fn create(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
     }
     push(&[&args.name]);
     let output = change(machine, args, argv)?;
+    if let Some(password) = hash(args) {
+        set_password(machine, args, &password)?;
+    }
     assume_created(machine, args);
+    machine.assume(remembered(args));
     ageing(machine, args)?;
     Ok(said(Outcome::new(true), output))
 }
@@ -431,7 +443,7 @@ fn modify(machine: &mut dyn Machine, args: &Args, old: &User) -> Result<Outcome,
         push(&["-s", &shell]);
         new.shell = shell;
     }
-    let secret = secrets(machine, args, &mut words);
+    let (secret, password) = secrets(machine, args, &mut words);
     let mut outcome = Outcome::unchanged();
     if !words.is_empty() {
         let mut argv = vec!["usermod".to_owned()];
@@ -440,23 +452,29 @@ fn modify(machine: &mut dyn Machine, args: &Args, old: &User) -> Result<Outcome,
         let output = change(machine, args, argv)?;
         machine.assume(Change::User(new));
         assume_groups(machine, args);
-        if let Some(key) = secret {
-            machine.assume(key);
-        }
         outcome = said(Outcome::new(true), output);
+    }
+    if let Some(password) = password {
+        set_password(machine, args, &password)?;
+        outcome.changed = true;
+    }
+    if let Some(key) = secret {
+        machine.assume(key);
     }
     outcome.changed |= ageing(machine, args)?;
     Ok(outcome)
 }
 
-/// Options for the password and the account's end; what check mode remembers about them.
-fn secrets(machine: &mut dyn Machine, args: &Args, words: &mut Vec<String>) -> Option<Change> {
+/// Options for the lock and the account's end; what check mode remembers about them, and the new
+/// password.
+fn secrets(machine: &mut dyn Machine, args: &Args, words: &mut Vec<String>) -> (Option<Change>, Option<String>) {
     let line = shadow(machine, &args.name);
     let field = |index: usize| line.get(index).map(String::as_str).unwrap_or_default();
-    let key = format!("shadow:{}", args.name);
-    let wanted = format!("{:?} {:?} {:?}", args.password, args.password_lock, args.expires);
-    if machine.assumed(&key).is_some_and(|known| known == wanted) {
-        return None;
+    let wanted = remembered(args);
+    if let Change::Fact(key, known) = &wanted
+        && machine.assumed(key) == *known
+    {
+        return (None, None);
     }
     let before = words.len();
     if let Some(expires) = args.expires {
@@ -467,19 +485,25 @@ fn secrets(machine: &mut dyn Machine, args: &Args, words: &mut Vec<String>) -> O
         }
     }
     let locked = field(1).starts_with('!');
-    if args.update_password == UpdatePassword::Always
-        && let Some(password) = hash(args)
-        && password.trim_start_matches('!') != field(1).trim_start_matches('!')
-    {
-        words.extend(["-p".to_owned(), password]);
-    } else {
+    let password = hash(args).filter(|password| {
+        let other = password.trim_start_matches('!') != field(1).trim_start_matches('!');
+        args.update_password == UpdatePassword::Always && other
+    });
+    if password.is_none() {
         match args.password_lock {
             Some(true) if !locked => words.push("-L".to_owned()),
             Some(false) if locked && field(1).len() > 1 => words.push("-U".to_owned()),
             _ => {}
         }
     }
-    (words.len() > before).then_some(Change::Fact(key, Some(wanted)))
+    let changes = words.len() > before || password.is_some();
+    (changes.then_some(wanted), password)
+}
+
+/// What check mode keeps of a line that only root may read.
+fn remembered(args: &Args) -> Change {
+    let wanted = format!("{:?} {:?} {:?}", args.password, args.password_lock, args.expires);
+    Change::Fact(format!("shadow:{}", args.name), Some(wanted))
 }
 
 /// Days of the password, through `chage`.
