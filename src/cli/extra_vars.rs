@@ -59,7 +59,7 @@ fn read_one(option: &str, files: &Files) -> Result<VarMap, CommandError> {
 
 /// The variables of a text that must be a mapping.
 fn mapping(source: &Arc<Source>, shown: &str, files: &Files) -> Result<VarMap, CommandError> {
-    let nodes = sound(yaml::parse(source))?;
+    let nodes = sound(yaml::parse(source), files)?;
     match nodes.into_iter().next() {
         Some(
             node @ Node {
@@ -69,7 +69,7 @@ fn mapping(source: &Arc<Source>, shown: &str, files: &Files) -> Result<VarMap, C
         ) => {
             let mut problems = vec![];
             let value = to_vars(&node, files, &mut problems);
-            sound(Checked { value, problems })
+            sound(Checked { value, problems }, files)
         }
         _ => {
             let message = format!(
@@ -82,12 +82,12 @@ fn mapping(source: &Arc<Source>, shown: &str, files: &Files) -> Result<VarMap, C
 }
 
 /// A value without errors; warnings are told.
-fn sound<T>(checked: Checked<T>) -> Result<T, CommandError> {
+fn sound<T>(checked: Checked<T>, files: &Files) -> Result<T, CommandError> {
     let (errors, warnings): (Vec<_>, Vec<_>) = checked
         .problems
         .into_iter()
         .partition(|problem| problem.severity == Severity::Error);
-    super::tell(&warnings);
+    super::tell(&warnings, &files.secrets.hidden);
     if errors.is_empty() {
         Ok(checked.value)
     } else {

@@ -28,16 +28,22 @@ pub struct VaultSecrets {
 }
 
 impl VaultSecrets {
+    /// No password yet; those that come, and what they open, are added to `hidden`.
+    #[must_use]
+    pub fn hiding(hidden: &Secrets) -> Self {
+        Self {
+            hidden: hidden.clone(),
+            ..Self::default()
+        }
+    }
+
     /// The passwords of `--vault-id` values (`LABEL@SOURCE` or `SOURCE`); `ask` asks the user a question.
     pub fn from_ids(
         ids: &[String],
         ask: &dyn Fn(&str) -> Option<String>,
         hidden: &Secrets,
     ) -> Result<Self, Diagnostic> {
-        let mut secrets = Self {
-            hidden: hidden.clone(),
-            ..Self::default()
-        };
+        let mut secrets = Self::hiding(hidden);
         for source in ids.iter().map(|id| PasswordSource::parse(id)) {
             let secret = if source.is_prompt() {
                 source.ask(ask)?

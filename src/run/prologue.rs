@@ -49,6 +49,9 @@ impl Run<'_> {
                 self.not_interactive();
                 default.unwrap_or_else(|| Value::None.to_string())
             });
+            if question.private {
+                self.shared.planner.files.secrets.hidden.add(&answer);
+            }
             // What a user types is data: it is not templated.
             answers.insert(question.name, Value::str(answer));
         }

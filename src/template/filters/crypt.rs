@@ -3,6 +3,7 @@
 use md5::{Digest as _, Md5};
 
 use super::super::args::{Args, whole};
+use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
 use super::super::value::Value;
 use super::random::Random;
@@ -11,7 +12,7 @@ use crate::load::vault;
 super::filters! {
     "password_hash": "its hash as the system's password file holds it" => |_, a| password_hash(a);
     "vault": "it in a vault's envelope" => |_, a| seal(a);
-    "unvault": "what a vault's envelope holds" => |_, a| open(a);
+    "unvault": "what a vault's envelope holds" => |i, a| open(i, a);
 }
 
 /// A way to hash a password.
@@ -376,7 +377,7 @@ fn seal(args: &Args) -> Outcome {
         .map_err(|error| Fault::new(format!("Unable to encrypt: {error}")))
 }
 
-fn open(args: &Args) -> Outcome {
+fn open(interp: &Interp<'_>, args: &Args) -> Outcome {
     args.check(4, &["secret", "vault_id", "vaultid"])?;
     let secret = secret(args, "do_unvault")?;
     let Value::Str(text) = args.operand() else {
@@ -388,10 +389,12 @@ fn open(args: &Args) -> Outcome {
     if !vault::is_vaulted(text.as_str().as_bytes()) {
         return Ok(args.operand().clone());
     }
-    let mut secrets = vault::VaultSecrets::default();
+    let mut secrets = vault::VaultSecrets::hiding(&interp.templar.secrets.hidden);
     secrets.add("filter_default", secret);
     let content = vault::decrypt(text.as_str(), &secrets).map_err(|_| {
         Fault::new("Unable to decrypt: Decryption failed (no vault secrets were found that could decrypt).")
     })?;
-    Ok(Value::str(String::from_utf8_lossy(&content).into_owned()))
+    let text = String::from_utf8_lossy(&content).into_owned();
+    secrets.hidden.add(&text);
+    Ok(Value::str(text))
 }

@@ -57,6 +57,7 @@ fn opened(interp: &Interp<'_>, path: &Path, name: &str) -> Result<String, Fault>
     }
     let content = crate::load::vault::decrypt(&text, &interp.templar.secrets)
         .map_err(|error| Fault::new(format!("Unable to open the vault '{name}': {error}")))?;
+    interp.templar.secrets.hidden.add_content(&content);
     Ok(String::from_utf8_lossy(&content).into_owned())
 }
 
