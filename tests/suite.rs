@@ -11,6 +11,7 @@
 mod harness {
     pub(crate) mod argv;
     pub(crate) mod case;
+    pub(crate) mod http;
     pub(crate) mod mask;
     pub(crate) mod memory;
     pub(crate) mod page;

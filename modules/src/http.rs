@@ -1,14 +1,18 @@
 //! HTTP as `get_url` and `uri` need it: log-ins, redirects, compressed bodies.
 
 use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::args::ModuleArgs;
 use crate::data::Map;
 use crate::machine::Machine;
 use crate::oci::http::{Client, Response, Url};
+use crate::oci::tls::Trust;
+use crate::outcome::Failure;
 
 /// Redirects that are followed before the server is thought to go in circles.
 const MAX_REDIRECTS: usize = 10;
@@ -24,22 +28,66 @@ pub(crate) enum Follow {
     Safe,
 }
 
+/// What requests of every module can be told.
+#[derive(ModuleArgs)]
+pub(crate) struct HttpArgs {
+    /// Further headers.
+    headers: Option<Map>,
+    /// The password for a log-in.
+    #[arg(alias = "password", secret)]
+    url_password: Option<String>,
+    /// Send the log-in at once, not only when the server asks.
+    #[arg(default = "false")]
+    force_basic_auth: bool,
+    /// Ask for a fresh answer: not from a cache on the way, and also where the file is there already.
+    #[arg(default = "false")]
+    pub(crate) force: bool,
+    /// Whether certificates are checked.
+    #[arg(default = "true")]
+    validate_certs: bool,
+    /// Whether proxies of the environment are used.
+    #[arg(default = "true")]
+    use_proxy: bool,
+    /// Whether `.netrc` is looked into for a log-in.
+    #[arg(default = "true")]
+    use_netrc: bool,
+    /// What the client calls itself.
+    #[arg(default = "ansible-httpget")]
+    http_agent: String,
+    /// Whether a compressed answer is unpacked.
+    #[arg(default = "true")]
+    decompress: bool,
+    /// Names of headers that are not sent on after a redirect.
+    #[arg(default = "[]")]
+    unredirected_headers: Vec<String>,
+    /// A client certificate.
+    #[arg(refused = "client certificates are not supported yet")]
+    client_cert: Option<PathBuf>,
+    /// The key of the client certificate.
+    #[arg(refused = "client certificates are not supported yet")]
+    client_key: Option<PathBuf>,
+    /// TLS ciphers.
+    #[arg(refused = "choosing TLS ciphers is not supported")]
+    ciphers: Option<Vec<String>>,
+    /// Log in with Kerberos.
+    #[arg(default = "false")]
+    use_gssapi: bool,
+}
+
 /// One request.
-pub(crate) struct Fetch<'a> {
+pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
     pub(crate) url: &'a str,
+    /// Headers of the module, beside those of the user, which win.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     pub(crate) follow: Follow,
-    pub(crate) verify: bool,
     pub(crate) timeout: u64,
-    pub(crate) use_proxy: bool,
-    pub(crate) use_netrc: bool,
     pub(crate) user: Option<&'a str>,
-    pub(crate) password: Option<&'a str>,
-    /// Send the log-in at once, not only when the server asks.
-    pub(crate) force_basic: bool,
-    pub(crate) decompress: bool,
+    /// A file of further root certificates.
+    pub(crate) roots: Option<&'a Path>,
+    /// A Unix socket that is connected to instead of the host of the address.
+    pub(crate) socket: Option<&'a Path>,
 }
 
 /// An answer; every status is one.
@@ -61,41 +109,76 @@ impl Answer {
     }
 }
 
-/// Headers of an argument as pairs.
-pub(crate) fn headers(map: &Map) -> Vec<(String, String)> {
-    map.iter()
-        .map(|(name, value)| (name.clone(), value.text()))
-        .collect()
+impl HttpArgs {
+    /// Fails by name for what is not supported.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if self.use_gssapi {
+            return Err(Failure::new("`use_gssapi` is not supported yet"));
+        }
+        Ok(())
+    }
+
+    /// All headers of a request but the log-in; each name once, the user's first.
+    fn headers(&self, request: &Request<'_>) -> Headers {
+        let mut headers = Headers(Vec::new());
+        for (name, value) in self.headers.iter().flatten() {
+            headers.0.push((name.clone(), value.text()));
+        }
+        for (name, value) in &request.headers {
+            headers.add(name, value);
+        }
+        headers.add("User-Agent", &self.http_agent);
+        if self.force {
+            headers.add("cache-control", "no-cache");
+        }
+        headers.add(
+            "Accept-Encoding",
+            if self.decompress { "gzip" } else { "identity" },
+        );
+        headers
+    }
+}
+
+struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// Adds a header that is not there.
+    fn add(&mut self, name: &str, value: &str) {
+        if !self.0.iter().any(|(key, _)| key.eq_ignore_ascii_case(name)) {
+            self.0.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.0.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
+    }
 }
 
 /// Sends a request; an error says why there is no answer, in Python's words where they are known.
-pub(crate) fn fetch(machine: &mut dyn Machine, fetch: Fetch<'_>) -> Result<Answer, String> {
-    let mut client = Client::new(fetch.verify, Duration::from_secs(fetch.timeout));
-    let mut url = Url::parse(fetch.url).map_err(|error| error.to_string())?;
+pub(crate) fn fetch(
+    machine: &mut dyn Machine,
+    args: &HttpArgs,
+    request: Request<'_>,
+) -> Result<Answer, String> {
+    let trust = Trust::of(args.validate_certs, request.roots);
+    let mut client = Client::new(trust, Duration::from_secs(request.timeout));
+    client.socket = request.socket.map(Path::to_owned);
+    let mut url = Url::parse(request.url).map_err(|error| error.to_string())?;
     let first = url.clone();
-    let mut login = login(machine, &fetch, &url);
-    let (mut method, mut body, mut redirected) =
-        (fetch.method.to_owned(), fetch.body.clone(), false);
-    let mut send_login = fetch.force_basic;
+    let mut login = login(machine, args, &request, &url);
+    let mut lasting = args.headers(&request);
+    let (mut method, mut body) = (request.method.to_owned(), request.body);
+    let (mut redirected, mut send_login) = (false, args.force_basic_auth);
     for _ in 0..=MAX_REDIRECTS {
-        let mut headers = fetch.headers.clone();
-        let mut add = |name: &str, value: String| {
-            if !headers
-                .iter()
-                .any(|(key, _)| key.eq_ignore_ascii_case(name))
-            {
-                headers.push((name.to_owned(), value));
-            }
-        };
-        add("Accept-Encoding", "identity".to_owned());
+        let mut headers = Headers(lasting.0.clone());
         if !body.is_empty() || matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
-            add("Content-Length", body.len().to_string());
+            headers.add("Content-Length", &body.len().to_string());
         }
         if let Some(value) = login.as_ref().filter(|_| send_login) {
-            add("Authorization", value.clone());
+            headers.add("Authorization", value);
         }
         let response = client
-            .exchange(machine, &method, &url, &headers, &body, fetch.use_proxy)
+            .exchange(machine, &method, &url, &headers.0, &body, args.use_proxy)
             .map_err(|error| explained(&error.to_string()))?;
         if response.status == 401 && login.is_some() && !send_login {
             send_login = true;
@@ -103,22 +186,26 @@ pub(crate) fn fetch(machine: &mut dyn Machine, fetch: Fetch<'_>) -> Result<Answe
         }
         let location = response.header("location").map(str::to_owned);
         let safe = matches!(method.as_str(), "GET" | "HEAD");
-        let follows = fetch.follow == Follow::All || (fetch.follow == Follow::Safe && safe);
+        let follows = request.follow == Follow::All || (request.follow == Follow::Safe && safe);
         let (true, true, Some(location)) = (
             matches!(response.status, 301 | 302 | 303 | 307 | 308),
             follows,
             location,
         ) else {
-            return answer(response, &url, redirected, fetch.decompress);
+            return answer(response, &url, redirected, args.decompress);
         };
         let next = url.join(&location).map_err(|error| error.to_string())?;
         if (next.host != first.host || next.port != first.port) && login.is_some() {
             // A log-in is for the host that the user named.
             login = None;
         }
+        args.unredirected_headers
+            .iter()
+            .for_each(|name| lasting.remove(name));
         if matches!(response.status, 301..=303) && !safe {
             method = "GET".to_owned();
             body = Vec::new();
+            lasting.remove("Content-Type");
         }
         redirected = true;
         url = next;
@@ -171,19 +258,27 @@ fn explained(error: &str) -> String {
 }
 
 /// The log-in: the arguments', the address's, or that of `.netrc`.
-fn login(machine: &mut dyn Machine, fetch: &Fetch<'_>, url: &Url) -> Option<String> {
+fn login(
+    machine: &mut dyn Machine,
+    args: &HttpArgs,
+    request: &Request<'_>,
+    url: &Url,
+) -> Option<String> {
     let basic = |user: &str, password: &str| {
         format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
     };
-    if let Some(user) = fetch.user {
-        return Some(basic(user, fetch.password.unwrap_or_default()));
+    if let Some(user) = request.user {
+        return Some(basic(
+            user,
+            args.url_password.as_deref().unwrap_or_default(),
+        ));
     }
-    let authority = fetch.url.split_once("://")?.1.split(['/', '?']).next()?;
+    let authority = request.url.split_once("://")?.1.split(['/', '?']).next()?;
     if let Some((userinfo, _)) = authority.rsplit_once('@') {
         let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
         return Some(basic(user, password));
     }
-    if !fetch.use_netrc {
+    if !args.use_netrc {
         return None;
     }
     let process = machine.process();

@@ -57,6 +57,8 @@ impl Outcome {
 pub struct Failure {
     /// What is wrong, in Ansible's words where it has some.
     pub msg: String,
+    /// The same at more length, for the user's eyes: with the system's error, which `msg` has not.
+    pub explanation: Option<String>,
     /// Further return values (`rc`, `stdout`, `path` ...).
     pub results: Map,
     /// What had been changed before it failed, where the module knows.
@@ -79,6 +81,13 @@ impl Failure {
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Data>) -> Self {
         self.results.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Adds what caused it, as the user reads it behind `msg`.
+    #[must_use]
+    pub fn because(mut self, cause: &str) -> Self {
+        self.explanation = Some(format!("{}: {cause}", self.msg.trim_end_matches('.')));
         self
     }
 }

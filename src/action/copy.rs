@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::map;
 
+use sha1::{Digest, Sha1};
+
+use super::fetch::hex;
 use super::{ActionError, TaskResult};
 use crate::load::vault;
 use crate::run::context::Context;
@@ -13,6 +16,10 @@ use crate::vars::{Level, VarMap};
 
 /// Content above this size in bytes is sent in pieces before the call.
 const INLINE: usize = 4 << 20;
+
+/// `content` has no name that it could have in a folder.
+const NO_NAME: &str = "can not use content with a dir as dest";
+const REMOTE_SRC: &str = "If you are using a module and expect the file to exist on the remote, see the remote_src option.";
 
 /// Copies.
 pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
@@ -25,10 +32,10 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
     }
     if let Some(content) = args.shift_remove("content") {
         if dest.ends_with('/') {
-            return Err(ActionError::new("can not use content with a dir as dest"));
+            return Err(ActionError::new(NO_NAME));
         }
         let bytes = content_bytes(context, &content)?;
-        return write(context, args, bytes, &base_name(&dest), &dest).await;
+        return write(context, args, bytes, None, &dest).await;
     }
     if context.bool("remote_src")?.unwrap_or(false) {
         return context.call_module("ansible.builtin.copy", &args).await;
@@ -41,7 +48,7 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
     };
     let path = context
         .find_file("files", &src)
-        .ok_or_else(|| context.missing_file("files", &src))?;
+        .ok_or_else(|| missing(context, &src))?;
     if path.is_dir() {
         return directory(context, &args, &src, &path, &dest).await;
     }
@@ -51,23 +58,24 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         context,
         args,
         bytes,
-        &base_name(&src),
+        Some(&base_name(&src)),
         &path.display().to_string(),
     )
     .await
 }
 
-/// Sends content to the target's `copy`.
+/// Sends content to the target's `copy`. `base` is its name in a `dest` that is a folder.
 pub(super) async fn write(
     context: &mut Context<'_>,
     mut args: Map,
     bytes: Vec<u8>,
-    base: &str,
+    base: Option<&str>,
     label: &str,
 ) -> Result<TaskResult, ActionError> {
+    let checksum = hex(&Sha1::digest(&bytes));
     args.shift_remove("decrypt");
     args.shift_remove("local_follow");
-    args.insert("_original_basename".to_owned(), Data::from(base));
+    args.extend(base.map(|base| ("_original_basename".to_owned(), Data::from(base))));
     args.insert("_source".to_owned(), Data::from(label));
     if bytes.len() <= INLINE {
         args.insert("_content".to_owned(), Data::Bytes(bytes));
@@ -77,7 +85,28 @@ pub(super) async fn write(
         context.link()?.put(r#become.as_ref(), id, &bytes).await?;
         args.insert("_blob".to_owned(), Data::from(id));
     }
-    context.call_module("ansible.builtin.copy", &args).await
+    let mut result = context.call_module("ansible.builtin.copy", &args).await?;
+    let msg = result.result.get("msg").and_then(Data::as_str);
+    if result.failed && msg == Some(NO_NAME) {
+        return Err(ActionError::new(NO_NAME));
+    }
+    if result.failed {
+        let sum = result.result.entry("checksum".to_owned());
+        sum.or_insert_with(|| Data::Str(checksum));
+    }
+    Ok(result)
+}
+
+/// `missing_file` in the words that Ansible has for `copy` alone.
+fn missing(context: &Context<'_>, src: &str) -> ActionError {
+    match context.missing_file("files", src) {
+        ActionError::Refused { message, .. } => ActionError::Refused {
+            what: "Unexpected AnsibleActionFail error",
+            message,
+            help: Some(REMOTE_SRC),
+        },
+        other => other,
+    }
 }
 
 /// Copies a folder: `src/` means what is in it, `src` the folder itself.
@@ -120,7 +149,7 @@ async fn directory(
             preserve_mode(&mut wanted, entry.path());
             let bytes = read_local(context, entry.path())?;
             let label = entry.path().display().to_string();
-            write(context, wanted, bytes, &base_name(&label), &label).await?
+            write(context, wanted, bytes, Some(&base_name(&label)), &label).await?
         };
         if result.failed {
             return Ok(result);

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use rplay_modules::data::Data;
+use rplay_modules::machine::attrs::os_error;
 use rplay_modules::map;
 use sha1::{Digest, Sha1};
 
@@ -32,27 +33,13 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         .await?
     {
         Ok(bytes) => bytes,
-        Err(reason) => {
-            let missing = reason.contains("No such file") || reason.contains("not found");
-            let msg = if missing {
-                "the remote file does not exist, not transferring, ignored".to_owned()
-            } else {
-                reason.clone()
-            };
-            if fail_on_missing {
-                let msg = if missing {
-                    "the remote file does not exist".to_owned()
-                } else {
-                    reason
-                };
-                return Ok(TaskResult {
-                    failed: true,
-                    ..TaskResult::ok(map! { "msg" => msg, "file" => src })
-                });
-            }
-            return Ok(TaskResult::ok(map! { "msg" => msg, "file" => src }));
-        }
+        Err(reason) => return Ok(unread(&src, &reason, fail_on_missing)),
     };
+    if flat && !dest.ends_with('/') && place.is_dir() {
+        return Ok(TaskResult::failed(
+            "dest is an existing directory, use a trailing slash if you want to fetch src into that directory",
+        ));
+    }
     let sum = hex(&Sha1::digest(&bytes));
     let md5 = hex(&<md5::Md5 as md5::Digest>::digest(&bytes));
     let shown = place.display().to_string();
@@ -62,14 +49,40 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         ));
     }
     if !context.check {
-        write_atomically(&place, &bytes)
-            .map_err(|error| ActionError::new(format!("cannot write `{shown}`: {error}")))?;
+        write_atomically(&place, &bytes).map_err(|error| {
+            let error = os_error(&error, &place);
+            ActionError::new(format!("Failed to transfer file to '{shown}': {error}"))
+        })?;
     }
     let result = map! {
         "checksum" => sum.as_str(), "dest" => shown, "md5sum" => md5, "remote_checksum" => sum.as_str(),
         "remote_md5sum" => Data::Null,
     };
     Ok(TaskResult::changed(true, result))
+}
+
+/// The result for a file that cannot be read, for the system's reason.
+fn unread(src: &str, reason: &str, fail_on_missing: bool) -> TaskResult {
+    const GOES_ON: &str = ", not transferring, ignored";
+    let missing = reason.contains("No such file") || reason.contains("not found");
+    let msg = match missing {
+        true => format!("the remote file does not exist{GOES_ON}"),
+        false if reason.contains("Is a directory") => {
+            "remote file is a directory, fetch cannot work on directories".to_owned()
+        }
+        false => format!("the remote file is not readable: {reason}"),
+    };
+    if !fail_on_missing {
+        let msg = format!("{}{GOES_ON}", msg.trim_end_matches(GOES_ON));
+        return TaskResult::ok(map! { "msg" => msg, "file" => src });
+    }
+    let shown = Data::from(src).repr();
+    let explanation =
+        || format!("File not found: {src}: [Errno 2] No such file or directory: {shown}");
+    TaskResult {
+        explanation: missing.then(explanation),
+        ..TaskResult::failed(msg)
+    }
 }
 
 /// Where the file goes: under the host's name, or with `flat` as `dest` says.
@@ -107,6 +120,7 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     written
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -33,6 +33,8 @@ pub(crate) struct TaskResult {
     pub(crate) skipped: bool,
     pub(crate) unreachable: bool,
     pub(crate) diff: Vec<Diff>,
+    /// What a module says about its failure at more length than `msg`.
+    pub(crate) explanation: Option<String>,
     /// What the dispatcher has to do with it.
     pub(crate) effects: Vec<Effect>,
 }
@@ -100,7 +102,13 @@ pub(crate) enum ActionError {
     /// The arguments are not what the module takes.
     Arguments(Box<Diagnostic>),
     /// Nothing was done, for a reason that is no failure of the action.
-    Refused(String),
+    Refused {
+        /// What the reason is introduced by; empty for most actions.
+        what: &'static str,
+        message: String,
+        /// What the user may try.
+        help: Option<&'static str>,
+    },
     /// The task cannot be run as it is written.
     Bare(String),
     /// The host cannot be reached.
@@ -163,7 +171,7 @@ impl TaskResult {
 
 impl From<Result<Outcome, Failure>> for TaskResult {
     fn from(result: Result<Outcome, Failure>) -> Self {
-        match result {
+        let mut task = match result {
             Ok(outcome) => {
                 let mut task = TaskResult {
                     result: outcome.results,
@@ -187,16 +195,32 @@ impl From<Result<Outcome, Failure>> for TaskResult {
                     result,
                     failed: true,
                     changed: failure.changed,
+                    explanation: failure.explanation,
                     ..TaskResult::default()
                 };
                 task.add_warnings(failure.warnings);
                 task
             }
-        }
+        };
+        task.add_lines();
+        task
     }
 }
 
 impl TaskResult {
+    /// Adds `stdout_lines` and `stderr_lines` where a module gave the text alone.
+    fn add_lines(&mut self) {
+        for name in ["stdout", "stderr"] {
+            let key = format!("{name}_lines");
+            if let Some(Data::Str(text)) = self.result.get(name)
+                && !self.result.contains_key(&key)
+            {
+                let lines: Vec<&str> = text.lines().collect();
+                self.result.insert(key, lines.into());
+            }
+        }
+    }
+
     fn add_warnings(&mut self, warnings: Vec<String>) {
         if !warnings.is_empty() {
             self.result

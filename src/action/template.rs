@@ -80,7 +80,7 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         context,
         args,
         text.into_bytes(),
-        &base,
+        Some(&base),
         &path.display().to_string(),
     )
     .await

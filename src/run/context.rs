@@ -234,10 +234,14 @@ impl Context<'_> {
             .iter()
             .map(|path| format!("\t{}", path.display()))
             .collect();
-        ActionError::Refused(format!(
-            "Could not find or access '{name}'\nSearched in:\n{} on the Ansible Controller.",
-            searched.join("\n")
-        ))
+        ActionError::Refused {
+            what: "",
+            message: format!(
+                "Could not find or access '{name}'\nSearched in:\n{} on the Ansible Controller.",
+                searched.join("\n")
+            ),
+            help: None,
+        }
     }
 
     /// Arguments as final data.

@@ -60,7 +60,9 @@ pub(super) fn explain(causes: &[Cause]) -> String {
         };
         let Some(span) = &cause.span else {
             if is_last {
-                links.push(format!("{head}\n"));
+                let help = cause.help.as_ref();
+                let help = help.map_or_else(String::new, |help| format!("\n{help}\n"));
+                links.push(format!("{head}\n{help}"));
             } else {
                 carried = head;
             }

@@ -79,6 +79,8 @@ struct ItemResult {
     by_action: bool,
     /// The user was told why it failed.
     told: bool,
+    /// What a module says about its failure at more length than `msg`.
+    explanation: Option<String>,
 }
 
 /// Runs a job and tells the dispatcher.
@@ -587,6 +589,7 @@ impl Worker<'_> {
             skipped: ran.skipped,
             unreachable: ran.unreachable,
             diff: ran.diff,
+            explanation: ran.explanation,
             effects: effects.collect(),
             delegated_to,
             ..ItemResult::default()
@@ -610,7 +613,7 @@ impl Worker<'_> {
             return self.say(MessageKind::TaskError, format!("{msg} {help}"));
         }
         let is_module = rplay_modules::registry::find(&self.job.spec.action).is_some();
-        let who = if is_module && !one.by_action {
+        let who = if one.explanation.is_some() || (is_module && !one.by_action) {
             "Module"
         } else {
             "Action"
@@ -618,7 +621,7 @@ impl Worker<'_> {
         // The message of a module is as much its result as the rest.
         let msg = match self.flag(Keyword::NoLog, &self.job.scope) {
             true => "(censored due to no_log)",
-            false => msg,
+            false => one.explanation.as_deref().unwrap_or(msg),
         };
         let cause = Cause::new(
             format!("Task failed: {who} failed: {msg}"),
@@ -788,14 +791,24 @@ impl Worker<'_> {
                     Cause::new(format!("Task failed: {message}"), Some(&self.action_span()));
                 one = self.template_failed(&[cause]);
             }
-            ActionError::Refused(message) => {
+            ActionError::Refused {
+                what,
+                message,
+                help,
+            } => {
                 one.failed = true;
-                let causes = [
-                    Cause::new("Task failed", Some(&self.action_span())),
-                    Cause::new(message.as_str(), None),
-                ];
-                self.say(MessageKind::TaskError, explain(&causes));
-                one.result = rplay_modules::map! { "changed" => false, "msg" => message };
+                let mut chain = vec!["Task failed"];
+                let mut msg = vec![];
+                if !what.is_empty() {
+                    chain.push(what);
+                    msg.push(what);
+                }
+                let mut reason = Cause::new(message.as_str(), None);
+                reason.help = help.map(str::to_owned);
+                let head = Cause::new(chain.join(": "), Some(&self.action_span()));
+                self.say(MessageKind::TaskError, explain(&[head, reason]));
+                msg.push(&message);
+                one.result = rplay_modules::map! { "changed" => false, "msg" => msg.join(": ") };
             }
             ActionError::Argument { name, place, error } => {
                 let failed = format!(
@@ -806,12 +819,21 @@ impl Worker<'_> {
                     Cause::new("Task failed", None),
                     Cause::new(failed, Some(&self.action_span())),
                 ];
-                causes.extend(links(
-                    format!("Error while resolving value for '{name}'"),
-                    place,
-                    Cause::of(&error.diagnostic),
-                ));
+                // Without a name it is about all arguments together.
+                let all = name.is_empty();
+                let reason = Cause::of(&error.diagnostic);
+                causes.extend(match all {
+                    true => vec![reason],
+                    false => links(
+                        format!("Error while resolving value for '{name}'"),
+                        place,
+                        reason,
+                    ),
+                });
                 one = self.template_failed(&causes);
+                if all {
+                    one.result.insert("changed".to_owned(), Data::Bool(false));
+                }
             }
             ActionError::Condition {
                 keyword,

@@ -33,6 +33,7 @@ static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
 pub(crate) fn mask(text: &str, folder: &Path, home: &Path) -> String {
     let mut text = text.replace(&home.display().to_string(), "<home>");
     text = text.replace(&folder.display().to_string(), "<case>");
+    text = super::http::mask(text);
     for (from, to) in MASKS.iter() {
         if let Ok((masked, _)) = from.replace(&text, to, 0) {
             text = masked;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use similar::TextDiff;
 
 use super::case::{Folder, Ran, split};
-use super::memory;
+use super::{http, memory};
 use super::page::{Case, Page};
 
 /// What to do with the expectations.
@@ -103,7 +103,11 @@ pub(crate) fn counts() -> String {
 
 fn arguments(case: &Case, more: &[&str]) -> Result<Vec<String>, String> {
     let (_, line) = case.block("run").ok_or("the case has no `run` block")?;
-    Ok(split(line)
+    let line = match line.contains(http::PLACEHOLDER) {
+        true => line.replace(http::PLACEHOLDER, http::address()?),
+        false => line.to_string(),
+    };
+    Ok(split(&line)
         .into_iter()
         .chain(more.iter().map(ToString::to_string))
         .collect())

@@ -356,10 +356,12 @@ impl Call<'_> {
                 if free_form {
                     let message =
                         format!("Action '{}' does not support raw params.", self.module.name);
-                    self.problems.push(ArgProblem {
+                    // The reason why others are missing.
+                    let problem = ArgProblem {
                         message,
                         ..ArgProblem::default()
-                    });
+                    };
+                    self.problems.insert(0, problem);
                 }
                 !free_form
             })

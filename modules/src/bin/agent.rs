@@ -25,6 +25,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use rplay_modules::data::{Data, Map};
+use rplay_modules::machine::attrs::os_error_text;
 use rplay_modules::machine::overlay::Overlay;
 use rplay_modules::machine::real::{RealMachine, stop};
 use rplay_modules::machine::{Change, Machine, Process};
@@ -297,7 +298,7 @@ fn fetch(id: u64, path: &Path) -> io::Result<()> {
         Err(error) => {
             return send(&Reply::Blob {
                 id,
-                bytes: Err(error.to_string()),
+                bytes: Err(os_error_text(&error)),
                 last: true,
             });
         }
@@ -308,7 +309,7 @@ fn fetch(id: u64, path: &Path) -> io::Result<()> {
         let last = read.as_ref().map_or(true, |count| *count < BLOB_PIECE);
         send(&Reply::Blob {
             id,
-            bytes: read.map(|_| bytes).map_err(|error| error.to_string()),
+            bytes: read.map(|_| bytes).map_err(|error| os_error_text(&error)),
             last,
         })?;
         if last {

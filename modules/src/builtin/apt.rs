@@ -131,6 +131,14 @@ module! {
     rules: Rules { mutually_exclusive: &[&["deb", "name", "upgrade"]], ..Rules::NONE }
 }
 
+/// The fact of a check that packages would be installed.
+const INSTALLS: &str = "packages:installed";
+
+/// Whether an earlier task of a check would install packages, whose files nobody knows.
+pub(super) fn installs(machine: &mut dyn Machine) -> bool {
+    machine.assumed(INSTALLS).is_some()
+}
+
 /// For `package`: names and a state.
 pub(super) fn packages(machine: &mut dyn Machine, names: Vec<String>, state: &str) -> Result<Outcome, Failure> {
     let state = match state {
@@ -353,7 +361,7 @@ fn install(machine: &mut dyn Machine, args: &Args, names: &[String]) -> Result<O
 /// Simulates; when something would change, does it.
 fn act(machine: &mut dyn Machine, args: &Args, words: &[String], wanted: &[&str]) -> Result<Outcome, Failure> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let simulated = machine.query(&command(args, true, &words)).map_err(|error| Failure::new(error.to_string()))?;
+    let simulated = programs::query(machine, &command(args, true, &words))?;
     if simulated.code != 0 {
         return Err(explained(&simulated, &words, wanted));
     }
@@ -371,6 +379,9 @@ fn act(machine: &mut dyn Machine, args: &Args, words: &[String], wanted: &[&str]
     };
     for change in changes(&plan) {
         machine.assume(change);
+    }
+    if plan.lines().any(|line| line.starts_with("Inst ")) {
+        machine.assume(Change::Fact(INSTALLS.to_owned(), Some(String::new())));
     }
     Ok(reported(Outcome::new(true), &output))
 }
@@ -471,7 +482,7 @@ fn tidy(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
     let verb = if args.autoclean { "autoclean" } else { "autoremove" };
     let mut words = if args.purge { vec!["--purge"] } else { Vec::new() };
     words.push(verb);
-    let simulated = machine.query(&command(args, true, &words)).map_err(|error| Failure::new(error.to_string()))?;
+    let simulated = programs::query(machine, &command(args, true, &words))?;
     if simulated.code != 0 {
         return Err(programs::failed(format!("'apt-get {verb}' failed: {}", simulated.stderr_text()), &simulated));
     }

@@ -1,13 +1,11 @@
 //! `blockinfile`: a block of lines between two marker lines of a text file.
 
-use std::path::PathBuf;
-
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
-use rplay_modules::machine::{FileKind, Machine};
+use rplay_modules::machine::Machine;
 use rplay_modules::module;
-use rplay_modules::outcome::{Diff, Failure, Outcome};
+use rplay_modules::outcome::{Failure, Outcome};
 
-use super::permissions::{self, FileArgs};
+use super::text_file::TextFileArgs;
 use crate::args::Rules;
 use crate::regex::{Flags, Regex};
 
@@ -15,8 +13,8 @@ use crate::regex::{Flags, Regex};
 #[derive(ModuleArgs)]
 struct Args {
     /// The file.
-    #[arg(alias = "dest", alias = "destfile", alias = "name")]
-    path: PathBuf,
+    #[arg(flatten)]
+    text: TextFileArgs,
     /// Whether the block is there or gone.
     #[arg(default = "present")]
     state: State,
@@ -33,9 +31,6 @@ struct Args {
     /// Make the file when it is not there.
     #[arg(default = "false")]
     create: bool,
-    /// Keep a copy of the file as it was.
-    #[arg(default = "false")]
-    backup: bool,
     /// What `{mark}` is in the first marker line.
     #[arg(default = "BEGIN")]
     marker_begin: String,
@@ -48,14 +43,6 @@ struct Args {
     /// Put an empty line after the block.
     #[arg(default = "false")]
     append_newline: bool,
-    /// A program that looks at the new content before it is put in place; `%s` is its file.
-    validate: Option<String>,
-    /// The encoding of the file.
-    #[arg(default = "utf-8")]
-    encoding: String,
-    /// Owner, group and mode.
-    #[arg(flatten)]
-    file: FileArgs,
 }
 
 #[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
@@ -78,53 +65,27 @@ module! {
 }
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
-    if !matches!(args.encoding.to_lowercase().as_str(), "utf-8" | "utf8" | "ascii" | "us-ascii") {
-        return Err(Failure::new(format!("the encoding `{}` is not supported, only utf-8 is", args.encoding)));
-    }
-    let path = args.path.display().to_string();
-    let stat = machine.stat(&args.path, true).map_err(|error| Failure::new(error.to_string()))?;
-    if stat.as_ref().is_some_and(|stat| stat.kind == FileKind::Directory) {
-        return Err(Failure::new(format!("Path {path} is a directory !")).with("rc", 256));
-    }
-    let exists = stat.is_some();
+    let exists = args.text.exists(machine)?;
     if !exists && !args.create {
-        return Err(Failure::new(format!("Path {path} does not exist !")).with("rc", 257));
+        let msg = format!("Path {} does not exist !", args.text.path.display());
+        return Err(Failure::new(msg).with("rc", 257));
     }
-    let bytes = if exists { machine.read(&args.path).map_err(|error| Failure::new(error.to_string()))? } else { Vec::new() };
-    let before = String::from_utf8(bytes).map_err(|_| Failure::new(format!("Failed to process {path}: it is not utf-8 text")))?;
+    let before = exists.then(|| args.text.read(machine)).transpose()?;
     let wanted = args.state == State::Present && !args.block.is_empty();
-    let after = edited(&before, &args, wanted)?;
-    let mut changed = before != after || (!exists && wanted);
-    let mut msg = match (changed, exists, wanted) {
+    let old = before.as_deref().unwrap_or_default();
+    let after = edited(old, &args, wanted)?;
+    let changed = old != after || (!exists && wanted);
+    let msg = match (changed, exists, wanted) {
         (false, ..) => "",
         (true, false, _) => "File created",
         (true, true, true) => "Block inserted",
         (true, true, false) => "Block removed",
-    }
-    .to_owned();
-    let mut outcome = Outcome::unchanged();
-    if changed {
-        if !exists && let Some(folder) = args.path.parent() {
-            permissions::make_dirs(machine, folder)?;
-        }
-        if args.backup && let Some(backup) = permissions::backup(machine, &args.path)? {
-            outcome = outcome.with("backup_file", backup);
-        }
-        permissions::write(machine, &args.path, after.as_bytes(), &args.file.attrs(), args.validate.as_deref())?;
-        let header = format!("{path} (content)");
-        outcome = outcome.with_diff(Diff::text(before, after, &header, &header));
-    }
-    let attributes = permissions::apply(machine, &args.path, &args.file)?;
-    if attributes.any() {
-        msg.push_str(if changed { " and " } else { "" });
-        msg.push_str("ownership, perms or SE linux context changed");
-        changed = true;
-        let header = Some(format!("{path} (file attributes)"));
-        let diff = Diff::attributes(attributes.before, attributes.after);
-        outcome = outcome.with_diff(Diff { before_header: header.clone(), after_header: header, ..diff });
-    }
-    outcome.changed = changed;
-    Ok(outcome.with("msg", msg))
+    };
+    let edited = args.text.finish(machine, before, after, msg)?;
+    Ok(match edited.backup {
+        Some(name) => edited.outcome.with("backup_file", name),
+        None => edited.outcome,
+    })
 }
 
 /// The text with the block as it should be.

@@ -4,13 +4,13 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use rplay_modules::args::{ModuleArgs, Returns};
-use rplay_modules::data::{Data, Map};
+use rplay_modules::data::Data;
+use rplay_modules::machine::attrs::{FileArgs, Sides, add_path_info, backup, os_error, os_error_text, real_path};
 use rplay_modules::machine::{FileKind, Machine, Scratch, Stat};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
-use super::permissions::{self, FileArgs};
-use crate::http::{self, Answer, Fetch, Follow};
+use crate::http::{self, Answer, Follow, HttpArgs, Request};
 use crate::machine::digest::Algorithm;
 
 /// Downloads a file from HTTP or HTTPS to the host.
@@ -21,9 +21,6 @@ struct Args {
     /// Where the file goes; a folder gets it under the name that the server or the address gives.
     #[arg(kind = "path")]
     dest: String,
-    /// Download also when the file is there.
-    #[arg(default = "false")]
-    force: bool,
     /// Keep a copy of the file as it was.
     #[arg(default = "false")]
     backup: bool,
@@ -33,50 +30,14 @@ struct Args {
     /// How many seconds the server may take.
     #[arg(default = "10")]
     timeout: u64,
-    /// Further headers.
-    headers: Option<Map>,
     /// The user for a log-in.
     #[arg(alias = "username")]
     url_username: Option<String>,
-    /// The password for a log-in.
-    #[arg(alias = "password", secret)]
-    url_password: Option<String>,
-    /// Send the log-in at once.
-    #[arg(default = "false")]
-    force_basic_auth: bool,
-    /// Whether certificates are checked.
-    #[arg(default = "true")]
-    validate_certs: bool,
-    /// Whether proxies of the environment are used.
-    #[arg(default = "true")]
-    use_proxy: bool,
-    /// Whether `.netrc` is looked into for a log-in.
-    #[arg(default = "true")]
-    use_netrc: bool,
-    /// What the client calls itself.
-    #[arg(default = "ansible-httpget")]
-    http_agent: String,
-    /// Whether a compressed answer is unpacked.
-    #[arg(default = "true")]
-    decompress: bool,
     /// Where the file is kept while it is downloaded.
     #[arg(refused = "downloads are kept beside the file until they are complete")]
     tmp_dest: Option<PathBuf>,
-    /// Headers that are not sent on after a redirect.
-    #[arg(default = "[]")]
-    unredirected_headers: Vec<String>,
-    /// A client certificate.
-    #[arg(refused = "client certificates are not supported yet")]
-    client_cert: Option<PathBuf>,
-    /// The key of the client certificate.
-    #[arg(refused = "client certificates are not supported yet")]
-    client_key: Option<PathBuf>,
-    /// TLS ciphers.
-    #[arg(refused = "choosing TLS ciphers is not supported")]
-    ciphers: Option<Vec<String>>,
-    /// Log in with Kerberos.
-    #[arg(default = "false")]
-    use_gssapi: bool,
+    #[arg(flatten)]
+    http: HttpArgs,
     /// Owner, group and mode.
     #[arg(flatten)]
     file: FileArgs,
@@ -108,23 +69,20 @@ struct Values {
 module! { "ansible.builtin.get_url", args: Args, returns: Values, run: run }
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
-    if args.use_gssapi || !args.unredirected_headers.is_empty() {
-        let name = if args.use_gssapi { "use_gssapi" } else { "unredirected_headers" };
-        return Err(Failure::new(format!("`{name}` is not supported yet")));
-    }
+    args.http.check()?;
     let begin = machine.now();
     let given = PathBuf::from(&args.dest);
-    let stat = machine.stat(&given, true).map_err(|error| Failure::new(error.to_string()))?;
+    let stat = machine.stat(&given, true).map_err(|error| os_error(&error, &given))?;
     let folder = args.dest.ends_with('/') || stat.as_ref().is_some_and(|stat| stat.kind == FileKind::Directory);
     let guessed = if folder { given.join(name_of(&args.url)) } else { given.clone() };
     let old = if folder { machine.stat(&guessed, true).ok().flatten() } else { stat };
     let wanted = checksum(machine, &args)?;
-    if let (Some(old), false) = (&old, args.force)
+    if let (Some(old), false) = (&old, args.http.force)
         && let Some(outcome) = there(machine, &args, &guessed, old, wanted.as_ref())?
     {
         return Ok(outcome.with("elapsed", elapsed(machine, begin)));
     }
-    let since = old.as_ref().filter(|_| !args.force && wanted.is_none());
+    let since = old.as_ref().filter(|_| !args.http.force && wanted.is_none());
     let answer = ask(machine, &args, &args.url, since).map_err(|why| {
         let failure = Failure::new(format!("Request failed: {why}")).with("dest", guessed.display().to_string());
         failure.with("url", args.url.clone()).with("elapsed", 0)
@@ -140,31 +98,23 @@ fn elapsed(machine: &mut dyn Machine, begin: f64) -> i64 {
 }
 
 fn ask(machine: &mut dyn Machine, args: &Args, url: &str, since: Option<&Stat>) -> Result<Answer, String> {
-    let mut headers = args.headers.as_ref().map(http::headers).unwrap_or_default();
-    headers.push(("User-Agent".to_owned(), args.http_agent.clone()));
-    if args.force {
-        headers.push(("cache-control".to_owned(), "no-cache".to_owned()));
-    }
+    let mut headers = Vec::new();
     if let Some(time) = since.and_then(|stat| jiff::Timestamp::from_second(stat.mtime.0).ok()) {
         let text = time.to_zoned(jiff::tz::TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         headers.push(("If-Modified-Since".to_owned(), text));
     }
-    let fetch = Fetch {
+    let request = Request {
         method: "GET",
         url,
         headers,
         body: Vec::new(),
         follow: Follow::All,
-        verify: args.validate_certs,
         timeout: args.timeout,
-        use_proxy: args.use_proxy,
-        use_netrc: args.use_netrc,
         user: args.url_username.as_deref(),
-        password: args.url_password.as_deref(),
-        force_basic: args.force_basic_auth,
-        decompress: args.decompress,
+        roots: None,
+        socket: None,
     };
-    http::fetch(machine, fetch)
+    http::fetch(machine, &args.http, request)
 }
 
 /// The last part of an address's path.
@@ -240,11 +190,11 @@ fn there(
     wanted: Option<&(Algorithm, String, String)>,
 ) -> Result<Option<Outcome>, Failure> {
     let Some((algorithm, _, sum)) = wanted.filter(|_| old.kind == FileKind::File) else { return Ok(None) };
-    let now = algorithm.of_file(machine, dest).map_err(|error| Failure::new(error.to_string()))?;
+    let now = algorithm.of_file(machine, dest).map_err(|error| Failure::new(os_error_text(&error)))?;
     if now != *sum {
         return Ok(None);
     }
-    let changed = permissions::apply(machine, dest, &args.file)?.any();
+    let changed = args.file.ensure(machine, dest, &mut Sides::default())?;
     let msg = if changed { "file already exists but file attributes changed" } else { "file already exists" };
     let outcome = Outcome::new(changed).with("msg", msg).with("checksum_src", Data::Null).with("checksum_dest", Data::Null);
     Ok(Some(located(machine, args, dest, outcome)))
@@ -252,7 +202,7 @@ fn there(
 
 fn located(machine: &mut dyn Machine, args: &Args, dest: &Path, outcome: Outcome) -> Outcome {
     let mut outcome = outcome.with("url", args.url.clone()).with("dest", dest.display().to_string());
-    outcome.results.extend(permissions::path_info(machine, dest));
+    add_path_info(machine, dest, &mut outcome.results);
     outcome
 }
 
@@ -268,7 +218,7 @@ fn place(
     let about = |failure: Failure| failure.with("dest", shown.clone()).with("url", args.url.clone()).with("elapsed", 0);
     let reason = format!("HTTP Error {}: {}", answer.status, answer.reason);
     if answer.status == 304 {
-        let changed = permissions::apply(machine, dest, &args.file)?.any();
+        let changed = args.file.ensure(machine, dest, &mut Sides::default())?;
         let outcome = Outcome::new(changed).with("msg", reason).with("status_code", 304);
         return Ok(located(machine, args, dest, outcome));
     }
@@ -291,10 +241,8 @@ fn place(
         scratch.seek(SeekFrom::Start(0)).and_then(|_| algorithm.of(&mut scratch)).map_err(failed)
     };
     let (new, md5) = (sum(Algorithm::Sha1)?, sum(Algorithm::Md5)?);
-    let before = match machine.stat(dest, true) {
-        Ok(Some(stat)) if stat.kind == FileKind::File => Algorithm::Sha1.of_file(machine, dest).ok(),
-        _ => None,
-    };
+    let old = machine.stat(dest, true).ok().flatten().filter(|stat| stat.kind == FileKind::File);
+    let before = old.as_ref().and_then(|_| Algorithm::Sha1.of_file(machine, dest).ok());
     if let Some((algorithm, _, wanted)) = wanted {
         let found = sum(algorithm)?;
         if found != wanted && size < limit {
@@ -303,23 +251,24 @@ fn place(
         }
     }
     let mut changed = before.as_deref() != Some(new.as_str());
-    let mut backup = None;
+    let mut saved = None;
     if changed {
         if args.backup && before.is_some() {
-            backup = permissions::backup(machine, dest)?;
+            saved = backup(machine, dest)?;
         }
-        let target = permissions::resolve(machine, dest);
-        machine.publish(scratch, &target, &args.file.attrs()).map_err(|error| about(Failure::new(format!("failed to copy to {shown}: {error}"))))?;
+        let attrs = args.file.for_write(machine, old.as_ref())?;
+        let target = real_path(machine, dest);
+        machine.publish(scratch, &target, &attrs).map_err(|error| about(Failure::new(format!("failed to copy to {shown}: {error}"))))?;
     }
-    changed |= permissions::apply(machine, dest, &args.file)?.any();
+    changed |= args.file.ensure(machine, dest, &mut Sides::default())?;
     let mut outcome = Outcome::new(changed)
         .with("msg", format!("OK ({} bytes)", answer.header("content-length").map_or_else(|| size.to_string(), str::to_owned)))
         .with("status_code", u32::from(answer.status))
         .with("checksum_src", new)
         .with("checksum_dest", before)
         .with("md5sum", md5);
-    if let Some(backup) = backup {
-        outcome = outcome.with("backup_file", backup);
+    if let Some(name) = saved {
+        outcome = outcome.with("backup_file", name);
     }
     Ok(located(machine, args, dest, outcome))
 }

@@ -1,6 +1,6 @@
 //! `group`: a group of users is there or gone.
 
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
+use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
 use rplay_modules::machine::{Change, Command, Group, Machine};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
@@ -55,12 +55,12 @@ struct Values {
     state: String,
 }
 
-module! { "ansible.builtin.group", args: Args, returns: Values, run: run }
+module! {
+    "ansible.builtin.group", args: Args, returns: Values, run: run,
+    rules: Rules { required_if: &[("non_unique", "True", &["gid"], false)], ..Rules::NONE }
+}
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
-    if args.non_unique && args.gid.is_none() {
-        return Err(Failure::new("non_unique is True but all of the following are missing: gid"));
-    }
     let old = machine.group_by_name(&args.name);
     let outcome = match (args.state, &old) {
         (State::Absent, None) => Outcome::unchanged(),

@@ -1,13 +1,11 @@
 //! `lineinfile`: one line of a text file is there, replaced, or gone.
 
-use std::path::PathBuf;
-
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
-use rplay_modules::machine::{FileKind, Machine};
+use rplay_modules::machine::Machine;
 use rplay_modules::module;
-use rplay_modules::outcome::{Diff, Failure, Outcome};
+use rplay_modules::outcome::{Failure, Outcome};
 
-use super::permissions::{self, FileArgs};
+use super::text_file::TextFileArgs;
 use crate::args::Rules;
 use crate::regex::{Flags, Regex};
 
@@ -15,8 +13,8 @@ use crate::regex::{Flags, Regex};
 #[derive(ModuleArgs)]
 struct Args {
     /// The file.
-    #[arg(alias = "dest", alias = "destfile", alias = "name")]
-    path: PathBuf,
+    #[arg(flatten)]
+    text: TextFileArgs,
     /// The regular expression that finds the line, or the lines to remove.
     #[arg(alias = "regex")]
     regexp: Option<String>,
@@ -38,20 +36,9 @@ struct Args {
     /// Make the file when it is not there.
     #[arg(default = "false")]
     create: bool,
-    /// Keep a copy of the file as it was.
-    #[arg(default = "false")]
-    backup: bool,
     /// Take the first line that fits, not the last.
     #[arg(default = "false")]
     firstmatch: bool,
-    /// The encoding of the file.
-    #[arg(default = "utf-8")]
-    encoding: String,
-    /// A program that looks at the new content before it is put in place; `%s` is its file.
-    validate: Option<String>,
-    /// Owner, group and mode.
-    #[arg(flatten)]
-    file: FileArgs,
 }
 
 #[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
@@ -79,13 +66,7 @@ module! {
 }
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
-    if !matches!(args.encoding.to_lowercase().as_str(), "utf-8" | "utf8" | "ascii" | "us-ascii") {
-        return Err(Failure::new(format!("the encoding `{}` is not supported, only utf-8 is", args.encoding)));
-    }
-    let stat = machine.stat(&args.path, true).map_err(|error| Failure::new(error.to_string()))?;
-    if stat.as_ref().is_some_and(|stat| stat.kind == FileKind::Directory) {
-        return Err(Failure::new(format!("Path {} is a directory !", args.path.display())).with("rc", 256));
-    }
+    let exists = args.text.exists(machine)?;
     let mut warnings = Vec::new();
     if args.regexp.as_deref() == Some("") {
         warnings.push(EMPTY_PATTERN.to_owned());
@@ -94,8 +75,8 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
         warnings.push(EMPTY_PATTERN.replace("regular expression", "search string"));
     }
     let mut outcome = match args.state {
-        State::Present => present(machine, &args, stat.is_some()),
-        State::Absent => absent(machine, &args, stat.is_some()),
+        State::Present => present(machine, &args, exists),
+        State::Absent => absent(machine, &args, exists),
     }?;
     outcome.warnings = warnings;
     Ok(outcome)
@@ -111,12 +92,12 @@ fn present(machine: &mut dyn Machine, args: &Args, exists: bool) -> Result<Outco
     }
     let Some(line) = &args.line else { return Err(Failure::new("line is required with state=present")) };
     if !exists && !args.create {
-        return Err(Failure::new(format!("Destination {} does not exist !", args.path.display())).with("rc", 257));
+        return Err(Failure::new(format!("Destination {} does not exist !", args.text.path.display())).with("rc", 257));
     }
-    let before = if exists { read(machine, args)? } else { String::new() };
-    let (lines, msg) = placed(lines(&before), line, args)?;
-    let after = lines.concat();
-    finish(machine, args, exists, before, after, msg, None)
+    let before = exists.then(|| args.text.read(machine)).transpose()?;
+    let (lines, msg) = placed(lines(before.as_deref().unwrap_or_default()), line, args)?;
+    let edited = args.text.finish(machine, before, lines.concat(), &msg)?;
+    Ok(edited.outcome.with("backup", edited.backup.unwrap_or_default()))
 }
 
 fn absent(machine: &mut dyn Machine, args: &Args, exists: bool) -> Result<Outcome, Failure> {
@@ -126,7 +107,7 @@ fn absent(machine: &mut dyn Machine, args: &Args, exists: bool) -> Result<Outcom
     if !exists {
         return Ok(Outcome::unchanged().with("msg", "file not present"));
     }
-    let before = read(machine, args)?;
+    let before = args.text.read(machine)?;
     let regex = args.regexp.as_deref().map(|pattern| Regex::new(pattern, Flags::default())).transpose()?;
     let goes = |line: &str| match (&regex, &args.search_string, &args.line) {
         (Some(regex), ..) => regex.found(bare(line)),
@@ -138,56 +119,9 @@ fn absent(machine: &mut dyn Machine, args: &Args, exists: bool) -> Result<Outcom
     let kept: Vec<String> = all.iter().filter(|line| !goes(line)).cloned().collect();
     let found = all.len() - kept.len();
     let msg = if found > 0 { format!("{found} line(s) removed") } else { String::new() };
-    finish(machine, args, true, before, kept.concat(), msg, Some(found))
-}
-
-/// Writes what changed, then the attributes, and reports both.
-fn finish(
-    machine: &mut dyn Machine,
-    args: &Args,
-    exists: bool,
-    before: String,
-    after: String,
-    mut msg: String,
-    found: Option<usize>,
-) -> Result<Outcome, Failure> {
-    let mut changed = !msg.is_empty();
-    let mut backup = String::new();
-    if changed {
-        if !exists && let Some(folder) = args.path.parent() {
-            permissions::make_dirs(machine, folder)?;
-        }
-        if args.backup && exists {
-            backup = permissions::backup(machine, &args.path)?.unwrap_or_default();
-        }
-        permissions::write(machine, &args.path, after.as_bytes(), &args.file.attrs(), args.validate.as_deref())?;
-    }
-    let attributes = permissions::apply(machine, &args.path, &args.file)?;
-    if attributes.any() {
-        msg.push_str(if changed { " and " } else { "" });
-        msg.push_str("ownership, perms or SE linux context changed");
-        changed = true;
-    }
-    let mut outcome = Outcome::new(changed).with("msg", msg).with("backup", backup);
-    if let Some(found) = found {
-        outcome = outcome.with("found", i64::try_from(found).unwrap_or(i64::MAX));
-    }
-    let path = args.path.display();
-    if before != after {
-        let header = format!("{path} (content)");
-        outcome = outcome.with_diff(Diff::text(before, after, &header, &header));
-    }
-    if attributes.any() {
-        let header = Some(format!("{path} (file attributes)"));
-        let diff = Diff::attributes(attributes.before, attributes.after);
-        outcome = outcome.with_diff(Diff { before_header: header.clone(), after_header: header, ..diff });
-    }
-    Ok(outcome)
-}
-
-fn read(machine: &mut dyn Machine, args: &Args) -> Result<String, Failure> {
-    let bytes = machine.read(&args.path).map_err(|error| Failure::new(format!("Unable to read {}: {error}", args.path.display())))?;
-    String::from_utf8(bytes).map_err(|_| Failure::new(format!("Failed to process {}: it is not utf-8 text", args.path.display())))
+    let edited = args.text.finish(machine, Some(before), kept.concat(), &msg)?;
+    let outcome = edited.outcome.with("backup", edited.backup.unwrap_or_default());
+    Ok(outcome.with("found", i64::try_from(found).unwrap_or(i64::MAX)))
 }
 
 /// Lines with their ends.

@@ -1,7 +1,7 @@
 //! The modules of `ansible.builtin`.
 
-mod permissions;
 mod programs;
+mod text_file;
 
 crate::registry::family! {
     apt,

@@ -1,5 +1,7 @@
 //! Running programs from modules: the same errors everywhere.
 
+use std::path::{Path, PathBuf};
+
 use rplay_modules::machine::{Command, Machine, Output, Ran};
 use rplay_modules::outcome::Failure;
 
@@ -8,10 +10,14 @@ pub(crate) fn ask<S: Into<String>>(
     machine: &mut dyn Machine,
     argv: impl IntoIterator<Item = S>,
 ) -> Result<Output, Failure> {
-    let command = Command::new(argv).c_locale();
+    query(machine, &Command::new(argv).c_locale())
+}
+
+/// [`ask`] with a command that is there already.
+pub(crate) fn query(machine: &mut dyn Machine, command: &Command) -> Result<Output, Failure> {
     let name = command.argv.first().cloned().unwrap_or_default();
     machine
-        .query(&command)
+        .query(command)
         .map_err(|error| missing(&name, &error))
 }
 
@@ -41,6 +47,11 @@ fn missing(name: &str, error: &std::io::Error) -> Failure {
 
 /// Whether a program is in one of the usual folders.
 pub(crate) fn installed(machine: &mut dyn Machine, name: &str) -> bool {
+    path_of(machine, name).is_some()
+}
+
+/// The path of a program in one of the usual folders.
+pub(crate) fn path_of(machine: &mut dyn Machine, name: &str) -> Option<PathBuf> {
     [
         "/usr/bin",
         "/bin",
@@ -50,12 +61,8 @@ pub(crate) fn installed(machine: &mut dyn Machine, name: &str) -> bool {
         "/usr/local/sbin",
     ]
     .iter()
-    .any(|folder| {
-        matches!(
-            machine.stat(&std::path::Path::new(folder).join(name), true),
-            Ok(Some(_))
-        )
-    })
+    .map(|folder| Path::new(folder).join(name))
+    .find(|path| matches!(machine.stat(path, true), Ok(Some(_))))
 }
 
 /// A failure with what the program left.

@@ -7,8 +7,8 @@ use rplay_modules::machine::{Change, Command, Machine};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
-use super::programs;
 use super::systemd::{self, Scope, State, Wanted};
+use super::{apt, programs};
 
 /// Controls services, with systemd or with scripts in `/etc/init.d`.
 #[derive(ModuleArgs)]
@@ -16,6 +16,7 @@ struct Args {
     /// The name.
     name: String,
     /// The state that is wanted.
+    #[arg(choices = "started, stopped, reloaded, restarted")]
     state: Option<State>,
     /// Whether it starts with the system.
     enabled: Option<bool>,
@@ -71,8 +72,8 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
 fn script(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
     let name = args.name.as_str();
     let path = format!("/etc/init.d/{name}");
-    if !matches!(machine.stat(Path::new(&path), true), Ok(Some(_))) {
-        return Err(Failure::new(format!("Could not find the requested service {name}: host")));
+    if !matches!(machine.stat(Path::new(&path), true), Ok(Some(_))) && !apt::installs(machine) {
+        return Err(systemd::not_found(name));
     }
     let mut outcome = Outcome::unchanged().with("name", name);
     if let Some(enabled) = args.enabled {

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rplay_modules::args::{ModuleArgs, Returns};
+use rplay_modules::data::Data;
 use rplay_modules::machine::Machine;
+use rplay_modules::machine::attrs::os_error_text;
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
@@ -38,12 +40,13 @@ module! { "ansible.builtin.slurp", args: Args, returns: Values, run: run }
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     let path = args.src.display().to_string();
     let bytes = machine.read(&args.src).map_err(|error| {
-        Failure::new(match error.kind() {
+        let failure = Failure::new(match error.kind() {
             ErrorKind::NotFound => format!("File not found: {path}"),
             ErrorKind::PermissionDenied => format!("File is not readable: {path}"),
             ErrorKind::IsADirectory => format!("Source is a directory and must be a file: {path}"),
-            _ => format!("Unable to slurp file: {error}"),
-        })
+            _ => format!("Unable to slurp file: {}", os_error_text(&error)),
+        });
+        failure.because(&format!("{}: {}", os_error_text(&error), Data::from(path.as_str()).repr()))
     })?;
     let outcome = Outcome::unchanged().with("source", path);
     if args.armor {

@@ -5,10 +5,10 @@ use std::path::Path;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::{Change, Command, Machine};
-use rplay_modules::module;
+use rplay_modules::{map, module};
 use rplay_modules::outcome::{Failure, Outcome};
 
-use super::programs;
+use super::{apt, programs};
 
 /// Controls units of systemd.
 #[derive(ModuleArgs)]
@@ -105,6 +105,9 @@ impl Control {
     }
 }
 
+/// Where unit files lie.
+const UNIT_FOLDERS: &[&str] = &["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     if args.name.is_none() && (args.state.is_some() || args.enabled.is_some() || args.masked.is_some()) {
         let wants = if args.state.is_some() { "state" } else if args.enabled.is_some() { "enabled" } else { "masked" };
@@ -131,13 +134,22 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
 
 /// Brings one unit into the wanted state.
 pub(super) fn unit(machine: &mut dyn Machine, name: &str, wanted: &Wanted, control: &Control) -> Result<Outcome, Failure> {
-    let shown = machine.query(&control.words(&["show", name])).map_err(|error| Failure::new(error.to_string()))?;
-    let status = properties(&shown.stdout_text());
-    let property = |key: &str| status.get(key).and_then(Data::as_str).unwrap_or_default().to_owned();
+    let shown = programs::query(machine, &control.words(&["show", name]))?;
+    if shown.code != 0 {
+        let program = programs::path_of(machine, "systemctl");
+        let program = program.map_or_else(|| "systemctl".to_owned(), |path| path.display().to_string());
+        return Err(programs::failed(shown.stderr_text().trim(), &shown).with("cmd", program));
+    }
+    let mut status = properties(&shown.stdout_text());
+    let predicted = text_of(&status, "LoadState") == "not-found" && is_predicted(machine, name);
+    if predicted {
+        status = map! { "LoadState" => "loaded", "ActiveState" => "inactive", "UnitFileState" => "disabled" };
+    }
+    let property = |key: &str| text_of(&status, key).to_owned();
     let script = matches!(machine.stat(&Path::new("/etc/init.d").join(name), true), Ok(Some(_)));
     let missing = property("LoadState") == "not-found" && !script;
     if missing && (wanted.state.is_some() || wanted.enabled.is_some()) {
-        return Err(Failure::new(format!("Could not find the requested service {name}: host")));
+        return Err(not_found(name));
     }
     let mut outcome = Outcome::unchanged().with("name", name);
     if let Some(masked) = wanted.masked {
@@ -148,12 +160,13 @@ pub(super) fn unit(machine: &mut dyn Machine, name: &str, wanted: &Wanted, contr
             outcome.changed = true;
         }
         if missing && !masked {
-            return Err(Failure::new(format!("Could not find the requested service {name}: host")));
+            return Err(not_found(name));
         }
     }
     if let Some(enabled) = wanted.enabled {
         let now = match assumed(machine, "enabled", name) {
             Some(now) => now,
+            None if predicted => property("UnitFileState") == "enabled",
             None => is_enabled(machine, control, name)?,
         };
         if now != enabled {
@@ -187,6 +200,26 @@ pub(super) fn unit(machine: &mut dyn Machine, name: &str, wanted: &Wanted, contr
     Ok(outcome.with("status", status))
 }
 
+/// The failure for a service that there is not.
+pub(super) fn not_found(name: &str) -> Failure {
+    Failure::new(format!("Could not find the requested service {name}: host"))
+}
+
+/// Whether an earlier task of a check would bring a unit that systemd does not know: in a package,
+/// or as a file that is only predicted.
+fn is_predicted(machine: &mut dyn Machine, name: &str) -> bool {
+    if apt::installs(machine) {
+        return true;
+    }
+    let file = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
+    let mut is_there = |folder: &str| matches!(machine.stat(&Path::new(folder).join(&file), true), Ok(Some(_)));
+    UNIT_FOLDERS.iter().any(|folder| is_there(folder))
+}
+
+fn text_of<'a>(status: &'a Map, key: &str) -> &'a str {
+    status.get(key).and_then(Data::as_str).unwrap_or_default()
+}
+
 fn assumed(machine: &mut dyn Machine, what: &str, name: &str) -> Option<bool> {
     machine.assumed(&format!("unit:{what}:{name}")).map(|state| state == "yes")
 }
@@ -197,7 +230,7 @@ fn assume(machine: &mut dyn Machine, what: &str, name: &str, state: bool) {
 }
 
 fn is_enabled(machine: &mut dyn Machine, control: &Control, name: &str) -> Result<bool, Failure> {
-    let output = machine.query(&control.words(&["is-enabled", name])).map_err(|error| Failure::new(error.to_string()))?;
+    let output = programs::query(machine, &control.words(&["is-enabled", name]))?;
     let word = output.stdout_text().lines().last().unwrap_or_default().trim().to_owned();
     // `alias` and the like end well although nothing starts the unit by itself.
     Ok(output.code == 0 && !matches!(word.as_str(), "alias" | "indirect" | "disabled" | "linked"))
@@ -241,7 +274,6 @@ fn properties(text: &str) -> Map {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::map;
 
     #[test]
     fn properties_over_lines() {

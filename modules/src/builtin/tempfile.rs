@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
+use rplay_modules::machine::attrs::{add_path_info, os_error_text, temporary_folder, unique_name};
 use rplay_modules::machine::{Attrs, Content, Machine};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
-
-use super::permissions;
 
 /// Makes a temporary file or directory.
 #[derive(ModuleArgs)]
@@ -44,18 +43,10 @@ module! { "ansible.builtin.tempfile", args: Args, returns: Values, run: run }
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     let folder = match args.path {
         Some(path) => path,
-        None => permissions::temporary(machine, "").parent().map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
+        None => temporary_folder(machine),
     };
-    let path = loop {
-        let path = folder.join(format!("{}{}{}", args.prefix, permissions::random_name(machine), args.suffix));
-        if !matches!(machine.stat(&path, false), Ok(Some(_))) {
-            break path;
-        }
-    };
-    let failed = |error: std::io::Error| match error.raw_os_error() {
-        Some(2) => Failure::new(format!("[Errno 2] No such file or directory: '{}'", path.display())),
-        _ => Failure::new(format!("{error}: '{}'", path.display())),
-    };
+    let path = unique_name(machine, &folder, &args.prefix, &args.suffix);
+    let failed = |error: std::io::Error| Failure::new(format!("{}: '{}'", os_error_text(&error), path.display()));
     match args.state {
         State::Directory => machine.make_dir(&path, Some(0o700)).map_err(failed)?,
         State::File => {
@@ -64,6 +55,6 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
         }
     }
     let mut outcome = Outcome::new(true).with("path", path.display().to_string());
-    outcome.results.extend(permissions::path_info(machine, &path));
+    add_path_info(machine, &path, &mut outcome.results);
     Ok(outcome)
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::data::{Data, Map};
+use rplay_modules::machine::attrs::{FileArgs, Sides, add_path_info, write_text};
 use rplay_modules::machine::{FileKind, Machine};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
-use super::permissions::{self, FileArgs};
-use crate::http::{self, Answer, Fetch, Follow};
+use crate::http::{self, Answer, Follow, HttpArgs, Request};
 
 /// Sends a request to an HTTP or HTTPS service and checks the answer.
 #[derive(ModuleArgs)]
@@ -40,9 +40,6 @@ struct Args {
     /// Which redirects are followed.
     #[arg(default = "safe")]
     follow_redirects: Redirects,
-    /// Further headers.
-    #[arg(default = "{}")]
-    headers: Map,
     /// How many seconds the server may take.
     #[arg(default = "30")]
     timeout: u64,
@@ -53,51 +50,12 @@ struct Args {
     /// The user for a log-in.
     #[arg(alias = "user")]
     url_username: Option<String>,
-    /// The password for a log-in.
-    #[arg(alias = "password", secret)]
-    url_password: Option<String>,
-    /// Send the log-in at once.
-    #[arg(default = "false")]
-    force_basic_auth: bool,
-    /// Do not take an answer from a cache on the way.
-    #[arg(default = "false")]
-    force: bool,
-    /// Whether certificates are checked.
-    #[arg(default = "true")]
-    validate_certs: bool,
-    /// Whether proxies of the environment are used.
-    #[arg(default = "true")]
-    use_proxy: bool,
-    /// Whether `.netrc` is looked into for a log-in.
-    #[arg(default = "true")]
-    use_netrc: bool,
-    /// What the client calls itself.
-    #[arg(default = "ansible-httpget")]
-    http_agent: String,
-    /// Whether a compressed answer is unpacked.
-    #[arg(default = "true")]
-    decompress: bool,
-    /// Headers that are not sent on after a redirect.
-    #[arg(default = "[]")]
-    unredirected_headers: Vec<String>,
     /// The socket of a service on the host.
-    #[arg(refused = "Unix sockets are not supported yet")]
     unix_socket: Option<PathBuf>,
-    /// A file of certificates.
-    #[arg(refused = "certificates of one's own are not supported yet; set `SSL_CERT_FILE` in `environment`")]
+    /// A file of root certificates that are good beside those of the machine.
     ca_path: Option<PathBuf>,
-    /// A client certificate.
-    #[arg(refused = "client certificates are not supported yet")]
-    client_cert: Option<PathBuf>,
-    /// The key of the client certificate.
-    #[arg(refused = "client certificates are not supported yet")]
-    client_key: Option<PathBuf>,
-    /// TLS ciphers.
-    #[arg(refused = "choosing TLS ciphers is not supported")]
-    ciphers: Option<Vec<String>>,
-    /// Log in with Kerberos.
-    #[arg(default = "false")]
-    use_gssapi: bool,
+    #[arg(flatten)]
+    http: HttpArgs,
     /// Owner, group and mode of `dest`.
     #[arg(flatten)]
     file: FileArgs,
@@ -146,13 +104,9 @@ struct Values {
 module! { "ansible.builtin.uri", args: Args, returns: Values, run: run }
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
-    if args.use_gssapi || !args.unredirected_headers.is_empty() || args.body_format == BodyFormat::Multipart {
-        let name = match () {
-            () if args.use_gssapi => "use_gssapi",
-            () if args.body_format == BodyFormat::Multipart => "body_format: form-multipart",
-            () => "unredirected_headers",
-        };
-        return Err(Failure::new(format!("`{name}` is not supported yet")));
+    args.http.check()?;
+    if args.body_format == BodyFormat::Multipart {
+        return Err(Failure::new("`body_format: form-multipart` is not supported yet"));
     }
     if args.body.is_some() && args.src.is_some() {
         return Err(Failure::new("parameters are mutually exclusive: body|src"));
@@ -190,9 +144,8 @@ fn codes(args: &Args) -> String {
 
 fn send(machine: &mut dyn Machine, args: &Args) -> Result<Result<Answer, String>, Failure> {
     let method = args.method.to_uppercase();
-    let mut headers = http::headers(&args.headers);
-    let typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-    let mut body = match (&args.src, &args.body) {
+    let mut headers = Vec::new();
+    let body = match (&args.src, &args.body) {
         (Some(src), _) => machine.read(src).map_err(|error| Failure::new(format!("Unable to open source file {}: {error}", src.display())))?,
         (None, Some(body)) => written(body, args.body_format)?,
         (None, None) => Vec::new(),
@@ -203,34 +156,26 @@ fn send(machine: &mut dyn Machine, args: &Args) -> Result<Result<Answer, String>
         _ if !body.is_empty() => Some("application/x-www-form-urlencoded"),
         _ => None,
     };
-    if let Some(kind) = kind.filter(|_| !typed && !body.is_empty()) {
+    if let Some(kind) = kind.filter(|_| !body.is_empty()) {
         headers.push(("Content-Type".to_owned(), kind.to_owned()));
-    }
-    headers.push(("User-Agent".to_owned(), args.http_agent.clone()));
-    if args.force {
-        headers.push(("cache-control".to_owned(), "no-cache".to_owned()));
     }
     let follow = match args.follow_redirects {
         Redirects::All | Redirects::Urllib2 => Follow::All,
         Redirects::None => Follow::None,
         Redirects::Safe => Follow::Safe,
     };
-    let fetch = Fetch {
+    let request = Request {
         method: &method,
         url: &args.url,
         headers,
-        body: std::mem::take(&mut body),
+        body,
         follow,
-        verify: args.validate_certs,
         timeout: args.timeout,
-        use_proxy: args.use_proxy,
-        use_netrc: args.use_netrc,
         user: args.url_username.as_deref(),
-        password: args.url_password.as_deref(),
-        force_basic: args.force_basic_auth,
-        decompress: args.decompress,
+        roots: args.ca_path.as_deref(),
+        socket: args.unix_socket.as_deref(),
     };
-    Ok(http::fetch(machine, fetch))
+    Ok(http::fetch(machine, &args.http, request))
 }
 
 fn written(body: &Data, format: BodyFormat) -> Result<Vec<u8>, Failure> {
@@ -307,12 +252,13 @@ fn report(machine: &mut dyn Machine, args: &Args, mut answer: Answer, elapsed: i
             _ => dest.clone(),
         };
         if good && machine.read(&dest).ok().as_deref() != Some(&bytes[..]) {
-            permissions::write(machine, &dest, &bytes, &args.file.attrs(), None)?;
+            let attrs = args.file.for_write(machine, None)?;
+            write_text(machine, &dest, &bytes, &attrs, None)?;
             changed = true;
         }
-        changed |= permissions::apply(machine, &dest, &args.file)?.any();
+        changed |= args.file.ensure(machine, &dest, &mut Sides::default())?;
         results.insert("path".to_owned(), Data::from(dest.display().to_string()));
-        results.extend(permissions::path_info(machine, &dest));
+        add_path_info(machine, &dest, &mut results);
     }
     if !good {
         let msg = format!("Status code was {} and not {}: {msg}", answer.status, codes(args));

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
+use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
 use rplay_modules::data::Data;
+use rplay_modules::machine::attrs::{make_dirs, os_error_text};
 use rplay_modules::machine::{Attrs, Change, Command, Content, FileKind, Group, Machine, Output, User};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
@@ -155,7 +156,10 @@ struct Values {
     ssh_key_file: String,
 }
 
-module! { "ansible.builtin.user", args: Args, returns: Values, run: run }
+module! {
+    "ansible.builtin.user", args: Args, returns: Values, run: run,
+    rules: Rules { required_if: &[("append", "True", &["groups"], false)], ..Rules::NONE }
+}
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     let old = machine.user_by_name(&args.name);
@@ -204,10 +208,9 @@ fn described(machine: &mut dyn Machine, args: &Args, mut outcome: Outcome) -> Re
         outcome = outcome.with("password", "NOT_LOGGING_PASSWORD");
     }
     let Some(user) = machine.user_by_name(&args.name) else { return Ok(outcome) };
-    if let Some(groups) = wanted_groups(args) {
-        let all = if args.append && outcome.results.contains_key("append") { memberships(machine, &args.name) } else { groups };
-        outcome = outcome.with("groups", all.join(","));
-    }
+    let groups = wanted_groups(args).unwrap_or_default();
+    let all = if args.append && outcome.results.contains_key("append") { memberships(machine, &args.name) } else { groups };
+    outcome = outcome.with("groups", all.join(","));
     if args.create_home && !matches!(machine.stat(Path::new(&user.home), true), Ok(Some(_))) {
         make_home(machine, args, &user)?;
         outcome.changed = true;
@@ -296,7 +299,7 @@ fn create(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
     if let Some(home) = &args.home {
         // useradd makes no folders above the home directory.
         if args.create_home && let Some(parent) = home.parent() {
-            super::permissions::make_dirs(machine, parent)?;
+            make_dirs(machine, parent)?;
         }
         push(&["-d", &home.to_string_lossy()]);
     }
@@ -538,7 +541,7 @@ fn ageing(machine: &mut dyn Machine, args: &Args) -> Result<bool, Failure> {
 fn make_home(machine: &mut dyn Machine, args: &Args, user: &User) -> Result<(), Failure> {
     let home = PathBuf::from(&user.home);
     let fail = |error: std::io::Error| Failure::new(format!("failed to create home directory {}: {error}", user.home));
-    super::permissions::make_dirs(machine, &home)?;
+    make_dirs(machine, &home)?;
     let mask = args.umask.as_deref().and_then(|text| u32::from_str_radix(text, 8).ok()).unwrap_or(0o022);
     machine.chmod(&home, 0o777 & !mask, true).map_err(fail)?;
     machine.chown(&home, Some(user.uid), Some(user.gid), true).map_err(fail)?;
@@ -587,7 +590,7 @@ fn ssh_key(machine: &mut dyn Machine, args: &Args, user: &User, mut outcome: Out
             machine.chown(folder, Some(user.uid), Some(user.gid), true).map_err(fail)?;
         }
         if args.force && matches!(machine.stat(&file, false), Ok(Some(_))) {
-            machine.remove(&file, false).map_err(|error| Failure::new(error.to_string()))?;
+            machine.remove(&file, false).map_err(|error| Failure::new(os_error_text(&error)))?;
         }
         let host = machine.read(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default();
         let comment = args.ssh_key_comment.replace("$HOSTNAME", String::from_utf8_lossy(&host).trim());
@@ -599,7 +602,7 @@ fn ssh_key(machine: &mut dyn Machine, args: &Args, user: &User, mut outcome: Out
         change(machine, args, argv)?;
         for path in [&file, &public] {
             if matches!(machine.stat(path, true), Ok(Some(_))) {
-                machine.chown(path, Some(user.uid), Some(user.gid), true).map_err(|error| Failure::new(error.to_string()))?;
+                machine.chown(path, Some(user.uid), Some(user.gid), true).map_err(|error| Failure::new(os_error_text(&error)))?;
             }
         }
         outcome.changed = true;

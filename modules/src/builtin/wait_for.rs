@@ -7,10 +7,10 @@ use std::time::Duration;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::Machine;
+use rplay_modules::machine::attrs::add_path_info;
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
-use super::permissions;
 use crate::regex::{Flags, Regex};
 
 /// Waits for a condition before going on.
@@ -126,7 +126,7 @@ fn outcome(machine: &mut dyn Machine, args: &Args, begin: f64, matched: Matched)
         .with("path", args.path.as_ref().map(|path| path.display().to_string()))
         .with("elapsed", elapsed(machine, begin));
     if let Some(path) = &args.path {
-        outcome.results.extend(permissions::path_info(machine, path));
+        add_path_info(machine, path, &mut outcome.results);
     }
     outcome
 }

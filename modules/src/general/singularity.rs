@@ -19,6 +19,7 @@ use crate::oci::pull::{self, Decision, Present, Wanted};
 use crate::oci::reference::{self, Source};
 use crate::oci::registry::Access;
 use crate::oci::sif::{Found, Record};
+use crate::oci::tls::Trust;
 
 /// Keeps a container image as a SIF file, as `singularity pull` and `apptainer pull` write it.
 ///
@@ -179,7 +180,7 @@ fn wanted(args: &Args) -> Result<Wanted, Failure> {
         access: Access {
             credentials,
             plain_http: args.plain_http,
-            verify: args.validate_certs,
+            trust: Trust::of(args.validate_certs, None),
             timeout: Duration::from_secs(args.timeout.max(1).into()),
         },
         text,

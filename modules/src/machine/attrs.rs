@@ -1,18 +1,22 @@
 //! What every module that touches files shares: owner, group, mode and the like, the standard
-//! return values, backups and validation.
+//! return values, and in [`contents`] backups and validation.
 
+mod contents;
 mod extended;
 
+pub use contents::{
+    Validated, backup, make_dirs, temporary_folder, unique_name, validate, write_text,
+};
 pub use extended::selinux_context;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Attrs, Command, Content, FileKind, Machine, Output, Ran, Stat};
+use super::{Attrs, FileKind, Machine, Stat};
 use crate::args::{Mode, ModuleArgs};
 use crate::data::{Data, Map};
 use crate::outcome::{Diff, DiffSide, Failure};
-use crate::text::{quote, split_words};
+use crate::text::quote;
 
 /// The largest content that is shown in a diff, in bytes, as Ansible's `max_diff_size`.
 pub const MAX_DIFF: u64 = 104_448;
@@ -262,12 +266,13 @@ pub fn state_of(stat: Option<&Stat>) -> &'static str {
 }
 
 /// Adds the standard return values of a path (`uid`, `gid`, `owner`, `group`, `mode`, `state`,
-/// `size`), if it is there. A link is described itself, and only when it leads somewhere.
+/// `size`); of a path that is not there only `state`. A link is described itself, and only when it
+/// leads somewhere.
 pub fn add_path_info(machine: &mut dyn Machine, path: &Path, results: &mut Map) {
-    let Ok(Some(_)) = machine.stat(path, true) else {
-        return;
-    };
-    let Ok(Some(stat)) = machine.stat(path, false) else {
+    let leads_somewhere = matches!(machine.stat(path, true), Ok(Some(_)));
+    let stat = machine.stat(path, false).ok().flatten();
+    let Some(stat) = stat.filter(|_| leads_somewhere) else {
+        results.insert("state".to_owned(), state_of(None).into());
         return;
     };
     let owner = machine
@@ -295,7 +300,10 @@ pub fn failed_at(machine: &mut dyn Machine, path: &Path, mut failure: Failure) -
     failure
         .results
         .insert("path".to_owned(), path.to_string_lossy().as_ref().into());
-    add_path_info(machine, path, &mut failure.results);
+    // Of a path that is not there a failure tells nothing.
+    if matches!(machine.stat(path, true), Ok(Some(_))) {
+        add_path_info(machine, path, &mut failure.results);
+    }
     failure
 }
 
@@ -379,104 +387,11 @@ pub fn file_side(machine: &mut dyn Machine, path: &Path) -> DiffSide {
     }
 }
 
-/// Copies a file to a name with the time in it, `path.PID.YYYY-MM-DD@HH:MM:SS~`; returns the name,
-/// or nothing when there is no file.
-///
-/// # Errors
-/// The copy cannot be written.
-pub fn backup(machine: &mut dyn Machine, path: &Path) -> Result<Option<String>, Failure> {
-    let Some(stat) = machine
-        .stat(path, true)
-        .map_err(|error| os_error(&error, path))?
-    else {
-        return Ok(None);
-    };
-    let now = local_time(machine)
-        .strftime("%Y-%m-%d@%H:%M:%S")
-        .to_string();
-    let name = format!("{}.{}.{now}~", path.to_string_lossy(), std::process::id());
-    let attrs = Attrs {
-        mode: Some(stat.mode),
-        ..Attrs::default()
-    };
-    let target = PathBuf::from(&name);
-    let copied = machine
-        .write(&target, Content::CopyOf(path), &attrs)
-        .and_then(|()| {
-            // Only root may give files away; the copy is good without it.
-            let _ = machine.chown(&target, Some(stat.uid), Some(stat.gid), false);
-            machine.set_times(&target, Some(stat.atime), Some(stat.mtime))
-        });
-    match copied {
-        Ok(()) => Ok(Some(name)),
-        Err(error) => {
-            let path = path.to_string_lossy();
-            Err(format!(
-                "Could not make backup of {path} to {name}: {}",
-                os_error_text(&error)
-            )
-            .into())
-        }
-    }
-}
-
 /// The machine's clock in its time zone.
 pub fn local_time(machine: &mut dyn Machine) -> jiff::Zoned {
     let now = jiff::SignedDuration::from_secs_f64(machine.now());
     let time = jiff::Timestamp::from_duration(now).unwrap_or_default();
     time.to_zoned(jiff::tz::TimeZone::system())
-}
-
-/// What a validation command said.
-#[derive(Debug)]
-pub enum Validated {
-    /// The content is good, or the command could only be predicted.
-    Good,
-    /// The command refused the content.
-    Bad(Output),
-}
-
-/// Runs a validation command (`visudo -cf %s`) over content that is about to be put in place.
-///
-/// # Errors
-/// The command has no `%s`, cannot be split, or cannot be started.
-pub fn validate(
-    machine: &mut dyn Machine,
-    command: &str,
-    content: Content<'_>,
-) -> Result<Validated, Failure> {
-    if !command.contains("%s") {
-        return Err(format!("validate must contain %s: {command}").into());
-    }
-    let folder = machine
-        .process()
-        .env
-        .get("TMPDIR")
-        .cloned()
-        .unwrap_or_else(|| "/tmp".to_owned());
-    let unique = format!("{}{:x}", std::process::id(), machine.now().to_bits());
-    let file = Path::new(&folder).join(format!(".ansible_tmp{unique}validate"));
-    let attrs = Attrs {
-        mode: Some(0o600),
-        ..Attrs::default()
-    };
-    machine
-        .write(&file, content, &attrs)
-        .map_err(|error| os_error(&error, &file))?;
-    let ran = run_validation(machine, &command.replace("%s", &file.to_string_lossy()));
-    // It is only a copy; the verdict matters more than a rest in the temporary folder.
-    let _ = machine.remove(&file, false);
-    match ran? {
-        Ran::Done(output) if output.code != 0 => Ok(Validated::Bad(output)),
-        _ => Ok(Validated::Good),
-    }
-}
-
-fn run_validation(machine: &mut dyn Machine, line: &str) -> Result<Ran, Failure> {
-    let words = split_words(line)?;
-    machine
-        .run(&Command::new(words.clone()))
-        .map_err(|error| cannot_run(&words, &error))
 }
 
 /// The failure of a program that cannot be started, as Ansible's modules report it.
@@ -487,7 +402,9 @@ pub fn cannot_run(argv: &[String], error: &io::Error) -> Failure {
         .map(|word| quote(word))
         .collect::<Vec<_>>()
         .join(" ");
+    let program = Path::new(argv.first().map_or("", String::as_str));
     Failure::new("Error executing command.")
+        .because(&os_error(error, program))
         .with("rc", error.raw_os_error().unwrap_or(257))
         .with("cmd", line)
         .with("stdout", "")
@@ -498,6 +415,7 @@ pub fn cannot_run(argv: &[String], error: &io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Content;
     use super::super::memory::Memory;
     use super::*;
     use crate::map;
@@ -569,32 +487,5 @@ mod tests {
             os_error(&error, Path::new("/x")),
             "[Errno 13] Permission denied: b'/x'"
         );
-    }
-
-    #[test]
-    fn backups_and_validation() {
-        let mut machine = Memory::small();
-        let path = Path::new("/tmp/f");
-        assert_eq!(backup(&mut machine, path).unwrap(), None);
-        machine
-            .write(
-                path,
-                Content::Bytes(b"x"),
-                &Attrs {
-                    mode: Some(0o640),
-                    ..Attrs::default()
-                },
-            )
-            .unwrap();
-        let name = backup(&mut machine, path).unwrap().unwrap();
-        assert_eq!(
-            machine.stat(Path::new(&name), true).unwrap().unwrap().mode,
-            0o640
-        );
-        let failure = validate(&mut machine, "true", Content::Bytes(b"")).unwrap_err();
-        assert_eq!(failure.msg, "validate must contain %s: true");
-        let failure = validate(&mut machine, "nosuch %s", Content::Bytes(b"")).unwrap_err();
-        assert_eq!(failure.results["rc"], Data::from(2));
-        assert_eq!(machine.list(Path::new("/tmp")).unwrap().len(), 2);
     }
 }

@@ -2,10 +2,11 @@
 //! proxies from the environment. One connection a request: the requests of a pull are few and long.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::tls::{self, Connection};
+use super::tls::{self, Connection, Trust};
 use super::{Error, Result};
 use crate::machine::Machine;
 
@@ -18,10 +19,12 @@ pub(crate) const MAX_DOCUMENT: u64 = 4 << 20;
 
 /// What all requests have in common.
 pub(crate) struct Client {
-    /// Whether certificates are checked.
-    pub(crate) verify: bool,
+    /// Whose certificates are good.
+    pub(crate) trust: Trust,
     /// How long connecting, and each wait for bytes, may take.
     pub(crate) timeout: Duration,
+    /// A Unix socket that is connected to instead of the host of the address.
+    pub(crate) socket: Option<PathBuf>,
     tls: Option<Arc<rustls::ClientConfig>>,
 }
 
@@ -180,10 +183,11 @@ impl std::fmt::Display for Url {
 
 impl Client {
     /// A client that has not connected yet.
-    pub(crate) fn new(verify: bool, timeout: Duration) -> Self {
+    pub(crate) fn new(trust: Trust, timeout: Duration) -> Self {
         Self {
-            verify,
+            trust,
             timeout,
+            socket: None,
             tls: None,
         }
     }
@@ -322,9 +326,14 @@ impl Client {
         let (host, port) = proxy.map_or((&url.host, url.port), |proxy| {
             (&proxy.url.host, proxy.url.port)
         });
-        let mut stream = machine
-            .connect(host, port, self.timeout)
-            .map_err(|error| Error::new(format!("cannot connect to {host}:{port}: {error}")))?;
+        let mut stream = match &self.socket {
+            None => machine
+                .connect(host, port, self.timeout)
+                .map_err(|error| Error::new(format!("cannot connect to {host}:{port}: {error}")))?,
+            Some(path) => machine
+                .connect_unix(path, self.timeout)
+                .map_err(|error| Error::io(path.display(), &error))?,
+        };
         stream
             .set_timeout(Some(self.timeout))
             .map_err(|error| Error::io(url, &error))?;
@@ -335,7 +344,7 @@ impl Client {
             proxy.open_tunnel(&mut stream, url)?;
         }
         if self.tls.is_none() {
-            self.tls = Some(tls::config(self.verify)?);
+            self.tls = Some(tls::config(machine, &self.trust)?);
         }
         let config = self
             .tls

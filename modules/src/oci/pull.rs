@@ -296,7 +296,7 @@ fn download(machine: &mut dyn Machine, url: &http::Url, wanted: &Wanted) -> Resu
         .credentials
         .as_ref()
         .map(super::credentials::Credentials::basic);
-    let mut client = http::Client::new(wanted.access.verify, wanted.access.timeout);
+    let mut client = http::Client::new(wanted.access.trust.clone(), wanted.access.timeout);
     let request = http::Request {
         method: "GET",
         url: url.clone(),

@@ -10,6 +10,7 @@ use super::credentials::Credentials;
 use super::http::{Client, Request, Response, Url};
 use super::image::{Descriptor, MANIFEST_TYPES};
 use super::reference::Name;
+use super::tls::Trust;
 use super::{Digest, Error, Result};
 use crate::machine::Machine;
 
@@ -22,8 +23,8 @@ pub(crate) struct Access {
     pub(crate) credentials: Option<Credentials>,
     /// Without TLS: asked for, refused, or (not said) only on this machine itself.
     pub(crate) plain_http: Option<bool>,
-    /// Whether certificates are checked.
-    pub(crate) verify: bool,
+    /// Whose certificates are good.
+    pub(crate) trust: Trust,
     /// How long connecting, and each wait for bytes, may take.
     pub(crate) timeout: Duration,
 }
@@ -67,7 +68,7 @@ impl Registry {
             Some(credentials) => Some(credentials.clone()),
             None => super::credentials::find(machine, name)?,
         };
-        let client = Client::new(access.verify, access.timeout);
+        let client = Client::new(access.trust.clone(), access.timeout);
         Ok(Self {
             name: name.clone(),
             base,
@@ -433,7 +434,7 @@ mod tests {
         let access = Access {
             credentials: None,
             plain_http: None,
-            verify: true,
+            trust: Trust::Machine,
             timeout: Duration::from_secs(10),
         };
         let Ok(Source::Registry(name)) = parse(&format!("docker://127.0.0.1:{port}/a/b:1")) else {

@@ -1,6 +1,7 @@
 //! TLS for connections that the machine opens: rustls with the machine's own root certificates.
 
 use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -10,6 +11,7 @@ use rustls::crypto::ring::{DEFAULT_KX_GROUPS, cipher_suite};
 use rustls::crypto::{
     CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms,
 };
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::SigningKey;
 use rustls::{
@@ -20,15 +22,48 @@ use rustls::{
 use webpki::ring as webpki;
 
 use super::{Error, Result};
-use crate::machine::Stream;
+use crate::machine::{Machine, Stream};
+
+/// Where systems keep their root certificates in one file.
+const BUNDLES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/etc/pki/tls/cert.pem",
+];
+
+/// Whose certificates are good.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Trust {
+    /// Those that the machine's root certificates vouch for.
+    #[default]
+    Machine,
+    /// Those that the machine's root certificates or the ones of a file vouch for.
+    MachineAnd(PathBuf),
+    /// All, because the user said `validate_certs: false`.
+    Everybody,
+}
+
+impl Trust {
+    /// What `validate_certs` and `ca_path` say.
+    pub(crate) fn of(verify: bool, more: Option<&Path>) -> Self {
+        match more {
+            _ if !verify => Self::Everybody,
+            None => Self::Machine,
+            Some(path) => Self::MachineAnd(path.to_owned()),
+        }
+    }
+}
 
 /// The settings of TLS connections; made once, since reading all root certificates takes time.
-pub(crate) fn config(verify: bool) -> Result<Arc<ClientConfig>> {
+pub(crate) fn config(machine: &mut dyn Machine, trust: &Trust) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::new(format!("TLS cannot be set up: {error}")))?;
-    if !verify {
+    if matches!(trust, Trust::Everybody) {
         let verifier = Arc::new(AcceptAll(provider));
         return Ok(Arc::new(
             builder
@@ -37,9 +72,15 @@ pub(crate) fn config(verify: bool) -> Result<Arc<ClientConfig>> {
                 .with_no_client_auth(),
         ));
     }
-    let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
+    let mut certificates = machine_roots(machine);
+    if let Trust::MachineAnd(path) = trust {
+        let text = machine
+            .read(path)
+            .map_err(|error| Error::io(path.display(), &error))?;
+        certificates.extend(parsed(&text));
+    }
+    roots.add_parsable_certificates(certificates);
     if roots.is_empty() {
         return Err(Error::new(
             "this machine has no root certificates to check a registry's certificate against; install \
@@ -158,6 +199,39 @@ impl KeyProvider for NoKeys {
     }
 }
 
+/// The root certificates of the machine: where `SSL_CERT_FILE` and `SSL_CERT_DIR` say, or where
+/// its system keeps them.
+fn machine_roots(machine: &mut dyn Machine) -> Vec<CertificateDer<'static>> {
+    let env = machine.process().env;
+    let mut files: Vec<PathBuf> = env
+        .get("SSL_CERT_FILE")
+        .map(PathBuf::from)
+        .into_iter()
+        .collect();
+    let folders = env.get("SSL_CERT_DIR").map_or("", String::as_str);
+    for folder in folders.split(':').filter(|folder| !folder.is_empty()) {
+        let names = machine.list(Path::new(folder)).unwrap_or_default();
+        files.extend(names.into_iter().map(|name| Path::new(folder).join(name)));
+    }
+    if files.is_empty() {
+        let is_there = |path: &&&str| matches!(machine.stat(Path::new(path), true), Ok(Some(_)));
+        files.extend(BUNDLES.iter().find(is_there).map(PathBuf::from));
+    }
+    let mut read = |path: PathBuf| machine.read(&path).map(|text| parsed(&text));
+    files
+        .into_iter()
+        .filter_map(|path| read(path).ok())
+        .flatten()
+        .collect()
+}
+
+/// The certificates of a PEM file; what is none is left out.
+fn parsed(text: &[u8]) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(text)
+        .filter_map(std::result::Result::ok)
+        .collect()
+}
+
 /// Shakes hands with `host` over an open connection.
 pub(crate) fn connect(
     config: &Arc<ClientConfig>,
@@ -215,7 +289,7 @@ impl Write for Connection {
     }
 }
 
-/// Accepts every certificate, because the user said `validate_certs: false`.
+/// Accepts every certificate: [`Trust::Everybody`].
 #[derive(Debug)]
 struct AcceptAll(Arc<CryptoProvider>);
 
