@@ -131,10 +131,7 @@ impl HttpArgs {
         if self.force {
             headers.add("cache-control", "no-cache");
         }
-        headers.add(
-            "Accept-Encoding",
-            if self.decompress { "gzip" } else { "identity" },
-        );
+        headers.add("Accept-Encoding", "identity");
         headers
     }
 }
@@ -306,6 +303,12 @@ fn login(
         after("login")?,
         after("password").unwrap_or_default(),
     ))
+}
+
+/// An address that another one may leave out parts of.
+pub(crate) fn joined(base: &str, address: &str) -> String {
+    let full = Url::parse(base).and_then(|base| base.join(address));
+    full.map_or_else(|_| address.to_owned(), |url| url.to_string())
 }
 
 /// The whole body; an error says why it cannot be read.

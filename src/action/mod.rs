@@ -215,7 +215,7 @@ impl TaskResult {
             if let Some(Data::Str(text)) = self.result.get(name)
                 && !self.result.contains_key(&key)
             {
-                let lines: Vec<&str> = text.lines().collect();
+                let lines = rplay_modules::text::lines(text);
                 self.result.insert(key, lines.into());
             }
         }

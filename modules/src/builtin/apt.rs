@@ -13,9 +13,9 @@ use crate::args::Rules;
 
 /// Installs, updates and removes packages with apt.
 #[derive(ModuleArgs, Default)]
-struct Args {
-    /// The packages: names, `name=version`, `name/release`, patterns.
-    #[arg(alias = "package", alias = "pkg")]
+pub(super) struct Args {
+    /// The packages: names, `name=version`, `name>=version`, `name/release`, patterns.
+    #[arg(name = "package", alias = "name", alias = "pkg")]
     name: Option<Vec<String>>,
     /// The wanted state.
     #[arg(default = "present")]
@@ -128,8 +128,11 @@ struct Values {
 
 module! {
     "ansible.builtin.apt", args: Args, returns: Values, run: run,
-    rules: Rules { mutually_exclusive: &[&["deb", "name", "upgrade"]], ..Rules::NONE }
+    rules: RULES
 }
+
+/// What the arguments have to agree on.
+pub(super) const RULES: Rules = Rules { mutually_exclusive: &[&["deb", "package", "upgrade"]], ..Rules::NONE };
 
 /// The fact of a check that packages would be installed.
 const INSTALLS: &str = "packages:installed";
@@ -139,27 +142,7 @@ pub(super) fn installs(machine: &mut dyn Machine) -> bool {
     machine.assumed(INSTALLS).is_some()
 }
 
-/// For `package`: names and a state.
-pub(super) fn packages(machine: &mut dyn Machine, names: Vec<String>, state: &str) -> Result<Outcome, Failure> {
-    let state = match state {
-        "installed" => State::Present,
-        "removed" => State::Absent,
-        word => State::from_word(word)
-            .ok_or_else(|| Failure::new(format!("value of state must be one of: {}, got: {word}", State::WORDS.join(", "))))?,
-    };
-    let args = Args {
-        name: Some(names),
-        state,
-        dpkg_options: "force-confdef,force-confold".to_owned(),
-        lock_timeout: 60,
-        update_cache_retries: 5,
-        update_cache_retry_max_delay: 12,
-        ..Args::default()
-    };
-    run(machine, args)
-}
-
-fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
+pub(super) fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     let _ = (args.force_apt_get, args.auto_install_module_deps);
     if args.clean {
         let output = apt_get(machine, &args, &["clean"])?;
@@ -176,9 +159,13 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     if let Some(deb) = &args.deb {
         return package_file(machine, &args, deb);
     }
-    let names: Vec<String> = args.name.iter().flatten().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
-    if names.iter().any(|name| name == "*") {
-        if args.state != State::Latest {
+    let names: Vec<String> = args.name.iter().flatten().map(|name| name.trim().to_owned()).collect();
+    let names = if names == [""] { Vec::new() } else { names };
+    if names.iter().any(String::is_empty) {
+        return Err(Failure::new("No package matching '' is available"));
+    }
+    if args.state == State::Latest && names.iter().any(|name| name == "*") {
+        if names.len() > 1 {
             return Err(Failure::new("unable to install additional packages when upgrading all installed packages"));
         }
         return upgrade(machine, &Args { upgrade: Upgrade::Yes, ..args });
@@ -193,8 +180,14 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     if args.state == State::Absent {
         return remove(machine, &args, &names);
     }
-    let outcome = install(machine, &args, &names)?;
-    Ok(with_cache(outcome, machine))
+    match install(machine, &args, &names) {
+        Ok(outcome) => Ok(with_cache(outcome, machine)),
+        Err(failure) if failure.msg.starts_with(NO_CANDIDATE) => {
+            let updated = failure.with("cache_updated", updated);
+            Err(updated.with("cache_update_time", cache_time(machine)))
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Fetches the lists of packages when they are too old; whether it did.
@@ -320,13 +313,13 @@ fn installed(machine: &mut dyn Machine, names: &[String]) -> Result<Vec<Installe
 
 /// A package's name without version and release.
 fn bare(spec: &str) -> &str {
-    spec.split(['=', '/', '>']).next().unwrap_or(spec)
+    spec.split(['=', '/', '>']).next().unwrap_or(spec).trim()
 }
 
 /// Whether an installed package is what the specification asks for.
 fn satisfies(spec: &str, one: &Installed) -> bool {
     let (name, arch) = bare(spec).split_once(':').map_or((bare(spec), None), |(name, arch)| (name, Some(arch)));
-    let version = spec.split_once('=').map(|(_, version)| version);
+    let version = spec.split_once('=').filter(|(name, _)| !name.ends_with('>')).map(|(_, version)| version);
     crate::text::fits(name, &one.name)
         && arch.is_none_or(|arch| arch == one.arch || arch == "any" || one.arch.is_empty())
         && one.status == "installed"
@@ -334,11 +327,16 @@ fn satisfies(spec: &str, one: &Installed) -> bool {
 }
 
 fn install(machine: &mut dyn Machine, args: &Args, names: &[String]) -> Result<Outcome, Failure> {
-    if let Some(spec) = names.iter().find(|spec| spec.contains(">=")) {
-        return Err(Failure::new(format!("`{spec}`: the least version of a package is not supported yet; write `name=version*`")));
-    }
     let found = installed(machine, names)?;
-    let there = |spec: &str| found.iter().any(|one| satisfies(spec, one));
+    let mut there = Vec::new();
+    for spec in names {
+        let mut is_there = false;
+        for one in found.iter().filter(|one| satisfies(spec, one)) {
+            is_there |= is_new_enough(machine, spec, &one.version)?;
+        }
+        there.extend(is_there.then_some(spec.as_str()));
+    }
+    let there = |spec: &str| there.contains(&spec);
     let known = |spec: &str| found.iter().any(|one| one.status == "installed" && crate::text::fits(bare(spec), &one.name));
     let wanted: Vec<&str> = names
         .iter()
@@ -354,9 +352,31 @@ fn install(machine: &mut dyn Machine, args: &Args, names: &[String]) -> Result<O
     }
     let mut words = options(args);
     words.push(if args.state == State::BuildDep { "build-dep" } else { "install" }.to_owned());
-    words.extend(wanted.iter().map(|spec| (*spec).to_owned()));
+    words.extend(wanted.iter().map(|spec| spec.split(">=").next().unwrap_or(spec).trim().to_owned()));
     act(machine, args, &words, &wanted)
 }
+
+/// Whether a version is at least what `name>=version` asks for; every other specification is content.
+fn is_new_enough(machine: &mut dyn Machine, spec: &str, version: &str) -> Result<bool, Failure> {
+    let Some((_, least)) = spec.split_once(">=") else { return Ok(true) };
+    Ok(programs::ask(machine, ["dpkg", "--compare-versions", version, "ge", least.trim()])?.code == 0)
+}
+
+/// Fails when the plan would install less than the specifications ask for.
+fn check_versions(machine: &mut dyn Machine, plan: &str, wanted: &[&str]) -> Result<(), Failure> {
+    for spec in wanted.iter().filter(|spec| spec.contains(">=")) {
+        let key = format!("package:{}", bare(spec).trim());
+        for change in changes(plan) {
+            let Change::Fact(name, Some(version)) = change else { continue };
+            if name == key && !is_new_enough(machine, spec, &version)? {
+                return Err(Failure::new(format!("{NO_CANDIDATE} {spec}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+const NO_CANDIDATE: &str = "no available installation candidate for";
 
 /// Simulates; when something would change, does it.
 fn act(machine: &mut dyn Machine, args: &Args, words: &[String], wanted: &[&str]) -> Result<Outcome, Failure> {
@@ -369,6 +389,7 @@ fn act(machine: &mut dyn Machine, args: &Args, words: &[String], wanted: &[&str]
     if nothing(&plan) {
         return Ok(Outcome::unchanged());
     }
+    check_versions(machine, &plan, wanted)?;
     let guard = Policy::begin(machine, args)?;
     let ran = apt_get(machine, args, &words);
     guard.end(machine);
@@ -439,7 +460,7 @@ fn explained(output: &Output, words: &[&str], wanted: &[&str]) -> Failure {
             return Failure::new(format!("No package matching '{name}' is available"));
         }
         if text.contains(&format!("for '{name}' was not found")) {
-            return Failure::new(format!("no available installation candidate for {spec}"));
+            return Failure::new(format!("{NO_CANDIDATE} {spec}"));
         }
     }
     programs::failed(format!("'apt-get {}' failed: {text}", words.join(" ")), output)
@@ -523,7 +544,7 @@ fn package_file(machine: &mut dyn Machine, args: &Args, deb: &str) -> Result<Out
     let spec = format!("{}={}", field("Package:"), field("Version:"));
     let found = installed(machine, std::slice::from_ref(&spec))?;
     if found.iter().any(|one| one.status == "installed" && spec == format!("{}={}", one.name, one.version)) {
-        return Ok(Outcome::unchanged());
+        return Ok(Outcome::unchanged().with("stdout", "").with("stderr", ""));
     }
     let mut words = options(args);
     words.extend(["install".to_owned(), shown]);

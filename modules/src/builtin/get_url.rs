@@ -227,7 +227,9 @@ fn place(
     }
     let parent = dest.parent().unwrap_or(Path::new("/"));
     if !matches!(machine.stat(parent, true), Ok(Some(_))) {
-        return Err(about(Failure::new(format!("Destination {} does not exist", parent.display()))));
+        let failure = Failure::new(format!("Destination {} does not exist", parent.display()));
+        let new = Algorithm::Sha1.of(&mut answer.body).ok();
+        return Err(about(failure).with("checksum_src", new).with("checksum_dest", Data::Null));
     }
     let failed = |error: std::io::Error| about(Failure::new(format!("failed to create temporary content file: {error}")));
     // Check mode has no place for files: it keeps as much as later looks may reasonably want.

@@ -7,36 +7,42 @@ use rplay_modules::outcome::{Failure, Outcome};
 
 use super::{apt, programs};
 
-/// Installs, updates and removes packages with the machine's own package manager.
+/// Installs, updates and removes packages with the machine's own package manager, which gets all
+/// other arguments.
 #[derive(ModuleArgs)]
 struct Args {
-    /// The packages.
-    name: Vec<String>,
-    /// The wanted state, in the package manager's words.
-    state: String,
     /// The package manager; `auto` takes the machine's own.
     #[arg(default = "auto")]
     r#use: String,
+    // The only one that there is so far.
+    #[arg(flatten)]
+    apt: apt::Args,
 }
 
 /// What comes back.
 #[derive(Returns)]
 struct Values {}
 
-module! { "ansible.builtin.package", args: Args, returns: Values, run: run }
+module! { "ansible.builtin.package", args: Args, returns: Values, run: run, rules: apt::RULES }
+
+/// Programs that tell the package manager, and the module for it.
+const MANAGERS: &[(&str, &str)] =
+    &[("apt-get", "apt"), ("dnf", "dnf"), ("yum", "yum"), ("zypper", "zypper"), ("pacman", "pacman"), ("apk", "apk")];
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     let manager = match args.r#use.trim_start_matches("ansible.builtin.") {
-        "auto" => ["apt-get", "dnf", "yum", "zypper", "pacman", "apk"]
-            .into_iter()
-            .find(|program| programs::installed(machine, program))
-            .map(|program| if program == "apt-get" { "apt" } else { program })
-            .ok_or_else(|| Failure::new("Could not detect which package manager to use. Try gathering facts or setting the \"use\" option."))?
-            .to_owned(),
-        other => other.to_owned(),
+        "auto" => MANAGERS
+            .iter()
+            .find(|(program, _)| programs::installed(machine, program))
+            .map(|(_, manager)| *manager)
+            .ok_or_else(|| Failure::new("Could not detect which package manager to use. Try gathering facts or setting the \"use\" option."))?,
+        other => other,
     };
-    match manager.as_str() {
-        "apt" => apt::packages(machine, args.name, &args.state),
-        other => Err(Failure::new(format!("the package manager `{other}` is not supported yet"))),
+    if manager == "apt" {
+        return apt::run(machine, args.apt);
     }
+    Err(match MANAGERS.iter().any(|(_, known)| *known == manager) {
+        true => Failure::new(format!("the package manager `{manager}` is not supported yet")),
+        false => Failure::new(format!("Could not find a matching action for the \"{manager}\" package manager.")),
+    })
 }

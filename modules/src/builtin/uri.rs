@@ -118,9 +118,8 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
         if let Some(path) = path
             && matches!(machine.stat(path, true), Ok(Some(_))) == skips
         {
-            let mut outcome = Outcome::unchanged().with("stdout", format!("skipped, since '{}' {state}", path.display()));
-            outcome = outcome.with("msg", format!("skipped, since '{}' {state}", path.display()));
-            return Ok(outcome);
+            let text = format!("skipped, since '{}' {state}", path.display());
+            return Ok(Outcome::unchanged().with("stdout", text));
         }
     }
     let begin = machine.now();
@@ -222,13 +221,17 @@ fn report(machine: &mut dyn Machine, args: &Args, mut answer: Answer, elapsed: i
             cookies.insert(name.trim().to_owned(), Data::from(value));
             pairs.push(format!("{}={value}", name.trim()));
         }
-        add(&key, Data::from(value.as_str()));
+        let value = match key.as_str() {
+            "location" => http::joined(&answer.url, value),
+            _ => value.clone(),
+        };
+        add(&key, Data::Str(value));
     }
     add("status", Data::Int(answer.status.into()));
     add("url", Data::from(answer.url.clone()));
     add("redirected", Data::Bool(answer.redirected));
     add("elapsed", Data::from(elapsed));
-    if good {
+    if good && answer.status < 400 {
         add("cookies", Data::Map(cookies));
         add("cookies_string", Data::Str(pairs.join("; ")));
     }
@@ -237,6 +240,9 @@ fn report(machine: &mut dyn Machine, args: &Args, mut answer: Answer, elapsed: i
     let is_json = matches!(kind.as_str(), "application/json" | "text/json" | "text/javascript" | "application/javascript") || kind.ends_with("+json");
     if is_json && let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) {
         add("json", Data::from_json(&value));
+    }
+    if good && answer.status >= 400 {
+        add("body", Data::from(text.as_str()));
     }
     if args.return_content {
         add("content", Data::Str(text));
