@@ -797,18 +797,7 @@ impl Worker<'_> {
                 help,
             } => {
                 one.failed = true;
-                let mut chain = vec!["Task failed"];
-                let mut msg = vec![];
-                if !what.is_empty() {
-                    chain.push(what);
-                    msg.push(what);
-                }
-                let mut reason = Cause::new(message.as_str(), None);
-                reason.help = help.map(str::to_owned);
-                let head = Cause::new(chain.join(": "), Some(&self.action_span()));
-                self.say(MessageKind::TaskError, explain(&[head, reason]));
-                msg.push(&message);
-                one.result = rplay_modules::map! { "changed" => false, "msg" => msg.join(": ") };
+                one.result = self.refused(what, &message, help);
             }
             ActionError::Argument { name, place, error } => {
                 let failed = format!(
@@ -874,6 +863,19 @@ impl Worker<'_> {
         one.result
             .insert("failed".to_owned(), Data::Bool(one.failed));
         one
+    }
+
+    /// Tells why nothing was done, and what the user may try.
+    fn refused(&self, what: &str, message: &str, help: Option<&str>) -> Map {
+        let (head, msg) = match what {
+            "" => ("Task failed".to_owned(), message.to_owned()),
+            what => (format!("Task failed: {what}"), format!("{what}: {message}")),
+        };
+        let mut reason = Cause::new(message, None);
+        reason.help = help.map(str::to_owned);
+        let head = Cause::new(head, Some(&self.action_span()));
+        self.say(MessageKind::TaskError, explain(&[head, reason]));
+        rplay_modules::map! { "changed" => false, "msg" => msg }
     }
 
     /// A failure before anything ran.
