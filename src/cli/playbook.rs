@@ -26,7 +26,8 @@ use crate::vars::VarMap;
     name = "rplay",
     version,
     infer_long_args = true,
-    disable_help_flag = false
+    disable_help_flag = false,
+    args_override_self = true
 )]
 pub(super) struct Arguments {
     /// Playbook(s)

@@ -4,10 +4,12 @@
 
 pub(crate) mod context;
 mod cursor;
+mod explain;
 mod failure;
 mod free;
 mod handlers;
 mod include;
+mod looping;
 mod meta;
 mod ordered;
 mod outcome;

@@ -9,7 +9,8 @@ use rplay_modules::data::{Data, Map};
 use rplay_modules::outcome::Diff;
 
 use super::context::{Context, Shared, to_bool, to_dict, to_float, to_int};
-use super::failure::{Cause, explain, joined};
+use super::explain::condition_error;
+use super::failure::{Cause, explain};
 use super::shared::World;
 use super::spec::TaskSpec;
 use super::target::{self, Links};
@@ -17,7 +18,7 @@ use crate::action::{self, ActionError, Effect, TaskResult};
 use crate::diag::Span;
 use crate::load::keyword::Keyword;
 use crate::report::event::{Event, MessageKind, Status};
-use crate::template::value::{Entries, Key, Value};
+use crate::template::value::Value;
 use crate::template::{Scope, TemplateError};
 use crate::vars::{HostScope, Level, VarMap};
 
@@ -62,25 +63,25 @@ pub(super) struct ItemEffect {
 
 /// What came of one item.
 #[derive(Default)]
-struct ItemResult {
-    result: Map,
-    changed: bool,
-    failed: bool,
-    skipped: bool,
-    unreachable: bool,
-    diff: Vec<Diff>,
-    effects: Vec<ItemEffect>,
-    delegated_to: Option<String>,
-    notify: Vec<String>,
-    ignored: bool,
+pub(super) struct ItemResult {
+    pub(super) result: Map,
+    pub(super) changed: bool,
+    pub(super) failed: bool,
+    pub(super) skipped: bool,
+    pub(super) unreachable: bool,
+    pub(super) diff: Vec<Diff>,
+    pub(super) effects: Vec<ItemEffect>,
+    pub(super) delegated_to: Option<String>,
+    pub(super) notify: Vec<String>,
+    pub(super) ignored: bool,
     /// It failed before anything ran: its result has no `changed`.
-    bare: bool,
+    pub(super) bare: bool,
     /// The controller's part of the action failed, not a module.
-    by_action: bool,
+    pub(super) by_action: bool,
     /// The user was told why it failed.
-    told: bool,
+    pub(super) told: bool,
     /// What a module says about its failure at more length than `msg`.
-    explanation: Option<String>,
+    pub(super) explanation: Option<String>,
 }
 
 /// Runs a job and tells the dispatcher.
@@ -103,9 +104,9 @@ pub(super) async fn work(run: Shared, mut job: Job) {
     let _ = out.send(Message::Done(Box::new(done)));
 }
 
-struct Worker<'a> {
-    run: &'a Shared,
-    job: &'a mut Job,
+pub(super) struct Worker<'a> {
+    pub(super) run: &'a Shared,
+    pub(super) job: &'a mut Job,
 }
 
 impl Worker<'_> {
@@ -133,88 +134,7 @@ impl Worker<'_> {
         }
     }
 
-    /// The items of a loop; or the result that the task has instead.
-    fn loop_items(
-        &self,
-        lookup: Option<&str>,
-        items: &Value,
-        span: &Span,
-        scope: &HostScope,
-    ) -> Result<Vec<Value>, Box<ItemResult>> {
-        let expanded = match lookup {
-            None => self
-                .run
-                .templar
-                .expand(items, scope)
-                .map(|value| match value {
-                    Value::List(items) => Ok(items.to_vec()),
-                    Value::Tuple(items) => Ok(items.to_vec()),
-                    Value::Object(object)
-                        if object.iterate().is_some() && !value_is_mapping(&object) =>
-                    {
-                        Ok(object.iterate().unwrap_or_default())
-                    }
-                    other => Err(other),
-                }),
-            Some(name) => self.with_items(name, items, scope).map(Ok),
-        };
-        match expanded {
-            Ok(Ok(items)) => Ok(items),
-            Ok(Err(other)) => {
-                let message = format!(
-                    "The `loop` value must resolve to a 'list', not '{}'.",
-                    other.type_name()
-                );
-                let help = "Provide a list of items/templates, or a template resolving to a list.";
-                let cause = Cause {
-                    message: message.clone(),
-                    span: Some(span.clone()),
-                    help: Some(help.to_owned()),
-                };
-                self.say(MessageKind::TaskError, explain(&[cause]));
-                Err(Box::new(ItemResult {
-                    failed: true,
-                    bare: true,
-                    result: rplay_modules::map! { "msg" => message },
-                    ..ItemResult::default()
-                }))
-            }
-            // A task that is skipped anyway may loop over something undefined.
-            Err(error) => match self.skipped_without_item(scope) {
-                Some(result) => Err(Box::new(result)),
-                None => Err(Box::new(self.error(error.into()))),
-            },
-        }
-    }
-
-    /// `with_NAME`: the lookup's result, with the terms templated.
-    fn with_items(
-        &self,
-        name: &str,
-        items: &Value,
-        scope: &HostScope,
-    ) -> Result<Vec<Value>, TemplateError> {
-        let terms = self.run.templar.expand(items, scope)?;
-        let terms = match terms {
-            Value::List(items) => items.to_vec(),
-            other => vec![other],
-        };
-        self.run.templar.lookup(name, terms, vec![], scope)
-    }
-
-    /// The skip of a task whose conditions are false without its item.
-    fn skipped_without_item(&self, scope: &HostScope) -> Option<ItemResult> {
-        for (condition, _) in &self.job.spec.when {
-            match self.run.templar.condition(condition, scope) {
-                Ok(false) => return Some(self.skip(condition, scope)),
-                Ok(true) => {}
-                Err(_) => return None,
-            }
-        }
-        None
-    }
-
-    fn skip(&self, condition: &Value, _scope: &HostScope) -> ItemResult {
+    pub(super) fn skip(&self, condition: &Value) -> ItemResult {
         let mut result = Map::new();
         result.insert("changed".to_owned(), Data::Bool(false));
         result.insert(
@@ -232,156 +152,13 @@ impl Worker<'_> {
         }
     }
 
-    /// Runs every item of a loop and adds the results up.
-    async fn each(&mut self, items: Vec<Value>, scope: &HostScope) -> ItemResult {
-        let control = match self.loop_control(scope) {
-            Ok(control) => control,
-            Err(error) => return self.error(error.into()),
-        };
-        let mut all = ItemResult::default();
-        if items.is_empty() {
-            all.skipped = true;
-            all.result.insert("changed".to_owned(), Data::Bool(false));
-            all.result.insert(
-                "skipped_reason".to_owned(),
-                Data::from("No items in the list"),
-            );
-            all.result.insert("results".to_owned(), Data::List(vec![]));
-            return all;
-        }
-        let mut results = vec![];
-        let (count, mut skipped) = (items.len(), 0);
-        // What an item sets, later ones see.
-        let mut scope = scope.clone();
-        for (index, item) in items.iter().enumerate() {
-            if index > 0 && control.pause > 0.0 {
-                tokio::time::sleep(Duration::from_secs_f64(control.pause)).await;
-            }
-            let vars = control.vars(&items, index, item);
-            let inner = scope.with(Level::Loop, vars.clone());
-            let one = self.item(&inner, Some(&vars)).await;
-            let one = self.item_done(one, &control, item, index, &inner);
-            all.changed |= one.changed;
-            all.failed |= one.failed;
-            all.unreachable |= one.unreachable;
-            skipped += usize::from(one.skipped);
-            all.notify.extend(one.notify);
-            for effect in one.effects.iter().filter(|effect| effect.on.is_none()) {
-                match &effect.effect {
-                    Effect::SetFacts(vars) => scope.push(Level::SetFacts, &Arc::new(vars.clone())),
-                    Effect::IncludeVars(vars) => {
-                        scope.push(Level::IncludeVars, &Arc::new(vars.clone()));
-                    }
-                    _ => {}
-                }
-            }
-            all.effects.extend(one.effects);
-            all.delegated_to = one.delegated_to.or(all.delegated_to.take());
-            results.push(Data::Map(one.result));
-            if control.breaks(self.run, &inner) || one.unreachable {
-                break;
-            }
-        }
-        all.skipped = skipped == count;
-        let msg = match () {
-            () if all.failed => "One or more items failed",
-            () if all.skipped => "All items skipped",
-            () => "All items completed",
-        };
-        all.result
-            .insert("changed".to_owned(), Data::Bool(all.changed));
-        all.result.insert("msg".to_owned(), Data::from(msg));
-        all.result.insert("results".to_owned(), Data::List(results));
-        all
-    }
-
-    /// Completes an item's result and tells it.
-    fn item_done(
-        &self,
-        mut one: ItemResult,
-        control: &LoopControl,
-        item: &Value,
-        index: usize,
-        scope: &HostScope,
-    ) -> ItemResult {
-        let shown = item.to_data().unwrap_or_default();
-        one.result.insert(control.var.clone(), shown.clone());
-        one.result.insert(
-            "ansible_loop_var".to_owned(),
-            Data::from(control.var.as_str()),
-        );
-        if let Some(name) = &control.index_var {
-            one.result.insert(name.clone(), Data::Int(index as i128));
-            one.result
-                .insert("ansible_index_var".to_owned(), Data::from(name.as_str()));
-        }
-        mark(&mut one);
-        let hidden_by_no_log = self.flag(Keyword::NoLog, scope);
-        let label = match &control.label {
-            _ if hidden_by_no_log => Data::from("(censored due to no_log)"),
-            Some(label) => self
-                .run
-                .templar
-                .expand_soft(label, scope)
-                .ok()
-                .and_then(|label| label.to_data().ok())
-                .unwrap_or(shown),
-            None => shown,
-        };
-        for effect in &mut one.effects {
-            effect.label = Some(label.clone());
-        }
-        let hidden =
-            self.job.spec.action == "include_tasks" || self.job.spec.action == "include_role";
-        if !(hidden && !one.failed && !one.skipped) {
-            self.send(Event::ItemDone {
-                task: self.job.id,
-                host: self.job.host.clone(),
-                delegated_to: one.delegated_to.clone(),
-                status: status(&one),
-                label,
-                result: self.censored(&one.result, scope),
-                diff: std::mem::take(&mut one.diff),
-            });
-        }
-        one
-    }
-
-    fn loop_control(&self, scope: &HostScope) -> Result<LoopControl, TemplateError> {
-        let mut control = LoopControl {
-            var: "item".to_owned(),
-            ..LoopControl::default()
-        };
-        let Some(Value::Dict(entries)) = self.job.spec.keyword(Keyword::LoopControl) else {
-            return Ok(control);
-        };
-        let text = |name: &str| -> Result<Option<String>, TemplateError> {
-            entries
-                .get(name)
-                .map(|value| Ok(self.run.templar.expand(&value, scope)?.to_string()))
-                .transpose()
-        };
-        control.var = text("loop_var")?.unwrap_or(control.var);
-        control.index_var = text("index_var")?;
-        control.label = entries.get("label");
-        control.break_when = entries.get("break_when");
-        if let Some(pause) = entries.get("pause") {
-            control.pause = to_float(&self.run.templar.expand(&pause, scope)?).unwrap_or(0.0);
-        }
-        if let Some(extended) = entries.get("extended") {
-            control.extended =
-                to_bool(&self.run.templar.expand(&extended, scope)?).unwrap_or(false);
-        }
-        Ok(control)
-    }
-
     /// Runs the task once: conditions, then attempts.
-    async fn item(&mut self, scope: &HostScope, item: Option<&VarMap>) -> ItemResult {
+    pub(super) async fn item(&mut self, scope: &HostScope, item: Option<&VarMap>) -> ItemResult {
         let spec = Arc::clone(&self.job.spec);
         for (condition, span) in &spec.when {
             match self.run.templar.condition(condition, scope) {
                 Ok(true) => {}
-                Ok(false) => return self.skip(condition, scope),
+                Ok(false) => return self.skip(condition),
                 Err(error) => return self.error(condition_error("when", error, Some(span))),
             }
         }
@@ -564,7 +341,7 @@ impl Worker<'_> {
     }
 
     /// Turns an action's result into an item's.
-    fn adopt(
+    pub(super) fn adopt(
         &self,
         ran: TaskResult,
         warnings: Vec<Effect>,
@@ -596,53 +373,6 @@ impl Worker<'_> {
         };
         mark(&mut one);
         Ok(one)
-    }
-
-    /// Tells why a module or action failed, with the place of its task.
-    fn explain_failure(&self, one: &mut ItemResult) {
-        let Some(msg) = one.result.get("msg").and_then(Data::as_str) else {
-            let text = "Task failed: Action failed: Unknown error.";
-            one.result.insert("msg".to_owned(), Data::from(text));
-            return self.say(
-                MessageKind::TaskError,
-                explain(&[Cause::new(text, Some(&self.action_span()))]),
-            );
-        };
-        if self.job.spec.action == "include_tasks" {
-            let help = "If you are using a module and expect the file to exist on the remote, see the remote_src option.";
-            return self.say(MessageKind::TaskError, format!("{msg} {help}"));
-        }
-        let is_module = rplay_modules::registry::find(&self.job.spec.action).is_some();
-        let who = if one.explanation.is_some() || (is_module && !one.by_action) {
-            "Module"
-        } else {
-            "Action"
-        };
-        // The message of a module is as much its result as the rest.
-        let msg = match self.flag(Keyword::NoLog, &self.job.scope) {
-            true => "(censored due to no_log)",
-            false => one.explanation.as_deref().unwrap_or(msg),
-        };
-        let cause = Cause::new(
-            format!("Task failed: {who} failed: {msg}"),
-            Some(&self.action_span()),
-        );
-        self.say(MessageKind::TaskError, explain(&[cause]));
-    }
-
-    /// Where Ansible points for a task: its action.
-    fn action_span(&self) -> Span {
-        let span = self.job.spec.task.ast.span.clone();
-        if !self.flag(Keyword::NoLog, &self.job.scope) {
-            return span;
-        }
-        // The task's own text may hold what `no_log` hides.
-        let path = span.path().to_path_buf();
-        let blank = crate::diag::Source::vaulted(path, span.source.text.as_str());
-        Span {
-            source: blank,
-            ..span
-        }
     }
 
     /// Applies `changed_when` and `failed_when`.
@@ -706,27 +436,6 @@ impl Worker<'_> {
         Ok(())
     }
 
-    fn condition_failed(
-        &self,
-        one: &mut ItemResult,
-        error: TemplateError,
-        keyword: &str,
-        span: Option<&Span>,
-    ) {
-        one.failed = true;
-        one.told = true;
-        one.result.insert(
-            format!("{keyword}_result"),
-            Data::from(error.diagnostic.message.as_str()),
-        );
-        let failed = self.error_after(
-            "Task failed: Action failed",
-            condition_error(keyword, error, span),
-        );
-        one.result.extend(failed.result);
-        mark(one);
-    }
-
     /// The scope with the task's own result under its registered name.
     fn with_result(&self, scope: &HostScope, one: &ItemResult) -> HostScope {
         let mut vars = VarMap::new();
@@ -740,166 +449,6 @@ impl Worker<'_> {
             }
         }
         scope.with(Level::SetFacts, vars)
-    }
-
-    /// A failed result with its explanation.
-    fn error(&self, error: ActionError) -> ItemResult {
-        self.error_after("Task failed", error)
-    }
-
-    /// A failed result with its explanation, which begins with `what`.
-    fn error_after(&self, what: &str, error: ActionError) -> ItemResult {
-        let mut one = ItemResult::default();
-        match error {
-            ActionError::Unreachable(msg) => {
-                one.unreachable = true;
-                one.ignored = self.flag(Keyword::IgnoreUnreachable, &self.job.scope);
-                one.result = rplay_modules::map! { "changed" => false, "msg" => format!("Task failed: {msg}"), "unreachable" => true };
-                let cause = Cause::new(format!("Task failed: {msg}"), Some(&self.action_span()));
-                self.say(MessageKind::TaskError, explain(&[cause]));
-            }
-            ActionError::Failed(failure) => {
-                one = self
-                    .adopt(
-                        TaskResult::from(Err(*failure)),
-                        vec![],
-                        None,
-                        None,
-                        &self.job.scope,
-                    )
-                    .unwrap_or_default();
-            }
-            ActionError::Arguments(problem) => {
-                one.failed = true;
-                let mut cause = Cause::new(
-                    format!("Task failed: Module failed: {}", problem.message),
-                    Some(&self.action_span()),
-                );
-                let mut help: Vec<String> = problem
-                    .hints
-                    .iter()
-                    .map(|hint| format!("help: {hint}"))
-                    .collect();
-                help.extend(problem.causes.iter().map(|cause| format!("also: {cause}")));
-                cause.help = (!help.is_empty()).then(|| help.join("\n"));
-                self.say(MessageKind::TaskError, explain(&[cause]));
-                one.result =
-                    rplay_modules::map! { "changed" => false, "msg" => problem.message.as_str() };
-            }
-            ActionError::Bare(message) => {
-                let cause =
-                    Cause::new(format!("Task failed: {message}"), Some(&self.action_span()));
-                one = self.template_failed(&[cause]);
-            }
-            ActionError::Refused {
-                what,
-                message,
-                help,
-            } => {
-                one.failed = true;
-                one.result = self.refused(what, &message, help);
-            }
-            ActionError::Argument { name, place, error } => {
-                let failed = format!(
-                    "Finalization of task args for '{}' failed",
-                    self.full_name()
-                );
-                let mut causes = vec![
-                    Cause::new("Task failed", None),
-                    Cause::new(failed, Some(&self.action_span())),
-                ];
-                // Without a name it is about all arguments together.
-                let all = name.is_empty();
-                let reason = Cause::of(&error.diagnostic);
-                causes.extend(match all {
-                    true => vec![reason],
-                    false => links(
-                        format!("Error while resolving value for '{name}'"),
-                        place,
-                        reason,
-                    ),
-                });
-                one = self.template_failed(&causes);
-                if all {
-                    one.result.insert("changed".to_owned(), Data::Bool(false));
-                }
-            }
-            ActionError::Condition {
-                keyword,
-                place,
-                error,
-            } => {
-                const WHILE: &str = "Error while evaluating conditional";
-                let mut cause = Cause::of(&error.diagnostic);
-                if let Some((_, inner)) = cause.message.split_once(&format!("{WHILE}: ")) {
-                    cause.message = inner.to_owned();
-                }
-                let failed = format!("A '{keyword}' expression failed: {WHILE}");
-                let mut causes = vec![Cause::new(what, Some(&self.action_span()))];
-                causes.extend(links(failed, place, cause));
-                one = self.template_failed(&causes);
-            }
-            ActionError::NoMapping { kind, place } => {
-                let failed = format!(
-                    "Finalization of task args for '{}' failed",
-                    self.full_name()
-                );
-                let wrong = format!("Task args must resolve to a 'dict' not '{kind}'.");
-                let causes = [
-                    Cause::new("Task failed", None),
-                    Cause::new(failed, Some(&self.action_span())),
-                    Cause::new(wrong, place.as_ref()),
-                ];
-                one = self.template_failed(&causes);
-            }
-            ActionError::Template(error) => {
-                let causes = [
-                    Cause::new(what, Some(&self.action_span())),
-                    Cause::of(&error.diagnostic),
-                ];
-                one = self.template_failed(&causes);
-            }
-        }
-        one.result
-            .insert("failed".to_owned(), Data::Bool(one.failed));
-        one
-    }
-
-    /// Tells why nothing was done, and what the user may try.
-    fn refused(&self, what: &str, message: &str, help: Option<&str>) -> Map {
-        let (head, msg) = match what {
-            "" => ("Task failed".to_owned(), message.to_owned()),
-            what => (format!("Task failed: {what}"), format!("{what}: {message}")),
-        };
-        let mut reason = Cause::new(message, None);
-        reason.help = help.map(str::to_owned);
-        let head = Cause::new(head, Some(&self.action_span()));
-        self.say(MessageKind::TaskError, explain(&[head, reason]));
-        rplay_modules::map! { "changed" => false, "msg" => msg }
-    }
-
-    /// A failure before anything ran.
-    fn template_failed(&self, causes: &[Cause]) -> ItemResult {
-        let text = joined(causes);
-        self.say(MessageKind::TaskError, explain(causes));
-        let ignored = self.flag(Keyword::IgnoreErrors, &self.job.scope);
-        ItemResult {
-            failed: true,
-            bare: true,
-            ignored,
-            result: rplay_modules::map! { "msg" => text },
-            ..ItemResult::default()
-        }
-    }
-
-    /// The action's name as messages have it.
-    fn full_name(&self) -> String {
-        let action = &self.job.spec.action;
-        match rplay_modules::registry::find(action) {
-            Some(module) => module.name.to_owned(),
-            None if action.contains('.') => action.clone(),
-            None => format!("ansible.builtin.{action}"),
-        }
     }
 
     /// The host that the task is delegated to.
@@ -937,7 +486,7 @@ impl Worker<'_> {
     }
 
     /// A keyword that is on or off.
-    fn flag(&self, keyword: Keyword, scope: &HostScope) -> bool {
+    pub(super) fn flag(&self, keyword: Keyword, scope: &HostScope) -> bool {
         let Some(raw) = self.job.spec.keyword(keyword) else {
             return false;
         };
@@ -950,7 +499,7 @@ impl Worker<'_> {
     }
 
     /// The result as views may show it.
-    fn censored(&self, result: &Map, scope: &HostScope) -> Map {
+    pub(super) fn censored(&self, result: &Map, scope: &HostScope) -> Map {
         if !self.flag(Keyword::NoLog, scope) {
             return result.clone();
         }
@@ -1013,11 +562,11 @@ impl Worker<'_> {
         }
     }
 
-    fn say(&self, kind: MessageKind, text: String) {
+    pub(super) fn say(&self, kind: MessageKind, text: String) {
         self.send(Event::Message { kind, text });
     }
 
-    fn send(&self, event: Event) {
+    pub(super) fn send(&self, event: Event) {
         // The dispatcher is gone only when the run is over.
         let _ = self
             .job
@@ -1026,47 +575,8 @@ impl Worker<'_> {
     }
 }
 
-fn value_is_mapping(object: &Arc<dyn crate::template::value::Object>) -> bool {
-    object.to_dict().is_some()
-}
-
-/// The error of a condition, at the condition.
-fn condition_error(keyword: &str, error: TemplateError, place: Option<&Span>) -> ActionError {
-    ActionError::Condition {
-        keyword: keyword.to_owned(),
-        place: place.cloned(),
-        error,
-    }
-}
-
-/// What failed at a place of the playbook, and why: one link when the cause is there, too, two when
-/// it is in another variable.
-fn links(what: String, place: Option<Span>, cause: Cause) -> Vec<Cause> {
-    match (&place, &cause.span) {
-        (Some(value), Some(inside)) if !value.contains(inside) => {
-            vec![Cause::new(what, Some(value)), cause]
-        }
-        _ => vec![Cause {
-            message: format!("{what}: {}", cause.message),
-            span: nearest_place(place, cause.span),
-            help: cause.help,
-        }],
-    }
-}
-
-/// The place that Ansible names is where the value starts; within a long text the line is worth more.
-fn nearest_place(value: Option<Span>, inside: Option<Span>) -> Option<Span> {
-    match (value, inside) {
-        (Some(value), Some(inside)) => {
-            let same_line = value.line_column().0 == inside.line_column().0;
-            Some(if same_line { value } else { inside })
-        }
-        (value, inside) => value.or(inside),
-    }
-}
-
 /// Writes the flags of a result into it, as registered results have them.
-fn mark(one: &mut ItemResult) {
+pub(super) fn mark(one: &mut ItemResult) {
     let mut set = |name: &str, on: bool| {
         if on || one.result.contains_key(name) {
             one.result.insert(name.to_owned(), Data::Bool(on));
@@ -1081,68 +591,13 @@ fn mark(one: &mut ItemResult) {
     }
 }
 
-fn status(one: &ItemResult) -> Status {
+pub(super) fn status(one: &ItemResult) -> Status {
     match () {
         () if one.unreachable => Status::Unreachable,
         () if one.failed => Status::Failed,
         () if one.skipped => Status::Skipped,
         () if one.changed => Status::Changed,
         () => Status::Ok,
-    }
-}
-
-/// `loop_control`.
-#[derive(Default)]
-struct LoopControl {
-    var: String,
-    index_var: Option<String>,
-    label: Option<Value>,
-    break_when: Option<Value>,
-    pause: f64,
-    extended: bool,
-}
-
-impl LoopControl {
-    fn vars(&self, items: &[Value], index: usize, item: &Value) -> VarMap {
-        let mut vars = VarMap::from([
-            (self.var.clone(), item.clone()),
-            ("ansible_loop_var".to_owned(), Value::str(self.var.as_str())),
-        ]);
-        if let Some(name) = &self.index_var {
-            vars.insert(name.clone(), Value::Int(index as i128));
-            vars.insert("ansible_index_var".to_owned(), Value::str(name.as_str()));
-        }
-        if self.extended {
-            let last = items.len() - 1;
-            let int = |value: usize| Value::Int(value as i128);
-            let mut entries: Entries = [
-                ("allitems", Value::list(items.to_vec())),
-                ("index", int(index + 1)),
-                ("index0", int(index)),
-                ("revindex", int(items.len() - index)),
-                ("revindex0", int(last - index)),
-                ("first", Value::Bool(index == 0)),
-                ("last", Value::Bool(index == last)),
-                ("length", int(items.len())),
-            ]
-            .into_iter()
-            .map(|(name, value)| (Key::from(name), value))
-            .collect();
-            if index > 0 {
-                entries.insert(Key::from("previtem"), items[index - 1].clone());
-            }
-            if index < last {
-                entries.insert(Key::from("nextitem"), items[index + 1].clone());
-            }
-            vars.insert("ansible_loop".to_owned(), Value::dict(entries));
-        }
-        vars
-    }
-
-    fn breaks(&self, run: &Shared, scope: &HostScope) -> bool {
-        self.break_when
-            .as_ref()
-            .is_some_and(|condition| run.templar.condition(condition, scope).unwrap_or(false))
     }
 }
 

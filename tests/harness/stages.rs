@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use similar::TextDiff;
 
 use super::case::{Folder, Ran, split};
-use super::{http, memory};
 use super::page::{Case, Page};
+use super::{http, memory};
 
 /// What to do with the expectations.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,0 +1,265 @@
+//! What users read of a task that failed, and the result it leaves.
+
+use rplay_modules::data::{Data, Map};
+
+use super::failure::{Cause, explain, joined};
+use super::worker::{ItemResult, Worker, mark};
+use crate::action::{ActionError, TaskResult};
+use crate::diag::{Diagnostic, Span};
+use crate::load::keyword::Keyword;
+use crate::report::event::MessageKind;
+use crate::template::TemplateError;
+
+impl Worker<'_> {
+    /// Tells why a module or action failed, with the place of its task.
+    pub(super) fn explain_failure(&self, one: &mut ItemResult) {
+        let Some(msg) = one.result.get("msg").and_then(Data::as_str) else {
+            let text = "Task failed: Action failed: Unknown error.";
+            one.result.insert("msg".to_owned(), Data::from(text));
+            return self.say(
+                MessageKind::TaskError,
+                explain(&[Cause::new(text, Some(&self.action_span()))]),
+            );
+        };
+        if self.job.spec.action == "include_tasks" {
+            let help = "If you are using a module and expect the file to exist on the remote, see the remote_src option.";
+            return self.say(MessageKind::TaskError, format!("{msg} {help}"));
+        }
+        let is_module = rplay_modules::registry::find(&self.job.spec.action).is_some();
+        let who = if one.explanation.is_some() || (is_module && !one.by_action) {
+            "Module"
+        } else {
+            "Action"
+        };
+        // The message of a module is as much its result as the rest.
+        let msg = match self.flag(Keyword::NoLog, &self.job.scope) {
+            true => "(censored due to no_log)",
+            false => one.explanation.as_deref().unwrap_or(msg),
+        };
+        let cause = Cause::new(
+            format!("Task failed: {who} failed: {msg}"),
+            Some(&self.action_span()),
+        );
+        self.say(MessageKind::TaskError, explain(&[cause]));
+    }
+
+    /// Where Ansible points for a task: its action.
+    pub(super) fn action_span(&self) -> Span {
+        let span = self.job.spec.task.ast.span.clone();
+        if !self.flag(Keyword::NoLog, &self.job.scope) {
+            return span;
+        }
+        // The task's own text may hold what `no_log` hides.
+        let path = span.path().to_path_buf();
+        let blank = crate::diag::Source::vaulted(path, span.source.text.as_str());
+        Span {
+            source: blank,
+            ..span
+        }
+    }
+
+    pub(super) fn condition_failed(
+        &self,
+        one: &mut ItemResult,
+        error: TemplateError,
+        keyword: &str,
+        span: Option<&Span>,
+    ) {
+        one.failed = true;
+        one.told = true;
+        one.result.insert(
+            format!("{keyword}_result"),
+            Data::from(error.diagnostic.message.as_str()),
+        );
+        let failed = self.error_after(
+            "Task failed: Action failed",
+            condition_error(keyword, error, span),
+        );
+        one.result.extend(failed.result);
+        mark(one);
+    }
+
+    /// A failed result with its explanation.
+    pub(super) fn error(&self, error: ActionError) -> ItemResult {
+        self.error_after("Task failed", error)
+    }
+
+    /// A failed result with its explanation, which begins with `what`.
+    fn error_after(&self, what: &str, error: ActionError) -> ItemResult {
+        let mut one = ItemResult::default();
+        match error {
+            ActionError::Unreachable(msg) => {
+                one.unreachable = true;
+                one.ignored = self.flag(Keyword::IgnoreUnreachable, &self.job.scope);
+                one.result = rplay_modules::map! { "changed" => false, "msg" => format!("Task failed: {msg}"), "unreachable" => true };
+                let cause = Cause::new(format!("Task failed: {msg}"), Some(&self.action_span()));
+                self.say(MessageKind::TaskError, explain(&[cause]));
+            }
+            ActionError::Failed(failure) => {
+                one = self
+                    .adopt(
+                        TaskResult::from(Err(*failure)),
+                        vec![],
+                        None,
+                        None,
+                        &self.job.scope,
+                    )
+                    .unwrap_or_default();
+            }
+            ActionError::Arguments(problem) => {
+                one.failed = true;
+                one.result = self.wrong_arguments(&problem);
+            }
+            ActionError::Bare(message) => {
+                let cause =
+                    Cause::new(format!("Task failed: {message}"), Some(&self.action_span()));
+                one = self.template_failed(&[cause]);
+            }
+            ActionError::Refused {
+                what,
+                message,
+                help,
+            } => {
+                one.failed = true;
+                one.result = self.refused(what, &message, help);
+            }
+            ActionError::Argument { name, place, error } => {
+                let what = format!("Error while resolving value for '{name}'");
+                let mut causes = self.finalization();
+                causes.extend(links(what, place, Cause::of(&error.diagnostic)));
+                one = self.template_failed(&causes);
+            }
+            ActionError::Condition {
+                keyword,
+                place,
+                error,
+            } => {
+                const WHILE: &str = "Error while evaluating conditional";
+                let mut cause = Cause::of(&error.diagnostic);
+                if let Some((_, inner)) = cause.message.split_once(&format!("{WHILE}: ")) {
+                    cause.message = inner.to_owned();
+                }
+                let failed = format!("A '{keyword}' expression failed: {WHILE}");
+                let mut causes = vec![Cause::new(what, Some(&self.action_span()))];
+                causes.extend(links(failed, place, cause));
+                one = self.template_failed(&causes);
+            }
+            ActionError::NoMapping { kind, place } => {
+                let wrong = format!("Task args must resolve to a 'dict' not '{kind}'.");
+                let mut causes = self.finalization();
+                causes.push(Cause::new(wrong, place.as_ref()));
+                one = self.template_failed(&causes);
+            }
+            ActionError::Template(error) => {
+                let causes = [
+                    Cause::new(what, Some(&self.action_span())),
+                    Cause::of(&error.diagnostic),
+                ];
+                one = self.template_failed(&causes);
+            }
+        }
+        one.result
+            .insert("failed".to_owned(), Data::Bool(one.failed));
+        one
+    }
+
+    /// The first links of the chain when arguments cannot be rendered.
+    fn finalization(&self) -> Vec<Cause> {
+        let failed = format!(
+            "Finalization of task args for '{}' failed",
+            self.full_name()
+        );
+        vec![
+            Cause::new("Task failed", None),
+            Cause::new(failed, Some(&self.action_span())),
+        ]
+    }
+
+    /// Tells every wrong argument at once.
+    fn wrong_arguments(&self, problem: &Diagnostic) -> Map {
+        let text = format!("Task failed: Module failed: {}", problem.message);
+        let mut cause = Cause::new(text, Some(&self.action_span()));
+        let hints = problem.hints.iter().map(|hint| format!("help: {hint}"));
+        let others = problem.causes.iter().map(|cause| format!("also: {cause}"));
+        let help: Vec<String> = hints.chain(others).collect();
+        cause.help = (!help.is_empty()).then(|| help.join("\n"));
+        self.say(MessageKind::TaskError, explain(&[cause]));
+        rplay_modules::map! { "changed" => false, "msg" => problem.message.as_str() }
+    }
+
+    /// Tells why nothing was done, and what the user may try.
+    fn refused(&self, what: &str, message: &str, help: Option<&str>) -> Map {
+        let (head, msg) = match what {
+            "" => ("Task failed".to_owned(), message.to_owned()),
+            what => (format!("Task failed: {what}"), format!("{what}: {message}")),
+        };
+        let mut reason = Cause::new(message, None);
+        reason.help = help.map(str::to_owned);
+        let head = Cause::new(head, Some(&self.action_span()));
+        self.say(MessageKind::TaskError, explain(&[head, reason]));
+        rplay_modules::map! { "changed" => false, "msg" => msg }
+    }
+
+    /// A failure before anything ran.
+    fn template_failed(&self, causes: &[Cause]) -> ItemResult {
+        let text = joined(causes);
+        self.say(MessageKind::TaskError, explain(causes));
+        let ignored = self.flag(Keyword::IgnoreErrors, &self.job.scope);
+        ItemResult {
+            failed: true,
+            bare: true,
+            ignored,
+            result: rplay_modules::map! { "msg" => text },
+            ..ItemResult::default()
+        }
+    }
+
+    /// The action's name as messages have it.
+    fn full_name(&self) -> String {
+        let action = &self.job.spec.action;
+        match rplay_modules::registry::find(action) {
+            Some(module) => module.name.to_owned(),
+            None if action.contains('.') => action.clone(),
+            None => format!("ansible.builtin.{action}"),
+        }
+    }
+}
+
+/// The error of a condition, at the condition.
+pub(super) fn condition_error(
+    keyword: &str,
+    error: TemplateError,
+    place: Option<&Span>,
+) -> ActionError {
+    ActionError::Condition {
+        keyword: keyword.to_owned(),
+        place: place.cloned(),
+        error,
+    }
+}
+
+/// What failed at a place of the playbook, and why: one link when the cause is there, too, two when
+/// it is in another variable.
+fn links(what: String, place: Option<Span>, cause: Cause) -> Vec<Cause> {
+    match (&place, &cause.span) {
+        (Some(value), Some(inside)) if !value.contains(inside) => {
+            vec![Cause::new(what, Some(value)), cause]
+        }
+        _ => vec![Cause {
+            message: format!("{what}: {}", cause.message),
+            span: nearest_place(place, cause.span),
+            help: cause.help,
+        }],
+    }
+}
+
+/// The place that Ansible names is where the value starts; within a long text the line is worth more.
+fn nearest_place(value: Option<Span>, inside: Option<Span>) -> Option<Span> {
+    match (value, inside) {
+        (Some(value), Some(inside)) => {
+            let same_line = value.line_column().0 == inside.line_column().0;
+            Some(if same_line { value } else { inside })
+        }
+        (value, inside) => value.or(inside),
+    }
+}

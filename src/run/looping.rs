@@ -1,0 +1,302 @@
+//! Loops of a task: their items, what `loop_control` says, and the results added up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rplay_modules::data::Data;
+
+use super::context::{Shared, to_bool, to_float};
+use super::failure::{Cause, explain};
+use super::worker::{ItemResult, Worker, mark, status};
+use crate::action::Effect;
+use crate::diag::Span;
+use crate::load::keyword::Keyword;
+use crate::report::event::{Event, MessageKind};
+use crate::template::TemplateError;
+use crate::template::value::{Entries, Key, Value};
+use crate::vars::{HostScope, Level, VarMap};
+
+impl Worker<'_> {
+    /// The items of a loop; or the result that the task has instead.
+    pub(super) fn loop_items(
+        &self,
+        lookup: Option<&str>,
+        items: &Value,
+        span: &Span,
+        scope: &HostScope,
+    ) -> Result<Vec<Value>, Box<ItemResult>> {
+        let expanded = match lookup {
+            None => self
+                .run
+                .templar
+                .expand(items, scope)
+                .map(|value| match value {
+                    Value::List(items) => Ok(items.to_vec()),
+                    Value::Tuple(items) => Ok(items.to_vec()),
+                    Value::Object(object)
+                        if object.iterate().is_some() && !value_is_mapping(&object) =>
+                    {
+                        Ok(object.iterate().unwrap_or_default())
+                    }
+                    other => Err(other),
+                }),
+            Some(name) => self.with_items(name, items, scope).map(Ok),
+        };
+        match expanded {
+            Ok(Ok(items)) => Ok(items),
+            Ok(Err(other)) => {
+                let message = format!(
+                    "The `loop` value must resolve to a 'list', not '{}'.",
+                    other.type_name()
+                );
+                let help = "Provide a list of items/templates, or a template resolving to a list.";
+                let cause = Cause {
+                    message: message.clone(),
+                    span: Some(span.clone()),
+                    help: Some(help.to_owned()),
+                };
+                self.say(MessageKind::TaskError, explain(&[cause]));
+                Err(Box::new(ItemResult {
+                    failed: true,
+                    bare: true,
+                    result: rplay_modules::map! { "msg" => message },
+                    ..ItemResult::default()
+                }))
+            }
+            // A task that is skipped anyway may loop over something undefined.
+            Err(error) => match self.skipped_without_item(scope) {
+                Some(result) => Err(Box::new(result)),
+                None => Err(Box::new(self.error(error.into()))),
+            },
+        }
+    }
+
+    /// `with_NAME`: the lookup's result, with the terms templated.
+    fn with_items(
+        &self,
+        name: &str,
+        items: &Value,
+        scope: &HostScope,
+    ) -> Result<Vec<Value>, TemplateError> {
+        let terms = self.run.templar.expand(items, scope)?;
+        let terms = match terms {
+            Value::List(items) => items.to_vec(),
+            other => vec![other],
+        };
+        self.run.templar.lookup(name, terms, vec![], scope)
+    }
+
+    /// The skip of a task whose conditions are false without its item.
+    fn skipped_without_item(&self, scope: &HostScope) -> Option<ItemResult> {
+        for (condition, _) in &self.job.spec.when {
+            match self.run.templar.condition(condition, scope) {
+                Ok(false) => return Some(self.skip(condition)),
+                Ok(true) => {}
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
+    /// Runs every item of a loop and adds the results up.
+    pub(super) async fn each(&mut self, items: Vec<Value>, scope: &HostScope) -> ItemResult {
+        let control = match self.loop_control(scope) {
+            Ok(control) => control,
+            Err(error) => return self.error(error.into()),
+        };
+        let mut all = ItemResult::default();
+        if items.is_empty() {
+            all.skipped = true;
+            all.result.insert("changed".to_owned(), Data::Bool(false));
+            all.result.insert(
+                "skipped_reason".to_owned(),
+                Data::from("No items in the list"),
+            );
+            all.result.insert("results".to_owned(), Data::List(vec![]));
+            return all;
+        }
+        let mut results = vec![];
+        let (count, mut skipped) = (items.len(), 0);
+        // What an item sets, later ones see.
+        let mut scope = scope.clone();
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 && control.pause > 0.0 {
+                tokio::time::sleep(Duration::from_secs_f64(control.pause)).await;
+            }
+            let vars = control.vars(&items, index, item);
+            let inner = scope.with(Level::Loop, vars.clone());
+            let one = self.item(&inner, Some(&vars)).await;
+            let one = self.item_done(one, &control, item, index, &inner);
+            all.changed |= one.changed;
+            all.failed |= one.failed;
+            all.unreachable |= one.unreachable;
+            skipped += usize::from(one.skipped);
+            all.notify.extend(one.notify);
+            for effect in one.effects.iter().filter(|effect| effect.on.is_none()) {
+                match &effect.effect {
+                    Effect::SetFacts(vars) => scope.push(Level::SetFacts, &Arc::new(vars.clone())),
+                    Effect::IncludeVars(vars) => {
+                        scope.push(Level::IncludeVars, &Arc::new(vars.clone()));
+                    }
+                    _ => {}
+                }
+            }
+            all.effects.extend(one.effects);
+            all.delegated_to = one.delegated_to.or(all.delegated_to.take());
+            results.push(Data::Map(one.result));
+            if control.breaks(self.run, &inner) || one.unreachable {
+                break;
+            }
+        }
+        all.skipped = skipped == count;
+        let msg = match () {
+            () if all.failed => "One or more items failed",
+            () if all.skipped => "All items skipped",
+            () => "All items completed",
+        };
+        all.result
+            .insert("changed".to_owned(), Data::Bool(all.changed));
+        all.result.insert("msg".to_owned(), Data::from(msg));
+        all.result.insert("results".to_owned(), Data::List(results));
+        all
+    }
+
+    /// Completes an item's result and tells it.
+    fn item_done(
+        &self,
+        mut one: ItemResult,
+        control: &LoopControl,
+        item: &Value,
+        index: usize,
+        scope: &HostScope,
+    ) -> ItemResult {
+        let shown = item.to_data().unwrap_or_default();
+        one.result.insert(control.var.clone(), shown.clone());
+        one.result.insert(
+            "ansible_loop_var".to_owned(),
+            Data::from(control.var.as_str()),
+        );
+        if let Some(name) = &control.index_var {
+            one.result.insert(name.clone(), Data::Int(index as i128));
+            one.result
+                .insert("ansible_index_var".to_owned(), Data::from(name.as_str()));
+        }
+        mark(&mut one);
+        let hidden_by_no_log = self.flag(Keyword::NoLog, scope);
+        let label = match &control.label {
+            _ if hidden_by_no_log => Data::from("(censored due to no_log)"),
+            Some(label) => self
+                .run
+                .templar
+                .expand_soft(label, scope)
+                .ok()
+                .and_then(|label| label.to_data().ok())
+                .unwrap_or(shown),
+            None => shown,
+        };
+        for effect in &mut one.effects {
+            effect.label = Some(label.clone());
+        }
+        let hidden =
+            self.job.spec.action == "include_tasks" || self.job.spec.action == "include_role";
+        if !(hidden && !one.failed && !one.skipped) {
+            self.send(Event::ItemDone {
+                task: self.job.id,
+                host: self.job.host.clone(),
+                delegated_to: one.delegated_to.clone(),
+                status: status(&one),
+                label,
+                result: self.censored(&one.result, scope),
+                diff: std::mem::take(&mut one.diff),
+            });
+        }
+        one
+    }
+
+    fn loop_control(&self, scope: &HostScope) -> Result<LoopControl, TemplateError> {
+        let mut control = LoopControl {
+            var: "item".to_owned(),
+            ..LoopControl::default()
+        };
+        let Some(Value::Dict(entries)) = self.job.spec.keyword(Keyword::LoopControl) else {
+            return Ok(control);
+        };
+        let text = |name: &str| -> Result<Option<String>, TemplateError> {
+            entries
+                .get(name)
+                .map(|value| Ok(self.run.templar.expand(&value, scope)?.to_string()))
+                .transpose()
+        };
+        control.var = text("loop_var")?.unwrap_or(control.var);
+        control.index_var = text("index_var")?;
+        control.label = entries.get("label");
+        control.break_when = entries.get("break_when");
+        if let Some(pause) = entries.get("pause") {
+            control.pause = to_float(&self.run.templar.expand(&pause, scope)?).unwrap_or(0.0);
+        }
+        if let Some(extended) = entries.get("extended") {
+            control.extended =
+                to_bool(&self.run.templar.expand(&extended, scope)?).unwrap_or(false);
+        }
+        Ok(control)
+    }
+}
+
+/// `loop_control`.
+#[derive(Default)]
+struct LoopControl {
+    var: String,
+    index_var: Option<String>,
+    label: Option<Value>,
+    break_when: Option<Value>,
+    pause: f64,
+    extended: bool,
+}
+
+impl LoopControl {
+    pub(super) fn vars(&self, items: &[Value], index: usize, item: &Value) -> VarMap {
+        let mut vars = VarMap::from([
+            (self.var.clone(), item.clone()),
+            ("ansible_loop_var".to_owned(), Value::str(self.var.as_str())),
+        ]);
+        if let Some(name) = &self.index_var {
+            vars.insert(name.clone(), Value::Int(index as i128));
+            vars.insert("ansible_index_var".to_owned(), Value::str(name.as_str()));
+        }
+        if self.extended {
+            let last = items.len() - 1;
+            let int = |value: usize| Value::Int(value as i128);
+            let mut entries: Entries = [
+                ("allitems", Value::list(items.to_vec())),
+                ("index", int(index + 1)),
+                ("index0", int(index)),
+                ("revindex", int(items.len() - index)),
+                ("revindex0", int(last - index)),
+                ("first", Value::Bool(index == 0)),
+                ("last", Value::Bool(index == last)),
+                ("length", int(items.len())),
+            ]
+            .into_iter()
+            .map(|(name, value)| (Key::from(name), value))
+            .collect();
+            if index > 0 {
+                entries.insert(Key::from("previtem"), items[index - 1].clone());
+            }
+            if index < last {
+                entries.insert(Key::from("nextitem"), items[index + 1].clone());
+            }
+            vars.insert("ansible_loop".to_owned(), Value::dict(entries));
+        }
+        vars
+    }
+
+    pub(super) fn breaks(&self, run: &Shared, scope: &HostScope) -> bool {
+        self.break_when
+            .as_ref()
+            .is_some_and(|condition| run.templar.condition(condition, scope).unwrap_or(false))
+    }
+}
+
+fn value_is_mapping(object: &Arc<dyn crate::template::value::Object>) -> bool {
+    object.to_dict().is_some()
+}
