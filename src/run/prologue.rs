@@ -45,13 +45,18 @@ impl Run<'_> {
             let default = question.default.as_ref().map(Value::from_node);
             let default = default.map(|raw| worker::shown_name(&self.shared, &raw, &scope));
             let answer = super::prompt::answer(&question, default.as_deref());
+            // A default stands in the playbook for everyone to read.
+            if let Some(typed) = answer
+                .as_deref()
+                .filter(|typed| Some(*typed) != default.as_deref())
+                && question.private
+            {
+                self.shared.planner.files.secrets.hidden.add(typed);
+            }
             let answer = answer.unwrap_or_else(|| {
                 self.not_interactive();
                 default.unwrap_or_else(|| Value::None.to_string())
             });
-            if question.private {
-                self.shared.planner.files.secrets.hidden.add(&answer);
-            }
             // What a user types is data: it is not templated.
             answers.insert(question.name, Value::str(answer));
         }

@@ -1,5 +1,5 @@
 //! What every module that touches files shares: owner, group, mode and the like, the standard
-//! return values, and in [`contents`] backups and validation.
+//! return values, and in `contents` backups and validation.
 
 mod contents;
 mod extended;

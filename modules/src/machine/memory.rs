@@ -59,7 +59,7 @@ impl Memory {
         self.below().process = process;
     }
 
-    /// The programs that were asked for and have no answer, as lines, in order.
+    /// What was asked for and has no answer, in order: programs as lines, `connect` and an address.
     pub fn missed(&mut self) -> Vec<String> {
         self.below().missed.clone()
     }
@@ -237,11 +237,13 @@ impl Machine for Empty {
         self.clock += time.as_secs_f64();
     }
 
-    fn connect(&mut self, _: &str, _: u16, _: Duration) -> io::Result<Box<dyn Stream>> {
+    fn connect(&mut self, host: &str, port: u16, _: Duration) -> io::Result<Box<dyn Stream>> {
+        self.missed.push(format!("connect {host}:{port}"));
         Err(Errno::CONNREFUSED.into())
     }
 
-    fn connect_unix(&mut self, _: &Path, _: Duration) -> io::Result<Box<dyn Stream>> {
+    fn connect_unix(&mut self, path: &Path, _: Duration) -> io::Result<Box<dyn Stream>> {
+        self.missed.push(format!("connect {}", path.display()));
         Err(Errno::CONNREFUSED.into())
     }
 
