@@ -23,11 +23,10 @@ pub fn find(name: &str) -> Option<&'static Module> {
     })
 }
 
-/// Declares the modules of a family: one line a module.
+/// The table of a family's modules. They are declared beside it: a formatter does not look into
+/// macros.
 macro_rules! family {
-    ($($(#[$meta:meta])* $name:ident),* $(,)?) => {
-        $($(#[$meta])* mod $name;)*
-
+    ($($name:ident),* $(,)?) => {
         /// The modules of this family.
         pub(crate) static MODULES: &[&$crate::args::Module] = &[$(&$name::MODULE),*];
     };

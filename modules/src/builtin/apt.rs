@@ -51,7 +51,12 @@ pub(super) struct Args {
     #[arg(alias = "allow-unauthenticated", default = "false")]
     allow_unauthenticated: bool,
     /// Install older versions over newer ones.
-    #[arg(alias = "allow-downgrade", alias = "allow_downgrades", alias = "allow-downgrades", default = "false")]
+    #[arg(
+        alias = "allow-downgrade",
+        alias = "allow_downgrades",
+        alias = "allow-downgrades",
+        default = "false"
+    )]
     allow_downgrade: bool,
     /// Change packages that are on hold.
     #[arg(default = "false")]
@@ -132,7 +137,10 @@ module! {
 }
 
 /// What the arguments have to agree on.
-pub(super) const RULES: Rules = Rules { mutually_exclusive: &[&["deb", "package", "upgrade"]], ..Rules::NONE };
+pub(super) const RULES: Rules = Rules {
+    mutually_exclusive: &[&["deb", "package", "upgrade"]],
+    ..Rules::NONE
+};
 
 /// The fact of a check that packages would be installed.
 const INSTALLS: &str = "packages:installed";
@@ -146,12 +154,19 @@ pub(super) fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Fail
     let _ = (args.force_apt_get, args.auto_install_module_deps);
     if args.clean {
         let output = apt_get(machine, &args, &["clean"])?;
-        let text = output.map(|output| output.stdout_text()).unwrap_or_default();
-        return Ok(Outcome::new(true).with("stdout", text).with("stderr", "").with("msg", ""));
+        let text = output
+            .map(|output| output.stdout_text())
+            .unwrap_or_default();
+        return Ok(Outcome::new(true)
+            .with("stdout", text)
+            .with("stderr", "")
+            .with("msg", ""));
     }
     let updated = refresh(machine, &args)?;
     let with_cache = |outcome: Outcome, machine: &mut dyn Machine| {
-        outcome.with("cache_updated", updated).with("cache_update_time", cache_time(machine))
+        outcome
+            .with("cache_updated", updated)
+            .with("cache_update_time", cache_time(machine))
     };
     if args.upgrade != Upgrade::No {
         return upgrade(machine, &args);
@@ -159,16 +174,29 @@ pub(super) fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Fail
     if let Some(deb) = &args.deb {
         return package_file(machine, &args, deb);
     }
-    let names: Vec<String> = args.name.iter().flatten().map(|name| name.trim().to_owned()).collect();
+    let names: Vec<String> = args
+        .name
+        .iter()
+        .flatten()
+        .map(|name| name.trim().to_owned())
+        .collect();
     let names = if names == [""] { Vec::new() } else { names };
     if names.iter().any(String::is_empty) {
         return Err(Failure::new("No package matching '' is available"));
     }
     if args.state == State::Latest && names.iter().any(|name| name == "*") {
         if names.len() > 1 {
-            return Err(Failure::new("unable to install additional packages when upgrading all installed packages"));
+            return Err(Failure::new(
+                "unable to install additional packages when upgrading all installed packages",
+            ));
         }
-        return upgrade(machine, &Args { upgrade: Upgrade::Yes, ..args });
+        return upgrade(
+            machine,
+            &Args {
+                upgrade: Upgrade::Yes,
+                ..args
+            },
+        );
     }
     if names.is_empty() {
         if args.autoclean || args.autoremove {
@@ -192,12 +220,15 @@ pub(super) fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Fail
 
 /// Fetches the lists of packages when they are too old; whether it did.
 fn refresh(machine: &mut dyn Machine, args: &Args) -> Result<bool, Failure> {
-    let wanted = args.update_cache.unwrap_or(false) || (args.cache_valid_time > 0 && args.update_cache.is_none());
+    let wanted = args.update_cache.unwrap_or(false)
+        || (args.cache_valid_time > 0 && args.update_cache.is_none());
     if !wanted {
         return Ok(false);
     }
-    let age = machine.now() - Duration::from_secs(u64::try_from(cache_time(machine)).unwrap_or(0)).as_secs_f64();
-    if args.cache_valid_time > 0 && age <= Duration::from_secs(args.cache_valid_time).as_secs_f64() {
+    let age = machine.now()
+        - Duration::from_secs(u64::try_from(cache_time(machine)).unwrap_or(0)).as_secs_f64();
+    if args.cache_valid_time > 0 && age <= Duration::from_secs(args.cache_valid_time).as_secs_f64()
+    {
         return Ok(false);
     }
     let mut why = String::new();
@@ -211,41 +242,67 @@ fn refresh(machine: &mut dyn Machine, args: &Args) -> Result<bool, Failure> {
             machine.sleep(Duration::from_secs(delay));
         }
     }
-    Err(Failure::new(format!("Failed to update apt cache after {} retries: {}", args.update_cache_retries, why.trim())))
+    Err(Failure::new(format!(
+        "Failed to update apt cache after {} retries: {}",
+        args.update_cache_retries,
+        why.trim()
+    )))
 }
 
 /// When the lists were fetched last.
 fn cache_time(machine: &mut dyn Machine) -> i64 {
-    ["/var/lib/apt/periodic/update-success-stamp", "/var/lib/apt/lists"]
-        .iter()
-        .find_map(|path| machine.stat(Path::new(path), true).ok().flatten())
-        .map_or(0, |stat| stat.mtime.0)
+    [
+        "/var/lib/apt/periodic/update-success-stamp",
+        "/var/lib/apt/lists",
+    ]
+    .iter()
+    .find_map(|path| machine.stat(Path::new(path), true).ok().flatten())
+    .map_or(0, |stat| stat.mtime.0)
 }
 
 /// `apt-get` with the words that every call has.
 fn command(args: &Args, simulate: bool, words: &[&str]) -> Command {
     let mut argv = vec!["apt-get".to_owned(), "-y".to_owned()];
-    for option in args.dpkg_options.split(',').filter(|option| !option.is_empty()) {
-        argv.extend(["-o".to_owned(), format!("Dpkg::Options::=--{}", option.trim_start_matches('-'))]);
+    for option in args
+        .dpkg_options
+        .split(',')
+        .filter(|option| !option.is_empty())
+    {
+        argv.extend([
+            "-o".to_owned(),
+            format!("Dpkg::Options::=--{}", option.trim_start_matches('-')),
+        ]);
     }
-    argv.extend(["-o".to_owned(), format!("DPkg::Lock::Timeout={}", args.lock_timeout)]);
+    argv.extend([
+        "-o".to_owned(),
+        format!("DPkg::Lock::Timeout={}", args.lock_timeout),
+    ]);
     if simulate {
         argv.push("--simulate".to_owned());
     }
     argv.extend(words.iter().map(|word| (*word).to_owned()));
     let mut command = Command::new(argv).c_locale();
-    for (name, value) in [("DEBIAN_FRONTEND", "noninteractive"), ("DEBIAN_PRIORITY", "critical")] {
+    for (name, value) in [
+        ("DEBIAN_FRONTEND", "noninteractive"),
+        ("DEBIAN_PRIORITY", "critical"),
+    ] {
         command.env.push((name.to_owned(), Some(value.to_owned())));
     }
     command
 }
 
 /// Runs `apt-get`, and waits while another program has the lists or the database.
-fn apt_get(machine: &mut dyn Machine, args: &Args, words: &[&str]) -> Result<Option<Output>, Failure> {
+fn apt_get(
+    machine: &mut dyn Machine,
+    args: &Args,
+    words: &[&str],
+) -> Result<Option<Output>, Failure> {
     let end = machine.now() + Duration::from_secs(args.lock_timeout).as_secs_f64();
     loop {
         let output = programs::change(machine, &command(args, false, words))?;
-        let locked = output.as_ref().is_some_and(|output| output.code != 0 && output.stderr_text().contains("Could not get lock"));
+        let locked = output.as_ref().is_some_and(|output| {
+            output.code != 0 && output.stderr_text().contains("Could not get lock")
+        });
         if !locked || machine.now() >= end {
             return Ok(output);
         }
@@ -260,20 +317,37 @@ fn options(args: &Args) -> Vec<String> {
         (args.force, "--allow-unauthenticated"),
         (args.force || args.allow_downgrade, "--allow-downgrades"),
         (args.force, "--allow-remove-essential"),
-        (args.force || args.allow_change_held_packages, "--allow-change-held-packages"),
+        (
+            args.force || args.allow_change_held_packages,
+            "--allow-change-held-packages",
+        ),
         (args.autoremove, "--auto-remove"),
         (args.purge, "--purge"),
         (args.only_upgrade, "--only-upgrade"),
         (args.fail_on_autoremove, "--no-remove"),
         (args.state == State::Fixed, "--fix-broken"),
-        (args.allow_unauthenticated && !args.force, "--allow-unauthenticated"),
+        (
+            args.allow_unauthenticated && !args.force,
+            "--allow-unauthenticated",
+        ),
     ];
-    words.extend(flags.iter().filter(|(wanted, _)| *wanted).map(|(_, word)| (*word).to_owned()));
+    words.extend(
+        flags
+            .iter()
+            .filter(|(wanted, _)| *wanted)
+            .map(|(_, word)| (*word).to_owned()),
+    );
     if let Some(release) = &args.default_release {
         words.extend(["-t".to_owned(), release.clone()]);
     }
     if let Some(wanted) = args.install_recommends {
-        words.extend(["-o".to_owned(), format!("APT::Install-Recommends={}", if wanted { "yes" } else { "no" })]);
+        words.extend([
+            "-o".to_owned(),
+            format!(
+                "APT::Install-Recommends={}",
+                if wanted { "yes" } else { "no" }
+            ),
+        ]);
     }
     words
 }
@@ -288,24 +362,48 @@ struct Installed {
 
 /// What dpkg knows of packages; patterns list all that fit.
 fn installed(machine: &mut dyn Machine, names: &[String]) -> Result<Vec<Installed>, Failure> {
-    let mut argv: Vec<String> = ["dpkg-query", "-W", "-f", "${Package}\\t${Architecture}\\t${db:Status-Status}\\t${Version}\\n"].map(str::to_owned).to_vec();
+    let mut argv: Vec<String> = [
+        "dpkg-query",
+        "-W",
+        "-f",
+        "${Package}\\t${Architecture}\\t${db:Status-Status}\\t${Version}\\n",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     argv.extend(names.iter().map(|name| bare(name).to_owned()));
     let output = programs::ask(machine, argv)?;
     let mut found: Vec<Installed> = output
         .stdout_text()
         .lines()
         .filter_map(|line| {
-            let [name, arch, status, version] = line.split('\t').collect::<Vec<_>>()[..] else { return None };
+            let [name, arch, status, version] = line.split('\t').collect::<Vec<_>>()[..] else {
+                return None;
+            };
             let own = str::to_owned;
-            Some(Installed { name: own(name), arch: own(arch), status: own(status), version: own(version) })
+            Some(Installed {
+                name: own(name),
+                arch: own(arch),
+                status: own(status),
+                version: own(version),
+            })
         })
         .collect();
-    for name in names.iter().map(|name| bare(name).split(':').next().unwrap_or_default()) {
-        let Some(version) = machine.assumed(&format!("package:{name}")) else { continue };
+    for name in names
+        .iter()
+        .map(|name| bare(name).split(':').next().unwrap_or_default())
+    {
+        let Some(version) = machine.assumed(&format!("package:{name}")) else {
+            continue;
+        };
         found.retain(|one| one.name != name);
         if !version.is_empty() {
             let (name, status) = (name.to_owned(), "installed".to_owned());
-            found.push(Installed { name, arch: String::new(), status, version });
+            found.push(Installed {
+                name,
+                arch: String::new(),
+                status,
+                version,
+            });
         }
     }
     Ok(found)
@@ -318,8 +416,13 @@ fn bare(spec: &str) -> &str {
 
 /// Whether an installed package is what the specification asks for.
 fn satisfies(spec: &str, one: &Installed) -> bool {
-    let (name, arch) = bare(spec).split_once(':').map_or((bare(spec), None), |(name, arch)| (name, Some(arch)));
-    let version = spec.split_once('=').filter(|(name, _)| !name.ends_with('>')).map(|(_, version)| version);
+    let (name, arch) = bare(spec)
+        .split_once(':')
+        .map_or((bare(spec), None), |(name, arch)| (name, Some(arch)));
+    let version = spec
+        .split_once('=')
+        .filter(|(name, _)| !name.ends_with('>'))
+        .map(|(_, version)| version);
     crate::text::fits(name, &one.name)
         && arch.is_none_or(|arch| arch == one.arch || arch == "any" || one.arch.is_empty())
         && one.status == "installed"
@@ -337,7 +440,11 @@ fn install(machine: &mut dyn Machine, args: &Args, names: &[String]) -> Result<O
         there.extend(is_there.then_some(spec.as_str()));
     }
     let there = |spec: &str| there.contains(&spec);
-    let known = |spec: &str| found.iter().any(|one| one.status == "installed" && crate::text::fits(bare(spec), &one.name));
+    let known = |spec: &str| {
+        found
+            .iter()
+            .any(|one| one.status == "installed" && crate::text::fits(bare(spec), &one.name))
+    };
     let wanted: Vec<&str> = names
         .iter()
         .map(String::as_str)
@@ -351,15 +458,33 @@ fn install(machine: &mut dyn Machine, args: &Args, names: &[String]) -> Result<O
         return Ok(Outcome::unchanged());
     }
     let mut words = options(args);
-    words.push(if args.state == State::BuildDep { "build-dep" } else { "install" }.to_owned());
-    words.extend(wanted.iter().map(|spec| spec.split(">=").next().unwrap_or(spec).trim().to_owned()));
+    words.push(
+        if args.state == State::BuildDep {
+            "build-dep"
+        } else {
+            "install"
+        }
+        .to_owned(),
+    );
+    words.extend(
+        wanted
+            .iter()
+            .map(|spec| spec.split(">=").next().unwrap_or(spec).trim().to_owned()),
+    );
     act(machine, args, &words, &wanted)
 }
 
 /// Whether a version is at least what `name>=version` asks for; every other specification is content.
 fn is_new_enough(machine: &mut dyn Machine, spec: &str, version: &str) -> Result<bool, Failure> {
-    let Some((_, least)) = spec.split_once(">=") else { return Ok(true) };
-    Ok(programs::ask(machine, ["dpkg", "--compare-versions", version, "ge", least.trim()])?.code == 0)
+    let Some((_, least)) = spec.split_once(">=") else {
+        return Ok(true);
+    };
+    Ok(programs::ask(
+        machine,
+        ["dpkg", "--compare-versions", version, "ge", least.trim()],
+    )?
+    .code
+        == 0)
 }
 
 /// Fails when the plan would install less than the specifications ask for.
@@ -367,7 +492,9 @@ fn check_versions(machine: &mut dyn Machine, plan: &str, wanted: &[&str]) -> Res
     for spec in wanted.iter().filter(|spec| spec.contains(">=")) {
         let key = format!("package:{}", bare(spec).trim());
         for change in changes(plan) {
-            let Change::Fact(name, Some(version)) = change else { continue };
+            let Change::Fact(name, Some(version)) = change else {
+                continue;
+            };
             if name == key && !is_new_enough(machine, spec, &version)? {
                 return Err(Failure::new(format!("{NO_CANDIDATE} {spec}")));
             }
@@ -379,7 +506,12 @@ fn check_versions(machine: &mut dyn Machine, plan: &str, wanted: &[&str]) -> Res
 const NO_CANDIDATE: &str = "no available installation candidate for";
 
 /// Simulates; when something would change, does it.
-fn act(machine: &mut dyn Machine, args: &Args, words: &[String], wanted: &[&str]) -> Result<Outcome, Failure> {
+fn act(
+    machine: &mut dyn Machine,
+    args: &Args,
+    words: &[String],
+    wanted: &[&str],
+) -> Result<Outcome, Failure> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let simulated = programs::query(machine, &command(args, true, &words))?;
     if simulated.code != 0 {
@@ -410,9 +542,14 @@ fn act(machine: &mut dyn Machine, args: &Args, words: &[String], wanted: &[&str]
 fn reported(outcome: Outcome, output: &Output) -> Outcome {
     let text = output.stdout_text();
     let diff = difference(&text);
-    let outcome = outcome.with("stdout", text).with("stderr", output.stderr_text());
+    let outcome = outcome
+        .with("stdout", text)
+        .with("stderr", output.stderr_text());
     match diff {
-        Some(prepared) => outcome.with_diff(Diff { prepared: Some(prepared), ..Diff::default() }),
+        Some(prepared) => outcome.with_diff(Diff {
+            prepared: Some(prepared),
+            ..Diff::default()
+        }),
         None => outcome,
     }
 }
@@ -420,7 +557,9 @@ fn reported(outcome: Outcome, output: &Output) -> Outcome {
 /// The part of apt-get's output that says what changes.
 fn difference(text: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().collect();
-    let start = lines.iter().position(|line| line.starts_with("The following") || line.starts_with("Calculating upgrade"))?;
+    let start = lines.iter().position(|line| {
+        line.starts_with("The following") || line.starts_with("Calculating upgrade")
+    })?;
     let end = lines.iter().position(|line| summary(line))?;
     (start <= end).then(|| format!("{}\n", lines[start..=end].join("\n")))
 }
@@ -430,7 +569,11 @@ fn summary(line: &str) -> bool {
 }
 
 fn nothing(text: &str) -> bool {
-    text.lines().any(|line| line.starts_with("0 upgraded, 0 newly installed, 0 to remove")) && !text.lines().any(|line| line.starts_with("Conf ") || line.starts_with("Inst "))
+    text.lines()
+        .any(|line| line.starts_with("0 upgraded, 0 newly installed, 0 to remove"))
+        && !text
+            .lines()
+            .any(|line| line.starts_with("Conf ") || line.starts_with("Inst "))
 }
 
 /// What the lines of a simulation mean for later looks.
@@ -439,11 +582,17 @@ fn changes(plan: &str) -> Vec<Change> {
         let mut words = line.split_whitespace();
         let (verb, name) = (words.next()?, words.next()?);
         let version = match verb {
-            "Inst" => words.find_map(|word| word.strip_prefix('(')).unwrap_or("installed").to_owned(),
+            "Inst" => words
+                .find_map(|word| word.strip_prefix('('))
+                .unwrap_or("installed")
+                .to_owned(),
             "Remv" | "Purg" => String::new(),
             _ => return None,
         };
-        Some(Change::Fact(format!("package:{}", name.split(':').next().unwrap_or(name)), Some(version)))
+        Some(Change::Fact(
+            format!("package:{}", name.split(':').next().unwrap_or(name)),
+            Some(version),
+        ))
     };
     plan.lines().filter_map(line).collect()
 }
@@ -463,18 +612,28 @@ fn explained(output: &Output, words: &[&str], wanted: &[&str]) -> Failure {
             return Failure::new(format!("{NO_CANDIDATE} {spec}"));
         }
     }
-    programs::failed(format!("'apt-get {}' failed: {text}", words.join(" ")), output)
+    programs::failed(
+        format!("'apt-get {}' failed: {text}", words.join(" ")),
+        output,
+    )
 }
 
 fn remove(machine: &mut dyn Machine, args: &Args, names: &[String]) -> Result<Outcome, Failure> {
     let found = installed(machine, names)?;
     let there = |spec: &str| {
         found.iter().any(|one| {
-            let left = args.purge && one.status == "config-files" && crate::text::fits(bare(spec), &one.name);
-            left || satisfies(bare(spec), one) || (one.status.starts_with("half") && crate::text::fits(bare(spec), &one.name))
+            let left = args.purge
+                && one.status == "config-files"
+                && crate::text::fits(bare(spec), &one.name);
+            left || satisfies(bare(spec), one)
+                || (one.status.starts_with("half") && crate::text::fits(bare(spec), &one.name))
         })
     };
-    let wanted: Vec<&str> = names.iter().map(String::as_str).filter(|spec| there(spec)).collect();
+    let wanted: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .filter(|spec| there(spec))
+        .collect();
     if wanted.is_empty() {
         return Ok(Outcome::unchanged());
     }
@@ -500,21 +659,36 @@ fn upgrade(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
 
 /// `autoremove` and `autoclean` alone.
 fn tidy(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
-    let verb = if args.autoclean { "autoclean" } else { "autoremove" };
-    let mut words = if args.purge { vec!["--purge"] } else { Vec::new() };
+    let verb = if args.autoclean {
+        "autoclean"
+    } else {
+        "autoremove"
+    };
+    let mut words = if args.purge {
+        vec!["--purge"]
+    } else {
+        Vec::new()
+    };
     words.push(verb);
     let simulated = programs::query(machine, &command(args, true, &words))?;
     if simulated.code != 0 {
-        return Err(programs::failed(format!("'apt-get {verb}' failed: {}", simulated.stderr_text()), &simulated));
+        return Err(programs::failed(
+            format!("'apt-get {verb}' failed: {}", simulated.stderr_text()),
+            &simulated,
+        ));
     }
     let text = simulated.stdout_text();
-    let some = text.lines().any(|line| line.starts_with("Del ")) || (verb == "autoremove" && !nothing(&text));
+    let some = text.lines().any(|line| line.starts_with("Del "))
+        || (verb == "autoremove" && !nothing(&text));
     if !some {
         return Ok(reported(Outcome::unchanged(), &simulated));
     }
     let output = match apt_get(machine, args, &words)? {
         Some(output) if output.code != 0 => {
-            return Err(programs::failed(format!("'apt-get {verb}' failed: {}", output.stderr_text()), &output));
+            return Err(programs::failed(
+                format!("'apt-get {verb}' failed: {}", output.stderr_text()),
+                &output,
+            ));
         }
         Some(output) => output,
         None => simulated,
@@ -527,23 +701,46 @@ fn tidy(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
 
 fn package_file(machine: &mut dyn Machine, args: &Args, deb: &str) -> Result<Outcome, Failure> {
     if deb.contains("://") {
-        return Err(Failure::new("a package file at an address is not supported yet; download it with `get_url` first"));
+        return Err(Failure::new(
+            "a package file at an address is not supported yet; download it with `get_url` first",
+        ));
     }
     let path = PathBuf::from(deb);
     if !matches!(machine.stat(&path, true), Ok(Some(_))) {
-        return Err(Failure::new(format!("Unable to install package: E:Could not open file {deb} - open (2: No such file or directory)")));
+        return Err(Failure::new(format!(
+            "Unable to install package: E:Could not open file {deb} - open (2: No such file or directory)"
+        )));
     }
-    let path = if path.is_absolute() { path } else { machine.process().cwd.join(path) };
+    let path = if path.is_absolute() {
+        path
+    } else {
+        machine.process().cwd.join(path)
+    };
     let shown = path.display().to_string();
-    let output = programs::ask(machine, ["dpkg-deb", "-f", shown.as_str(), "Package", "Version"])?;
+    let output = programs::ask(
+        machine,
+        ["dpkg-deb", "-f", shown.as_str(), "Package", "Version"],
+    )?;
     if output.code != 0 {
-        return Err(Failure::new(format!("Unable to install package: {}", output.stderr_text().trim())));
+        return Err(Failure::new(format!(
+            "Unable to install package: {}",
+            output.stderr_text().trim()
+        )));
     }
     let text = output.stdout_text();
-    let field = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().trim().to_owned();
+    let field = |key: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(key))
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
     let spec = format!("{}={}", field("Package:"), field("Version:"));
     let found = installed(machine, std::slice::from_ref(&spec))?;
-    if found.iter().any(|one| one.status == "installed" && spec == format!("{}={}", one.name, one.version)) {
+    if found
+        .iter()
+        .any(|one| one.status == "installed" && spec == format!("{}={}", one.name, one.version))
+    {
         return Ok(Outcome::unchanged().with("stdout", "").with("stderr", ""));
     }
     let mut words = options(args);
@@ -560,12 +757,19 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 impl Policy {
     fn begin(machine: &mut dyn Machine, args: &Args) -> Result<Self, Failure> {
-        let Some(code) = args.policy_rc_d else { return Ok(Self { wrote: false }) };
+        let Some(code) = args.policy_rc_d else {
+            return Ok(Self { wrote: false });
+        };
         if matches!(machine.stat(Path::new(POLICY), true), Ok(Some(_))) {
-            return Err(Failure::new(format!("Fail to create {POLICY}: it is there already")));
+            return Err(Failure::new(format!(
+                "Fail to create {POLICY}: it is there already"
+            )));
         }
         let text = format!("#!/bin/sh\nexit {code}\n");
-        let attrs = Attrs { mode: Some(0o755), ..Attrs::default() };
+        let attrs = Attrs {
+            mode: Some(0o755),
+            ..Attrs::default()
+        };
         machine
             .write(Path::new(POLICY), Content::Bytes(text.as_bytes()), &attrs)
             .map_err(|error| Failure::new(format!("Fail to create {POLICY}: {error}")))?;
@@ -589,8 +793,16 @@ mod tests {
         let plan = "Reading...\nThe following NEW packages will be installed:\n  hello\n0 upgraded, 1 newly installed, 0 to remove and 1 not upgraded.\nInst hello (2.10-3 Debian:12 [amd64])\n";
         assert!(!nothing(plan));
         assert_eq!(difference(plan).unwrap().lines().count(), 3);
-        assert_eq!(changes(plan), [Change::Fact("package:hello".to_owned(), Some("2.10-3".to_owned()))]);
-        assert!(nothing("0 upgraded, 0 newly installed, 0 to remove and 131 not upgraded.\n"));
+        assert_eq!(
+            changes(plan),
+            [Change::Fact(
+                "package:hello".to_owned(),
+                Some("2.10-3".to_owned())
+            )]
+        );
+        assert!(nothing(
+            "0 upgraded, 0 newly installed, 0 to remove and 131 not upgraded.\n"
+        ));
         assert_eq!(bare("a=1*"), "a");
     }
 }

@@ -96,7 +96,8 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     }
     let mut argv = words.clone();
     if args.expand_argument_vars {
-        argv.iter_mut().for_each(|word| *word = expand_path(machine, word));
+        argv.iter_mut()
+            .for_each(|word| *word = expand_path(machine, word));
     }
     let mut result = execute(machine, &args, words.into(), argv);
     if let Some(executable) = ignored {
@@ -125,7 +126,12 @@ impl CommandArgs {
     pub(super) fn given(&self) -> Given {
         match &self.argv {
             Some(words) => Given::Words(words.clone()),
-            None => Given::Line(self.raw.clone().or_else(|| self.cmd.clone()).unwrap_or_default()),
+            None => Given::Line(
+                self.raw
+                    .clone()
+                    .or_else(|| self.cmd.clone())
+                    .unwrap_or_default(),
+            ),
         }
     }
 
@@ -145,41 +151,81 @@ pub(super) fn execute(
     let mut results = map! {
         "cmd" => cmd, "stdout" => "", "stderr" => "", "start" => Data::Null, "end" => Data::Null, "delta" => Data::Null,
     };
-    let failed = |msg: &str, results: Map, changed| Failure { msg: msg.to_owned(), results, changed, ..Failure::default() };
+    let failed = |msg: &str, results: Map, changed| Failure {
+        msg: msg.to_owned(),
+        results,
+        changed,
+        ..Failure::default()
+    };
     if let Some(folder) = &args.chdir
-        && !machine.stat(folder, true).is_ok_and(|stat| stat.is_some_and(|stat| stat.kind == FileKind::Directory))
+        && !machine
+            .stat(folder, true)
+            .is_ok_and(|stat| stat.is_some_and(|stat| stat.kind == FileKind::Directory))
     {
         add_lines(&mut results);
-        return Err(failed("Unable to change directory before execution.", results, false));
+        return Err(failed(
+            "Unable to change directory before execution.",
+            results,
+            false,
+        ));
     }
     results.insert("rc".to_owned(), 0.into());
     if let Some((what, why)) = reason_not_to_run(machine, args) {
         results.insert("stdout".to_owned(), format!("skipped, since {what}").into());
-        results.insert("msg".to_owned(), format!("Did not run command since {why}").into());
+        results.insert(
+            "msg".to_owned(),
+            format!("Did not run command since {why}").into(),
+        );
         add_lines(&mut results);
-        return Ok(Outcome { results, ..Outcome::default() });
+        return Ok(Outcome {
+            results,
+            ..Outcome::default()
+        });
     }
     let stdin = args.stdin.as_ref().map(|text| {
         let end = if args.stdin_add_newline { "\n" } else { "" };
         format!("{text}{end}").into_bytes()
     });
-    let command = Command { argv, cwd: args.chdir.clone(), stdin, ..Command::default() };
+    let command = Command {
+        argv,
+        cwd: args.chdir.clone(),
+        stdin,
+        ..Command::default()
+    };
     let start = machine.now();
-    let ran = machine.run(&command).map_err(|error| cannot_run(&command.argv, &error))?;
+    let ran = machine
+        .run(&command)
+        .map_err(|error| cannot_run(&command.argv, &error))?;
     let Ran::Done(output) = ran else {
-        results.insert("msg".to_owned(), "Command would have run if not in check mode".into());
+        results.insert(
+            "msg".to_owned(),
+            "Command would have run if not in check mode".into(),
+        );
         add_lines(&mut results);
         // With a condition that holds, something would have changed; without one nobody knows.
         let conditional = args.creates.is_some() || args.removes.is_some();
-        return Ok(Outcome { changed: conditional, skipped: !conditional, results, ..Outcome::default() });
+        return Ok(Outcome {
+            changed: conditional,
+            skipped: !conditional,
+            results,
+            ..Outcome::default()
+        });
     };
     add_times(machine, start, &mut results);
     add_output(&output, args.strip_empty_ends, &mut results);
     if output.code != 0 {
-        return Err(failed("The command exited with a non-zero return code.", results, true));
+        return Err(failed(
+            "The command exited with a non-zero return code.",
+            results,
+            true,
+        ));
     }
     results.insert("msg".to_owned(), "".into());
-    Ok(Outcome { changed: true, results, ..Outcome::default() })
+    Ok(Outcome {
+        changed: true,
+        results,
+        ..Outcome::default()
+    })
 }
 
 /// Why `creates` or `removes` says no, in two forms.
@@ -189,14 +235,26 @@ fn reason_not_to_run(machine: &mut dyn Machine, args: &CommandArgs) -> Option<(S
         !glob(machine, &folder.join(path)).is_empty()
     };
     if let Some(path) = args.creates.as_deref().filter(|path| there(path)) {
-        return Some((format!("{} exists", path.display()), format!("'{}' exists", path.display())));
+        return Some((
+            format!("{} exists", path.display()),
+            format!("'{}' exists", path.display()),
+        ));
     }
     let path = args.removes.as_deref().filter(|path| !there(path))?;
-    Some((format!("{} does not exist", path.display()), format!("'{}' does not exist", path.display())))
+    Some((
+        format!("{} does not exist", path.display()),
+        format!("'{}' does not exist", path.display()),
+    ))
 }
 
 fn add_output(output: &Output, strip: bool, results: &mut Map) {
-    let text = |text: String| if strip { text.trim_end_matches(['\r', '\n']).to_owned() } else { text };
+    let text = |text: String| {
+        if strip {
+            text.trim_end_matches(['\r', '\n']).to_owned()
+        } else {
+            text
+        }
+    };
     results.insert("rc".to_owned(), output.code.into());
     results.insert("stdout".to_owned(), text(output.stdout_text()).into());
     results.insert("stderr".to_owned(), text(output.stderr_text()).into());
@@ -206,21 +264,36 @@ fn add_output(output: &Output, strip: bool, results: &mut Map) {
 /// Adds the output line by line.
 pub(super) fn add_lines(results: &mut Map) {
     for (name, lines_name) in [("stdout", "stdout_lines"), ("stderr", "stderr_lines")] {
-        let lines = results.get(name).and_then(Data::as_str).map(lines).unwrap_or_default();
+        let lines = results
+            .get(name)
+            .and_then(Data::as_str)
+            .map(lines)
+            .unwrap_or_default();
         results.insert(lines_name.to_owned(), lines.into());
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "microseconds of any date fit")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "microseconds of any date fit"
+)]
 fn add_times(machine: &mut dyn Machine, start: f64, results: &mut Map) {
     let micros = |seconds: f64| (seconds * 1e6) as i64;
     let end = machine.now();
     let zone = local_time(machine).time_zone().clone();
     for (name, seconds) in [("start", start), ("end", end)] {
-        let time = jiff::Timestamp::from_microsecond(micros(seconds)).unwrap_or_default().to_zoned(zone.clone());
-        results.insert(name.to_owned(), time.strftime("%Y-%m-%d %H:%M:%S.%6f").to_string().into());
+        let time = jiff::Timestamp::from_microsecond(micros(seconds))
+            .unwrap_or_default()
+            .to_zoned(zone.clone());
+        results.insert(
+            name.to_owned(),
+            time.strftime("%Y-%m-%d %H:%M:%S.%6f").to_string().into(),
+        );
     }
-    results.insert("delta".to_owned(), delta_text(micros(end) - micros(start)).into());
+    results.insert(
+        "delta".to_owned(),
+        delta_text(micros(end) - micros(start)).into(),
+    );
 }
 
 /// A duration as Python writes it: `0:00:00.004073`, `1 day, 2:03:04.000000`.
@@ -237,7 +310,11 @@ fn delta_text(micros: i64) -> String {
 
 /// Words as one line for the shell.
 pub(super) fn join(words: &[String]) -> String {
-    words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+    words
+        .iter()
+        .map(|word| quote(word))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -248,7 +325,8 @@ mod tests {
     use rplay_modules::machine::overlay::Overlay;
 
     fn call(machine: &mut dyn Machine, args: Map) -> Result<Outcome, Failure> {
-        let prepared = prepare(&MODULE, &args).map_err(|problems| Failure::new(problems[0].message.clone()))?;
+        let prepared = prepare(&MODULE, &args)
+            .map_err(|problems| Failure::new(problems[0].message.clone()))?;
         (MODULE.run)(machine, &prepared.args)
     }
 
@@ -257,18 +335,30 @@ mod tests {
         let mut machine = Memory::small();
         machine.answer("echo a b /root", 0, "a\r\nb\n\n", "");
         let outcome = call(&mut machine, map! { "_raw_params" => "echo 'a b' $HOME" }).unwrap();
-        assert_eq!(outcome.results["cmd"], Data::from(vec!["echo", "a b", "$HOME"]));
+        assert_eq!(
+            outcome.results["cmd"],
+            Data::from(vec!["echo", "a b", "$HOME"])
+        );
         assert_eq!(outcome.results["stdout"], Data::from("a\r\nb"));
         assert_eq!(outcome.results["stdout_lines"], Data::from(vec!["a", "b"]));
         assert_eq!(outcome.results["delta"], Data::from("0:00:00.000000"));
         let skipped = call(&mut machine, map! { "cmd" => "x", "creates" => "/et*" }).unwrap();
-        assert_eq!(skipped.results["stdout"], Data::from("skipped, since /et* exists"));
+        assert_eq!(
+            skipped.results["stdout"],
+            Data::from("skipped, since /et* exists")
+        );
         machine.answer("false", 1, "", "");
         let failure = call(&mut machine, map! { "cmd" => "false" }).unwrap_err();
         assert!(failure.changed && failure.results["rc"] == Data::from(1));
         let failure = call(&mut machine, map! { "argv" => vec!["no such"] }).unwrap_err();
-        assert_eq!((&failure.results["rc"], &failure.results["cmd"]), (&Data::from(2), &Data::from("'no such'")));
-        assert_eq!(call(&mut machine, map! {}).unwrap_err().msg, "one of the following is required: _raw_params, cmd, argv");
+        assert_eq!(
+            (&failure.results["rc"], &failure.results["cmd"]),
+            (&Data::from(2), &Data::from("'no such'"))
+        );
+        assert_eq!(
+            call(&mut machine, map! {}).unwrap_err().msg,
+            "one of the following is required: _raw_params, cmd, argv"
+        );
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use rplay_modules::args::{Mode, ModuleArgs, Returns};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::attrs::{
-    FileArgs, Sides, Validated, add_path_info, backup, content_side, file_side, os_error, os_error_text, real_path, validate,
+    FileArgs, Sides, Validated, add_path_info, backup, content_side, file_side, os_error,
+    os_error_text, real_path, validate,
 };
 use rplay_modules::machine::digest::Algorithm;
 use rplay_modules::machine::{Access, Content, FileKind, Machine, Stat};
@@ -112,9 +113,16 @@ fn run(machine: &mut dyn Machine, mut args: Args) -> Result<Outcome, Failure> {
     }
     let target = Target::find(machine, &args, &source)?;
     let checksum = source.checksum(machine, Algorithm::Sha1)?;
-    if let Some(expected) = args.checksum.as_ref().filter(|expected| **expected != checksum) {
-        let failure = Failure::new("Copied file does not match the expected checksum. Transfer failed.");
-        return Err(failure.with("checksum", checksum).with("expected_checksum", expected.as_str()));
+    if let Some(expected) = args
+        .checksum
+        .as_ref()
+        .filter(|expected| **expected != checksum)
+    {
+        let failure =
+            Failure::new("Copied file does not match the expected checksum. Transfer failed.");
+        return Err(failure
+            .with("checksum", checksum)
+            .with("expected_checksum", expected.as_str()));
     }
     place(machine, &args, &source, &target, &checksum)
 }
@@ -135,7 +143,9 @@ impl Source {
             (Some(_), Some(_)) => Err(Failure::new("src and content are mutually exclusive")),
             (Some(content), None) => Ok(Self::Bytes(sent.unwrap_or(content))),
             _ if sent.is_some() => Ok(Self::Bytes(sent.unwrap_or_default())),
-            _ if args.spooled.is_some() => Ok(Self::Spooled(args.spooled.take().unwrap_or_default())),
+            _ if args.spooled.is_some() => {
+                Ok(Self::Spooled(args.spooled.take().unwrap_or_default()))
+            }
             (None, Some(src)) if args.remote_src => Ok(Self::Remote(src)),
             (None, Some(src)) => Err(Failure::new(format!("the content of {src} was not sent"))),
             (None, None) => Err(Failure::new("src (or content) is required")),
@@ -162,7 +172,9 @@ impl Source {
     /// The name that the file has in a directory.
     fn name(&self, args: &Args) -> Option<String> {
         let own = match self {
-            Self::Remote(path) => Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned()),
+            Self::Remote(path) => Path::new(path)
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned()),
             _ => None,
         };
         args.basename.clone().or(own)
@@ -170,7 +182,9 @@ impl Source {
 }
 
 fn readable_source(machine: &mut dyn Machine, path: &str) -> Result<Stat, Failure> {
-    let stat = machine.stat(Path::new(path), true).map_err(|error| os_error(&error, Path::new(path)))?;
+    let stat = machine
+        .stat(Path::new(path), true)
+        .map_err(|error| os_error(&error, Path::new(path)))?;
     let stat = stat.ok_or_else(|| format!("Source {path} not found"))?;
     if !machine.access(Path::new(path), Access::Read) {
         return Err(format!("Source {path} not readable").into());
@@ -194,36 +208,61 @@ struct Target {
 impl Target {
     fn find(machine: &mut dyn Machine, args: &Args, source: &Source) -> Result<Self, Failure> {
         let dest = Path::new(&args.dest);
-        let look = |machine: &mut dyn Machine, path: &Path, follow: bool| -> Result<Option<Stat>, Failure> {
-            Ok(machine.stat(path, follow).map_err(|error| os_error(&error, path))?)
+        let look = |machine: &mut dyn Machine,
+                    path: &Path,
+                    follow: bool|
+         -> Result<Option<Stat>, Failure> {
+            Ok(machine
+                .stat(path, follow)
+                .map_err(|error| os_error(&error, path))?)
         };
-        let is_directory = look(machine, dest, true)?.is_some_and(|stat| stat.kind == FileKind::Directory);
+        let is_directory =
+            look(machine, dest, true)?.is_some_and(|stat| stat.kind == FileKind::Directory);
         let mut path = dest.to_owned();
         if is_directory || args.dest.ends_with('/') {
-            let name = source.name(args).ok_or("can not use content with a dir as dest".to_owned())?;
+            let name = source
+                .name(args)
+                .ok_or("can not use content with a dir as dest".to_owned())?;
             if !is_directory {
                 tree::make_directories(machine, args, dest)?;
             }
             path.push(name);
         }
         let shown = path.clone();
-        if args.follow && look(machine, &path, false)?.is_some_and(|stat| stat.kind == FileKind::Link) {
+        if args.follow
+            && look(machine, &path, false)?.is_some_and(|stat| stat.kind == FileKind::Link)
+        {
             path = real_path(machine, &path);
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let parent = machine.stat(folder, true).map_err(|error| match error.raw_os_error() {
-            Some(13) => format!("Destination directory {} is not accessible", folder.display()),
-            _ => os_error(&error, folder),
-        })?;
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let parent = machine
+            .stat(folder, true)
+            .map_err(|error| match error.raw_os_error() {
+                Some(13) => format!(
+                    "Destination directory {} is not accessible",
+                    folder.display()
+                ),
+                _ => os_error(&error, folder),
+            })?;
         if parent.is_none_or(|parent| parent.kind != FileKind::Directory) {
-            return Err(format!("Destination directory {} does not exist", folder.display()).into());
+            return Err(
+                format!("Destination directory {} does not exist", folder.display()).into(),
+            );
         }
         if !args.file.unsafe_writes && !machine.access(folder, Access::Write) {
             return Err(format!("Destination {} not writable", folder.display()).into());
         }
         let old = look(machine, &path, false)?;
-        if old.as_ref().is_some_and(|old| old.kind == FileKind::Directory) {
-            return Err(format!("cannot replace the directory {} by a file", path.display()).into());
+        if old
+            .as_ref()
+            .is_some_and(|old| old.kind == FileKind::Directory)
+        {
+            return Err(
+                format!("cannot replace the directory {} by a file", path.display()).into(),
+            );
         }
         Ok(Self { path, shown, old })
     }
@@ -254,18 +293,31 @@ fn place(
     let mut results = Map::new();
     let writes = target.checksum(machine).is_none_or(|old| old != checksum);
     let diff = (writes && remote.is_none()).then(|| difference(machine, args, source, target));
-    let md5sum = if writes || remote.is_some() { Some(source.checksum(machine, Algorithm::Md5)?) } else { None };
+    let md5sum = if writes || remote.is_some() {
+        Some(source.checksum(machine, Algorithm::Md5)?)
+    } else {
+        None
+    };
     if writes {
         results = write(machine, args, source, target, checksum)?;
     }
     // A file that was written has its owner and mode already; a symbolic mode must not be applied twice.
     let rest = match writes {
-        true => FileArgs { owner: None, group: None, mode: None, ..args.file.clone() },
+        true => FileArgs {
+            owner: None,
+            group: None,
+            mode: None,
+            ..args.file.clone()
+        },
         false => args.file.clone(),
     };
     let mut sides = Sides::of(path);
     let changed = rest.ensure(machine, path, &mut sides)? || writes;
-    let mut outcome = Outcome { changed, results, ..Outcome::default() };
+    let mut outcome = Outcome {
+        changed,
+        results,
+        ..Outcome::default()
+    };
     let mut add = |name: &str, value: Data| outcome.results.insert(name.to_owned(), value);
     add("dest", path.to_string_lossy().as_ref().into());
     add("checksum", checksum.into());
@@ -284,9 +336,18 @@ fn place(
     Ok(outcome)
 }
 
-fn already_there(machine: &mut dyn Machine, args: &Args, remote: Option<&str>, path: &Path) -> Outcome {
-    let Some(src) = remote else { return Outcome::unchanged().with("dest", args.dest.as_str()) };
-    let outcome = Outcome::unchanged().with("msg", "file already exists").with("src", src);
+fn already_there(
+    machine: &mut dyn Machine,
+    args: &Args,
+    remote: Option<&str>,
+    path: &Path,
+) -> Outcome {
+    let Some(src) = remote else {
+        return Outcome::unchanged().with("dest", args.dest.as_str());
+    };
+    let outcome = Outcome::unchanged()
+        .with("msg", "file already exists")
+        .with("src", src);
     let mut outcome = outcome.with("dest", path.to_string_lossy().as_ref());
     add_path_info(machine, path, &mut outcome.results);
     outcome
@@ -319,17 +380,25 @@ fn write(
 ) -> Result<Map, Failure> {
     let mut results = Map::new();
     let path = &target.path;
-    let attrs = args.file.for_write(machine, target.old.as_ref().filter(|old| old.kind == FileKind::File))?;
+    let attrs = args.file.for_write(
+        machine,
+        target.old.as_ref().filter(|old| old.kind == FileKind::File),
+    )?;
     if let Some(command) = &args.validate {
         // Moving it away would leave nothing to put in place.
         let content = match source.content() {
             Content::Take(path) => Content::CopyOf(path),
             other => other,
         };
-        let verdict = validate(machine, command, content).map_err(|failure| failure.with("checksum", checksum))?;
+        let verdict = validate(machine, command, content)
+            .map_err(|failure| failure.with("checksum", checksum))?;
         if let Validated::Bad(output) = verdict {
-            let failure = Failure::new("failed to validate").with("exit_status", output.code).with("checksum", checksum);
-            return Err(failure.with("stdout", output.stdout_text()).with("stderr", output.stderr_text()));
+            let failure = Failure::new("failed to validate")
+                .with("exit_status", output.code)
+                .with("checksum", checksum);
+            return Err(failure
+                .with("stdout", output.stdout_text())
+                .with("stderr", output.stderr_text()));
         }
     }
     if args.backup
@@ -345,7 +414,11 @@ fn write(
 fn cannot_write(args: &Args, error: &io::Error, path: &Path) -> Failure {
     let gives_away = args.file.owner.is_some() || args.file.group.is_some();
     // The one thing that needs this permission is changing the owner.
-    let what = if gives_away && error.raw_os_error() == Some(1) { "chown failed" } else { "failed to copy" };
+    let what = if gives_away && error.raw_os_error() == Some(1) {
+        "chown failed"
+    } else {
+        "failed to copy"
+    };
     format!("{what}: {}", os_error(error, path)).into()
 }
 
@@ -359,7 +432,8 @@ mod tests {
     use rplay_modules::outcome::DiffSide;
 
     fn call(machine: &mut Memory, args: Map) -> Result<Outcome, Failure> {
-        let prepared = prepare(&MODULE, &args).map_err(|problems| Failure::new(problems[0].message.clone()))?;
+        let prepared = prepare(&MODULE, &args)
+            .map_err(|problems| Failure::new(problems[0].message.clone()))?;
         (MODULE.run)(machine, &prepared.args)
     }
 
@@ -369,41 +443,88 @@ mod tests {
         let args = map! { "content" => "hello\n", "dest" => "/tmp/f", "mode" => "0600", "owner" => "alice" };
         let outcome = call(&mut machine, args.clone()).unwrap();
         assert!(outcome.changed);
-        assert_eq!(outcome.results["checksum"], Data::from("f572d396fae9206628714fb2ce00f72e94f2258f"));
+        assert_eq!(
+            outcome.results["checksum"],
+            Data::from("f572d396fae9206628714fb2ce00f72e94f2258f")
+        );
         assert_eq!(outcome.diff[0].after, DiffSide::Text("hello\n".to_owned()));
         assert_eq!(outcome.diff[0].before_header, None);
         let again = call(&mut machine, args).unwrap();
         assert!(!again.changed);
         assert_eq!(again.results["path"], Data::from("/tmp/f"));
-        let mode = call(&mut machine, map! { "content" => "hello\n", "dest" => "/tmp/f", "mode" => "u+x" }).unwrap();
-        assert_eq!(mode.diff[0].before, DiffSide::Attributes(map! { "path" => "/tmp/f", "mode" => "0600" }));
+        let mode = call(
+            &mut machine,
+            map! { "content" => "hello\n", "dest" => "/tmp/f", "mode" => "u+x" },
+        )
+        .unwrap();
+        assert_eq!(
+            mode.diff[0].before,
+            DiffSide::Attributes(map! { "path" => "/tmp/f", "mode" => "0600" })
+        );
     }
 
     #[test]
     fn names_directories_and_links() {
         let mut machine = Memory::small();
         let sent = |dest: &str| map! { "src" => "x/app.conf", "_content" => Data::Bytes(b"x".to_vec()), "_original_basename" => "app.conf", "dest" => dest };
-        assert_eq!(call(&mut machine, sent("/tmp")).unwrap().results["dest"], Data::from("/tmp/app.conf"));
-        assert_eq!(call(&mut machine, sent("/tmp/new/dir/")).unwrap().results["dest"], Data::from("/tmp/new/dir/app.conf"));
+        assert_eq!(
+            call(&mut machine, sent("/tmp")).unwrap().results["dest"],
+            Data::from("/tmp/app.conf")
+        );
+        assert_eq!(
+            call(&mut machine, sent("/tmp/new/dir/")).unwrap().results["dest"],
+            Data::from("/tmp/new/dir/app.conf")
+        );
         let failure = call(&mut machine, sent("/tmp/none/f")).unwrap_err();
-        assert_eq!(failure.msg, "Destination directory /tmp/none does not exist");
+        assert_eq!(
+            failure.msg,
+            "Destination directory /tmp/none does not exist"
+        );
         let failure = call(&mut machine, map! { "content" => "x", "dest" => "/tmp" }).unwrap_err();
         assert_eq!(failure.msg, "can not use content with a dir as dest");
-        machine.symlink(Path::new("app.conf"), Path::new("/tmp/l")).unwrap();
+        machine
+            .symlink(Path::new("app.conf"), Path::new("/tmp/l"))
+            .unwrap();
         let follow = map! { "content" => "y", "dest" => "/tmp/l", "follow" => true };
-        assert_eq!(call(&mut machine, follow).unwrap().results["dest"], Data::from("/tmp/app.conf"));
-        assert!(call(&mut machine, map! { "content" => "y", "dest" => "/tmp/l" }).unwrap().changed);
-        assert_eq!(machine.stat(Path::new("/tmp/l"), false).unwrap().unwrap().kind, FileKind::File);
+        assert_eq!(
+            call(&mut machine, follow).unwrap().results["dest"],
+            Data::from("/tmp/app.conf")
+        );
+        assert!(
+            call(&mut machine, map! { "content" => "y", "dest" => "/tmp/l" })
+                .unwrap()
+                .changed
+        );
+        assert_eq!(
+            machine
+                .stat(Path::new("/tmp/l"), false)
+                .unwrap()
+                .unwrap()
+                .kind,
+            FileKind::File
+        );
     }
 
     #[test]
     fn remote_directories() {
         let mut machine = Memory::small();
         machine.make_dir(Path::new("/tmp/s"), None).unwrap();
-        machine.write(Path::new("/tmp/s/f"), Content::Bytes(b"x"), &Attrs { mode: Some(0o640), ..Attrs::default() }).unwrap();
+        machine
+            .write(
+                Path::new("/tmp/s/f"),
+                Content::Bytes(b"x"),
+                &Attrs {
+                    mode: Some(0o640),
+                    ..Attrs::default()
+                },
+            )
+            .unwrap();
         let args = map! { "src" => "/tmp/s", "dest" => "/tmp/t", "remote_src" => true, "owner" => "alice" };
         assert!(call(&mut machine, args.clone()).unwrap().changed);
-        let stat = machine.stat(Path::new("/tmp/t/s/f"), false).unwrap().unwrap();
+        let stat = machine
+            .stat(Path::new("/tmp/t/s/f"), false)
+            .unwrap()
+            .unwrap();
         assert_eq!((stat.mode, stat.uid), (0o640, 1000));
         assert!(!call(&mut machine, args).unwrap().changed);
     }

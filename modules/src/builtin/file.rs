@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::data::{Data, Map};
-use rplay_modules::machine::attrs::{FileArgs, Sides, add_path_info, failed_at, os_error, os_error_text, real_path, state_of};
+use rplay_modules::machine::attrs::{
+    FileArgs, Sides, add_path_info, failed_at, os_error, os_error_text, real_path, state_of,
+};
 use rplay_modules::machine::{Attrs, Content, FileKind, Machine, Stat};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
@@ -97,13 +99,24 @@ fn run(machine: &mut dyn Machine, mut args: Args) -> Result<Outcome, Failure> {
         enter_directory(machine, &mut args)?;
     }
     if args.recurse && state != State::Directory {
-        return Err(failed_at(machine, &args.path, Failure::new("recurse option requires state to be 'directory'")));
+        return Err(failed_at(
+            machine,
+            &args.path,
+            Failure::new("recurse option requires state to be 'directory'"),
+        ));
     }
     if args.src.is_some() && !matches!(state, State::Link | State::Hard) {
         let failure = Failure::new("src option requires state to be 'link' or 'hard'");
         return Err(failed_at(machine, &args.path, failure));
     }
-    let times = Times::of(&args, if state == State::Touch { "now" } else { "preserve" })?;
+    let times = Times::of(
+        &args,
+        if state == State::Touch {
+            "now"
+        } else {
+            "preserve"
+        },
+    )?;
     match state {
         State::Absent => absent(machine, &args.path),
         State::Directory => directory(machine, &args, &times),
@@ -115,13 +128,19 @@ fn run(machine: &mut dyn Machine, mut args: Args) -> Result<Outcome, Failure> {
 }
 
 fn look(machine: &mut dyn Machine, path: &Path) -> Result<Option<Stat>, Failure> {
-    Ok(machine.stat(path, false).map_err(|error| os_error(&error, path))?)
+    Ok(machine
+        .stat(path, false)
+        .map_err(|error| os_error(&error, path))?)
 }
 
 /// With a source, a path that is a directory means the file of that name in it.
 fn enter_directory(machine: &mut dyn Machine, args: &mut Args) -> Result<(), Failure> {
-    let Some(name) = args.src.as_ref().and_then(|src| src.file_name()) else { return Ok(()) };
-    let there = machine.stat(&args.path, true).map_err(|error| os_error(&error, &args.path))?;
+    let Some(name) = args.src.as_ref().and_then(|src| src.file_name()) else {
+        return Ok(());
+    };
+    let there = machine
+        .stat(&args.path, true)
+        .map_err(|error| os_error(&error, &args.path))?;
     if there.is_some_and(|stat| stat.kind == FileKind::Directory) {
         args.path.push(name);
     }
@@ -136,32 +155,63 @@ fn sides_of(path: &Path, before: Option<&Stat>, state: &str) -> Sides {
 }
 
 /// The path that attributes are set for: what a link leads to, when links are followed.
-fn attributes_path(machine: &mut dyn Machine, args: &Args, path: &Path) -> Result<PathBuf, Failure> {
+fn attributes_path(
+    machine: &mut dyn Machine,
+    args: &Args,
+    path: &Path,
+) -> Result<PathBuf, Failure> {
     let is_link = look(machine, path)?.is_some_and(|stat| stat.kind == FileKind::Link);
-    Ok(if args.follow && is_link { real_path(machine, path) } else { path.to_owned() })
+    Ok(if args.follow && is_link {
+        real_path(machine, path)
+    } else {
+        path.to_owned()
+    })
 }
 
 /// The result, with the standard return values of a path under `key`.
-fn finish(machine: &mut dyn Machine, key: &str, path: &Path, changed: bool, sides: Sides) -> Outcome {
-    let mut outcome = Outcome::new(changed).with(key, path.to_string_lossy().as_ref()).with_diff(sides.diff());
+fn finish(
+    machine: &mut dyn Machine,
+    key: &str,
+    path: &Path,
+    changed: bool,
+    sides: Sides,
+) -> Outcome {
+    let mut outcome = Outcome::new(changed)
+        .with(key, path.to_string_lossy().as_ref())
+        .with_diff(sides.diff());
     add_path_info(machine, path, &mut outcome.results);
     outcome
 }
 
 fn absent(machine: &mut dyn Machine, path: &Path) -> Result<Outcome, Failure> {
     let before = look(machine, path)?;
-    let outcome = |changed| Outcome::new(changed).with("path", path.to_string_lossy().as_ref()).with("state", "absent");
-    let Some(stat) = &before else { return Ok(outcome(false)) };
+    let outcome = |changed| {
+        Outcome::new(changed)
+            .with("path", path.to_string_lossy().as_ref())
+            .with("state", "absent")
+    };
+    let Some(stat) = &before else {
+        return Ok(outcome(false));
+    };
     let mut sides = sides_of(path, before.as_ref(), "absent");
     if stat.kind == FileKind::Directory {
-        sides.before.insert("path_content".to_owned(), Data::Map(content_of(machine, path)));
+        sides.before.insert(
+            "path_content".to_owned(),
+            Data::Map(content_of(machine, path)),
+        );
         machine.remove(path, true).map_err(|error| {
             let path = Data::from(path.to_string_lossy().as_ref()).repr();
             format!("rmtree failed: {}: {path}", os_error_text(&error))
         })?;
     } else {
         let removed = machine.remove(path, false);
-        removed.map_err(|error| failed_at(machine, path, format!("Unlinking failed. {}", os_error(&error, path)).into()))?;
+        removed.map_err(|error| {
+            failed_at(
+                machine,
+                path,
+                format!("Unlinking failed. {}", os_error(&error, path)).into(),
+            )
+        })?;
     }
     Ok(outcome(true).with_diff(sides.diff()))
 }
@@ -173,7 +223,11 @@ fn content_of(machine: &mut dyn Machine, path: &Path) -> Map {
     while let Some(folder) = open.pop_front() {
         for name in machine.list(&folder).unwrap_or_default() {
             let child = folder.join(name);
-            let kind = machine.stat(&child, false).ok().flatten().map(|stat| stat.kind);
+            let kind = machine
+                .stat(&child, false)
+                .ok()
+                .flatten()
+                .map(|stat| stat.kind);
             let text = Data::from(child.to_string_lossy().as_ref());
             if kind == Some(FileKind::Directory) {
                 directories.push(text);
@@ -189,7 +243,11 @@ fn content_of(machine: &mut dyn Machine, path: &Path) -> Map {
 fn directory(machine: &mut dyn Machine, args: &Args, times: &Times) -> Result<Outcome, Failure> {
     let mut path = args.path.clone();
     let mut before = look(machine, &path)?;
-    if args.follow && before.as_ref().is_some_and(|stat| stat.kind == FileKind::Link) {
+    if args.follow
+        && before
+            .as_ref()
+            .is_some_and(|stat| stat.kind == FileKind::Link)
+    {
         path = real_path(machine, &path);
         before = look(machine, &path)?;
     }
@@ -201,7 +259,11 @@ fn directory(machine: &mut dyn Machine, args: &Args, times: &Times) -> Result<Ou
             changed = true;
         }
         Some(stat) if stat.kind != FileKind::Directory => {
-            let message = format!("{} already exists as a {}", path.display(), state_of(before.as_ref()));
+            let message = format!(
+                "{} already exists as a {}",
+                path.display(),
+                state_of(before.as_ref())
+            );
             return Err(failed_at(machine, &path, message.into()));
         }
         Some(_) => {}
@@ -222,10 +284,17 @@ fn make_directories(
     path: &Path,
     sides: &mut Sides,
 ) -> Result<(), Failure> {
-    let mut folders: Vec<&Path> = path.ancestors().filter(|folder| !folder.as_os_str().is_empty()).collect();
+    let mut folders: Vec<&Path> = path
+        .ancestors()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .collect();
     folders.reverse();
     for folder in folders {
-        if machine.stat(folder, true).map_err(|error| os_error(&error, folder))?.is_some() {
+        if machine
+            .stat(folder, true)
+            .map_err(|error| os_error(&error, folder))?
+            .is_some()
+        {
             continue;
         }
         if let Err(error) = machine.make_dir(folder, None) {
@@ -233,13 +302,18 @@ fn make_directories(
             let now = machine.stat(folder, true).ok().flatten();
             let made = now.is_some_and(|stat| stat.kind == FileKind::Directory);
             if !made {
-                let message = format!("There was an issue creating {} as requested: {}", folder.display(), os_error(&error, folder));
+                let message = format!(
+                    "There was an issue creating {} as requested: {}",
+                    folder.display(),
+                    os_error(&error, folder)
+                );
                 return Err(failed_at(machine, path, message.into()));
             }
         }
         let last = folder == path;
         let mut own = Sides::default();
-        args.file.ensure(machine, folder, if last { &mut *sides } else { &mut own })?;
+        args.file
+            .ensure(machine, folder, if last { &mut *sides } else { &mut own })?;
         times.ensure(machine, folder, if last { &mut *sides } else { &mut own })?;
     }
     Ok(())
@@ -253,14 +327,18 @@ fn recurse(
     path: &Path,
     seen: &mut BTreeSet<(u64, u64)>,
 ) -> Result<bool, Failure> {
-    let Some(stat) = look(machine, path)? else { return Ok(false) };
+    let Some(stat) = look(machine, path)? else {
+        return Ok(false);
+    };
     if !seen.insert((stat.dev, stat.ino)) {
         return Ok(false);
     }
     let mut changed = false;
     for name in machine.list(path).map_err(|error| os_error(&error, path))? {
         let child = path.join(name);
-        let Some(stat) = look(machine, &child)? else { continue };
+        let Some(stat) = look(machine, &child)? else {
+            continue;
+        };
         changed |= args.file.ensure(machine, &child, &mut Sides::default())?;
         let inner = if stat.kind == FileKind::Link {
             if !args.follow || machine.stat(&child, true).ok().flatten().is_none() {
@@ -283,13 +361,20 @@ fn recurse(
 fn file(machine: &mut dyn Machine, args: &Args, times: &Times) -> Result<Outcome, Failure> {
     let mut path = args.path.clone();
     let mut before = look(machine, &path)?;
-    if args.follow && before.as_ref().is_some_and(|stat| stat.kind == FileKind::Link) {
+    if args.follow
+        && before
+            .as_ref()
+            .is_some_and(|stat| stat.kind == FileKind::Link)
+    {
         path = real_path(machine, &path);
         before = look(machine, &path)?;
     }
     let state = state_of(before.as_ref());
     if !matches!(state, "file" | "hard") {
-        let failure = Failure::new(format!("file ({}) is {state}, cannot continue", path.display()));
+        let failure = Failure::new(format!(
+            "file ({}) is {state}, cannot continue",
+            path.display()
+        ));
         return Err(failed_at(machine, &path, failure.with("state", state)));
     }
     let mut sides = sides_of(&path, before.as_ref(), "file");
@@ -325,39 +410,116 @@ mod tests {
     use rplay_modules::map;
 
     fn call(machine: &mut Memory, args: Map) -> Result<Outcome, Failure> {
-        let prepared = prepare(&MODULE, &args).map_err(|problems| Failure::new(problems[0].message.clone()))?;
+        let prepared = prepare(&MODULE, &args)
+            .map_err(|problems| Failure::new(problems[0].message.clone()))?;
         (MODULE.run)(machine, &prepared.args)
     }
 
     #[test]
     fn directories_links_and_removal() {
         let mut machine = Memory::small();
-        let made = call(&mut machine, map! { "path" => "/tmp/a/b", "state" => "directory", "mode" => "0750" }).unwrap();
+        let made = call(
+            &mut machine,
+            map! { "path" => "/tmp/a/b", "state" => "directory", "mode" => "0750" },
+        )
+        .unwrap();
         assert!(made.changed);
         assert_eq!(made.results["mode"], Data::from("0750"));
-        assert_eq!(machine.stat(Path::new("/tmp/a"), true).unwrap().unwrap().mode, 0o750);
-        assert!(!call(&mut machine, map! { "path" => "/tmp/a/b", "state" => "directory" }).unwrap().changed);
-        let failure = call(&mut machine, map! { "path" => "/tmp/l", "src" => "nowhere", "state" => "link" }).unwrap_err();
+        assert_eq!(
+            machine
+                .stat(Path::new("/tmp/a"), true)
+                .unwrap()
+                .unwrap()
+                .mode,
+            0o750
+        );
+        assert!(
+            !call(
+                &mut machine,
+                map! { "path" => "/tmp/a/b", "state" => "directory" }
+            )
+            .unwrap()
+            .changed
+        );
+        let failure = call(
+            &mut machine,
+            map! { "path" => "/tmp/l", "src" => "nowhere", "state" => "link" },
+        )
+        .unwrap_err();
         assert!(failure.msg.starts_with("src file does not exist"));
-        assert!(call(&mut machine, map! { "path" => "/tmp/l", "src" => "a/b", "state" => "link" }).unwrap().changed);
-        assert!(!call(&mut machine, map! { "path" => "/tmp/l", "src" => "a/b", "state" => "link" }).unwrap().changed);
-        let owned = call(&mut machine, map! { "path" => "/tmp/a", "owner" => "alice", "recurse" => true }).unwrap();
+        assert!(
+            call(
+                &mut machine,
+                map! { "path" => "/tmp/l", "src" => "a/b", "state" => "link" }
+            )
+            .unwrap()
+            .changed
+        );
+        assert!(
+            !call(
+                &mut machine,
+                map! { "path" => "/tmp/l", "src" => "a/b", "state" => "link" }
+            )
+            .unwrap()
+            .changed
+        );
+        let owned = call(
+            &mut machine,
+            map! { "path" => "/tmp/a", "owner" => "alice", "recurse" => true },
+        )
+        .unwrap();
         assert!(owned.changed);
-        assert_eq!(machine.stat(Path::new("/tmp/l"), true).unwrap().unwrap().uid, 1000);
-        assert!(call(&mut machine, map! { "path" => "/tmp/a", "state" => "absent" }).unwrap().changed);
-        assert!(!call(&mut machine, map! { "path" => "/tmp/a", "state" => "absent" }).unwrap().changed);
+        assert_eq!(
+            machine
+                .stat(Path::new("/tmp/l"), true)
+                .unwrap()
+                .unwrap()
+                .uid,
+            1000
+        );
+        assert!(
+            call(
+                &mut machine,
+                map! { "path" => "/tmp/a", "state" => "absent" }
+            )
+            .unwrap()
+            .changed
+        );
+        assert!(
+            !call(
+                &mut machine,
+                map! { "path" => "/tmp/a", "state" => "absent" }
+            )
+            .unwrap()
+            .changed
+        );
     }
 
     #[test]
     fn touch_and_times() {
         let mut machine = Memory::small();
-        assert!(call(&mut machine, map! { "path" => "/tmp/f", "state" => "touch" }).unwrap().changed);
+        assert!(
+            call(
+                &mut machine,
+                map! { "path" => "/tmp/f", "state" => "touch" }
+            )
+            .unwrap()
+            .changed
+        );
         let keep = map! { "path" => "/tmp/f", "state" => "touch", "access_time" => "preserve", "modification_time" => "preserve" };
         assert!(!call(&mut machine, keep).unwrap().changed);
         let set = map! { "path" => "/tmp/f", "modification_time" => "2020-01-02", "modification_time_format" => "%Y-%m-%d" };
         assert!(call(&mut machine, set.clone()).unwrap().changed);
         assert!(!call(&mut machine, set).unwrap().changed);
-        let failure = call(&mut machine, map! { "path" => "/tmp/f", "modification_time" => "xx" }).unwrap_err();
-        assert!(failure.msg.contains("time data 'xx' does not match format '%Y%m%d%H%M.%S'"));
+        let failure = call(
+            &mut machine,
+            map! { "path" => "/tmp/f", "modification_time" => "xx" },
+        )
+        .unwrap_err();
+        assert!(
+            failure
+                .msg
+                .contains("time data 'xx' does not match format '%Y%m%d%H%M.%S'")
+        );
     }
 }

@@ -39,17 +39,25 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     }
     argv.push(args.database.clone());
     argv.extend(args.key.clone());
-    let output = machine
-        .query(&Command::new(argv))
-        .map_err(|error| Failure::new(format!("Failed to find required executable \"getent\": {error}")))?;
-    let colons = matches!(args.database.as_str(), "passwd" | "shadow" | "group" | "gshadow");
+    let output = machine.query(&Command::new(argv)).map_err(|error| {
+        Failure::new(format!(
+            "Failed to find required executable \"getent\": {error}"
+        ))
+    })?;
+    let colons = matches!(
+        args.database.as_str(),
+        "passwd" | "shadow" | "group" | "gshadow"
+    );
     let split = args.split.or_else(|| colons.then(|| ":".to_owned()));
     let fact = format!("getent_{}", args.database);
     let facts = |entries: Map| Map::from([(fact.clone(), Data::Map(entries))]);
     let msg = match output.code {
         0 => {
             let entries = entries(&output.stdout_text(), split.as_deref());
-            return Ok(Outcome { facts: facts(entries), ..Outcome::default() });
+            return Ok(Outcome {
+                facts: facts(entries),
+                ..Outcome::default()
+            });
         }
         1 => "Missing arguments, or database unknown.".to_owned(),
         2 => "One or more supplied key could not be found in the database.".to_owned(),
@@ -59,7 +67,11 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     match (args.key, output.code) {
         (Some(key), 2) if !args.fail_key => {
             let entries = Map::from([(key, Data::Null)]);
-            Ok(Outcome { facts: facts(entries), ..Outcome::default() }.with("msg", msg))
+            Ok(Outcome {
+                facts: facts(entries),
+                ..Outcome::default()
+            }
+            .with("msg", msg))
         }
         _ => Err(Failure::new(msg)),
     }
@@ -74,7 +86,9 @@ fn entries(text: &str, split: Option<&str>) -> Map {
             Some(split) => line.split(split).collect(),
             None => line.split_whitespace().collect(),
         };
-        let Some((key, rest)) = fields.split_first() else { continue };
+        let Some((key, rest)) = fields.split_first() else {
+            continue;
+        };
         let value = Data::from(rest.to_vec());
         match entries.get_mut(*key) {
             None => {

@@ -76,7 +76,11 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
         (State::Present, None) => {
             change(machine, &args, add(&args))?;
             let gid = args.gid.unwrap_or_else(|| free_number(machine, &args));
-            machine.assume(Change::Group(Group { name: args.name.clone(), gid, members: Vec::new() }));
+            machine.assume(Change::Group(Group {
+                name: args.name.clone(),
+                gid,
+                members: Vec::new(),
+            }));
             Outcome::new(true)
         }
         (State::Present, Some(group)) => match args.gid.filter(|gid| *gid != group.gid) {
@@ -88,22 +92,34 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
                     argv.push("-o".to_owned());
                 }
                 change(machine, &args, argv)?;
-                machine.assume(Change::Group(Group { gid, ..group.clone() }));
+                machine.assume(Change::Group(Group {
+                    gid,
+                    ..group.clone()
+                }));
                 Outcome::new(true)
             }
         },
     };
-    let outcome = outcome.with("name", args.name.clone()).with("state", args.state.word());
+    let outcome = outcome
+        .with("name", args.name.clone())
+        .with("state", args.state.word());
     if args.state == State::Absent {
         return Ok(outcome);
     }
-    let gid = machine.group_by_name(&args.name).map(|group| group.gid).or(args.gid);
+    let gid = machine
+        .group_by_name(&args.name)
+        .map(|group| group.gid)
+        .or(args.gid);
     Ok(outcome.with("system", args.system).with("gid", gid))
 }
 
 /// The program, or its sister for local groups only.
 fn words(args: &Args, program: &str) -> Vec<String> {
-    vec![if args.local { format!("l{program}") } else { program.to_owned() }]
+    vec![if args.local {
+        format!("l{program}")
+    } else {
+        program.to_owned()
+    }]
 }
 
 fn add(args: &Args) -> Vec<String> {
@@ -128,7 +144,9 @@ fn add(args: &Args) -> Vec<String> {
 fn change(machine: &mut dyn Machine, args: &Args, mut argv: Vec<String>) -> Result<(), Failure> {
     argv.push(args.name.clone());
     match programs::change(machine, &Command::new(argv).c_locale())? {
-        Some(output) if output.code != 0 => Err(Failure::new(output.stderr_text()).with("name", args.name.clone())),
+        Some(output) if output.code != 0 => {
+            Err(Failure::new(output.stderr_text()).with("name", args.name.clone()))
+        }
         _ => Ok(()),
     }
 }
@@ -136,11 +154,22 @@ fn change(machine: &mut dyn Machine, args: &Args, mut argv: Vec<String>) -> Resu
 /// The number that the system would most likely give, for later tasks of a check.
 fn free_number(machine: &mut dyn Machine, args: &Args) -> u32 {
     let taken: Vec<u32> = machine.groups().iter().map(|group| group.gid).collect();
-    let (low, high) = if args.system { (100, 999) } else { (1000, 60000) };
+    let (low, high) = if args.system {
+        (100, 999)
+    } else {
+        (1000, 60000)
+    };
     let (low, high) = (args.gid_min.unwrap_or(low), args.gid_max.unwrap_or(high));
     if args.system {
-        return (low..=high).rev().find(|gid| !taken.contains(gid)).unwrap_or(high);
+        return (low..=high)
+            .rev()
+            .find(|gid| !taken.contains(gid))
+            .unwrap_or(high);
     }
-    let next = taken.iter().filter(|gid| (low..=high).contains(*gid)).max().map_or(low, |gid| gid + 1);
+    let next = taken
+        .iter()
+        .filter(|gid| (low..=high).contains(*gid))
+        .max()
+        .map_or(low, |gid| gid + 1);
     next.min(high)
 }

@@ -1,7 +1,32 @@
 //! The modules of `ansible.builtin`.
 
+mod apt;
+mod blockinfile;
+mod command;
+mod copy;
+mod file;
+mod find;
+mod get_url;
+mod getent;
+mod group;
+mod lineinfile;
+mod package;
+mod ping;
 mod programs;
+mod raw;
+mod replace;
+mod script;
+mod service;
+mod setup;
+mod shell;
+mod slurp;
+mod stat;
+mod systemd;
+mod tempfile;
 mod text_file;
+mod uri;
+mod user;
+mod wait_for;
 
 crate::registry::family! {
     apt,

@@ -26,8 +26,14 @@ struct Values {}
 module! { "ansible.builtin.package", args: Args, returns: Values, run: run, rules: apt::RULES }
 
 /// Programs that tell the package manager, and the module for it.
-const MANAGERS: &[(&str, &str)] =
-    &[("apt-get", "apt"), ("dnf", "dnf"), ("yum", "yum"), ("zypper", "zypper"), ("pacman", "pacman"), ("apk", "apk")];
+const MANAGERS: &[(&str, &str)] = &[
+    ("apt-get", "apt"),
+    ("dnf", "dnf"),
+    ("yum", "yum"),
+    ("zypper", "zypper"),
+    ("pacman", "pacman"),
+    ("apk", "apk"),
+];
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     let manager = match args.r#use.trim_start_matches("ansible.builtin.") {
@@ -42,7 +48,11 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
         return apt::run(machine, args.apt);
     }
     Err(match MANAGERS.iter().any(|(_, known)| *known == manager) {
-        true => Failure::new(format!("the package manager `{manager}` is not supported yet")),
-        false => Failure::new(format!("Could not find a matching action for the \"{manager}\" package manager.")),
+        true => Failure::new(format!(
+            "the package manager `{manager}` is not supported yet"
+        )),
+        false => Failure::new(format!(
+            "Could not find a matching action for the \"{manager}\" package manager."
+        )),
     })
 }

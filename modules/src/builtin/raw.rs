@@ -39,16 +39,29 @@ module! { "ansible.builtin.raw", args: Args, returns: Values, run: run, free_for
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     let shell = args.executable.as_deref().unwrap_or("/bin/sh");
     let command = Command::new([shell, "-c", &args.raw]);
-    let ran = machine.run(&command).map_err(|error| cannot_run(&command.argv, &error))?;
+    let ran = machine
+        .run(&command)
+        .map_err(|error| cannot_run(&command.argv, &error))?;
     let Ran::Done(output) = ran else {
-        return Ok(Outcome { skipped: true, ..Outcome::default() });
+        return Ok(Outcome {
+            skipped: true,
+            ..Outcome::default()
+        });
     };
-    let mut results =
-        map! { "rc" => output.code, "stdout" => output.stdout_text(), "stderr" => output.stderr_text() };
+    let mut results = map! { "rc" => output.code, "stdout" => output.stdout_text(), "stderr" => output.stderr_text() };
     add_lines(&mut results);
     if output.code != 0 {
         let msg = "non-zero return code".to_owned();
-        return Err(Failure { msg, results, changed: true, ..Failure::default() });
+        return Err(Failure {
+            msg,
+            results,
+            changed: true,
+            ..Failure::default()
+        });
     }
-    Ok(Outcome { changed: true, results, ..Outcome::default() })
+    Ok(Outcome {
+        changed: true,
+        results,
+        ..Outcome::default()
+    })
 }

@@ -43,13 +43,18 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     let text = args.text.read(machine)?;
     let Some((from, to)) = section(&text, args.after.as_deref(), args.before.as_deref())? else {
         let pattern = bounds(args.after.as_deref(), args.before.as_deref()).unwrap_or_default();
-        let msg = format!("Pattern for before/after params did not match the given file: {pattern}");
+        let msg =
+            format!("Pattern for before/after params did not match the given file: {pattern}");
         return Ok(Outcome::unchanged().with("msg", msg).with("rc", 0));
     };
     let (middle, count) = substituted(&text[from..to], &args.regexp, &args.replace)?;
     let after = format!("{}{middle}{}", &text[..from], &text[to..]);
     let changed = count > 0 && after != text;
-    let msg = if changed { format!("{count} replacements made") } else { String::new() };
+    let msg = if changed {
+        format!("{count} replacements made")
+    } else {
+        String::new()
+    };
     let mut edited = args.text.finish(machine, Some(text), after, &msg)?;
     // As Ansible has it: the difference of the content alone, under the bare path.
     edited.outcome.diff.truncate(usize::from(changed));
@@ -65,11 +70,29 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
 }
 
 /// The part of the text that may be changed, as byte positions.
-fn section(text: &str, after: Option<&str>, before: Option<&str>) -> Result<Option<(usize, usize)>, Failure> {
-    let Some(pattern) = bounds(after, before) else { return Ok(Some((0, text.len()))) };
-    let regex = Regex::new(&pattern, Flags { dot_all: true, ..Flags::default() })?;
-    let captures = regex.captures(text).map_err(|error| Failure::new(error.to_string()))?;
-    Ok(captures.and_then(|captures| captures.range(captures.number("subsection")?).map(|found| (found.start, found.end))))
+fn section(
+    text: &str,
+    after: Option<&str>,
+    before: Option<&str>,
+) -> Result<Option<(usize, usize)>, Failure> {
+    let Some(pattern) = bounds(after, before) else {
+        return Ok(Some((0, text.len())));
+    };
+    let regex = Regex::new(
+        &pattern,
+        Flags {
+            dot_all: true,
+            ..Flags::default()
+        },
+    )?;
+    let captures = regex
+        .captures(text)
+        .map_err(|error| Failure::new(error.to_string()))?;
+    Ok(captures.and_then(|captures| {
+        captures
+            .range(captures.number("subsection")?)
+            .map(|found| (found.start, found.end))
+    }))
 }
 
 /// The expression of the part between two others.
@@ -83,7 +106,13 @@ fn bounds(after: Option<&str>, before: Option<&str>) -> Option<String> {
 }
 
 fn substituted(text: &str, pattern: &str, template: &str) -> Result<(String, usize), Failure> {
-    let regex = Regex::new(pattern, Flags { multi_line: true, ..Flags::default() })?;
+    let regex = Regex::new(
+        pattern,
+        Flags {
+            multi_line: true,
+            ..Flags::default()
+        },
+    )?;
     Ok(regex.replace(text, template, 0)?)
 }
 
@@ -93,7 +122,10 @@ mod tests {
 
     #[test]
     fn replacements() {
-        assert_eq!(section("x[a]y", Some("\\["), Some("\\]")).unwrap(), Some((2, 3)));
+        assert_eq!(
+            section("x[a]y", Some("\\["), Some("\\]")).unwrap(),
+            Some((2, 3))
+        );
         assert_eq!(section("x", Some("q"), None).unwrap(), None);
     }
 }

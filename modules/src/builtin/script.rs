@@ -51,21 +51,38 @@ struct Values {
 module! { "ansible.builtin.script", args: Args, returns: Values, run: run }
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
-    let skip = |msg: String| Outcome { skipped: true, ..Outcome::default() }.with("msg", msg);
+    let skip = |msg: String| {
+        Outcome {
+            skipped: true,
+            ..Outcome::default()
+        }
+        .with("msg", msg)
+    };
     if let Some(path) = &args.creates
         && !glob(machine, path).is_empty()
     {
-        return Ok(skip(format!("{} exists, matching creates option", path.display())));
+        return Ok(skip(format!(
+            "{} exists, matching creates option",
+            path.display()
+        )));
     }
     if let Some(path) = &args.removes
         && glob(machine, path).is_empty()
     {
-        return Ok(skip(format!("{} does not exist, matching removes option", path.display())));
+        return Ok(skip(format!(
+            "{} does not exist, matching removes option",
+            path.display()
+        )));
     }
     let place = place(machine);
-    let attrs = Attrs { mode: Some(0o700), ..Attrs::default() };
+    let attrs = Attrs {
+        mode: Some(0o700),
+        ..Attrs::default()
+    };
     let failed = |error: std::io::Error| Failure::new(format!("cannot store the script: {error}"));
-    machine.write(&place, Content::Bytes(&args.script), &attrs).map_err(failed)?;
+    machine
+        .write(&place, Content::Bytes(&args.script), &attrs)
+        .map_err(failed)?;
     let ran = execute(machine, &args, &place);
     // What the script did counts, whether or not its copy can be removed.
     let _ = machine.remove(&place, false);
@@ -75,24 +92,58 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
 /// A name of its own in the temporary folder.
 fn place(machine: &mut dyn Machine) -> PathBuf {
     let process = machine.process();
-    let folder = process.env.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-    folder.join(format!(".rplay-script-{}-{:x}", process.uid, machine.now().to_bits()))
+    let folder = process
+        .env
+        .get("TMPDIR")
+        .map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+    folder.join(format!(
+        ".rplay-script-{}-{:x}",
+        process.uid,
+        machine.now().to_bits()
+    ))
 }
 
-fn execute(machine: &mut dyn Machine, args: &Args, place: &std::path::Path) -> Result<Outcome, Failure> {
-    let mut argv = args.executable.as_deref().map(split_words).transpose()?.unwrap_or_default();
+fn execute(
+    machine: &mut dyn Machine,
+    args: &Args,
+    place: &std::path::Path,
+) -> Result<Outcome, Failure> {
+    let mut argv = args
+        .executable
+        .as_deref()
+        .map(split_words)
+        .transpose()?
+        .unwrap_or_default();
     argv.push(place.display().to_string());
     argv.extend(args.argv.iter().cloned());
-    let command = Command { argv, cwd: args.chdir.clone(), ..Command::default() };
-    let ran = machine.run(&command).map_err(|error| cannot_run(&command.argv, &error))?;
+    let command = Command {
+        argv,
+        cwd: args.chdir.clone(),
+        ..Command::default()
+    };
+    let ran = machine
+        .run(&command)
+        .map_err(|error| cannot_run(&command.argv, &error))?;
     let Ran::Done(output) = ran else {
         let conditional = args.creates.is_some() || args.removes.is_some();
-        return Ok(Outcome { changed: conditional, skipped: !conditional, ..Outcome::default() });
+        return Ok(Outcome {
+            changed: conditional,
+            skipped: !conditional,
+            ..Outcome::default()
+        });
     };
     let mut results: Map = map! { "rc" => output.code, "stdout" => output.stdout_text(), "stderr" => output.stderr_text() };
     add_lines(&mut results);
     if output.code != 0 {
-        return Err(Failure { changed: true, results, ..Failure::new("non-zero return code") });
+        return Err(Failure {
+            changed: true,
+            results,
+            ..Failure::new("non-zero return code")
+        });
     }
-    Ok(Outcome { changed: true, results, ..Outcome::default() })
+    Ok(Outcome {
+        changed: true,
+        results,
+        ..Outcome::default()
+    })
 }

@@ -51,16 +51,39 @@ module! { "ansible.builtin.service", args: Args, returns: Values, run: run, alia
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     if args.state.is_none() && args.enabled.is_none() {
-        return Err(Failure::new("one of the following is required: state, enabled"));
+        return Err(Failure::new(
+            "one of the following is required: state, enabled",
+        ));
     }
-    let booted = matches!(machine.stat(Path::new("/run/systemd/system"), true), Ok(Some(_)));
+    let booted = matches!(
+        machine.stat(Path::new("/run/systemd/system"), true),
+        Ok(Some(_))
+    );
     match args.r#use.as_str() {
-        "auto" | "service" | "sysvinit" | "systemd" | "ansible.builtin.systemd" | "ansible.builtin.service" => {}
-        other => return Err(Failure::new(format!("the service manager `{other}` is not supported yet"))),
+        "auto"
+        | "service"
+        | "sysvinit"
+        | "systemd"
+        | "ansible.builtin.systemd"
+        | "ansible.builtin.service" => {}
+        other => {
+            return Err(Failure::new(format!(
+                "the service manager `{other}` is not supported yet"
+            )));
+        }
     }
     if args.r#use.ends_with("systemd") || (booted && args.r#use == "auto") {
-        let wanted = Wanted { state: args.state, enabled: args.enabled, ..Wanted::default() };
-        return systemd::unit(machine, &args.name, &wanted, &systemd::Control::new(Scope::System, false, false));
+        let wanted = Wanted {
+            state: args.state,
+            enabled: args.enabled,
+            ..Wanted::default()
+        };
+        return systemd::unit(
+            machine,
+            &args.name,
+            &wanted,
+            &systemd::Control::new(Scope::System, false, false),
+        );
     }
     if args.runlevel != "default" {
         return Err(Failure::new("run levels of OpenRC are not supported yet"));
@@ -96,10 +119,24 @@ fn script(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
             }
             act(machine, args, action)?;
         }
-        let now = if state == State::Stopped { "stopped" } else { "started" };
-        machine.assume(Change::Fact(format!("service:{name}"), Some(now.to_owned())));
+        let now = if state == State::Stopped {
+            "stopped"
+        } else {
+            "started"
+        };
+        machine.assume(Change::Fact(
+            format!("service:{name}"),
+            Some(now.to_owned()),
+        ));
         outcome.changed |= !actions.is_empty();
-        outcome = outcome.with("state", if state == State::Stopped { "stopped" } else { "started" });
+        outcome = outcome.with(
+            "state",
+            if state == State::Stopped {
+                "stopped"
+            } else {
+                "started"
+            },
+        );
     }
     Ok(outcome)
 }
@@ -118,7 +155,11 @@ fn act(machine: &mut dyn Machine, args: &Args, action: &str) -> Result<(), Failu
     let argv = call(machine, args, action)?;
     match programs::change(machine, &Command::new(argv).c_locale())? {
         Some(output) if output.code != 0 => {
-            let text = if output.stderr.is_empty() { output.stdout_text() } else { output.stderr_text() };
+            let text = if output.stderr.is_empty() {
+                output.stdout_text()
+            } else {
+                output.stderr_text()
+            };
             Err(programs::failed(text, &output))
         }
         _ => Ok(()),
@@ -137,7 +178,15 @@ fn runs(machine: &mut dyn Machine, args: &Args) -> Result<bool, Failure> {
     let output = programs::ask(machine, argv)?;
     let text = output.stdout_text().to_lowercase();
     // Old scripts say it in words only and always end well.
-    let stopped = ["not running", "is stopped", "is dead", "inactive", "no process"].iter().any(|words| text.contains(words));
+    let stopped = [
+        "not running",
+        "is stopped",
+        "is dead",
+        "inactive",
+        "no process",
+    ]
+    .iter()
+    .any(|words| text.contains(words));
     Ok(output.code == 0 && !stopped)
 }
 
@@ -151,11 +200,23 @@ fn enable(machine: &mut dyn Machine, name: &str, enabled: bool) -> Result<bool, 
         return Ok(false);
     }
     let commands: Vec<Vec<&str>> = if programs::installed(machine, "update-rc.d") {
-        if enabled { vec![vec!["update-rc.d", name, "defaults"], vec!["update-rc.d", name, "enable"]] } else { vec![vec!["update-rc.d", name, "disable"]] }
+        if enabled {
+            vec![
+                vec!["update-rc.d", name, "defaults"],
+                vec!["update-rc.d", name, "enable"],
+            ]
+        } else {
+            vec![vec!["update-rc.d", name, "disable"]]
+        }
     } else if programs::installed(machine, "chkconfig") {
-        vec![vec!["chkconfig", "--add", name], vec!["chkconfig", name, if enabled { "on" } else { "off" }]]
+        vec![
+            vec!["chkconfig", "--add", name],
+            vec!["chkconfig", name, if enabled { "on" } else { "off" }],
+        ]
     } else {
-        return Err(Failure::new("cannot enable or disable services: neither `update-rc.d` nor `chkconfig` is there"));
+        return Err(Failure::new(
+            "cannot enable or disable services: neither `update-rc.d` nor `chkconfig` is there",
+        ));
     };
     for argv in commands {
         if let Some(output) = programs::change(machine, &Command::new(argv).c_locale())?
@@ -164,16 +225,23 @@ fn enable(machine: &mut dyn Machine, name: &str, enabled: bool) -> Result<bool, 
             return Err(programs::failed(output.stderr_text(), &output));
         }
     }
-    machine.assume(Change::Fact(key, Some(if enabled { "yes" } else { "no" }.to_owned())));
+    machine.assume(Change::Fact(
+        key,
+        Some(if enabled { "yes" } else { "no" }.to_owned()),
+    ));
     Ok(true)
 }
 
 /// Whether a run level of the machine has a link that starts it.
 fn starts(machine: &mut dyn Machine, name: &str) -> bool {
-    ["/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d"].iter().any(|folder| {
-        let names = machine.list(Path::new(folder)).unwrap_or_default();
-        names.iter().filter_map(|link| link.to_str()).any(|link| {
-            link.strip_prefix('S').is_some_and(|rest| rest.trim_start_matches(|letter: char| letter.is_ascii_digit()) == name)
+    ["/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d"]
+        .iter()
+        .any(|folder| {
+            let names = machine.list(Path::new(folder)).unwrap_or_default();
+            names.iter().filter_map(|link| link.to_str()).any(|link| {
+                link.strip_prefix('S').is_some_and(|rest| {
+                    rest.trim_start_matches(|letter: char| letter.is_ascii_digit()) == name
+                })
+            })
         })
-    })
 }

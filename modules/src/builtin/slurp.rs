@@ -46,12 +46,19 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
             ErrorKind::IsADirectory => format!("Source is a directory and must be a file: {path}"),
             _ => format!("Unable to slurp file: {}", os_error_text(&error)),
         });
-        failure.because(&format!("{}: {}", os_error_text(&error), Data::from(path.as_str()).repr()))
+        failure.because(&format!(
+            "{}: {}",
+            os_error_text(&error),
+            Data::from(path.as_str()).repr()
+        ))
     })?;
     let outcome = Outcome::unchanged().with("source", path);
     if args.armor {
-        return Ok(outcome.with("content", STANDARD.encode(bytes)).with("encoding", "base64"));
+        return Ok(outcome
+            .with("content", STANDARD.encode(bytes))
+            .with("encoding", "base64"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| Failure::new("the file is not utf-8 text; read it with `armor`"))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::new("the file is not utf-8 text; read it with `armor`"))?;
     Ok(outcome.with("content", text).with("encoding", "utf-8"))
 }

@@ -26,7 +26,12 @@ struct Args {
     #[arg(default = "sha1", alias = "checksum", alias = "checksum_algo")]
     checksum_algorithm: Algorithm,
     /// Return the kind of content, found by the program `file`.
-    #[arg(default = "true", alias = "mime", alias = "mime_type", alias = "mime-type")]
+    #[arg(
+        default = "true",
+        alias = "mime",
+        alias = "mime_type",
+        alias = "mime-type"
+    )]
     get_mime: bool,
     /// Return the attributes of the file system, found by the program `lsattr`.
     #[arg(default = "true", alias = "attr", alias = "attributes")]
@@ -48,12 +53,19 @@ module! { "ansible.builtin.stat", args: Args, returns: Values, run: run }
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     let path = &args.path;
-    let Some(stat) = machine.stat(path, args.follow).map_err(|error| message(&error))? else {
+    let Some(stat) = machine
+        .stat(path, args.follow)
+        .map_err(|error| message(&error))?
+    else {
         below_a_file(machine, path)?;
         return Ok(Outcome::unchanged().with("stat", map! { "exists" => false }));
     };
     let mut facts = describe(path, &stat);
-    for (name, access) in [("readable", Access::Read), ("writeable", Access::Write), ("executable", Access::Execute)] {
+    for (name, access) in [
+        ("readable", Access::Read),
+        ("writeable", Access::Write),
+        ("executable", Access::Execute),
+    ] {
         facts.insert(name.to_owned(), machine.access(path, access).into());
     }
     if let Some(user) = machine.user_by_id(stat.uid) {
@@ -64,8 +76,14 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     }
     if stat.kind == FileKind::Link {
         let target = machine.read_link(path).map_err(|error| message(&error))?;
-        facts.insert("lnk_target".to_owned(), target.to_string_lossy().as_ref().into());
-        facts.insert("lnk_source".to_owned(), real_path(machine, path).to_string_lossy().as_ref().into());
+        facts.insert(
+            "lnk_target".to_owned(),
+            target.to_string_lossy().as_ref().into(),
+        );
+        facts.insert(
+            "lnk_source".to_owned(),
+            real_path(machine, path).to_string_lossy().as_ref().into(),
+        );
     }
     if args.get_checksum
         && stat.kind == FileKind::File
@@ -92,14 +110,17 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
 /// The system's words without the number, as Ansible has them here.
 fn message(error: &std::io::Error) -> String {
     let text = os_error_text(error);
-    text.split_once("] ").map_or(text.clone(), |(_, words)| words.to_owned())
+    text.split_once("] ")
+        .map_or(text.clone(), |(_, words)| words.to_owned())
 }
 
 /// A path below something that is no directory is an error, not a path that is missing.
 fn below_a_file(machine: &mut dyn Machine, path: &Path) -> Result<(), Failure> {
     for folder in path.ancestors().skip(1) {
         match machine.stat(folder, true) {
-            Ok(Some(stat)) if stat.kind != FileKind::Directory => return Err(Failure::new("Not a directory")),
+            Ok(Some(stat)) if stat.kind != FileKind::Directory => {
+                return Err(Failure::new("Not a directory"));
+            }
             Ok(Some(_)) => return Ok(()),
             _ => {}
         }
@@ -107,9 +128,13 @@ fn below_a_file(machine: &mut dyn Machine, path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "Ansible returns times as floating-point numbers, too")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "Ansible returns times as floating-point numbers, too"
+)]
 fn describe(path: &Path, stat: &Stat) -> Map {
-    let seconds = |(seconds, nanoseconds): (i64, u32)| seconds as f64 + f64::from(nanoseconds) / 1e9;
+    let seconds =
+        |(seconds, nanoseconds): (i64, u32)| seconds as f64 + f64::from(nanoseconds) / 1e9;
     let mut facts = map! {
         "exists" => true,
         "path" => path.to_string_lossy().as_ref(),
@@ -139,7 +164,10 @@ fn describe(path: &Path, stat: &Stat) -> Map {
     };
     for (who, shift) in [("usr", 6), ("grp", 3), ("oth", 0)] {
         for (letter, bit) in [("r", 4), ("w", 2), ("x", 1)] {
-            facts.insert(format!("{letter}{who}"), ((stat.mode >> shift) & bit != 0).into());
+            facts.insert(
+                format!("{letter}{who}"),
+                ((stat.mode >> shift) & bit != 0).into(),
+            );
         }
     }
     facts
@@ -147,10 +175,17 @@ fn describe(path: &Path, stat: &Stat) -> Map {
 
 fn mime(machine: &mut dyn Machine, path: &Path) -> Map {
     let command = Command::new(["file", "-i", "--", &path.to_string_lossy()]).c_locale();
-    let text = machine.query(&command).ok().filter(|output| output.code == 0).map(|output| output.stdout_text());
+    let text = machine
+        .query(&command)
+        .ok()
+        .filter(|output| output.code == 0)
+        .map(|output| output.stdout_text());
     let parts = text.as_deref().and_then(|text| {
         let (kind, charset) = text.rsplit_once(':')?.1.split_once(';')?;
-        Some((kind.trim().to_owned(), charset.split_once('=')?.1.trim().to_owned()))
+        Some((
+            kind.trim().to_owned(),
+            charset.split_once('=')?.1.trim().to_owned(),
+        ))
     });
     let (kind, charset) = parts.unwrap_or_else(|| ("unknown".to_owned(), "unknown".to_owned()));
     map! { "mimetype" => kind, "charset" => charset }
@@ -158,7 +193,11 @@ fn mime(machine: &mut dyn Machine, path: &Path) -> Map {
 
 fn attributes(machine: &mut dyn Machine, path: &Path) -> Map {
     let command = Command::new(["lsattr", "-vd", &path.to_string_lossy()]).c_locale();
-    let text = machine.query(&command).ok().filter(|output| output.code == 0).map(|output| output.stdout_text());
+    let text = machine
+        .query(&command)
+        .ok()
+        .filter(|output| output.code == 0)
+        .map(|output| output.stdout_text());
     let mut words = text.as_deref().unwrap_or_default().split_whitespace();
     let version: Option<String> = words.next().map(str::to_owned);
     let flags = words.next().unwrap_or_default().replace('-', "");

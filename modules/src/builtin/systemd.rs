@@ -5,8 +5,8 @@ use std::path::Path;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::{Change, Command, Machine};
-use rplay_modules::{map, module};
 use rplay_modules::outcome::{Failure, Outcome};
+use rplay_modules::{map, module};
 
 use super::{apt, programs};
 
@@ -100,44 +100,85 @@ impl Control {
     }
 
     fn words(&self, rest: &[&str]) -> Command {
-        let words = ["systemctl"].into_iter().map(str::to_owned).chain(self.options.clone());
+        let words = ["systemctl"]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(self.options.clone());
         Command::new(words.chain(rest.iter().map(|word| (*word).to_owned()))).c_locale()
     }
 }
 
 /// Where unit files lie.
-const UNIT_FOLDERS: &[&str] = &["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+const UNIT_FOLDERS: &[&str] = &[
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
-    if args.name.is_none() && (args.state.is_some() || args.enabled.is_some() || args.masked.is_some()) {
-        let wants = if args.state.is_some() { "state" } else if args.enabled.is_some() { "enabled" } else { "masked" };
-        return Err(Failure::new(format!("missing parameter(s) required by '{wants}': name")));
+    if args.name.is_none()
+        && (args.state.is_some() || args.enabled.is_some() || args.masked.is_some())
+    {
+        let wants = if args.state.is_some() {
+            "state"
+        } else if args.enabled.is_some() {
+            "enabled"
+        } else {
+            "masked"
+        };
+        return Err(Failure::new(format!(
+            "missing parameter(s) required by '{wants}': name"
+        )));
     }
     let control = Control::new(args.scope, args.no_block, args.force == Some(true));
-    for (wanted, action) in [(args.daemon_reload, "daemon-reload"), (args.daemon_reexec, "daemon-reexec")] {
+    for (wanted, action) in [
+        (args.daemon_reload, "daemon-reload"),
+        (args.daemon_reexec, "daemon-reexec"),
+    ] {
         if !wanted {
             continue;
         }
         if let Some(output) = programs::change(machine, &control.words(&[action]))?
             && output.code != 0
         {
-            let text = if output.stdout.is_empty() { output.stderr_text() } else { output.stdout_text() };
-            return Err(Failure::new(format!("failure {} during {action}: {text}", output.code)));
+            let text = if output.stdout.is_empty() {
+                output.stderr_text()
+            } else {
+                output.stdout_text()
+            };
+            return Err(Failure::new(format!(
+                "failure {} during {action}: {text}",
+                output.code
+            )));
         }
     }
-    let wanted = Wanted { state: args.state, enabled: args.enabled, masked: args.masked };
+    let wanted = Wanted {
+        state: args.state,
+        enabled: args.enabled,
+        masked: args.masked,
+    };
     match &args.name {
         Some(name) => unit(machine, name, &wanted, &control),
-        None => Ok(Outcome::unchanged().with("name", Data::Null).with("status", Map::new())),
+        None => Ok(Outcome::unchanged()
+            .with("name", Data::Null)
+            .with("status", Map::new())),
     }
 }
 
 /// Brings one unit into the wanted state.
-pub(super) fn unit(machine: &mut dyn Machine, name: &str, wanted: &Wanted, control: &Control) -> Result<Outcome, Failure> {
+pub(super) fn unit(
+    machine: &mut dyn Machine,
+    name: &str,
+    wanted: &Wanted,
+    control: &Control,
+) -> Result<Outcome, Failure> {
     let shown = programs::query(machine, &control.words(&["show", name]))?;
     if shown.code != 0 {
         let program = programs::path_of(machine, "systemctl");
-        let program = program.map_or_else(|| "systemctl".to_owned(), |path| path.display().to_string());
+        let program =
+            program.map_or_else(|| "systemctl".to_owned(), |path| path.display().to_string());
         return Err(programs::failed(shown.stderr_text().trim(), &shown).with("cmd", program));
     }
     let mut status = properties(&shown.stdout_text());
@@ -146,16 +187,25 @@ pub(super) fn unit(machine: &mut dyn Machine, name: &str, wanted: &Wanted, contr
         status = map! { "LoadState" => "loaded", "ActiveState" => "inactive", "UnitFileState" => "disabled" };
     }
     let property = |key: &str| text_of(&status, key).to_owned();
-    let script = matches!(machine.stat(&Path::new("/etc/init.d").join(name), true), Ok(Some(_)));
+    let script = matches!(
+        machine.stat(&Path::new("/etc/init.d").join(name), true),
+        Ok(Some(_))
+    );
     let missing = property("LoadState") == "not-found" && !script;
     if missing && (wanted.state.is_some() || wanted.enabled.is_some()) {
         return Err(not_found(name));
     }
     let mut outcome = Outcome::unchanged().with("name", name);
     if let Some(masked) = wanted.masked {
-        let now = assumed(machine, "masked", name).unwrap_or_else(|| property("LoadState") == "masked");
+        let now =
+            assumed(machine, "masked", name).unwrap_or_else(|| property("LoadState") == "masked");
         if now != masked {
-            act(machine, control, if masked { "mask" } else { "unmask" }, name)?;
+            act(
+                machine,
+                control,
+                if masked { "mask" } else { "unmask" },
+                name,
+            )?;
             assume(machine, "masked", name, masked);
             outcome.changed = true;
         }
@@ -170,7 +220,12 @@ pub(super) fn unit(machine: &mut dyn Machine, name: &str, wanted: &Wanted, contr
             None => is_enabled(machine, control, name)?,
         };
         if now != enabled {
-            act(machine, control, if enabled { "enable" } else { "disable" }, name)?;
+            act(
+                machine,
+                control,
+                if enabled { "enable" } else { "disable" },
+                name,
+            )?;
             assume(machine, "enabled", name, enabled);
             outcome.changed = true;
         }
@@ -181,7 +236,8 @@ pub(super) fn unit(machine: &mut dyn Machine, name: &str, wanted: &Wanted, contr
         if active.is_empty() {
             return Err(Failure::new("Service is in unknown state").with("status", status));
         }
-        let running = assumed(machine, "active", name).unwrap_or(matches!(active.as_str(), "active" | "activating"));
+        let running = assumed(machine, "active", name)
+            .unwrap_or(matches!(active.as_str(), "active" | "activating"));
         let action = match (state, running) {
             (State::Started, true) => None,
             (State::Stopped, false) if active != "deactivating" => None,
@@ -195,7 +251,14 @@ pub(super) fn unit(machine: &mut dyn Machine, name: &str, wanted: &Wanted, contr
             assume(machine, "active", name, state != State::Stopped);
             outcome.changed = true;
         }
-        outcome = outcome.with("state", if state == State::Stopped { "stopped" } else { "started" });
+        outcome = outcome.with(
+            "state",
+            if state == State::Stopped {
+                "stopped"
+            } else {
+                "started"
+            },
+        );
     }
     Ok(outcome.with("status", status))
 }
@@ -211,8 +274,17 @@ fn is_predicted(machine: &mut dyn Machine, name: &str) -> bool {
     if apt::installs(machine) {
         return true;
     }
-    let file = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
-    let mut is_there = |folder: &str| matches!(machine.stat(&Path::new(folder).join(&file), true), Ok(Some(_)));
+    let file = if name.contains('.') {
+        name.to_owned()
+    } else {
+        format!("{name}.service")
+    };
+    let mut is_there = |folder: &str| {
+        matches!(
+            machine.stat(&Path::new(folder).join(&file), true),
+            Ok(Some(_))
+        )
+    };
     UNIT_FOLDERS.iter().any(|folder| is_there(folder))
 }
 
@@ -221,26 +293,43 @@ fn text_of<'a>(status: &'a Map, key: &str) -> &'a str {
 }
 
 fn assumed(machine: &mut dyn Machine, what: &str, name: &str) -> Option<bool> {
-    machine.assumed(&format!("unit:{what}:{name}")).map(|state| state == "yes")
+    machine
+        .assumed(&format!("unit:{what}:{name}"))
+        .map(|state| state == "yes")
 }
 
 fn assume(machine: &mut dyn Machine, what: &str, name: &str, state: bool) {
     let value = if state { "yes" } else { "no" };
-    machine.assume(Change::Fact(format!("unit:{what}:{name}"), Some(value.to_owned())));
+    machine.assume(Change::Fact(
+        format!("unit:{what}:{name}"),
+        Some(value.to_owned()),
+    ));
 }
 
 fn is_enabled(machine: &mut dyn Machine, control: &Control, name: &str) -> Result<bool, Failure> {
     let output = programs::query(machine, &control.words(&["is-enabled", name]))?;
-    let word = output.stdout_text().lines().last().unwrap_or_default().trim().to_owned();
+    let word = output
+        .stdout_text()
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
     // `alias` and the like end well although nothing starts the unit by itself.
     Ok(output.code == 0 && !matches!(word.as_str(), "alias" | "indirect" | "disabled" | "linked"))
 }
 
-fn act(machine: &mut dyn Machine, control: &Control, action: &str, name: &str) -> Result<(), Failure> {
+fn act(
+    machine: &mut dyn Machine,
+    control: &Control,
+    action: &str,
+    name: &str,
+) -> Result<(), Failure> {
     match programs::change(machine, &control.words(&[action, name]))? {
-        Some(output) if output.code != 0 => {
-            Err(Failure::new(format!("Unable to {action} service {name}: {}", output.stderr_text())))
-        }
+        Some(output) if output.code != 0 => Err(Failure::new(format!(
+            "Unable to {action} service {name}: {}",
+            output.stderr_text()
+        ))),
         _ => Ok(()),
     }
 }
@@ -260,8 +349,11 @@ fn properties(text: &str) -> Map {
             }
             continue;
         }
-        let Some((key, value)) = line.split_once('=') else { continue };
-        let starts = key.starts_with("Exec") && value.starts_with('{') && !value.trim_end().ends_with('}');
+        let Some((key, value)) = line.split_once('=') else {
+            continue;
+        };
+        let starts =
+            key.starts_with("Exec") && value.starts_with('{') && !value.trim_end().ends_with('}');
         if starts {
             open = Some((key.to_owned(), value.to_owned()));
         } else {
@@ -278,6 +370,9 @@ mod tests {
     #[test]
     fn properties_over_lines() {
         let found = properties("A=1\nExecStart={ path=/x ; argv=a\nb }\nB=x=y\n");
-        assert_eq!(found, map! { "A" => "1", "ExecStart" => "{ path=/x ; argv=a\nb }", "B" => "x=y" });
+        assert_eq!(
+            found,
+            map! { "A" => "1", "ExecStart" => "{ path=/x ; argv=a\nb }", "B" => "x=y" }
+        );
     }
 }

@@ -46,12 +46,19 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
         None => temporary_folder(machine),
     };
     let path = unique_name(machine, &folder, &args.prefix, &args.suffix);
-    let failed = |error: std::io::Error| Failure::new(format!("{}: '{}'", os_error_text(&error), path.display()));
+    let failed = |error: std::io::Error| {
+        Failure::new(format!("{}: '{}'", os_error_text(&error), path.display()))
+    };
     match args.state {
         State::Directory => machine.make_dir(&path, Some(0o700)).map_err(failed)?,
         State::File => {
-            let attrs = Attrs { mode: Some(0o600), ..Attrs::default() };
-            machine.write(&path, Content::Bytes(b""), &attrs).map_err(failed)?;
+            let attrs = Attrs {
+                mode: Some(0o600),
+                ..Attrs::default()
+            };
+            machine
+                .write(&path, Content::Bytes(b""), &attrs)
+                .map_err(failed)?;
         }
     }
     let mut outcome = Outcome::new(true).with("path", path.display().to_string());

@@ -106,15 +106,22 @@ module! { "ansible.builtin.uri", args: Args, returns: Values, run: run }
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     args.http.check()?;
     if args.body_format == BodyFormat::Multipart {
-        return Err(Failure::new("`body_format: form-multipart` is not supported yet"));
+        return Err(Failure::new(
+            "`body_format: form-multipart` is not supported yet",
+        ));
     }
     if args.body.is_some() && args.src.is_some() {
         return Err(Failure::new("parameters are mutually exclusive: body|src"));
     }
     if args.src.is_some() && !args.remote_src {
-        return Err(Failure::new("a body from a file of the controller is not supported yet; set `remote_src: true` or use `body` with a lookup"));
+        return Err(Failure::new(
+            "a body from a file of the controller is not supported yet; set `remote_src: true` or use `body` with a lookup",
+        ));
     }
-    for (path, skips, state) in [(&args.creates, true, "exists"), (&args.removes, false, "does not exist")] {
+    for (path, skips, state) in [
+        (&args.creates, true, "exists"),
+        (&args.removes, false, "does not exist"),
+    ] {
         if let Some(path) = path
             && matches!(machine.stat(path, true), Ok(Some(_))) == skips
         {
@@ -129,9 +136,16 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     match answer {
         Ok(answer) => report(machine, &args, answer, elapsed),
         Err(why) => {
-            let msg = format!("Status code was -1 and not {}: Request failed: {why}", codes(&args));
-            let failure = Failure::new(msg).with("status", -1).with("redirected", false);
-            Err(failure.with("url", args.url.clone()).with("elapsed", elapsed))
+            let msg = format!(
+                "Status code was -1 and not {}: Request failed: {why}",
+                codes(&args)
+            );
+            let failure = Failure::new(msg)
+                .with("status", -1)
+                .with("redirected", false);
+            Err(failure
+                .with("url", args.url.clone())
+                .with("elapsed", elapsed))
         }
     }
 }
@@ -145,7 +159,12 @@ fn send(machine: &mut dyn Machine, args: &Args) -> Result<Result<Answer, String>
     let method = args.method.to_uppercase();
     let mut headers = Vec::new();
     let body = match (&args.src, &args.body) {
-        (Some(src), _) => machine.read(src).map_err(|error| Failure::new(format!("Unable to open source file {}: {error}", src.display())))?,
+        (Some(src), _) => machine.read(src).map_err(|error| {
+            Failure::new(format!(
+                "Unable to open source file {}: {error}",
+                src.display()
+            ))
+        })?,
         (None, Some(body)) => written(body, args.body_format)?,
         (None, None) => Vec::new(),
     };
@@ -184,12 +203,20 @@ fn written(body: &Data, format: BodyFormat) -> Result<Vec<u8>, Failure> {
         (BodyFormat::Form, Data::Map(map)) => {
             let mut pairs = Vec::new();
             for (name, value) in map {
-                let values = value.as_list().map_or_else(|| vec![value.clone()], <[Data]>::to_vec);
-                pairs.extend(values.iter().map(|value| format!("{}={}", encoded(name), encoded(&value.text()))));
+                let values = value
+                    .as_list()
+                    .map_or_else(|| vec![value.clone()], <[Data]>::to_vec);
+                pairs.extend(
+                    values
+                        .iter()
+                        .map(|value| format!("{}={}", encoded(name), encoded(&value.text()))),
+                );
             }
             Ok(pairs.join("&").into_bytes())
         }
-        (BodyFormat::Form, Data::List(_)) => Err(Failure::new("failed to parse body as form_urlencoded: write it as a mapping")),
+        (BodyFormat::Form, Data::List(_)) => Err(Failure::new(
+            "failed to parse body as form_urlencoded: write it as a mapping",
+        )),
         (_, Data::Bytes(bytes)) => Ok(bytes.clone()),
         (_, Data::Map(_) | Data::List(_)) => Ok(body.json_text().into_bytes()),
         (_, other) => Ok(other.text().into_bytes()),
@@ -201,22 +228,33 @@ fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b' ' => "+".to_owned(),
-            byte if byte.is_ascii_alphanumeric() || b"_.-~".contains(&byte) => char::from(byte).to_string(),
+            byte if byte.is_ascii_alphanumeric() || b"_.-~".contains(&byte) => {
+                char::from(byte).to_string()
+            }
             byte => format!("%{byte:02X}"),
         })
         .collect()
 }
 
-fn report(machine: &mut dyn Machine, args: &Args, mut answer: Answer, elapsed: i64) -> Result<Outcome, Failure> {
+fn report(
+    machine: &mut dyn Machine,
+    args: &Args,
+    mut answer: Answer,
+    elapsed: i64,
+) -> Result<Outcome, Failure> {
     let good = args.status_code.contains(&answer.status);
-    let bytes = http::read_all(&mut answer.body).map_err(|error| Failure::new(format!("the answer cannot be read: {error}")))?;
+    let bytes = http::read_all(&mut answer.body)
+        .map_err(|error| Failure::new(format!("the answer cannot be read: {error}")))?;
     let mut results = Map::new();
     let mut add = |name: &str, value: Data| results.insert(name.to_owned(), value);
     let (mut cookies, mut pairs) = (Map::new(), Vec::new());
     for (name, value) in &answer.headers {
         let key = name.to_lowercase().replace('-', "_");
         if key == "set_cookie"
-            && let Some((name, value)) = value.split(';').next().and_then(|pair| pair.split_once('='))
+            && let Some((name, value)) = value
+                .split(';')
+                .next()
+                .and_then(|pair| pair.split_once('='))
         {
             cookies.insert(name.trim().to_owned(), Data::from(value));
             pairs.push(format!("{}={value}", name.trim()));
@@ -236,8 +274,18 @@ fn report(machine: &mut dyn Machine, args: &Args, mut answer: Answer, elapsed: i
         add("cookies_string", Data::Str(pairs.join("; ")));
     }
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let kind = answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim().to_lowercase();
-    let is_json = matches!(kind.as_str(), "application/json" | "text/json" | "text/javascript" | "application/javascript") || kind.ends_with("+json");
+    let kind = answer
+        .header("content-type")
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_lowercase();
+    let is_json = matches!(
+        kind.as_str(),
+        "application/json" | "text/json" | "text/javascript" | "application/javascript"
+    ) || kind.ends_with("+json");
     if is_json && let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) {
         add("json", Data::from_json(&value));
     }
@@ -248,13 +296,22 @@ fn report(machine: &mut dyn Machine, args: &Args, mut answer: Answer, elapsed: i
         add("content", Data::Str(text));
     }
     let msg = match answer.status {
-        200..=299 => format!("OK ({} bytes)", answer.header("content-length").unwrap_or("unknown")),
+        200..=299 => format!(
+            "OK ({} bytes)",
+            answer.header("content-length").unwrap_or("unknown")
+        ),
         status => format!("HTTP Error {status}: {}", answer.reason),
     };
     let mut changed = false;
     if let Some(dest) = args.dest.as_ref().filter(|_| answer.status != 304) {
         let dest = match machine.stat(dest, true) {
-            Ok(Some(stat)) if stat.kind == FileKind::Directory => dest.join(args.url.split('?').next().and_then(|url| url.rsplit('/').next()).unwrap_or("index.html")),
+            Ok(Some(stat)) if stat.kind == FileKind::Directory => dest.join(
+                args.url
+                    .split('?')
+                    .next()
+                    .and_then(|url| url.rsplit('/').next())
+                    .unwrap_or("index.html"),
+            ),
             _ => dest.clone(),
         };
         if good && machine.read(&dest).ok().as_deref() != Some(&bytes[..]) {
@@ -267,10 +324,22 @@ fn report(machine: &mut dyn Machine, args: &Args, mut answer: Answer, elapsed: i
         add_path_info(machine, &dest, &mut results);
     }
     if !good {
-        let msg = format!("Status code was {} and not {}: {msg}", answer.status, codes(args));
-        return Err(Failure { results, ..Failure::new(msg) });
+        let msg = format!(
+            "Status code was {} and not {}: {msg}",
+            answer.status,
+            codes(args)
+        );
+        return Err(Failure {
+            results,
+            ..Failure::new(msg)
+        });
     }
-    Ok(Outcome { changed, results, ..Outcome::default() }.with("msg", msg))
+    Ok(Outcome {
+        changed,
+        results,
+        ..Outcome::default()
+    }
+    .with("msg", msg))
 }
 
 #[cfg(test)]

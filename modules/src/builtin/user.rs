@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
 use rplay_modules::data::Data;
 use rplay_modules::machine::attrs::{make_dirs, os_error_text};
-use rplay_modules::machine::{Attrs, Change, Command, Content, FileKind, Group, Machine, Output, User};
+use rplay_modules::machine::{
+    Attrs, Change, Command, Content, FileKind, Group, Machine, Output, User,
+};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
@@ -93,10 +95,17 @@ struct Args {
     #[arg(default = "ansible-generated on $HOSTNAME")]
     ssh_key_comment: String,
     /// The password of the key.
-    #[arg(secret, refused = "it would show among the arguments of a program; make the key with `command` and `stdin`")]
+    #[arg(
+        secret,
+        refused = "it would show among the arguments of a program; make the key with `command` and `stdin`"
+    )]
     ssh_key_passphrase: Option<String>,
     /// Use the commands for local accounts where a directory service has others.
-    #[arg(default = "false", choices = "false, no, False", refused = "commands of libuser are not supported yet")]
+    #[arg(
+        default = "false",
+        choices = "false, no, False",
+        refused = "commands of libuser are not supported yet"
+    )]
     local: Option<String>,
     /// The `SELinux` user.
     #[arg(refused = "SELinux users are not supported yet")]
@@ -169,21 +178,38 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
         (State::Present, None) => {
             check_groups(machine, &args)?;
             let outcome = create(machine, &args)?;
-            outcome.with("create_home", args.create_home).with("system", args.system)
+            outcome
+                .with("create_home", args.create_home)
+                .with("system", args.system)
         }
         (State::Present, Some(old)) => {
             check_groups(machine, &args)?;
             let outcome = modify(machine, &args, &old)?;
-            outcome.with("append", args.append).with("move_home", args.move_home)
+            outcome
+                .with("append", args.append)
+                .with("move_home", args.move_home)
         }
     };
-    let outcome = outcome.with("name", args.name.clone()).with("state", args.state.word());
-    if args.state == State::Absent { Ok(outcome) } else { described(machine, &args, outcome) }
+    let outcome = outcome
+        .with("name", args.name.clone())
+        .with("state", args.state.word());
+    if args.state == State::Absent {
+        Ok(outcome)
+    } else {
+        described(machine, &args, outcome)
+    }
 }
 
 fn check_groups(machine: &mut dyn Machine, args: &Args) -> Result<(), Failure> {
-    for name in args.group.iter().chain(wanted_groups(args).unwrap_or_default().iter()) {
-        let found = machine.group_by_name(name).is_some() || name.parse().is_ok_and(|gid| machine.group_by_id(gid).is_some());
+    for name in args
+        .group
+        .iter()
+        .chain(wanted_groups(args).unwrap_or_default().iter())
+    {
+        let found = machine.group_by_name(name).is_some()
+            || name
+                .parse()
+                .is_ok_and(|gid| machine.group_by_id(gid).is_some());
         if !found {
             return Err(Failure::new(format!("Group {name} does not exist")));
         }
@@ -193,13 +219,25 @@ fn check_groups(machine: &mut dyn Machine, args: &Args) -> Result<(), Failure> {
 
 fn wanted_groups(args: &Args) -> Option<Vec<String>> {
     let groups = args.groups.as_ref()?;
-    Some(groups.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect())
+    Some(
+        groups
+            .iter()
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect(),
+    )
 }
 
 /// Facts that every result for a present user has.
-fn described(machine: &mut dyn Machine, args: &Args, mut outcome: Outcome) -> Result<Outcome, Failure> {
+fn described(
+    machine: &mut dyn Machine,
+    args: &Args,
+    mut outcome: Outcome,
+) -> Result<Outcome, Failure> {
     if let Some(password) = &args.password {
-        if !password.starts_with(['$', '*', '!']) || password.len() < 13 && !password.starts_with(['*', '!']) {
+        if !password.starts_with(['$', '*', '!'])
+            || password.len() < 13 && !password.starts_with(['*', '!'])
+        {
             outcome.warnings.push(
                 "The input password appears not to have been hashed. The 'password' argument must be encrypted for this module to work properly."
                     .to_owned(),
@@ -207,9 +245,15 @@ fn described(machine: &mut dyn Machine, args: &Args, mut outcome: Outcome) -> Re
         }
         outcome = outcome.with("password", "NOT_LOGGING_PASSWORD");
     }
-    let Some(user) = machine.user_by_name(&args.name) else { return Ok(outcome) };
+    let Some(user) = machine.user_by_name(&args.name) else {
+        return Ok(outcome);
+    };
     let groups = wanted_groups(args).unwrap_or_default();
-    let all = if args.append && outcome.results.contains_key("append") { memberships(machine, &args.name) } else { groups };
+    let all = if args.append && outcome.results.contains_key("append") {
+        memberships(machine, &args.name)
+    } else {
+        groups
+    };
     outcome = outcome.with("groups", all.join(","));
     if args.create_home && !matches!(machine.stat(Path::new(&user.home), true), Ok(Some(_))) {
         make_home(machine, args, &user)?;
@@ -229,26 +273,41 @@ fn described(machine: &mut dyn Machine, args: &Args, mut outcome: Outcome) -> Re
 /// The groups besides the primary one.
 fn memberships(machine: &mut dyn Machine, name: &str) -> Vec<String> {
     let groups = machine.groups();
-    groups.into_iter().filter(|group| group.members.iter().any(|member| member == name)).map(|group| group.name).collect()
+    groups
+        .into_iter()
+        .filter(|group| group.members.iter().any(|member| member == name))
+        .map(|group| group.name)
+        .collect()
 }
 
 /// Runs a program; a failure carries what it said.
-fn change(machine: &mut dyn Machine, args: &Args, argv: Vec<String>) -> Result<Option<Output>, Failure> {
+fn change(
+    machine: &mut dyn Machine,
+    args: &Args,
+    argv: Vec<String>,
+) -> Result<Option<Output>, Failure> {
     change_with(machine, args, &Command::new(argv).c_locale())
 }
 
 /// Sets the password. A program reads it: the arguments of a program are seen by everybody.
 fn set_password(machine: &mut dyn Machine, args: &Args, hash: &str) -> Result<(), Failure> {
     let stdin = Some(format!("{}:{hash}\n", args.name).into_bytes());
-    let command = Command { stdin, ..Command::new(["chpasswd", "-e"]).c_locale() };
+    let command = Command {
+        stdin,
+        ..Command::new(["chpasswd", "-e"]).c_locale()
+    };
     change_with(machine, args, &command).map(|_| ())
 }
 
-fn change_with(machine: &mut dyn Machine, args: &Args, command: &Command) -> Result<Option<Output>, Failure> {
+fn change_with(
+    machine: &mut dyn Machine,
+    args: &Args,
+    command: &Command,
+) -> Result<Option<Output>, Failure> {
     match programs::change(machine, command)? {
-        Some(output) if output.code != 0 => {
-            Err(Failure::new(output.stderr_text()).with("name", args.name.clone()).with("rc", output.code))
-        }
+        Some(output) if output.code != 0 => Err(Failure::new(output.stderr_text())
+            .with("name", args.name.clone())
+            .with("rc", output.code)),
         other => Ok(other),
     }
 }
@@ -272,7 +331,9 @@ fn remove(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
     argv.push(args.name.clone());
     let output = change(machine, args, argv)?;
     machine.assume(Change::UserGone(args.name.clone()));
-    Ok(said(Outcome::new(true), output).with("force", args.force).with("remove", args.remove))
+    Ok(said(Outcome::new(true), output)
+        .with("force", args.force)
+        .with("remove", args.remove))
 }
 
 fn create(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
@@ -298,7 +359,9 @@ fn create(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
     }
     if let Some(home) = &args.home {
         // useradd makes no folders above the home directory.
-        if args.create_home && let Some(parent) = home.parent() {
+        if args.create_home
+            && let Some(parent) = home.parent()
+        {
             make_dirs(machine, parent)?;
         }
         push(&["-d", &home.to_string_lossy()]);
@@ -342,22 +405,43 @@ fn create(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
 /// The password as it is written: locked ones begin with an exclamation mark.
 fn hash(args: &Args) -> Option<String> {
     let password = args.password.clone()?;
-    Some(if args.password_lock == Some(true) { format!("!{password}") } else { password })
+    Some(if args.password_lock == Some(true) {
+        format!("!{password}")
+    } else {
+        password
+    })
 }
 
 fn assume_created(machine: &mut dyn Machine, args: &Args) {
     if machine.user_by_name(&args.name).is_some() {
         return;
     }
-    let taken: Vec<u32> = machine.users().iter().map(|user| user.uid).filter(|uid| (1000..60000).contains(uid)).collect();
-    let uid = args.uid.unwrap_or_else(|| taken.iter().max().map_or(1000, |uid| uid + 1));
+    let taken: Vec<u32> = machine
+        .users()
+        .iter()
+        .map(|user| user.uid)
+        .filter(|uid| (1000..60000).contains(uid))
+        .collect();
+    let uid = args
+        .uid
+        .unwrap_or_else(|| taken.iter().max().map_or(1000, |uid| uid + 1));
     let gid = args.group.as_deref().unwrap_or(&args.name);
-    let gid = gid.parse().ok().or_else(|| machine.group_by_name(gid).map(|group| group.gid));
+    let gid = gid
+        .parse()
+        .ok()
+        .or_else(|| machine.group_by_name(gid).map(|group| group.gid));
     let gid = gid.unwrap_or_else(|| {
-        machine.assume(Change::Group(Group { name: args.name.clone(), gid: uid, members: Vec::new() }));
+        machine.assume(Change::Group(Group {
+            name: args.name.clone(),
+            gid: uid,
+            members: Vec::new(),
+        }));
         uid
     });
-    let home = args.home.as_ref().map_or_else(|| format!("/home/{}", args.name), |home| home.display().to_string());
+    let home = args.home.as_ref().map_or_else(
+        || format!("/home/{}", args.name),
+        |home| home.display().to_string(),
+    );
     machine.assume(Change::User(User {
         name: args.name.clone(),
         password: "x".to_owned(),
@@ -365,13 +449,18 @@ fn assume_created(machine: &mut dyn Machine, args: &Args) {
         gid,
         gecos: args.comment.clone().unwrap_or_default(),
         home,
-        shell: args.shell.as_ref().map_or_else(|| "/bin/sh".to_owned(), |shell| shell.display().to_string()),
+        shell: args
+            .shell
+            .as_ref()
+            .map_or_else(|| "/bin/sh".to_owned(), |shell| shell.display().to_string()),
     }));
     assume_groups(machine, args);
 }
 
 fn assume_groups(machine: &mut dyn Machine, args: &Args) {
-    let Some(wanted) = wanted_groups(args) else { return };
+    let Some(wanted) = wanted_groups(args) else {
+        return;
+    };
     for mut group in machine.groups() {
         let member = group.members.contains(&args.name);
         let should = wanted.contains(&group.name) || (args.append && member);
@@ -389,7 +478,10 @@ fn assume_groups(machine: &mut dyn Machine, args: &Args) {
 fn shadow(machine: &mut dyn Machine, name: &str) -> Vec<String> {
     let text = machine.read(Path::new("/etc/shadow")).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
-    let line = text.lines().find(|line| line.split(':').next() == Some(name)).unwrap_or_default();
+    let line = text
+        .lines()
+        .find(|line| line.split(':').next() == Some(name))
+        .unwrap_or_default();
     line.split(':').map(str::to_owned).collect()
 }
 
@@ -399,7 +491,9 @@ fn day(seconds: f64) -> String {
         return String::new();
     }
     let time = jiff::Timestamp::from_second(seconds as i64).unwrap_or_default();
-    time.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y-%m-%d").to_string()
+    time.to_zoned(jiff::tz::TimeZone::UTC)
+        .strftime("%Y-%m-%d")
+        .to_string()
 }
 
 fn modify(machine: &mut dyn Machine, args: &Args, old: &User) -> Result<Outcome, Failure> {
@@ -414,7 +508,10 @@ fn modify(machine: &mut dyn Machine, args: &Args, old: &User) -> Result<Outcome,
         new.uid = uid;
     }
     if let Some(group) = &args.group {
-        let found = machine.group_by_name(group).map(|group| group.gid).or_else(|| group.parse().ok());
+        let found = machine
+            .group_by_name(group)
+            .map(|group| group.gid)
+            .or_else(|| group.parse().ok());
         if let Some(gid) = found.filter(|gid| *gid != old.gid) {
             push(&["-g", group]);
             new.gid = gid;
@@ -422,8 +519,13 @@ fn modify(machine: &mut dyn Machine, args: &Args, old: &User) -> Result<Outcome,
     }
     let current = memberships(machine, &args.name);
     if let Some(wanted) = wanted_groups(args) {
-        let primary = machine.group_by_id(new.gid).map(|group| group.name).unwrap_or_default();
-        let missing = wanted.iter().any(|name| !current.contains(name) && *name != primary);
+        let primary = machine
+            .group_by_id(new.gid)
+            .map(|group| group.name)
+            .unwrap_or_default();
+        let missing = wanted
+            .iter()
+            .any(|name| !current.contains(name) && *name != primary);
         let extra = current.iter().any(|name| !wanted.contains(name));
         if args.append && missing {
             push(&["-a", "-G", &wanted.join(",")]);
@@ -431,18 +533,32 @@ fn modify(machine: &mut dyn Machine, args: &Args, old: &User) -> Result<Outcome,
             push(&["-G", &wanted.join(",")]);
         }
     }
-    if let Some(comment) = args.comment.as_ref().filter(|comment| **comment != old.gecos) {
+    if let Some(comment) = args
+        .comment
+        .as_ref()
+        .filter(|comment| **comment != old.gecos)
+    {
         push(&["-c", comment]);
         new.gecos.clone_from(comment);
     }
-    if let Some(home) = args.home.as_ref().map(|home| home.display().to_string()).filter(|home| *home != old.home) {
+    if let Some(home) = args
+        .home
+        .as_ref()
+        .map(|home| home.display().to_string())
+        .filter(|home| *home != old.home)
+    {
         push(&["-d", &home]);
         if args.move_home {
             push(&["-m"]);
         }
         new.home = home;
     }
-    if let Some(shell) = args.shell.as_ref().map(|shell| shell.display().to_string()).filter(|shell| *shell != old.shell) {
+    if let Some(shell) = args
+        .shell
+        .as_ref()
+        .map(|shell| shell.display().to_string())
+        .filter(|shell| *shell != old.shell)
+    {
         push(&["-s", &shell]);
         new.shell = shell;
     }
@@ -470,7 +586,11 @@ fn modify(machine: &mut dyn Machine, args: &Args, old: &User) -> Result<Outcome,
 
 /// Options for the lock and the account's end; what check mode remembers about them, and the new
 /// password.
-fn secrets(machine: &mut dyn Machine, args: &Args, words: &mut Vec<String>) -> (Option<Change>, Option<String>) {
+fn secrets(
+    machine: &mut dyn Machine,
+    args: &Args,
+    words: &mut Vec<String>,
+) -> (Option<Change>, Option<String>) {
     let line = shadow(machine, &args.name);
     let field = |index: usize| line.get(index).map(String::as_str).unwrap_or_default();
     let wanted = remembered(args);
@@ -482,7 +602,11 @@ fn secrets(machine: &mut dyn Machine, args: &Args, words: &mut Vec<String>) -> (
     let before = words.len();
     if let Some(expires) = args.expires {
         let days = day(expires);
-        let now = field(7).parse::<f64>().ok().map(|days| day(days * 86400.0)).unwrap_or_default();
+        let now = field(7)
+            .parse::<f64>()
+            .ok()
+            .map(|days| day(days * 86400.0))
+            .unwrap_or_default();
         if now != days {
             words.extend(["-e".to_owned(), days]);
         }
@@ -505,7 +629,10 @@ fn secrets(machine: &mut dyn Machine, args: &Args, words: &mut Vec<String>) -> (
 
 /// What check mode keeps of a line that only root may read.
 fn remembered(args: &Args) -> Change {
-    let wanted = format!("{:?} {:?} {:?}", args.password, args.password_lock, args.expires);
+    let wanted = format!(
+        "{:?} {:?} {:?}",
+        args.password, args.password_lock, args.expires
+    );
     Change::Fact(format!("shadow:{}", args.name), Some(wanted))
 }
 
@@ -540,12 +667,27 @@ fn ageing(machine: &mut dyn Machine, args: &Args) -> Result<bool, Failure> {
 
 fn make_home(machine: &mut dyn Machine, args: &Args, user: &User) -> Result<(), Failure> {
     let home = PathBuf::from(&user.home);
-    let fail = |error: std::io::Error| Failure::new(format!("failed to create home directory {}: {error}", user.home));
+    let fail = |error: std::io::Error| {
+        Failure::new(format!(
+            "failed to create home directory {}: {error}",
+            user.home
+        ))
+    };
     make_dirs(machine, &home)?;
-    let mask = args.umask.as_deref().and_then(|text| u32::from_str_radix(text, 8).ok()).unwrap_or(0o022);
+    let mask = args
+        .umask
+        .as_deref()
+        .and_then(|text| u32::from_str_radix(text, 8).ok())
+        .unwrap_or(0o022);
     machine.chmod(&home, 0o777 & !mask, true).map_err(fail)?;
-    machine.chown(&home, Some(user.uid), Some(user.gid), true).map_err(fail)?;
-    let skeleton = PathBuf::from(args.skeleton.clone().unwrap_or_else(|| "/etc/skel".to_owned()));
+    machine
+        .chown(&home, Some(user.uid), Some(user.gid), true)
+        .map_err(fail)?;
+    let skeleton = PathBuf::from(
+        args.skeleton
+            .clone()
+            .unwrap_or_else(|| "/etc/skel".to_owned()),
+    );
     fill(machine, &skeleton, &home, user).map_err(fail)
 }
 
@@ -553,14 +695,19 @@ fn make_home(machine: &mut dyn Machine, args: &Args, user: &User) -> Result<(), 
 fn fill(machine: &mut dyn Machine, from: &Path, to: &Path, user: &User) -> std::io::Result<()> {
     for name in machine.list(from).unwrap_or_default() {
         let (source, target) = (from.join(&name), to.join(&name));
-        let Some(stat) = machine.stat(&source, false)? else { continue };
+        let Some(stat) = machine.stat(&source, false)? else {
+            continue;
+        };
         match stat.kind {
             FileKind::Directory => {
                 machine.make_dir(&target, Some(stat.mode))?;
                 fill(machine, &source, &target, user)?;
             }
             FileKind::File => {
-                let attrs = Attrs { mode: Some(stat.mode), ..Attrs::default() };
+                let attrs = Attrs {
+                    mode: Some(stat.mode),
+                    ..Attrs::default()
+                };
                 machine.write(&target, Content::CopyOf(&source), &attrs)?;
             }
             FileKind::Link => {
@@ -574,8 +721,16 @@ fn fill(machine: &mut dyn Machine, from: &Path, to: &Path, user: &User) -> std::
     Ok(())
 }
 
-fn ssh_key(machine: &mut dyn Machine, args: &Args, user: &User, mut outcome: Outcome) -> Result<Outcome, Failure> {
-    let file = args.ssh_key_file.clone().unwrap_or_else(|| PathBuf::from(format!(".ssh/id_{}", args.ssh_key_type)));
+fn ssh_key(
+    machine: &mut dyn Machine,
+    args: &Args,
+    user: &User,
+    mut outcome: Outcome,
+) -> Result<Outcome, Failure> {
+    let file = args
+        .ssh_key_file
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!(".ssh/id_{}", args.ssh_key_type)));
     let file = Path::new(&user.home).join(file);
     let shown = file.display().to_string();
     let public = PathBuf::from(format!("{shown}.pub"));
@@ -585,16 +740,37 @@ fn ssh_key(machine: &mut dyn Machine, args: &Args, user: &User, mut outcome: Out
         if let Some(folder) = file.parent()
             && !matches!(machine.stat(folder, true), Ok(Some(_)))
         {
-            let fail = |error: std::io::Error| Failure::new(format!("Failed to create {}: {error}", folder.display()));
+            let fail = |error: std::io::Error| {
+                Failure::new(format!("Failed to create {}: {error}", folder.display()))
+            };
             machine.make_dir(folder, Some(0o700)).map_err(fail)?;
-            machine.chown(folder, Some(user.uid), Some(user.gid), true).map_err(fail)?;
+            machine
+                .chown(folder, Some(user.uid), Some(user.gid), true)
+                .map_err(fail)?;
         }
         if args.force && matches!(machine.stat(&file, false), Ok(Some(_))) {
-            machine.remove(&file, false).map_err(|error| Failure::new(os_error_text(&error)))?;
+            machine
+                .remove(&file, false)
+                .map_err(|error| Failure::new(os_error_text(&error)))?;
         }
-        let host = machine.read(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default();
-        let comment = args.ssh_key_comment.replace("$HOSTNAME", String::from_utf8_lossy(&host).trim());
-        let mut argv: Vec<String> = ["ssh-keygen", "-q", "-t", &args.ssh_key_type, "-C", &comment, "-f", &shown].map(str::to_owned).to_vec();
+        let host = machine
+            .read(Path::new("/proc/sys/kernel/hostname"))
+            .unwrap_or_default();
+        let comment = args
+            .ssh_key_comment
+            .replace("$HOSTNAME", String::from_utf8_lossy(&host).trim());
+        let mut argv: Vec<String> = [
+            "ssh-keygen",
+            "-q",
+            "-t",
+            &args.ssh_key_type,
+            "-C",
+            &comment,
+            "-f",
+            &shown,
+        ]
+        .map(str::to_owned)
+        .to_vec();
         if let Some(bits) = args.ssh_key_bits {
             argv.extend(["-b".to_owned(), bits.to_string()]);
         }
@@ -602,14 +778,17 @@ fn ssh_key(machine: &mut dyn Machine, args: &Args, user: &User, mut outcome: Out
         change(machine, args, argv)?;
         for path in [&file, &public] {
             if matches!(machine.stat(path, true), Ok(Some(_))) {
-                machine.chown(path, Some(user.uid), Some(user.gid), true).map_err(|error| Failure::new(os_error_text(&error)))?;
+                machine
+                    .chown(path, Some(user.uid), Some(user.gid), true)
+                    .map_err(|error| Failure::new(os_error_text(&error)))?;
             }
         }
         outcome.changed = true;
     }
     if let Ok(key) = machine.read(&public) {
         let shown = public.display().to_string();
-        let printed = programs::ask(machine, ["ssh-keygen", "-l", "-f", shown.as_str()])?.stdout_text();
+        let printed =
+            programs::ask(machine, ["ssh-keygen", "-l", "-f", shown.as_str()])?.stdout_text();
         outcome = outcome
             .with("ssh_fingerprint", printed.trim())
             .with("ssh_public_key", String::from_utf8_lossy(&key).trim());
@@ -623,6 +802,9 @@ mod tests {
 
     #[test]
     fn days() {
-        assert_eq!((day(1_822_348_800.0).as_str(), day(-1.0).as_str()), ("2027-10-01", ""));
+        assert_eq!(
+            (day(1_822_348_800.0).as_str(), day(-1.0).as_str()),
+            ("2027-10-01", "")
+        );
     }
 }

@@ -81,7 +81,19 @@ struct Matched {
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     check(&args)?;
-    let regex = args.search_regex.as_deref().map(|pattern| Regex::new(pattern, Flags { multi_line: true, ..Flags::default() })).transpose()?;
+    let regex = args
+        .search_regex
+        .as_deref()
+        .map(|pattern| {
+            Regex::new(
+                pattern,
+                Flags {
+                    multi_line: true,
+                    ..Flags::default()
+                },
+            )
+        })
+        .transpose()?;
     let begin = machine.now();
     machine.sleep(Duration::from_secs(args.delay));
     if args.port.is_none() && args.path.is_none() && args.state != State::Drained {
@@ -104,9 +116,15 @@ fn check(args: &Args) -> Result<(), Failure> {
     let (port, path) = (args.port.is_some(), args.path.is_some());
     match args.state {
         _ if port && path => wrong("port and path parameter can not both be passed to wait_for"),
-        State::Stopped if path => wrong("state=stopped should only be used for checking a port in the wait_for module"),
-        State::Drained if path => wrong("state=drained should only be used for checking a port in the wait_for module"),
-        _ if args.exclude_hosts.is_some() && args.state != State::Drained => wrong("exclude_hosts should only be with state=drained"),
+        State::Stopped if path => {
+            wrong("state=stopped should only be used for checking a port in the wait_for module")
+        }
+        State::Drained if path => {
+            wrong("state=drained should only be used for checking a port in the wait_for module")
+        }
+        _ if args.exclude_hosts.is_some() && args.state != State::Drained => {
+            wrong("exclude_hosts should only be with state=drained")
+        }
         _ => Ok(()),
     }
 }
@@ -123,7 +141,10 @@ fn outcome(machine: &mut dyn Machine, args: &Args, begin: f64, matched: Matched)
         .with("search_regex", args.search_regex.clone())
         .with("match_groups", Data::List(matched.groups))
         .with("match_groupdict", matched.named)
-        .with("path", args.path.as_ref().map(|path| path.display().to_string()))
+        .with(
+            "path",
+            args.path.as_ref().map(|path| path.display().to_string()),
+        )
         .with("elapsed", elapsed(machine, begin));
     if let Some(path) = &args.path {
         add_path_info(machine, path, &mut outcome.results);
@@ -135,24 +156,38 @@ fn too_late(args: &Args) -> String {
     let place = args.port.map(|port| format!("{}:{port}", args.host));
     let path = args.path.as_ref().map(|path| path.display().to_string());
     match (args.state, place, path, &args.search_regex) {
-        (State::Absent | State::Stopped, Some(place), ..) => format!("Timeout when waiting for {place} to stop."),
-        (State::Absent | State::Stopped, None, Some(path), _) => format!("Timeout when waiting for {path} to be absent."),
+        (State::Absent | State::Stopped, Some(place), ..) => {
+            format!("Timeout when waiting for {place} to stop.")
+        }
+        (State::Absent | State::Stopped, None, Some(path), _) => {
+            format!("Timeout when waiting for {path} to be absent.")
+        }
         (State::Drained, Some(place), ..) => format!("Timeout when waiting for {place} to drain"),
-        (_, Some(place), _, Some(regex)) => format!("Timeout when waiting for search string {regex} in {place}"),
+        (_, Some(place), _, Some(regex)) => {
+            format!("Timeout when waiting for search string {regex} in {place}")
+        }
         (_, Some(place), _, None) => format!("Timeout when waiting for {place}"),
-        (_, None, Some(path), Some(regex)) => format!("Timeout when waiting for search string {regex} in {path}"),
+        (_, None, Some(path), Some(regex)) => {
+            format!("Timeout when waiting for search string {regex} in {path}")
+        }
         (_, None, Some(path), None) => format!("Timeout when waiting for file {path}"),
         (_, None, None, _) => "Timeout".to_owned(),
     }
 }
 
 /// One look: the match when the condition holds.
-fn look(machine: &mut dyn Machine, args: &Args, regex: Option<&Regex>, end: f64) -> Result<Option<Matched>, Failure> {
+fn look(
+    machine: &mut dyn Machine,
+    args: &Args,
+    regex: Option<&Regex>,
+    end: f64,
+) -> Result<Option<Matched>, Failure> {
     let found = match (args.state, args.port, &args.path) {
         (State::Drained, port, _) => drained(machine, args, port)?.then(Matched::default),
-        (State::Absent | State::Stopped, Some(port), _) => {
-            machine.connect(&args.host, port, Duration::from_secs(args.connect_timeout)).is_err().then(Matched::default)
-        }
+        (State::Absent | State::Stopped, Some(port), _) => machine
+            .connect(&args.host, port, Duration::from_secs(args.connect_timeout))
+            .is_err()
+            .then(Matched::default),
         (State::Absent | State::Stopped, None, Some(path)) => {
             matches!(machine.stat(path, true), Ok(None)).then(Matched::default)
         }
@@ -175,16 +210,35 @@ fn search(regex: &Regex, bytes: &[u8]) -> Option<Matched> {
     let text: &str = &String::from_utf8_lossy(bytes);
     let captures = regex.captures(text).ok().flatten()?;
     let value = |found: Option<&str>| Data::from(found.map(str::to_owned));
-    let groups = (1..captures.len()).map(|index| value(captures.get(index))).collect();
-    let named = regex.names().flatten().map(|name| (name.to_owned(), value(captures.number(name).and_then(|index| captures.get(index))))).collect();
+    let groups = (1..captures.len())
+        .map(|index| value(captures.get(index)))
+        .collect();
+    let named = regex
+        .names()
+        .flatten()
+        .map(|name| {
+            (
+                name.to_owned(),
+                value(captures.number(name).and_then(|index| captures.get(index))),
+            )
+        })
+        .collect();
     Some(Matched { groups, named })
 }
 
 /// Connects, and reads until the expression is found or the other end closes.
-fn answered(machine: &mut dyn Machine, args: &Args, port: u16, regex: Option<&Regex>, end: f64) -> Option<Matched> {
+fn answered(
+    machine: &mut dyn Machine,
+    args: &Args,
+    port: u16,
+    regex: Option<&Regex>,
+    end: f64,
+) -> Option<Matched> {
     let wait = Duration::from_secs(args.connect_timeout);
     let mut stream = machine.connect(&args.host, port, wait).ok()?;
-    let Some(regex) = regex else { return Some(Matched::default()) };
+    let Some(regex) = regex else {
+        return Some(Matched::default());
+    };
     stream.set_timeout(Some(wait)).ok()?;
     let mut answer = Vec::new();
     let mut buffer = [0; 1024];
@@ -218,7 +272,14 @@ fn drained(machine: &mut dyn Machine, args: &Args, port: Option<u16>) -> Result<
     let mut active = Vec::new();
     for name in &args.active_connection_states {
         let state = STATES.iter().find(|(word, _)| word == name);
-        active.push(state.ok_or_else(|| Failure::new(format!("unknown active_connection_state ({name}) defined")).with("elapsed", 0))?.1);
+        active.push(
+            state
+                .ok_or_else(|| {
+                    Failure::new(format!("unknown active_connection_state ({name}) defined"))
+                        .with("elapsed", 0)
+                })?
+                .1,
+        );
     }
     let local = hex_addresses(machine, &args.host);
     let mut ignored = Vec::new();
@@ -230,9 +291,16 @@ fn drained(machine: &mut dyn Machine, args: &Args, port: Option<u16>) -> Result<
         let text = String::from_utf8_lossy(&text).into_owned();
         let busy = text.lines().skip(1).any(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let (Some(here), Some(there), Some(state)) = (words.get(1), words.get(2), words.get(3)) else { return false };
-            let Some((address, number)) = here.split_once(':') else { return false };
-            let Some((peer, _)) = there.split_once(':') else { return false };
+            let (Some(here), Some(there), Some(state)) = (words.get(1), words.get(2), words.get(3))
+            else {
+                return false;
+            };
+            let Some((address, number)) = here.split_once(':') else {
+                return false;
+            };
+            let Some((peer, _)) = there.split_once(':') else {
+                return false;
+            };
             let any = local.iter().any(|one| one.bytes().all(|byte| byte == b'0'));
             number == format!("{port:04X}")
                 && active.contains(state)
@@ -251,16 +319,33 @@ fn hex_addresses(machine: &mut dyn Machine, host: &str) -> Vec<String> {
     let mut found: Vec<std::net::IpAddr> = host.parse().into_iter().collect();
     if found.is_empty() {
         let command = crate::machine::Command::new(["getent", "ahosts", host]);
-        let text = machine.query(&command).map(|output| output.stdout_text()).unwrap_or_default();
-        found = text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+        let text = machine
+            .query(&command)
+            .map(|output| output.stdout_text())
+            .unwrap_or_default();
+        found = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next()?.parse().ok())
+            .collect();
     }
     let words = |bytes: &[u8]| -> String {
-        bytes.chunks_exact(4).map(|word| format!("{:02X}{:02X}{:02X}{:02X}", word[3], word[2], word[1], word[0])).collect()
+        bytes
+            .chunks_exact(4)
+            .map(|word| {
+                format!(
+                    "{:02X}{:02X}{:02X}{:02X}",
+                    word[3], word[2], word[1], word[0]
+                )
+            })
+            .collect()
     };
     found
         .into_iter()
         .flat_map(|address| match address {
-            std::net::IpAddr::V4(four) => vec![words(&four.octets()), words(&four.to_ipv6_mapped().octets())],
+            std::net::IpAddr::V4(four) => vec![
+                words(&four.octets()),
+                words(&four.to_ipv6_mapped().octets()),
+            ],
             std::net::IpAddr::V6(six) => vec![words(&six.octets())],
         })
         .collect()

@@ -142,7 +142,8 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     let before = describe(present.as_ref(), &dest);
 
     let kept = present.as_ref().filter(|_| !args.force);
-    let known = kept.is_some_and(|present| pull::known(&wanted, present, args.state == State::Latest));
+    let known =
+        kept.is_some_and(|present| pull::known(&wanted, present, args.state == State::Latest));
     let (made, record) = match (known, by_program) {
         (true, _) => (false, present.as_ref().and_then(Present::record).cloned()),
         (_, true) => with_program(machine, &args, &wanted, &dest, kept, &new)?,
@@ -188,29 +189,59 @@ fn wanted(args: &Args) -> Result<Wanted, Failure> {
 }
 
 /// The file, and the folder in which it will be.
-fn destination(machine: &mut dyn Machine, args: &Args, wanted: &Wanted) -> Result<PathBuf, Failure> {
+fn destination(
+    machine: &mut dyn Machine,
+    args: &Args,
+    wanted: &Wanted,
+) -> Result<PathBuf, Failure> {
     let mut dest = PathBuf::from(&args.dest);
     let stat = |machine: &mut dyn Machine, path: &Path| {
-        machine.stat(path, true).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+        machine
+            .stat(path, true)
+            .map_err(|error| Failure::new(format!("{}: {error}", path.display())))
     };
     if stat(machine, &dest)?.is_some_and(|stat| stat.kind == FileKind::Directory) {
         dest.push(default_name(&wanted.source));
     }
-    let folder = dest.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = dest
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     match stat(machine, folder)? {
         Some(stat) if stat.kind == FileKind::Directory => Ok(dest),
-        Some(_) => Err(Failure::new(format!("Destination {} is not a directory", folder.display()))),
-        None => Err(Failure::new(format!("Destination directory {} does not exist", folder.display()))),
+        Some(_) => Err(Failure::new(format!(
+            "Destination {} is not a directory",
+            folder.display()
+        ))),
+        None => Err(Failure::new(format!(
+            "Destination directory {} does not exist",
+            folder.display()
+        ))),
     }
 }
 
 /// `NAME_TAG.sif`, as the program has it.
 fn default_name(source: &Source) -> String {
-    let last = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let last = |path: &Path| {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
     let (name, tag) = match source {
         Source::Registry(name) | Source::Oras(name) => {
-            let repository = name.repository.rsplit('/').next().unwrap_or_default().to_owned();
-            (repository, name.tag.clone().or(name.digest.as_ref().map(|digest| digest.hex()[..12].to_owned())))
+            let repository = name
+                .repository
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            (
+                repository,
+                name.tag.clone().or(name
+                    .digest
+                    .as_ref()
+                    .map(|digest| digest.hex()[..12].to_owned())),
+            )
         }
         Source::Layout(place) | Source::OciArchive(place) | Source::DockerArchive(place) => {
             let stem = last(&place.path);
@@ -226,7 +257,10 @@ fn default_name(source: &Source) -> String {
 
 fn look(machine: &mut dyn Machine, args: &Args, dest: &Path) -> Result<Option<Present>, Failure> {
     let present = pull::look(machine, dest)?;
-    if let Some(Present { found: Found::Other, .. }) = &present
+    if let Some(Present {
+        found: Found::Other,
+        ..
+    }) = &present
         && !args.force
     {
         return Err(Failure::new(format!(
@@ -238,16 +272,24 @@ fn look(machine: &mut dyn Machine, args: &Args, dest: &Path) -> Result<Option<Pr
 }
 
 fn by_program(args: &Args, wanted: &Wanted) -> Result<bool, Failure> {
-    let named = args.executable.is_some() || args.module.as_ref().is_some_and(|modules| !modules.is_empty());
+    let named = args.executable.is_some()
+        || args
+            .module
+            .as_ref()
+            .is_some_and(|modules| !modules.is_empty());
     let by_program = match args.engine {
         Engine::Auto => named || matches!(wanted.source, Source::Foreign(_)),
         Engine::Native if named => {
-            return Err(Failure::new("`executable` and `module` belong to the engine `program`, not to `native`"));
+            return Err(Failure::new(
+                "`executable` and `module` belong to the engine `program`, not to `native`",
+            ));
         }
         engine => engine == Engine::Program,
     };
     if by_program && !args.validate_certs {
-        return Err(Failure::new("the engine `program` cannot go without checking certificates; use `native`"));
+        return Err(Failure::new(
+            "the engine `program` cannot go without checking certificates; use `native`",
+        ));
     }
     Ok(by_program)
 }
@@ -280,7 +322,10 @@ fn with_program(
     attrs: &Attrs,
 ) -> Result<(bool, Option<Record>), Failure> {
     let record = match &wanted.source {
-        Source::Foreign(_) => Record { image: wanted.text.clone(), ..Record::default() },
+        Source::Foreign(_) => Record {
+            image: wanted.text.clone(),
+            ..Record::default()
+        },
         _ => match pull::decide(machine, wanted, kept.map(|present| (dest, present)))? {
             Decision::Keep(record) => return Ok((false, Some(record))),
             Decision::Make(located) => pull::record(wanted, &located),
@@ -296,13 +341,20 @@ fn with_program(
 }
 
 fn remove(machine: &mut dyn Machine, dest: &Path) -> Result<Outcome, Failure> {
-    let failed = |error: std::io::Error| Failure::new(format!("{} cannot be removed: {error}", dest.display()));
-    let outcome = |changed| Outcome::new(changed).with("dest", dest.to_string_lossy().into_owned()).with("state", "absent");
+    let failed = |error: std::io::Error| {
+        Failure::new(format!("{} cannot be removed: {error}", dest.display()))
+    };
+    let outcome = |changed| {
+        Outcome::new(changed)
+            .with("dest", dest.to_string_lossy().into_owned())
+            .with("state", "absent")
+    };
     match machine.stat(dest, false).map_err(failed)? {
         None => Ok(outcome(false)),
-        Some(stat) if stat.kind == FileKind::Directory => {
-            Err(Failure::new(format!("{} is a directory, not an image", dest.display())))
-        }
+        Some(stat) if stat.kind == FileKind::Directory => Err(Failure::new(format!(
+            "{} is a directory, not an image",
+            dest.display()
+        ))),
         Some(_) => {
             let before = describe(pull::look(machine, dest)?.as_ref(), dest);
             machine.remove(dest, false).map_err(failed)?;
@@ -319,8 +371,12 @@ fn describe(present: Option<&Present>, dest: &Path) -> Map {
     let mut side = file_at(dest);
     match &present.found {
         Found::Other => side.extend(map! { "content" => "not a SIF file" }),
-        Found::Damaged(why) => side.extend(map! { "content" => format!("a damaged SIF file: {why}") }),
-        Found::Sif(None) => side.extend(map! { "content" => "a SIF file without a record of its origin" }),
+        Found::Damaged(why) => {
+            side.extend(map! { "content" => format!("a damaged SIF file: {why}") })
+        }
+        Found::Sif(None) => {
+            side.extend(map! { "content" => "a SIF file without a record of its origin" })
+        }
         Found::Sif(Some(record)) => side.extend(origin(record)),
     }
     side
@@ -345,7 +401,9 @@ fn origin(record: &Record) -> Map {
 }
 
 fn results(outcome: Outcome, record: Option<&Record>) -> Outcome {
-    let Some(record) = record.filter(|record| !record.digest.is_empty()) else { return outcome };
+    let Some(record) = record.filter(|record| !record.digest.is_empty()) else {
+        return outcome;
+    };
     outcome
         .with("digest", record.digest.as_str())
         .with("index_digest", record.index.clone())
@@ -361,7 +419,12 @@ fn attributes(machine: &mut dyn Machine, args: &Args, dest: &Path) -> Result<Att
     let mut attrs = args.file.for_write(machine, old.as_ref())?;
     if old.is_none() {
         let runnable = 0o777 & !umask;
-        attrs.mode = Some(args.file.mode.as_ref().map_or(runnable, |mode| mode.apply(runnable, false, umask)));
+        attrs.mode = Some(
+            args.file
+                .mode
+                .as_ref()
+                .map_or(runnable, |mode| mode.apply(runnable, false, umask)),
+        );
     }
     Ok(attrs)
 }
@@ -381,9 +444,19 @@ mod tests {
         for folder in ["/image", "/image/blobs", "/image/blobs/sha256"] {
             memory.make_dir(Path::new(folder), None).unwrap();
         }
-        for entry in walkdir::WalkDir::new(&layout).into_iter().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+        for entry in walkdir::WalkDir::new(&layout)
+            .into_iter()
+            .map(Result::unwrap)
+            .filter(|entry| entry.path().is_file())
+        {
             let path = Path::new("/image").join(entry.path().strip_prefix(&layout).unwrap());
-            memory.write(&path, Content::Bytes(&std::fs::read(entry.path()).unwrap()), &Attrs::default()).unwrap();
+            memory
+                .write(
+                    &path,
+                    Content::Bytes(&std::fs::read(entry.path()).unwrap()),
+                    &Attrs::default(),
+                )
+                .unwrap();
         }
         memory
     }
@@ -391,7 +464,9 @@ mod tests {
     fn call(machine: &mut dyn Machine, given: Map) -> Result<Outcome, String> {
         let mut given = given;
         given.entry("arch".to_owned()).or_insert("amd64".into());
-        given.entry("dest".to_owned()).or_insert("/root/demo".into());
+        given
+            .entry("dest".to_owned())
+            .or_insert("/root/demo".into());
         let prepared = prepare(&MODULE, &given).map_err(|problems| problems[0].message.clone())?;
         (MODULE.run)(machine, &prepared.args).map_err(|failure| failure.msg)
     }
@@ -403,15 +478,52 @@ mod tests {
         assert!(first.changed);
         assert_eq!(first.results.get("mode"), Some(&Data::from("0755")));
         let bytes = machine.read(Path::new("/root/demo")).unwrap();
-        assert!(!call(&mut machine, map! { "image" => "oci:/image:1.0.0" }).unwrap().changed);
-        assert!(!call(&mut machine, map! { "image" => "oci:/image:1.0.0", "state" => "latest" }).unwrap().changed);
-        assert!(call(&mut machine, map! { "image" => "oci:/image:1.0.0", "force" => true }).unwrap().changed);
-        assert!(machine.read(Path::new("/root/demo")).unwrap() == bytes, "the same image gives another file");
-        assert!(call(&mut machine, map! { "image" => "oci:/image:1.1.0" }).unwrap().changed);
-        let moded = call(&mut machine, map! { "image" => "oci:/image:1.1.0", "mode" => "0700" }).unwrap();
+        assert!(
+            !call(&mut machine, map! { "image" => "oci:/image:1.0.0" })
+                .unwrap()
+                .changed
+        );
+        assert!(
+            !call(
+                &mut machine,
+                map! { "image" => "oci:/image:1.0.0", "state" => "latest" }
+            )
+            .unwrap()
+            .changed
+        );
+        assert!(
+            call(
+                &mut machine,
+                map! { "image" => "oci:/image:1.0.0", "force" => true }
+            )
+            .unwrap()
+            .changed
+        );
+        assert!(
+            machine.read(Path::new("/root/demo")).unwrap() == bytes,
+            "the same image gives another file"
+        );
+        assert!(
+            call(&mut machine, map! { "image" => "oci:/image:1.1.0" })
+                .unwrap()
+                .changed
+        );
+        let moded = call(
+            &mut machine,
+            map! { "image" => "oci:/image:1.1.0", "mode" => "0700" },
+        )
+        .unwrap();
         assert!(moded.changed && moded.diff.len() == 1);
-        assert!(call(&mut machine, map! { "state" => "absent" }).unwrap().changed);
-        assert!(!call(&mut machine, map! { "state" => "absent" }).unwrap().changed);
+        assert!(
+            call(&mut machine, map! { "state" => "absent" })
+                .unwrap()
+                .changed
+        );
+        assert!(
+            !call(&mut machine, map! { "state" => "absent" })
+                .unwrap()
+                .changed
+        );
     }
 
     #[test]
@@ -423,7 +535,10 @@ mod tests {
         let real = check.below();
         assert!(real.stat(Path::new("/root/demo"), false).unwrap().is_none());
         let done = call(real, args()).unwrap();
-        assert_eq!((predicted.changed, &predicted.diff), (done.changed, &done.diff));
+        assert_eq!(
+            (predicted.changed, &predicted.diff),
+            (done.changed, &done.diff)
+        );
         for key in ["digest", "platform", "labels", "mode", "image_size"] {
             assert_eq!(predicted.results.get(key), done.results.get(key), "{key}");
         }
@@ -432,21 +547,53 @@ mod tests {
     #[test]
     fn mistakes_leave_nothing_behind() {
         let mut machine = machine();
-        machine.write(Path::new("/root/other"), Content::Bytes(b"text"), &Attrs::default()).unwrap();
+        machine
+            .write(
+                Path::new("/root/other"),
+                Content::Bytes(b"text"),
+                &Attrs::default(),
+            )
+            .unwrap();
         for (given, part) in [
-            (map! { "image" => "oci:/image:2" }, "no image `2`; it has 1.0.0, 1.1.0"),
-            (map! { "image" => "oci:/image:1.0.0", "arch" => "s390x" }, "no image for linux/s390x"),
-            (map! { "image" => "oci:/image:1.0.0", "digest" => Digest::of(b"").as_str() }, "wrong digest"),
+            (
+                map! { "image" => "oci:/image:2" },
+                "no image `2`; it has 1.0.0, 1.1.0",
+            ),
+            (
+                map! { "image" => "oci:/image:1.0.0", "arch" => "s390x" },
+                "no image for linux/s390x",
+            ),
+            (
+                map! { "image" => "oci:/image:1.0.0", "digest" => Digest::of(b"").as_str() },
+                "wrong digest",
+            ),
             (map! { "image" => "oci:/none:1" }, "/none does not exist"),
-            (map! { "image" => "oci:/image:1.0.0", "dest" => "/no/x" }, "Destination directory /no does not exist"),
-            (map! { "image" => "oci:/image:1.0.0", "dest" => "/root/other" }, "is not a SIF file"),
-            (map! { "image" => "shub://x" }, "`apptainer` nor `singularity`"),
-            (map! {}, "state is present but all of the following are missing: image"),
+            (
+                map! { "image" => "oci:/image:1.0.0", "dest" => "/no/x" },
+                "Destination directory /no does not exist",
+            ),
+            (
+                map! { "image" => "oci:/image:1.0.0", "dest" => "/root/other" },
+                "is not a SIF file",
+            ),
+            (
+                map! { "image" => "shub://x" },
+                "`apptainer` nor `singularity`",
+            ),
+            (
+                map! {},
+                "state is present but all of the following are missing: image",
+            ),
         ] {
             let message = call(&mut machine, given).unwrap_err();
             assert!(message.contains(part), "{message}");
         }
-        assert!(machine.stat(Path::new("/root/demo"), false).unwrap().is_none());
+        assert!(
+            machine
+                .stat(Path::new("/root/demo"), false)
+                .unwrap()
+                .is_none()
+        );
         assert_eq!(machine.read(Path::new("/root/other")).unwrap(), b"text");
     }
 

@@ -30,7 +30,9 @@ enum Wanted {
 impl Times {
     /// Reads the arguments; `default` is what they mean when they are not given.
     pub(super) fn of(args: &Args, default: &str) -> Result<Self, Failure> {
-        let wanted = |text: &Option<String>, format| Wanted::parse(text.as_deref().unwrap_or(default), format);
+        let wanted = |text: &Option<String>, format| {
+            Wanted::parse(text.as_deref().unwrap_or(default), format)
+        };
         Ok(Self {
             modification: wanted(&args.modification_time, &args.modification_time_format)?,
             access: wanted(&args.access_time, &args.access_time_format)?,
@@ -38,11 +40,24 @@ impl Times {
     }
 
     /// Makes the times what they should be; returns whether something changed.
-    pub(super) fn ensure(&self, machine: &mut dyn Machine, path: &Path, sides: &mut Sides) -> Result<bool, Failure> {
-        if matches!((&self.modification, &self.access), (Wanted::Preserve, Wanted::Preserve)) {
+    pub(super) fn ensure(
+        &self,
+        machine: &mut dyn Machine,
+        path: &Path,
+        sides: &mut Sides,
+    ) -> Result<bool, Failure> {
+        if matches!(
+            (&self.modification, &self.access),
+            (Wanted::Preserve, Wanted::Preserve)
+        ) {
             return Ok(false);
         }
-        let Some(stat) = machine.stat(path, true).map_err(|error| os_error(&error, path))? else { return Ok(false) };
+        let Some(stat) = machine
+            .stat(path, true)
+            .map_err(|error| os_error(&error, path))?
+        else {
+            return Ok(false);
+        };
         let now = machine.now();
         let mtime = self.modification.differing(stat.mtime, now);
         let atime = self.access.differing(stat.atime, now);
@@ -55,7 +70,10 @@ impl Times {
             return Ok(false);
         }
         machine.set_times(path, atime, mtime).map_err(|error| {
-            let message = format!("Error while updating modification or access time: {}", os_error_text(&error));
+            let message = format!(
+                "Error while updating modification or access time: {}",
+                os_error_text(&error)
+            );
             failed_at(machine, path, message.into())
         })?;
         Ok(true)
@@ -88,7 +106,10 @@ impl Wanted {
             Self::At(stamp) => *stamp,
             Self::Now => {
                 let now = std::time::Duration::from_secs_f64(now.max(0.0));
-                (i64::try_from(now.as_secs()).unwrap_or(0), now.subsec_nanos())
+                (
+                    i64::try_from(now.as_secs()).unwrap_or(0),
+                    now.subsec_nanos(),
+                )
             }
         };
         (matches!(self, Self::Now) || wanted != old).then_some(wanted)
@@ -100,11 +121,16 @@ fn local_seconds(text: &str, format: &str) -> Option<i64> {
     let parsed = strtime::parse(format, text).ok()?;
     let date: Date = parsed.to_date().ok()?;
     let time = parsed.to_time().unwrap_or(Time::midnight());
-    let zoned = DateTime::from_parts(date, time).to_zoned(TimeZone::system()).ok()?;
+    let zoned = DateTime::from_parts(date, time)
+        .to_zoned(TimeZone::system())
+        .ok()?;
     Some(zoned.timestamp().as_second())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "Ansible shows times as floating-point numbers, too")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "Ansible shows times as floating-point numbers, too"
+)]
 fn seconds((seconds, nanoseconds): Stamp) -> f64 {
     seconds as f64 + f64::from(nanoseconds) / 1e9
 }

@@ -8,22 +8,80 @@ const FAMILIES: &[(&str, &[&str])] = &[
     (
         "RedHat",
         &[
-            "RedHat", "RHEL", "Fedora", "CentOS", "Scientific", "SLC", "Ascendos", "CloudLinux", "PSBM", "OracleLinux", "OVS",
-            "OEL", "Amazon", "Amzn", "Virtuozzo", "XenServer", "Alibaba", "EulerOS", "openEuler", "AlmaLinux", "Rocky",
-            "TencentOS", "EuroLinux", "Kylin Linux Advanced Server", "MIRACLE",
+            "RedHat",
+            "RHEL",
+            "Fedora",
+            "CentOS",
+            "Scientific",
+            "SLC",
+            "Ascendos",
+            "CloudLinux",
+            "PSBM",
+            "OracleLinux",
+            "OVS",
+            "OEL",
+            "Amazon",
+            "Amzn",
+            "Virtuozzo",
+            "XenServer",
+            "Alibaba",
+            "EulerOS",
+            "openEuler",
+            "AlmaLinux",
+            "Rocky",
+            "TencentOS",
+            "EuroLinux",
+            "Kylin Linux Advanced Server",
+            "MIRACLE",
         ],
     ),
     (
         "Debian",
         &[
-            "Debian", "Ubuntu", "Raspbian", "Neon", "KDE neon", "Linux Mint", "SteamOS", "Devuan", "Kali", "Cumulus Linux",
-            "Pop!_OS", "Parrot", "Pardus GNU/Linux", "Uos", "Deepin", "OSMC", "Linuxmint",
+            "Debian",
+            "Ubuntu",
+            "Raspbian",
+            "Neon",
+            "KDE neon",
+            "Linux Mint",
+            "SteamOS",
+            "Devuan",
+            "Kali",
+            "Cumulus Linux",
+            "Pop!_OS",
+            "Parrot",
+            "Pardus GNU/Linux",
+            "Uos",
+            "Deepin",
+            "OSMC",
+            "Linuxmint",
         ],
     ),
-    ("Suse", &["SuSE", "SLES", "SLED", "openSUSE", "openSUSE Tumbleweed", "SLES_SAP", "SUSE_LINUX", "openSUSE Leap", "openSUSE MicroOS", "SL-Micro", "ALP-Dolomite"]),
-    ("Archlinux", &["Archlinux", "Antergos", "Manjaro", "Manjaro ARM"]),
+    (
+        "Suse",
+        &[
+            "SuSE",
+            "SLES",
+            "SLED",
+            "openSUSE",
+            "openSUSE Tumbleweed",
+            "SLES_SAP",
+            "SUSE_LINUX",
+            "openSUSE Leap",
+            "openSUSE MicroOS",
+            "SL-Micro",
+            "ALP-Dolomite",
+        ],
+    ),
+    (
+        "Archlinux",
+        &["Archlinux", "Antergos", "Manjaro", "Manjaro ARM"],
+    ),
     ("Mandrake", &["Mandrake", "Mandriva"]),
-    ("Solaris", &["Solaris", "Nexenta", "OmniOS", "OpenIndiana", "SmartOS"]),
+    (
+        "Solaris",
+        &["Solaris", "Nexenta", "OmniOS", "OpenIndiana", "SmartOS"],
+    ),
     ("Slackware", &["Slackware"]),
     ("Altlinux", &["Altlinux"]),
     ("Gentoo", &["Gentoo", "Funtoo"]),
@@ -46,17 +104,37 @@ struct Found {
 
 /// `distribution*` and `os_family`.
 pub(super) fn distribution(gather: &mut Gather<'_>) {
-    let system = gather.text("/proc/sys/kernel/ostype").unwrap_or_else(|| "Linux".to_owned());
+    let system = gather
+        .text("/proc/sys/kernel/ostype")
+        .unwrap_or_else(|| "Linux".to_owned());
     let found = find(gather);
-    let name = if found.name.is_empty() { system } else { found.name };
-    let family = FAMILIES.iter().find(|(_, members)| members.contains(&name.as_str())).map_or(name.as_str(), |(family, _)| family);
-    let version = if found.version.is_empty() { "NA".to_owned() } else { found.version };
+    let name = if found.name.is_empty() {
+        system
+    } else {
+        found.name
+    };
+    let family = FAMILIES
+        .iter()
+        .find(|(_, members)| members.contains(&name.as_str()))
+        .map_or(name.as_str(), |(family, _)| family);
+    let version = if found.version.is_empty() {
+        "NA".to_owned()
+    } else {
+        found.version
+    };
     let major = version.split('.').next().unwrap_or_default().to_owned();
     gather.set("os_family", family);
     gather.set("distribution", name);
     gather.set("distribution_major_version", major);
     gather.set("distribution_version", version);
-    gather.set("distribution_release", if found.release.is_empty() { "NA".to_owned() } else { found.release });
+    gather.set(
+        "distribution_release",
+        if found.release.is_empty() {
+            "NA".to_owned()
+        } else {
+            found.release
+        },
+    );
     if let Some(minor) = found.minor {
         gather.set("distribution_minor_version", minor);
     }
@@ -68,19 +146,36 @@ pub(super) fn distribution(gather: &mut Gather<'_>) {
 }
 
 fn find(gather: &mut Gather<'_>) -> Found {
-    let os = gather.text("/etc/os-release").or_else(|| gather.text("/usr/lib/os-release")).unwrap_or_default();
+    let os = gather
+        .text("/etc/os-release")
+        .or_else(|| gather.text("/usr/lib/os-release"))
+        .unwrap_or_default();
     let os = assignments(&os);
-    let get = |key: &str| os.get(key).and_then(Data::as_str).unwrap_or_default().to_owned();
-    let mut found =
-        Found { version: get("VERSION_ID"), release: get("VERSION_CODENAME"), file: "/etc/os-release", ..Found::default() };
+    let get = |key: &str| {
+        os.get(key)
+            .and_then(Data::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let mut found = Found {
+        version: get("VERSION_ID"),
+        release: get("VERSION_CODENAME"),
+        file: "/etc/os-release",
+        ..Found::default()
+    };
     match get("ID").as_str() {
         "debian" | "raspbian" => debian(gather, &mut found, &get("ID")),
         "ubuntu" => (found.name, found.variety) = ("Ubuntu".to_owned(), "Debian"),
-        "rhel" | "fedora" | "centos" | "rocky" | "almalinux" | "ol" | "scientific" | "cloudlinux" => redhat(gather, &mut found, &get),
-        "amzn" => (found.name, found.variety, found.release) = ("Amazon".to_owned(), "Amazon", "NA".to_owned()),
+        "rhel" | "fedora" | "centos" | "rocky" | "almalinux" | "ol" | "scientific"
+        | "cloudlinux" => redhat(gather, &mut found, &get),
+        "amzn" => {
+            (found.name, found.variety, found.release) =
+                ("Amazon".to_owned(), "Amazon", "NA".to_owned())
+        }
         "alpine" => alpine(gather, &mut found),
         "arch" => {
-            (found.name, found.variety, found.file) = ("Archlinux".to_owned(), "Archlinux", "/etc/arch-release");
+            (found.name, found.variety, found.file) =
+                ("Archlinux".to_owned(), "Archlinux", "/etc/arch-release");
             found.version = get("VERSION_ID");
         }
         id if id.contains("suse") || id.starts_with("sle") => suse(&mut found, &get),
@@ -118,14 +213,27 @@ fn redhat(gather: &mut Gather<'_>, found: &mut Found, get: &dyn Fn(&str) -> Stri
         _ => "CloudLinux",
     }
     .to_owned();
-    found.variety = if found.name == "OracleLinux" { "OracleLinux" } else { "RedHat" };
-    let Some(text) = gather.text("/etc/redhat-release") else { return };
+    found.variety = if found.name == "OracleLinux" {
+        "OracleLinux"
+    } else {
+        "RedHat"
+    };
+    let Some(text) = gather.text("/etc/redhat-release") else {
+        return;
+    };
     found.file = "/etc/redhat-release";
-    if let Some(version) = text.split(" release ").nth(1).and_then(|rest| rest.split_whitespace().next()) {
+    if let Some(version) = text
+        .split(" release ")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next())
+    {
         // CentOS 7 and 8 write the build into the file, too.
         found.version = version.split('.').take(2).collect::<Vec<_>>().join(".");
     }
-    found.release = match text.split_once('(').and_then(|(_, rest)| rest.split_once(')')) {
+    found.release = match text
+        .split_once('(')
+        .and_then(|(_, rest)| rest.split_once(')'))
+    {
         Some((name, _)) => name.to_owned(),
         None if text.starts_with("CentOS Stream") => "Stream".to_owned(),
         None => String::new(),
@@ -136,7 +244,8 @@ fn redhat(gather: &mut Gather<'_>, found: &mut Found, get: &dyn Fn(&str) -> Stri
 }
 
 fn alpine(gather: &mut Gather<'_>, found: &mut Found) {
-    (found.name, found.variety, found.file) = ("Alpine".to_owned(), "Alpine", "/etc/alpine-release");
+    (found.name, found.variety, found.file) =
+        ("Alpine".to_owned(), "Alpine", "/etc/alpine-release");
     if let Some(version) = gather.text("/etc/alpine-release") {
         found.version = version;
     }
@@ -153,7 +262,11 @@ fn suse(found: &mut Found, get: &dyn Fn(&str) -> String) {
         "sl-micro" => "SL-Micro".to_owned(),
         _ => get("NAME").split_whitespace().collect::<Vec<_>>().join(" "),
     };
-    found.release = found.version.split_once('.').map(|(_, minor)| minor.to_owned()).unwrap_or_default();
+    found.release = found
+        .version
+        .split_once('.')
+        .map(|(_, minor)| minor.to_owned())
+        .unwrap_or_default();
 }
 
 fn other(found: &mut Found, id: &str, get: &dyn Fn(&str) -> String) {
@@ -173,7 +286,11 @@ fn other(found: &mut Found, id: &str, get: &dyn Fn(&str) -> String) {
         "openEuler" => ("openEuler", "RedHat"),
         _ => ("", ""),
     };
-    found.name = if name.is_empty() { get("NAME") } else { name.to_owned() };
+    found.name = if name.is_empty() {
+        get("NAME")
+    } else {
+        name.to_owned()
+    };
     if !variety.is_empty() {
         found.variety = variety;
     }
@@ -181,28 +298,49 @@ fn other(found: &mut Found, id: &str, get: &dyn Fn(&str) -> String) {
 
 /// `KEY="value"` lines.
 pub(super) fn assignments(text: &str) -> Map {
-    let pairs = text.lines().filter(|line| !line.trim_start().starts_with('#')).filter_map(|line| line.split_once('='));
-    pairs.map(|(key, value)| (key.trim().to_owned(), Data::from(value.trim().trim_matches(['"', '\''])))).collect()
+    let pairs = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .filter_map(|line| line.split_once('='));
+    pairs
+        .map(|(key, value)| {
+            (
+                key.trim().to_owned(),
+                Data::from(value.trim().trim_matches(['"', '\''])),
+            )
+        })
+        .collect()
 }
 
 /// `lsb`.
 pub(super) fn lsb(gather: &mut Gather<'_>) {
     let mut lsb = Map::new();
     if gather.exists("/usr/bin/lsb_release") {
-        let text = gather.ask(["/usr/bin/lsb_release", "-a"]).unwrap_or_default();
-        for (label, name) in
-            [("LSB Version", "release"), ("Distributor ID", "id"), ("Description", "description"), ("Release", "release"), ("Codename", "codename")]
-        {
-            let found = text.lines().find_map(|line| line.strip_prefix(label)?.trim_start().strip_prefix(':'));
+        let text = gather
+            .ask(["/usr/bin/lsb_release", "-a"])
+            .unwrap_or_default();
+        for (label, name) in [
+            ("LSB Version", "release"),
+            ("Distributor ID", "id"),
+            ("Description", "description"),
+            ("Release", "release"),
+            ("Codename", "codename"),
+        ] {
+            let found = text
+                .lines()
+                .find_map(|line| line.strip_prefix(label)?.trim_start().strip_prefix(':'));
             if let Some(value) = found {
                 lsb.insert(name.to_owned(), Data::from(value.trim().trim_matches('"')));
             }
         }
     } else if let Some(text) = gather.text("/etc/lsb-release") {
         let values = assignments(&text);
-        for (label, name) in
-            [("DISTRIB_ID", "id"), ("DISTRIB_RELEASE", "release"), ("DISTRIB_DESCRIPTION", "description"), ("DISTRIB_CODENAME", "codename")]
-        {
+        for (label, name) in [
+            ("DISTRIB_ID", "id"),
+            ("DISTRIB_RELEASE", "release"),
+            ("DISTRIB_DESCRIPTION", "description"),
+            ("DISTRIB_CODENAME", "codename"),
+        ] {
             if let Some(value) = values.get(label) {
                 lsb.insert(name.to_owned(), value.clone());
             }
@@ -272,21 +410,45 @@ fn service_manager(gather: &mut Gather<'_>) -> String {
         "openrc-init" => "openrc",
         name => name,
     };
-    let shell = matches!(known, "" | "init" | "sh" | "bash" | "dash" | "zsh" | "ksh" | "ash" | "fish" | "python" | "COMMAND");
+    let shell = matches!(
+        known,
+        "" | "init"
+            | "sh"
+            | "bash"
+            | "dash"
+            | "zsh"
+            | "ksh"
+            | "ash"
+            | "fish"
+            | "python"
+            | "COMMAND"
+    );
     if !shell {
         return known.to_owned();
     }
-    let systemctl = ["/bin/systemctl", "/usr/bin/systemctl"].iter().any(|path| gather.exists(path));
-    if systemctl && ["/run/systemd/system", "/dev/.run/systemd", "/dev/.systemd"].iter().any(|path| gather.exists(path)) {
+    let systemctl = ["/bin/systemctl", "/usr/bin/systemctl"]
+        .iter()
+        .any(|path| gather.exists(path));
+    if systemctl
+        && ["/run/systemd/system", "/dev/.run/systemd", "/dev/.systemd"]
+            .iter()
+            .any(|path| gather.exists(path))
+    {
         return "systemd".to_owned();
     }
-    if ["/sbin/initctl", "/usr/sbin/initctl"].iter().any(|path| gather.exists(path)) && gather.exists("/etc/init") {
+    if ["/sbin/initctl", "/usr/sbin/initctl"]
+        .iter()
+        .any(|path| gather.exists(path))
+        && gather.exists("/etc/init")
+    {
         return "upstart".to_owned();
     }
     if gather.exists("/sbin/openrc") {
         return "openrc".to_owned();
     }
-    let offline = gather.link_name("/sbin/init").is_some_and(|name| name == "systemd");
+    let offline = gather
+        .link_name("/sbin/init")
+        .is_some_and(|name| name == "systemd");
     match () {
         () if systemctl && offline => "systemd",
         () if gather.exists("/etc/init.d") => "sysvinit",

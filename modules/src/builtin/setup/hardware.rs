@@ -14,7 +14,10 @@ pub(super) fn hardware(gather: &mut Gather<'_>) {
     mounts(gather);
     devices(gather);
     if let Some(text) = gather.text("/proc/uptime")
-        && let Some(seconds) = text.split('.').next().and_then(|whole| whole.parse::<i64>().ok())
+        && let Some(seconds) = text
+            .split('.')
+            .next()
+            .and_then(|whole| whole.parse::<i64>().ok())
     {
         gather.set("uptime_seconds", seconds);
     }
@@ -23,9 +26,16 @@ pub(super) fn hardware(gather: &mut Gather<'_>) {
 /// `loadavg`.
 pub(super) fn loadavg(gather: &mut Gather<'_>) {
     let text = gather.text("/proc/loadavg").unwrap_or_default();
-    let numbers: Vec<f64> = text.split_whitespace().take(3).filter_map(|word| word.parse().ok()).collect();
+    let numbers: Vec<f64> = text
+        .split_whitespace()
+        .take(3)
+        .filter_map(|word| word.parse().ok())
+        .collect();
     if let [one, five, fifteen] = numbers[..] {
-        gather.set("loadavg", map! { "1m" => one, "5m" => five, "15m" => fifteen });
+        gather.set(
+            "loadavg",
+            map! { "1m" => one, "5m" => five, "15m" => fifteen },
+        );
     }
 }
 
@@ -35,25 +45,37 @@ fn processor(gather: &mut Gather<'_>) {
     let (mut sockets, mut cores, mut siblings, mut count) = (Vec::new(), 1_usize, 1_usize, 0_usize);
     let mut flags: Vec<String> = Vec::new();
     for line in text.lines() {
-        let Some((key, value)) = line.split_once(':') else { continue };
+        let Some((key, value)) = line.split_once(':') else {
+            continue;
+        };
         let (key, value) = (key.trim(), value.trim());
         match key {
             "processor" => {
                 count += 1;
                 list.push(value.to_owned());
             }
-            "model name" | "Processor" | "vendor_id" | "cpu" | "Vendor" | "cpu model" => list.push(value.to_owned()),
+            "model name" | "Processor" | "vendor_id" | "cpu" | "Vendor" | "cpu model" => {
+                list.push(value.to_owned())
+            }
             "physical id" if !sockets.contains(&value) => sockets.push(value),
             "cpu cores" => cores = value.parse().unwrap_or(1),
             "siblings" => siblings = value.parse().unwrap_or(1),
-            "flags" | "Features" if flags.is_empty() => flags = value.split_whitespace().map(str::to_owned).collect(),
+            "flags" | "Features" if flags.is_empty() => {
+                flags = value.split_whitespace().map(str::to_owned).collect()
+            }
             _ => {}
         }
     }
     let status = gather.text("/proc/self/status").unwrap_or_default();
-    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).map_or(count, |list| width(list.trim()));
-    let (sockets, cores, threads) =
-        if sockets.is_empty() { (count.max(1), 1, 1) } else { (sockets.len(), cores, (siblings / cores.max(1)).max(1)) };
+    let allowed = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .map_or(count, |list| width(list.trim()));
+    let (sockets, cores, threads) = if sockets.is_empty() {
+        (count.max(1), 1, 1)
+    } else {
+        (sockets.len(), cores, (siblings / cores.max(1)).max(1))
+    };
     let number = |value: usize| i64::try_from(value).unwrap_or(0);
     gather.set("processor", list);
     gather.set("processor_count", number(sockets));
@@ -82,10 +104,19 @@ fn width(list: &str) -> usize {
 fn memory(gather: &mut Gather<'_>) {
     let text = gather.text("/proc/meminfo").unwrap_or_default();
     let get = |name: &str| -> i64 {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.and_then(|rest| rest.split_whitespace().next()?.parse::<i64>().ok()).unwrap_or(0) / 1024
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|rest| rest.split_whitespace().next()?.parse::<i64>().ok())
+            .unwrap_or(0)
+            / 1024
     };
-    let (total, free, cached, buffers) = (get("MemTotal"), get("MemFree"), get("Cached"), get("Buffers"));
+    let (total, free, cached, buffers) = (
+        get("MemTotal"),
+        get("MemFree"),
+        get("Cached"),
+        get("Buffers"),
+    );
     let (swap, swap_free) = (get("SwapTotal"), get("SwapFree"));
     gather.set("memtotal_mb", total);
     gather.set("memfree_mb", free);
@@ -121,15 +152,49 @@ const FIRMWARE: [(&str, &str); 15] = [
 
 /// The kinds of cases that the firmware's standard numbers.
 const FORM_FACTORS: [&str; 37] = [
-    "Unknown", "Other", "Unknown", "Desktop", "Low Profile Desktop", "Pizza Box", "Mini Tower", "Tower", "Portable", "Laptop",
-    "Notebook", "Hand Held", "Docking Station", "All In One", "Sub Notebook", "Space-saving", "Lunch Box",
-    "Main Server Chassis", "Expansion Chassis", "Sub Chassis", "Bus Expansion Chassis", "Peripheral Chassis", "RAID Chassis",
-    "Rack Mount Chassis", "Sealed-case PC", "Multi-system", "CompactPCI", "AdvancedTCA", "Blade", "Blade Enclosure", "Tablet",
-    "Convertible", "Detachable", "IoT Gateway", "Embedded PC", "Mini PC", "Stick PC",
+    "Unknown",
+    "Other",
+    "Unknown",
+    "Desktop",
+    "Low Profile Desktop",
+    "Pizza Box",
+    "Mini Tower",
+    "Tower",
+    "Portable",
+    "Laptop",
+    "Notebook",
+    "Hand Held",
+    "Docking Station",
+    "All In One",
+    "Sub Notebook",
+    "Space-saving",
+    "Lunch Box",
+    "Main Server Chassis",
+    "Expansion Chassis",
+    "Sub Chassis",
+    "Bus Expansion Chassis",
+    "Peripheral Chassis",
+    "RAID Chassis",
+    "Rack Mount Chassis",
+    "Sealed-case PC",
+    "Multi-system",
+    "CompactPCI",
+    "AdvancedTCA",
+    "Blade",
+    "Blade Enclosure",
+    "Tablet",
+    "Convertible",
+    "Detachable",
+    "IoT Gateway",
+    "Embedded PC",
+    "Mini PC",
+    "Stick PC",
 ];
 
 fn firmware(gather: &mut Gather<'_>) {
-    let read = |gather: &mut Gather<'_>, file: &str| gather.text(format!("/sys/devices/virtual/dmi/id/{file}"));
+    let read = |gather: &mut Gather<'_>, file: &str| {
+        gather.text(format!("/sys/devices/virtual/dmi/id/{file}"))
+    };
     for (fact, file) in FIRMWARE {
         let value = read(gather, file).unwrap_or_else(|| "NA".to_owned());
         gather.set(fact, value);
@@ -139,22 +204,39 @@ fn firmware(gather: &mut Gather<'_>) {
         gather.set(file, value);
     }
     let kind = read(gather, "chassis_type").and_then(|text| text.parse::<usize>().ok());
-    gather.set("form_factor", kind.map_or("NA", |kind| FORM_FACTORS.get(kind).copied().unwrap_or("Unknown")));
+    gather.set(
+        "form_factor",
+        kind.map_or("NA", |kind| {
+            FORM_FACTORS.get(kind).copied().unwrap_or("Unknown")
+        }),
+    );
 }
 
 fn mounts(gather: &mut Gather<'_>) {
-    let table = gather.text("/proc/mounts").or_else(|| gather.text("/etc/mtab")).unwrap_or_default();
+    let table = gather
+        .text("/proc/mounts")
+        .or_else(|| gather.text("/etc/mtab"))
+        .unwrap_or_default();
     let uuids = uuids(gather);
     let mut mounts: Vec<Data> = Vec::new();
     for line in table.lines() {
         let fields: Vec<String> = line.split_whitespace().map(unescape).collect();
-        let [device, mount, fstype, options, rest @ ..] = fields.as_slice() else { continue };
+        let [device, mount, fstype, options, rest @ ..] = fields.as_slice() else {
+            continue;
+        };
         let real = (device.starts_with(['/', '\\']) || device.contains(":/")) && fstype != "none";
         if !real {
             continue;
         }
-        let number = |index: usize| rest.get(index).and_then(|text: &String| text.parse::<i64>().ok()).unwrap_or(0);
-        let uuid = uuids.iter().find(|(name, _)| device.rsplit('/').next() == Some(name)).map_or("N/A", |(_, uuid)| uuid);
+        let number = |index: usize| {
+            rest.get(index)
+                .and_then(|text: &String| text.parse::<i64>().ok())
+                .unwrap_or(0)
+        };
+        let uuid = uuids
+            .iter()
+            .find(|(name, _)| device.rsplit('/').next() == Some(name))
+            .map_or("N/A", |(_, uuid)| uuid);
         let mut entry = map! {
             "mount" => mount.clone(),
             "device" => device.clone(),
@@ -196,7 +278,12 @@ fn uuids(gather: &mut Gather<'_>) -> Vec<(String, String)> {
 
 /// The kernel writes white space and backslashes in its tables as octal numbers.
 fn unescape(field: &str) -> String {
-    ["\\040", "\\011", "\\012", "\\134"].iter().zip([" ", "\t", "\n", "\\"]).fold(field.to_owned(), |text, (code, letter)| text.replace(code, letter))
+    ["\\040", "\\011", "\\012", "\\134"]
+        .iter()
+        .zip([" ", "\t", "\n", "\\"])
+        .fold(field.to_owned(), |text, (code, letter)| {
+            text.replace(code, letter)
+        })
 }
 
 /// `devices`: the disks with their sizes and partitions.
@@ -205,11 +292,23 @@ fn devices(gather: &mut Gather<'_>) {
     for name in gather.names("/sys/block") {
         let base = format!("/sys/block/{name}");
         let get = |gather: &mut Gather<'_>, file: &str| gather.text(format!("{base}/{file}"));
-        let sectors = get(gather, "size").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-        let sector_size = get(gather, "queue/logical_block_size").unwrap_or_else(|| "512".to_owned());
+        let sectors = get(gather, "size")
+            .and_then(|text| text.parse::<u64>().ok())
+            .unwrap_or(0);
+        let sector_size =
+            get(gather, "queue/logical_block_size").unwrap_or_else(|| "512".to_owned());
         let scheduler = get(gather, "queue/scheduler").unwrap_or_default();
-        let active = scheduler.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(name, _)| name).to_owned();
-        let is_virtual = gather.machine.read_link(Path::new(&base)).is_ok_and(|link| link.to_string_lossy().contains("/virtual/") || name.starts_with('v'));
+        let active = scheduler
+            .split_once('[')
+            .and_then(|(_, rest)| rest.split_once(']'))
+            .map_or("", |(name, _)| name)
+            .to_owned();
+        let is_virtual = gather
+            .machine
+            .read_link(Path::new(&base))
+            .is_ok_and(|link| {
+                link.to_string_lossy().contains("/virtual/") || name.starts_with('v')
+            });
         let entry = map! {
             "virtual" => i64::from(is_virtual),
             "vendor" => get(gather, "device/vendor"),
@@ -236,7 +335,9 @@ fn partitions(gather: &mut Gather<'_>, disk: &str) -> Map {
         if !name.starts_with(disk) || !gather.exists(format!("{base}/start")) {
             continue;
         }
-        let sectors = gather.text(format!("{base}/size")).unwrap_or_else(|| "0".to_owned());
+        let sectors = gather
+            .text(format!("{base}/size"))
+            .unwrap_or_else(|| "0".to_owned());
         let size = human(sectors.parse::<u64>().unwrap_or(0) * 512);
         let entry = map! {
             "start" => gather.text(format!("{base}/start")).unwrap_or_else(|| "0".to_owned()),
@@ -253,7 +354,12 @@ fn partitions(gather: &mut Gather<'_>, disk: &str) -> Map {
 /// `256.00 GB`, as Ansible writes sizes.
 #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
 fn human(bytes: u64) -> String {
-    let units = [(1_u64 << 40, "TB"), (1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")];
+    let units = [
+        (1_u64 << 40, "TB"),
+        (1 << 30, "GB"),
+        (1 << 20, "MB"),
+        (1 << 10, "KB"),
+    ];
     match units.iter().find(|(size, _)| bytes >= *size) {
         Some((size, unit)) => format!("{:.2} {unit}", bytes as f64 / *size as f64),
         None => format!("{bytes}.00 Bytes"),

@@ -24,11 +24,22 @@ fn one(gather: &mut Gather<'_>, path: &Path) -> Data {
     let runs = matches!(gather.machine.stat(path, true), Ok(Some(stat)) if stat.mode & 0o100 != 0)
         && gather.machine.access(path, Access::Execute);
     let text = if runs {
-        let command = Command { timeout: Some(gather.timeout), ..Command::new([path.to_string_lossy()]) };
+        let command = Command {
+            timeout: Some(gather.timeout),
+            ..Command::new([path.to_string_lossy()])
+        };
         match gather.machine.query(&command) {
             Ok(output) if output.code == 0 => Ok(output.stdout_text()),
-            Ok(output) => Err(format!("Failure executing fact script ({}), rc: {}, err: {}", path.display(), output.code, output.stderr_text())),
-            Err(error) => Err(format!("Could not execute fact script ({}): {error}", path.display())),
+            Ok(output) => Err(format!(
+                "Failure executing fact script ({}), rc: {}, err: {}",
+                path.display(),
+                output.code,
+                output.stderr_text()
+            )),
+            Err(error) => Err(format!(
+                "Could not execute fact script ({}): {error}",
+                path.display()
+            )),
         }
     } else {
         match gather.machine.read(path) {
@@ -37,9 +48,12 @@ fn one(gather: &mut Gather<'_>, path: &Path) -> Data {
         }
     };
     let value = text.and_then(|text| {
-        json(&text)
-            .or_else(|| ini(&text))
-            .ok_or_else(|| format!("error loading facts as JSON or ini - please check content: {}", path.display()))
+        json(&text).or_else(|| ini(&text)).ok_or_else(|| {
+            format!(
+                "error loading facts as JSON or ini - please check content: {}",
+                path.display()
+            )
+        })
     });
     value.unwrap_or_else(|why| {
         gather.warnings.push(why.clone());
@@ -56,7 +70,10 @@ fn ini(text: &str) -> Option<Data> {
         if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
             continue;
         }
-        if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        if let Some(name) = trimmed
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
             sections.insert(name.to_owned(), Data::Map(Map::new()));
             section = Some(name.to_owned());
             continue;

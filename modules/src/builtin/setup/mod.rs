@@ -64,7 +64,10 @@ impl Gather<'_> {
 
     fn names(&mut self, path: impl AsRef<Path>) -> Vec<String> {
         let names = self.machine.list(path.as_ref()).unwrap_or_default();
-        names.into_iter().filter_map(|name| name.into_string().ok()).collect()
+        names
+            .into_iter()
+            .filter_map(|name| name.into_string().ok())
+            .collect()
     }
 
     /// The last part of what a symbolic link points to.
@@ -75,7 +78,10 @@ impl Gather<'_> {
 
     /// Standard output of a program that went well.
     fn ask<const N: usize>(&mut self, argv: [&str; N]) -> Option<String> {
-        let command = Command { timeout: Some(self.timeout), ..Command::new(argv).c_locale() };
+        let command = Command {
+            timeout: Some(self.timeout),
+            ..Command::new(argv).c_locale()
+        };
         let output = self.machine.query(&command).ok()?;
         (output.code == 0).then(|| output.stdout_text())
     }
@@ -97,8 +103,19 @@ struct Collector {
     gather: fn(&mut Gather<'_>),
 }
 
-const fn collector(name: &'static str, minimal: bool, gather: fn(&mut Gather<'_>), ids: &'static [&'static str]) -> Collector {
-    Collector { name, ids, minimal, needs: &[], gather }
+const fn collector(
+    name: &'static str,
+    minimal: bool,
+    gather: fn(&mut Gather<'_>),
+    ids: &'static [&'static str],
+) -> Collector {
+    Collector {
+        name,
+        ids,
+        minimal,
+        needs: &[],
+        gather,
+    }
 }
 
 const fn with_needs(collector: Collector, needs: &'static [&'static str]) -> Collector {
@@ -107,7 +124,12 @@ const fn with_needs(collector: Collector, needs: &'static [&'static str]) -> Col
 
 const COLLECTORS: &[Collector] = &[
     collector("apparmor", true, platform::apparmor, &[]),
-    collector("caps", true, platform::capabilities, &["system_capabilities", "system_capabilities_enforced"]),
+    collector(
+        "caps",
+        true,
+        platform::capabilities,
+        &["system_capabilities", "system_capabilities_enforced"],
+    ),
     collector("chroot", false, platform::chroot, &["is_chroot"]),
     collector("cmdline", true, platform::cmdline, &[]),
     collector("date_time", true, platform::date_time, &[]),
@@ -115,12 +137,31 @@ const COLLECTORS: &[Collector] = &[
         "distribution",
         true,
         distribution::distribution,
-        &["distribution_major_version", "distribution_release", "distribution_version", "os_family"],
+        &[
+            "distribution_major_version",
+            "distribution_release",
+            "distribution_version",
+            "os_family",
+        ],
     ),
     collector("dns", true, platform::dns, &[]),
     collector("env", true, platform::env, &[]),
     collector("fips", true, platform::fips, &[]),
-    with_needs(collector("hardware", false, hardware::hardware, &["devices", "mounts", "processor", "processor_cores", "processor_count"]), &["platform"]),
+    with_needs(
+        collector(
+            "hardware",
+            false,
+            hardware::hardware,
+            &[
+                "devices",
+                "mounts",
+                "processor",
+                "processor_cores",
+                "processor_count",
+            ],
+        ),
+        &["platform"],
+    ),
     collector("loadavg", false, hardware::loadavg, &[]),
     collector("local", true, local::local, &[]),
     collector("lsb", true, distribution::lsb, &[]),
@@ -129,7 +170,13 @@ const COLLECTORS: &[Collector] = &[
             "network",
             false,
             network::network,
-            &["all_ipv4_addresses", "all_ipv6_addresses", "default_ipv4", "default_ipv6", "interfaces"],
+            &[
+                "all_ipv4_addresses",
+                "all_ipv6_addresses",
+                "default_ipv4",
+                "default_ipv6",
+                "interfaces",
+            ],
         ),
         &["platform", "distribution"],
     ),
@@ -137,7 +184,19 @@ const COLLECTORS: &[Collector] = &[
     collector("iscsi", false, platform::iscsi, &[]),
     collector("nvme", false, platform::nvme, &[]),
     collector("pkg_mgr", true, distribution::pkg_mgr, &[]),
-    collector("platform", true, platform::platform, &["architecture", "kernel", "kernel_version", "machine", "machine_id", "system"]),
+    collector(
+        "platform",
+        true,
+        platform::platform,
+        &[
+            "architecture",
+            "kernel",
+            "kernel_version",
+            "machine",
+            "machine_id",
+            "system",
+        ],
+    ),
     collector("python", true, platform::python, &["python_version"]),
     collector("selinux", true, platform::selinux, &[]),
     collector("service_mgr", true, distribution::service_mgr, &[]),
@@ -174,7 +233,12 @@ const COLLECTORS: &[Collector] = &[
         "virtual",
         false,
         virtualization::virtualization,
-        &["virtualization_role", "virtualization_tech_guest", "virtualization_tech_host", "virtualization_type"],
+        &[
+            "virtualization_role",
+            "virtualization_tech_guest",
+            "virtualization_tech_host",
+            "virtualization_type",
+        ],
     ),
 ];
 
@@ -182,27 +246,54 @@ const COLLECTORS: &[Collector] = &[
 const FOREIGN: [&str; 2] = ["facter", "ohai"];
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
-    let subset: Vec<String> = args.gather_subset.iter().map(|word| word.trim().to_owned()).collect();
+    let subset: Vec<String> = args
+        .gather_subset
+        .iter()
+        .map(|word| word.trim().to_owned())
+        .collect();
     let chosen = choose(&subset)?;
     let timeout = std::time::Duration::from_secs(args.gather_timeout.max(1));
-    let mut gather = Gather { machine, fact_path: args.fact_path, timeout, warnings: Vec::new(), facts: Map::new() };
+    let mut gather = Gather {
+        machine,
+        fact_path: args.fact_path,
+        timeout,
+        warnings: Vec::new(),
+        facts: Map::new(),
+    };
     for collector in chosen {
         (collector.gather)(&mut gather);
     }
-    let Gather { warnings, facts, .. } = gather;
-    let mut named: Map = facts.into_iter().map(|(name, value)| (format!("ansible_{name}"), value)).collect();
+    let Gather {
+        warnings, facts, ..
+    } = gather;
+    let mut named: Map = facts
+        .into_iter()
+        .map(|(name, value)| (format!("ansible_{name}"), value))
+        .collect();
     named.insert("gather_subset".to_owned(), Data::from(subset));
     named.insert("module_setup".to_owned(), Data::Bool(true));
-    let filter: Vec<&str> = args.filter.iter().map(|word| word.trim()).filter(|word| !word.is_empty() && *word != "*").collect();
+    let filter: Vec<&str> = args
+        .filter
+        .iter()
+        .map(|word| word.trim())
+        .filter(|word| !word.is_empty() && *word != "*")
+        .collect();
     if !filter.is_empty() && filter.len() == args.filter.len() {
         named.retain(|name, _| filter.iter().any(|pattern| keeps(pattern, name)));
     }
     named.sort_keys();
-    Ok(Outcome { facts: named, warnings, ..Outcome::default() })
+    Ok(Outcome {
+        facts: named,
+        warnings,
+        ..Outcome::default()
+    })
 }
 
 fn keeps(pattern: &str, name: &str) -> bool {
-    matches(pattern, name) || name.strip_prefix("ansible_").is_some_and(|short| matches(pattern, short))
+    matches(pattern, name)
+        || name
+            .strip_prefix("ansible_")
+            .is_some_and(|short| matches(pattern, short))
 }
 
 /// Shell patterns over whole names, as Python's `fnmatch`.
@@ -218,26 +309,48 @@ fn choose(subset: &[String]) -> Result<Vec<&'static Collector>, Failure> {
             Some(word) => (&mut refused, word),
             None => (&mut wanted, word.as_str()),
         };
-        let known = matches!(word, "all" | "min") || FOREIGN.contains(&word) || COLLECTORS.iter().any(|one| one.answers_to(word));
+        let known = matches!(word, "all" | "min")
+            || FOREIGN.contains(&word)
+            || COLLECTORS.iter().any(|one| one.answers_to(word));
         if !known {
-            return Err(Failure::new(format!("Bad subset '{word}' given to Ansible. gather_subset options allowed: {}", allowed())));
+            return Err(Failure::new(format!(
+                "Bad subset '{word}' given to Ansible. gather_subset options allowed: {}",
+                allowed()
+            )));
         }
         list.push(word);
     }
     if let Some(word) = wanted.iter().find(|word| FOREIGN.contains(word)) {
-        return Err(Failure::new(format!("facts of the program `{word}` are not gathered; use `!{word}` or run it with `command`")));
+        return Err(Failure::new(format!(
+            "facts of the program `{word}` are not gathered; use `!{word}` or run it with `command`"
+        )));
     }
     let all = wanted.contains(&"all") || (wanted.is_empty() && !refused.contains(&"all"));
     let min = !refused.contains(&"min");
     let picked = |one: &Collector| {
-        let named = wanted.iter().any(|word| one.answers_to(word)) || (one.minimal && wanted.contains(&"min"));
-        let out = refused.iter().any(|word| one.name == *word || one.ids.contains(word) && one.ids.len() == 1);
+        let named = wanted.iter().any(|word| one.answers_to(word))
+            || (one.minimal && wanted.contains(&"min"));
+        let out = refused
+            .iter()
+            .any(|word| one.name == *word || one.ids.contains(word) && one.ids.len() == 1);
         named || (!out && if one.minimal { min } else { all })
     };
-    let mut names: Vec<&str> = COLLECTORS.iter().filter(|one| picked(one)).map(|one| one.name).collect();
-    let needed: Vec<&str> = COLLECTORS.iter().filter(|one| names.contains(&one.name)).flat_map(|one| one.needs).copied().collect();
+    let mut names: Vec<&str> = COLLECTORS
+        .iter()
+        .filter(|one| picked(one))
+        .map(|one| one.name)
+        .collect();
+    let needed: Vec<&str> = COLLECTORS
+        .iter()
+        .filter(|one| names.contains(&one.name))
+        .flat_map(|one| one.needs)
+        .copied()
+        .collect();
     names.extend(needed);
-    Ok(COLLECTORS.iter().filter(|one| names.contains(&one.name)).collect())
+    Ok(COLLECTORS
+        .iter()
+        .filter(|one| names.contains(&one.name))
+        .collect())
 }
 
 impl Collector {
@@ -247,7 +360,10 @@ impl Collector {
 }
 
 fn allowed() -> String {
-    let mut words: Vec<&str> = COLLECTORS.iter().flat_map(|one| one.ids.iter().copied().chain([one.name])).collect();
+    let mut words: Vec<&str> = COLLECTORS
+        .iter()
+        .flat_map(|one| one.ids.iter().copied().chain([one.name]))
+        .collect();
     words.extend(["all"]);
     words.extend(FOREIGN);
     words.sort_unstable();
@@ -260,18 +376,27 @@ mod tests {
 
     fn names(subset: &[&str]) -> Vec<&'static str> {
         let subset: Vec<String> = subset.iter().map(|word| (*word).to_owned()).collect();
-        choose(&subset).unwrap().iter().map(|one| one.name).collect()
+        choose(&subset)
+            .unwrap()
+            .iter()
+            .map(|one| one.name)
+            .collect()
     }
 
     #[test]
     fn subsets() {
         assert_eq!(names(&["all"]).len(), COLLECTORS.len());
         assert!(names(&["!all", "!min"]).is_empty());
-        assert_eq!(names(&["!all", "!min", "default_ipv4"]), ["distribution", "network", "platform"]);
+        assert_eq!(
+            names(&["!all", "!min", "default_ipv4"]),
+            ["distribution", "network", "platform"]
+        );
         assert!(!names(&["!hardware"]).contains(&"hardware"));
         assert!(names(&["network"]).contains(&"env"));
         assert!(!names(&["min"]).contains(&"network"));
         assert!(choose(&["bogus".to_owned()]).is_err());
-        assert!(keeps("dist*", "ansible_distribution") && keeps("ansible_kernel", "ansible_kernel"));
+        assert!(
+            keeps("dist*", "ansible_distribution") && keeps("ansible_kernel", "ansible_kernel")
+        );
     }
 }

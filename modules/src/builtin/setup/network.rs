@@ -43,8 +43,15 @@ struct Address6 {
 
 /// Everything that the subset `network` has.
 pub(super) fn network(gather: &mut Gather<'_>) {
-    let names: Vec<String> = gather.names("/sys/class/net").into_iter().filter(|name| name != "bonding_masters").collect();
-    let v4 = gather.ask(["ip", "-o", "-4", "addr", "show"]).map(|text| addresses4(&text)).unwrap_or_default();
+    let names: Vec<String> = gather
+        .names("/sys/class/net")
+        .into_iter()
+        .filter(|name| name != "bonding_masters")
+        .collect();
+    let v4 = gather
+        .ask(["ip", "-o", "-4", "addr", "show"])
+        .map(|text| addresses4(&text))
+        .unwrap_or_default();
     let v6 = addresses6(&gather.text("/proc/net/if_inet6").unwrap_or_default());
     let mut interfaces = Map::new();
     for name in &names {
@@ -56,8 +63,16 @@ pub(super) fn network(gather: &mut Gather<'_>) {
     gather.set("interfaces", names);
     gather.set("default_ipv4", default4);
     gather.set("default_ipv6", default6);
-    let all4: Vec<String> = v4.iter().filter(|one| !one.address.is_loopback()).map(|one| one.address.to_string()).collect();
-    let all6: Vec<String> = v6.iter().filter(|one| !one.address.is_loopback()).map(|one| one.address.to_string()).collect();
+    let all4: Vec<String> = v4
+        .iter()
+        .filter(|one| !one.address.is_loopback())
+        .map(|one| one.address.to_string())
+        .collect();
+    let all6: Vec<String> = v6
+        .iter()
+        .filter(|one| !one.address.is_loopback())
+        .map(|one| one.address.to_string())
+        .collect();
     gather.set("all_ipv4_addresses", all4);
     gather.set("all_ipv6_addresses", all6);
     gather.set("locally_reachable_ips", reachable(&v4, &v6));
@@ -70,7 +85,11 @@ fn reachable(v4: &[Address4], v6: &[Address6]) -> Map {
     let mut four: Vec<String> = Vec::new();
     for one in v4 {
         if one.address.is_loopback() && one.prefix < 32 {
-            four.push(format!("{}/{}", Ipv4Addr::from(u32::from(one.address) & one.mask()), one.prefix));
+            four.push(format!(
+                "{}/{}",
+                Ipv4Addr::from(u32::from(one.address) & one.mask()),
+                one.prefix
+            ));
         }
         four.push(one.address.to_string());
     }
@@ -87,8 +106,16 @@ fn addresses4(text: &str) -> Vec<Address4> {
 fn address4(line: &str) -> Option<Address4> {
     let line = line.split('\\').next()?;
     let words: Vec<&str> = line.split_whitespace().collect();
-    let after = |word: &str| words.iter().position(|one| *one == word).and_then(|at| words.get(at + 1)).copied();
-    let (address, prefix) = after("inet")?.split_once('/').unwrap_or((after("inet")?, "32"));
+    let after = |word: &str| {
+        words
+            .iter()
+            .position(|one| *one == word)
+            .and_then(|at| words.get(at + 1))
+            .copied()
+    };
+    let (address, prefix) = after("inet")?
+        .split_once('/')
+        .unwrap_or((after("inet")?, "32"));
     let name = words.get(1)?.split('@').next()?;
     Some(Address4 {
         interface: name.to_owned(),
@@ -104,7 +131,9 @@ fn address4(line: &str) -> Option<Address4> {
 fn addresses6(text: &str) -> Vec<Address6> {
     let line = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [address, _, prefix, scope, _, name] = words[..] else { return None };
+        let [address, _, prefix, scope, _, name] = words[..] else {
+            return None;
+        };
         Some(Address6 {
             interface: name.to_owned(),
             address: Ipv6Addr::from(u128::from_str_radix(address, 16).ok()?),
@@ -128,14 +157,19 @@ fn interface(gather: &mut Gather<'_>, name: &str, v4: &[Address4], v6: &[Address
     let base = format!("/sys/class/net/{name}");
     let get = |gather: &mut Gather<'_>, file: &str| gather.text(format!("{base}/{file}"));
     let mut entry = map! { "device" => name };
-    if let Some(mac) = get(gather, "address").filter(|mac| !mac.is_empty() && mac != "00:00:00:00:00:00") {
+    if let Some(mac) =
+        get(gather, "address").filter(|mac| !mac.is_empty() && mac != "00:00:00:00:00:00")
+    {
         entry.insert("macaddress".to_owned(), Data::Str(mac));
     }
     if let Some(mtu) = get(gather, "mtu").and_then(|text| text.parse::<i64>().ok()) {
         entry.insert("mtu".to_owned(), Data::from(mtu));
     }
     let state = get(gather, "operstate");
-    entry.insert("active".to_owned(), Data::Bool(state.is_some_and(|state| state != "down")));
+    entry.insert(
+        "active".to_owned(),
+        Data::Bool(state.is_some_and(|state| state != "down")),
+    );
     if let Some(module) = gather.link_name(format!("{base}/device/driver/module")) {
         entry.insert("module".to_owned(), Data::Str(module));
     }
@@ -155,8 +189,12 @@ fn interface(gather: &mut Gather<'_>, name: &str, v4: &[Address4], v6: &[Address
     if let Some(speed) = get(gather, "speed").and_then(|text| text.parse::<i64>().ok()) {
         entry.insert("speed".to_owned(), Data::from(speed));
     }
-    let flags = get(gather, "flags").and_then(|text| u32::from_str_radix(text.trim_start_matches("0x"), 16).ok());
-    entry.insert("promisc".to_owned(), Data::Bool(flags.is_some_and(|flags| flags & 0x100 != 0)));
+    let flags = get(gather, "flags")
+        .and_then(|text| u32::from_str_radix(text.trim_start_matches("0x"), 16).ok());
+    entry.insert(
+        "promisc".to_owned(),
+        Data::Bool(flags.is_some_and(|flags| flags & 0x100 != 0)),
+    );
     addresses(name, v4, v6, &mut entry);
     entry
 }
@@ -165,21 +203,46 @@ fn interface(gather: &mut Gather<'_>, name: &str, v4: &[Address4], v6: &[Address
 fn masters(gather: &mut Gather<'_>, base: &str, entry: &mut Map) {
     if gather.exists(format!("{base}/bridge")) {
         entry.insert("type".to_owned(), Data::from("bridge"));
-        entry.insert("interfaces".to_owned(), Data::from(gather.names(format!("{base}/brif"))));
-        entry.insert("id".to_owned(), Data::from(gather.text(format!("{base}/bridge/bridge_id")).unwrap_or_default()));
-        let stp = gather.text(format!("{base}/bridge/stp_state")).is_some_and(|text| text == "1");
+        entry.insert(
+            "interfaces".to_owned(),
+            Data::from(gather.names(format!("{base}/brif"))),
+        );
+        entry.insert(
+            "id".to_owned(),
+            Data::from(
+                gather
+                    .text(format!("{base}/bridge/bridge_id"))
+                    .unwrap_or_default(),
+            ),
+        );
+        let stp = gather
+            .text(format!("{base}/bridge/stp_state"))
+            .is_some_and(|text| text == "1");
         entry.insert("stp".to_owned(), Data::Bool(stp));
     }
     if gather.exists(format!("{base}/bonding")) {
         let mut first = |file: &str| {
-            let text = gather.text(format!("{base}/bonding/{file}")).unwrap_or_default();
-            text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+            let text = gather
+                .text(format!("{base}/bonding/{file}"))
+                .unwrap_or_default();
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
         entry.insert("type".to_owned(), Data::from("bonding"));
         entry.insert("slaves".to_owned(), Data::from(first("slaves")));
-        entry.insert("mode".to_owned(), Data::from(first("mode").into_iter().next()));
-        entry.insert("miimon".to_owned(), Data::from(first("miimon").into_iter().next()));
-        entry.insert("lacp_rate".to_owned(), Data::from(first("lacp_rate").into_iter().next()));
+        entry.insert(
+            "mode".to_owned(),
+            Data::from(first("mode").into_iter().next()),
+        );
+        entry.insert(
+            "miimon".to_owned(),
+            Data::from(first("miimon").into_iter().next()),
+        );
+        entry.insert(
+            "lacp_rate".to_owned(),
+            Data::from(first("lacp_rate").into_iter().next()),
+        );
     }
 }
 
@@ -209,14 +272,21 @@ fn addresses(name: &str, v4: &[Address4], v6: &[Address6], entry: &mut Map) {
 fn link_facts(interfaces: &Map, name: &str) -> Map {
     let entry = interfaces.get(name).and_then(Data::as_map);
     let keys = ["macaddress", "mtu", "type"];
-    keys.iter().filter_map(|key| Some(((*key).to_owned(), entry?.get(*key)?.clone()))).collect()
+    keys.iter()
+        .filter_map(|key| Some(((*key).to_owned(), entry?.get(*key)?.clone())))
+        .collect()
 }
 
 fn default4(gather: &mut Gather<'_>, v4: &[Address4], interfaces: &Map) -> Map {
     let table = gather.text("/proc/net/route").unwrap_or_default();
-    let Some((name, gateway)) = route4(&table) else { return Map::new() };
+    let Some((name, gateway)) = route4(&table) else {
+        return Map::new();
+    };
     let mut facts = map! { "gateway" => gateway.to_string(), "interface" => name.clone() };
-    if let Some(one) = v4.iter().find(|one| one.interface == name && !one.secondary) {
+    if let Some(one) = v4
+        .iter()
+        .find(|one| one.interface == name && !one.secondary)
+    {
         facts.extend(one.facts());
         facts.insert("alias".to_owned(), Data::from(one.label.clone()));
     }
@@ -229,19 +299,33 @@ fn route4(table: &str) -> Option<(String, Ipv4Addr)> {
     let route = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let up_with_gateway = u32::from_str_radix(words.get(3)?, 16).ok()? & 3 == 3;
-        (words[1] == "00000000" && words.get(7) == Some(&"00000000") && up_with_gateway).then_some(())?;
+        (words[1] == "00000000" && words.get(7) == Some(&"00000000") && up_with_gateway)
+            .then_some(())?;
         let gateway = u32::from_str_radix(words[2], 16).ok()?;
-        Some((words.get(6)?.parse::<u32>().ok()?, words[0].to_owned(), Ipv4Addr::from(gateway.to_ne_bytes())))
+        Some((
+            words.get(6)?.parse::<u32>().ok()?,
+            words[0].to_owned(),
+            Ipv4Addr::from(gateway.to_ne_bytes()),
+        ))
     };
-    let best = table.lines().skip(1).filter_map(route).min_by_key(|(metric, ..)| *metric)?;
+    let best = table
+        .lines()
+        .skip(1)
+        .filter_map(route)
+        .min_by_key(|(metric, ..)| *metric)?;
     Some((best.1, best.2))
 }
 
 fn default6(gather: &mut Gather<'_>, v6: &[Address6], interfaces: &Map) -> Map {
     let table = gather.text("/proc/net/ipv6_route").unwrap_or_default();
-    let Some((name, gateway)) = route6(&table) else { return Map::new() };
+    let Some((name, gateway)) = route6(&table) else {
+        return Map::new();
+    };
     let mut facts = map! { "gateway" => gateway.to_string(), "interface" => name.clone() };
-    if let Some(one) = v6.iter().find(|one| one.interface == name && one.scope == "global") {
+    if let Some(one) = v6
+        .iter()
+        .find(|one| one.interface == name && one.scope == "global")
+    {
         facts.extend(map! { "address" => one.address.to_string(), "prefix" => one.prefix.to_string(), "scope" => one.scope });
     }
     facts.extend(link_facts(interfaces, &name));
@@ -251,14 +335,23 @@ fn default6(gather: &mut Gather<'_>, v6: &[Address6], interfaces: &Map) -> Map {
 fn route6(table: &str) -> Option<(String, Ipv6Addr)> {
     let route = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [target, length, _, _, next, metric, _, _, flags, name] = words[..] else { return None };
+        let [target, length, _, _, next, metric, _, _, flags, name] = words[..] else {
+            return None;
+        };
         let any = target.bytes().all(|byte| byte == b'0') && length == "00";
         let up_with_gateway = u32::from_str_radix(flags, 16).ok()? & 3 == 3;
         (any && up_with_gateway).then_some(())?;
         let gateway = Ipv6Addr::from(u128::from_str_radix(next, 16).ok()?);
-        Some((u32::from_str_radix(metric, 16).ok()?, name.to_owned(), gateway))
+        Some((
+            u32::from_str_radix(metric, 16).ok()?,
+            name.to_owned(),
+            gateway,
+        ))
     };
-    let best = table.lines().filter_map(route).min_by_key(|(metric, ..)| *metric)?;
+    let best = table
+        .lines()
+        .filter_map(route)
+        .min_by_key(|(metric, ..)| *metric)?;
     Some((best.1, best.2))
 }
 
@@ -268,9 +361,14 @@ mod tests {
 
     #[test]
     fn tables() {
-        let found = addresses4("2: eth0    inet 192.0.2.2/24 brd 192.0.2.255 scope global eth0\\       valid_lft forever");
+        let found = addresses4(
+            "2: eth0    inet 192.0.2.2/24 brd 192.0.2.255 scope global eth0\\       valid_lft forever",
+        );
         assert_eq!(found[0].facts()["network"], Data::from("192.0.2.0"));
         let table = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\neth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\n";
-        assert_eq!(route4(table), Some(("eth0".to_owned(), Ipv4Addr::new(192, 0, 2, 1))));
+        assert_eq!(
+            route4(table),
+            Some(("eth0".to_owned(), Ipv4Addr::new(192, 0, 2, 1)))
+        );
     }
 }

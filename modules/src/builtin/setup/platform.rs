@@ -6,18 +6,27 @@ use crate::map;
 
 /// The value of a JSON document.
 pub(super) fn json(text: &str) -> Option<Data> {
-    serde_json::from_str::<serde_json::Value>(text).ok().map(|value| Data::from_json(&value))
+    serde_json::from_str::<serde_json::Value>(text)
+        .ok()
+        .map(|value| Data::from_json(&value))
 }
 
 /// `system`, `kernel`, `machine`, `hostname` and the like.
 pub(super) fn platform(gather: &mut Gather<'_>) {
-    let system = gather.text("/proc/sys/kernel/ostype").unwrap_or_else(|| "Linux".to_owned());
-    let kernel = gather.text("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let system = gather
+        .text("/proc/sys/kernel/ostype")
+        .unwrap_or_else(|| "Linux".to_owned());
+    let kernel = gather
+        .text("/proc/sys/kernel/osrelease")
+        .unwrap_or_default();
     let version = gather.text("/proc/sys/kernel/version").unwrap_or_default();
     let node = gather.text("/proc/sys/kernel/hostname").unwrap_or_default();
     let machine = match gather.text("/proc/sys/kernel/arch") {
         Some(arch) if !arch.is_empty() => arch,
-        _ => gather.ask(["uname", "-m"]).map(|text| text.trim().to_owned()).unwrap_or_default(),
+        _ => gather
+            .ask(["uname", "-m"])
+            .map(|text| text.trim().to_owned())
+            .unwrap_or_default(),
     };
     let fqdn = fqdn(gather, &node);
     let userspace = userspace(gather, &machine);
@@ -29,14 +38,31 @@ pub(super) fn platform(gather: &mut Gather<'_>) {
     gather.set("kernel", kernel);
     gather.set("kernel_version", version);
     gather.set("architecture", architecture);
-    gather.set("userspace_bits", if userspace.ends_with("64") || userspace.contains("64_") || userspace == "s390x" { "64" } else { "32" });
+    gather.set(
+        "userspace_bits",
+        if userspace.ends_with("64") || userspace.contains("64_") || userspace == "s390x" {
+            "64"
+        } else {
+            "32"
+        },
+    );
     gather.set("userspace_architecture", userspace);
     gather.set("machine", machine);
-    gather.set("hostname", node.split('.').next().unwrap_or_default().to_owned());
+    gather.set(
+        "hostname",
+        node.split('.').next().unwrap_or_default().to_owned(),
+    );
     gather.set("nodename", node);
-    gather.set("domain", fqdn.split_once('.').map(|(_, domain)| domain.to_owned()).unwrap_or_default());
+    gather.set(
+        "domain",
+        fqdn.split_once('.')
+            .map(|(_, domain)| domain.to_owned())
+            .unwrap_or_default(),
+    );
     gather.set("fqdn", fqdn);
-    let id = gather.text("/var/lib/dbus/machine-id").or_else(|| gather.text("/etc/machine-id"));
+    let id = gather
+        .text("/var/lib/dbus/machine-id")
+        .or_else(|| gather.text("/etc/machine-id"));
     if let Some(id) = id {
         gather.set("machine_id", id);
     }
@@ -44,7 +70,9 @@ pub(super) fn platform(gather: &mut Gather<'_>) {
 
 /// The programs' architecture: the class of an ELF file that every system has.
 fn userspace(gather: &mut Gather<'_>, machine: &str) -> String {
-    let narrow = !gather.exists("/lib64") && !gather.exists("/usr/lib64") && !gather.exists("/lib/ld-musl-x86_64.so.1");
+    let narrow = !gather.exists("/lib64")
+        && !gather.exists("/usr/lib64")
+        && !gather.exists("/lib/ld-musl-x86_64.so.1");
     match machine {
         "x86_64" if narrow && gather.exists("/lib/ld-linux.so.2") => "i386".to_owned(),
         "i386" | "i486" | "i586" | "i686" => "i386".to_owned(),
@@ -55,13 +83,25 @@ fn userspace(gather: &mut Gather<'_>, machine: &str) -> String {
 /// The full name as the resolver gives it: the hosts file first, then whatever it is set up to ask.
 fn fqdn(gather: &mut Gather<'_>, node: &str) -> String {
     let hosts = gather.text("/etc/hosts").unwrap_or_default();
-    let lines: Vec<Vec<&str>> =
-        hosts.lines().map(|line| line.split('#').next().unwrap_or_default().split_whitespace().collect()).collect();
-    let address = lines.iter().find(|line| line.iter().skip(1).any(|name| *name == node)).and_then(|line| line.first());
+    let lines: Vec<Vec<&str>> = hosts
+        .lines()
+        .map(|line| {
+            line.split('#')
+                .next()
+                .unwrap_or_default()
+                .split_whitespace()
+                .collect()
+        })
+        .collect();
+    let address = lines
+        .iter()
+        .find(|line| line.iter().skip(1).any(|name| *name == node))
+        .and_then(|line| line.first());
     let names: Vec<String> = match address {
         Some(address) => {
             let line = lines.iter().find(|line| line.first() == Some(address));
-            line.map(|line| line.iter().skip(1).map(|name| (*name).to_owned()).collect()).unwrap_or_default()
+            line.map(|line| line.iter().skip(1).map(|name| (*name).to_owned()).collect())
+                .unwrap_or_default()
         }
         None => asked_names(gather, node),
     };
@@ -72,10 +112,24 @@ fn fqdn(gather: &mut Gather<'_>, node: &str) -> String {
 }
 
 fn asked_names(gather: &mut Gather<'_>, node: &str) -> Vec<String> {
-    let words = |text: String| text.lines().next().unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let Some(found) = gather.ask(["getent", "hosts", node]).map(words) else { return Vec::new() };
-    let Some(address) = found.first() else { return Vec::new() };
-    let back = gather.ask(["getent", "hosts", address.as_str()]).map(words).unwrap_or_default();
+    let words = |text: String| {
+        text.lines()
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let Some(found) = gather.ask(["getent", "hosts", node]).map(words) else {
+        return Vec::new();
+    };
+    let Some(address) = found.first() else {
+        return Vec::new();
+    };
+    let back = gather
+        .ask(["getent", "hosts", address.as_str()])
+        .map(words)
+        .unwrap_or_default();
     back.into_iter().skip(1).collect()
 }
 
@@ -97,14 +151,22 @@ pub(super) fn user(gather: &mut Gather<'_>) {
 
 /// `env`.
 pub(super) fn env(gather: &mut Gather<'_>) {
-    let env: Map = gather.machine.process().env.into_iter().map(|(name, value)| (name, Data::Str(value))).collect();
+    let env: Map = gather
+        .machine
+        .process()
+        .env
+        .into_iter()
+        .map(|(name, value)| (name, Data::Str(value)))
+        .collect();
     gather.set("env", env);
 }
 
 /// `date_time`.
 pub(super) fn date_time(gather: &mut Gather<'_>) {
     let now = gather.machine.now();
-    let Ok(timestamp) = jiff::Timestamp::from_microsecond(micros(now)) else { return };
+    let Ok(timestamp) = jiff::Timestamp::from_microsecond(micros(now)) else {
+        return;
+    };
     let local = timestamp.to_zoned(jiff::tz::TimeZone::system());
     let utc = timestamp.to_zoned(jiff::tz::TimeZone::UTC);
     let text = |format: &str| local.strftime(format).to_string();
@@ -135,7 +197,10 @@ pub(super) fn date_time(gather: &mut Gather<'_>) {
     gather.set("date_time", date_time);
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "microseconds since 1970 fit for the next 290,000 years")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "microseconds since 1970 fit for the next 290,000 years"
+)]
 fn micros(seconds: f64) -> i64 {
     (seconds * 1e6) as i64
 }
@@ -144,12 +209,16 @@ fn micros(seconds: f64) -> i64 {
 fn summer_zone(local: &jiff::Zoned) -> Option<String> {
     let zone = local.time_zone();
     let mut names = zone.following(local.timestamp()).take(2);
-    names.find(|transition| transition.dst().is_dst()).map(|transition| transition.abbreviation().to_owned())
+    names
+        .find(|transition| transition.dst().is_dst())
+        .map(|transition| transition.abbreviation().to_owned())
 }
 
 /// `cmdline` and `proc_cmdline`.
 pub(super) fn cmdline(gather: &mut Gather<'_>) {
-    let Some(text) = gather.text("/proc/cmdline") else { return };
+    let Some(text) = gather.text("/proc/cmdline") else {
+        return;
+    };
     let (mut last, mut all) = (Map::new(), Map::new());
     for word in text.split_whitespace() {
         let (key, value) = match word.split_once('=') {
@@ -174,10 +243,15 @@ pub(super) fn dns(gather: &mut Gather<'_>) {
     let mut dns = Map::new();
     for line in gather.text("/etc/resolv.conf").unwrap_or_default().lines() {
         let mut words = line.split_whitespace();
-        let (key, rest) = (words.next().unwrap_or_default(), words.map(str::to_owned).collect::<Vec<_>>());
+        let (key, rest) = (
+            words.next().unwrap_or_default(),
+            words.map(str::to_owned).collect::<Vec<_>>(),
+        );
         match key {
             "nameserver" => {
-                let list = dns.entry("nameservers".to_owned()).or_insert_with(|| Data::List(Vec::new()));
+                let list = dns
+                    .entry("nameservers".to_owned())
+                    .or_insert_with(|| Data::List(Vec::new()));
                 if let Data::List(list) = list {
                     list.extend(rest.into_iter().take(1).map(Data::Str));
                 }
@@ -203,13 +277,19 @@ pub(super) fn dns(gather: &mut Gather<'_>) {
 
 /// `fips`.
 pub(super) fn fips(gather: &mut Gather<'_>) {
-    let on = gather.text("/proc/sys/crypto/fips_enabled").is_some_and(|text| text == "1");
+    let on = gather
+        .text("/proc/sys/crypto/fips_enabled")
+        .is_some_and(|text| text == "1");
     gather.set("fips", on);
 }
 
 /// `apparmor`.
 pub(super) fn apparmor(gather: &mut Gather<'_>) {
-    let status = if gather.exists("/sys/kernel/security/apparmor") { "enabled" } else { "disabled" };
+    let status = if gather.exists("/sys/kernel/security/apparmor") {
+        "enabled"
+    } else {
+        "disabled"
+    };
     gather.set("apparmor", map! { "status" => status });
 }
 
@@ -221,10 +301,20 @@ pub(super) fn selinux(gather: &mut Gather<'_>) {
         gather.set("selinux", map! { "status" => "disabled" });
         return;
     }
-    let version = gather.text("/sys/fs/selinux/policyvers").and_then(|text| text.parse::<i64>().ok());
-    let enforcing = gather.text("/sys/fs/selinux/enforce").is_some_and(|text| text == "1");
-    let config = super::distribution::assignments(&gather.text("/etc/selinux/config").unwrap_or_default());
-    let configured = |key: &str| config.get(key).cloned().unwrap_or_else(|| Data::from("unknown"));
+    let version = gather
+        .text("/sys/fs/selinux/policyvers")
+        .and_then(|text| text.parse::<i64>().ok());
+    let enforcing = gather
+        .text("/sys/fs/selinux/enforce")
+        .is_some_and(|text| text == "1");
+    let config =
+        super::distribution::assignments(&gather.text("/etc/selinux/config").unwrap_or_default());
+    let configured = |key: &str| {
+        config
+            .get(key)
+            .cloned()
+            .unwrap_or_else(|| Data::from("unknown"))
+    };
     let selinux = map! {
         "status" => "enabled",
         "policyvers" => version,
@@ -237,18 +327,56 @@ pub(super) fn selinux(gather: &mut Gather<'_>) {
 
 /// The kernel's capabilities in the order of their numbers.
 const CAPABILITIES: [&str; 41] = [
-    "chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap", "linux_immutable",
-    "net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner", "sys_module", "sys_rawio",
-    "sys_chroot", "sys_ptrace", "sys_pacct", "sys_admin", "sys_boot", "sys_nice", "sys_resource", "sys_time",
-    "sys_tty_config", "mknod", "lease", "audit_write", "audit_control", "setfcap", "mac_override", "mac_admin", "syslog",
-    "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf", "checkpoint_restore",
+    "chown",
+    "dac_override",
+    "dac_read_search",
+    "fowner",
+    "fsetid",
+    "kill",
+    "setgid",
+    "setuid",
+    "setpcap",
+    "linux_immutable",
+    "net_bind_service",
+    "net_broadcast",
+    "net_admin",
+    "net_raw",
+    "ipc_lock",
+    "ipc_owner",
+    "sys_module",
+    "sys_rawio",
+    "sys_chroot",
+    "sys_ptrace",
+    "sys_pacct",
+    "sys_admin",
+    "sys_boot",
+    "sys_nice",
+    "sys_resource",
+    "sys_time",
+    "sys_tty_config",
+    "mknod",
+    "lease",
+    "audit_write",
+    "audit_control",
+    "setfcap",
+    "mac_override",
+    "mac_admin",
+    "syslog",
+    "wake_alarm",
+    "block_suspend",
+    "audit_read",
+    "perfmon",
+    "bpf",
+    "checkpoint_restore",
 ];
 
 /// `system_capabilities` and `system_capabilities_enforced`.
 pub(super) fn capabilities(gather: &mut Gather<'_>) {
     let status = gather.text("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let Some(bits) = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()) else { return };
+    let Some(bits) = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()) else {
+        return;
+    };
     let names: Vec<String> = CAPABILITIES
         .iter()
         .enumerate()
@@ -256,7 +384,10 @@ pub(super) fn capabilities(gather: &mut Gather<'_>) {
         .map(|(_, name)| format!("cap_{name}"))
         .collect();
     let all = names.len() == CAPABILITIES.len();
-    gather.set("system_capabilities_enforced", if all { "False" } else { "True" });
+    gather.set(
+        "system_capabilities_enforced",
+        if all { "False" } else { "True" },
+    );
     gather.set("system_capabilities", if all { Vec::new() } else { names });
 }
 
@@ -264,7 +395,9 @@ pub(super) fn capabilities(gather: &mut Gather<'_>) {
 pub(super) fn ssh_keys(gather: &mut Gather<'_>) {
     for kind in ["dsa", "rsa", "ecdsa", "ed25519"] {
         for folder in ["/etc/ssh", "/etc/openssh", "/etc"] {
-            let Some(text) = gather.text(format!("{folder}/ssh_host_{kind}_key.pub")) else { continue };
+            let Some(text) = gather.text(format!("{folder}/ssh_host_{kind}_key.pub")) else {
+                continue;
+            };
             let mut words = text.split_whitespace();
             if let (Some(keytype), Some(key)) = (words.next(), words.next()) {
                 gather.set(&format!("ssh_host_key_{kind}_public"), key);
@@ -277,13 +410,35 @@ pub(super) fn ssh_keys(gather: &mut Gather<'_>) {
 
 /// `python` and `python_version`, where there is one: nothing here needs it.
 pub(super) fn python(gather: &mut Gather<'_>) {
-    let paths = ["/usr/bin/python3", "/usr/local/bin/python3", "/usr/libexec/platform-python", "/usr/bin/python"];
-    let Some(path) = paths.into_iter().find(|path| gather.exists(path)) else { return };
-    let Some(text) = gather.ask([path, "--version"]) else { return };
+    let paths = [
+        "/usr/bin/python3",
+        "/usr/local/bin/python3",
+        "/usr/libexec/platform-python",
+        "/usr/bin/python",
+    ];
+    let Some(path) = paths.into_iter().find(|path| gather.exists(path)) else {
+        return;
+    };
+    let Some(text) = gather.ask([path, "--version"]) else {
+        return;
+    };
     let version = text.trim().trim_start_matches("Python ").to_owned();
-    let numbers: Vec<i64> = version.split('.').map(|part| part.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0)).collect();
+    let numbers: Vec<i64> = version
+        .split('.')
+        .map(|part| {
+            part.trim_end_matches(|c: char| !c.is_ascii_digit())
+                .parse()
+                .unwrap_or(0)
+        })
+        .collect();
     let [major, minor, micro] = [0, 1, 2].map(|index| numbers.get(index).copied().unwrap_or(0));
-    let info = vec![Data::from(major), Data::from(minor), Data::from(micro), Data::from("final"), Data::from(0)];
+    let info = vec![
+        Data::from(major),
+        Data::from(minor),
+        Data::from(micro),
+        Data::from("final"),
+        Data::from(0),
+    ];
     let python = map! {
         "version" => map! { "major" => major, "minor" => minor, "micro" => micro, "releaselevel" => "final", "serial" => 0 },
         "version_info" => info,
@@ -298,8 +453,16 @@ pub(super) fn python(gather: &mut Gather<'_>) {
 /// `is_chroot`.
 pub(super) fn chroot(gather: &mut Gather<'_>) {
     let marked = gather.machine.process().env.contains_key("debian_chroot");
-    let own = gather.machine.stat(std::path::Path::new("/"), true).ok().flatten();
-    let first = gather.machine.stat(std::path::Path::new("/proc/1/root/."), true).ok().flatten();
+    let own = gather
+        .machine
+        .stat(std::path::Path::new("/"), true)
+        .ok()
+        .flatten();
+    let first = gather
+        .machine
+        .stat(std::path::Path::new("/proc/1/root/."), true)
+        .ok()
+        .flatten();
     let differs = match (own, first) {
         (Some(own), Some(first)) => (own.ino, own.dev) != (first.ino, first.dev),
         _ => false,
@@ -309,15 +472,24 @@ pub(super) fn chroot(gather: &mut Gather<'_>) {
 
 /// `iscsi_iqn`.
 pub(super) fn iscsi(gather: &mut Gather<'_>) {
-    let text = gather.text("/etc/iscsi/initiatorname.iscsi").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("InitiatorName=")).unwrap_or_default().to_owned();
+    let text = gather
+        .text("/etc/iscsi/initiatorname.iscsi")
+        .unwrap_or_default();
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("InitiatorName="))
+        .unwrap_or_default()
+        .to_owned();
     gather.set("iscsi_iqn", name);
 }
 
 /// `hostnqn`.
 pub(super) fn nvme(gather: &mut Gather<'_>) {
     let text = gather.text("/etc/nvme/hostnqn").unwrap_or_default();
-    gather.set("hostnqn", text.lines().next().unwrap_or_default().to_owned());
+    gather.set(
+        "hostnqn",
+        text.lines().next().unwrap_or_default().to_owned(),
+    );
 }
 
 /// `fibre_channel_wwn`.
@@ -335,9 +507,16 @@ pub(super) fn systemd(gather: &mut Gather<'_>) {
     if !gather.exists("/run/systemd/system") {
         return;
     }
-    let Some(text) = gather.ask(["systemctl", "--version"]) else { return };
+    let Some(text) = gather.ask(["systemctl", "--version"]) else {
+        return;
+    };
     let mut lines = text.lines();
-    let version = lines.next().and_then(|line| line.split_whitespace().nth(1)?.parse::<i64>().ok());
+    let version = lines
+        .next()
+        .and_then(|line| line.split_whitespace().nth(1)?.parse::<i64>().ok());
     let features = lines.next().unwrap_or_default().to_owned();
-    gather.set("systemd", map! { "version" => version, "features" => features });
+    gather.set(
+        "systemd",
+        map! { "version" => version, "features" => features },
+    );
 }

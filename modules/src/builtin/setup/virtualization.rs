@@ -69,7 +69,10 @@ pub(super) fn virtualization(gather: &mut Gather<'_>) {
 fn container(gather: &mut Gather<'_>) -> Option<&'static str> {
     let groups = gather.text("/proc/1/cgroup").unwrap_or_default();
     let named = |words: &[&str]| words.iter().any(|word| groups.contains(word));
-    if gather.exists("/.dockerenv") || gather.exists("/.dockerinit") || named(&["/docker/", "/docker-"]) {
+    if gather.exists("/.dockerenv")
+        || gather.exists("/.dockerinit")
+        || named(&["/docker/", "/docker-"])
+    {
         return Some("docker");
     }
     if gather.exists("/run/.containerenv") || named(&["/libpod-", "/machine.slice/libpod"]) {
@@ -79,7 +82,10 @@ fn container(gather: &mut Gather<'_>) -> Option<&'static str> {
     if env.split('\0').any(|pair| pair == "container=lxc") || named(&["/lxc/"]) {
         return Some("lxc");
     }
-    if let Some(kind) = env.split('\0').find_map(|pair| pair.strip_prefix("container=")) {
+    if let Some(kind) = env
+        .split('\0')
+        .find_map(|pair| pair.strip_prefix("container="))
+    {
         return Some(match kind {
             "podman" | "oci" => "podman",
             "docker" => "docker",
@@ -94,10 +100,18 @@ fn container(gather: &mut Gather<'_>) -> Option<&'static str> {
 }
 
 fn machine(gather: &mut Gather<'_>) -> Option<&'static str> {
-    if gather.exists("/proc/xen") && !gather.text("/proc/xen/capabilities").is_some_and(|text| text.contains("control_d")) {
+    if gather.exists("/proc/xen")
+        && !gather
+            .text("/proc/xen/capabilities")
+            .is_some_and(|text| text.contains("control_d"))
+    {
         return Some("xen");
     }
-    let read = |gather: &mut Gather<'_>, file: &str| gather.text(format!("/sys/devices/virtual/dmi/id/{file}")).unwrap_or_default();
+    let read = |gather: &mut Gather<'_>, file: &str| {
+        gather
+            .text(format!("/sys/devices/virtual/dmi/id/{file}"))
+            .unwrap_or_default()
+    };
     let product = read(gather, "product_name");
     let vendor = read(gather, "sys_vendor");
     if vendor == "Microsoft Corporation" && product == "Virtual Machine" {
@@ -106,7 +120,9 @@ fn machine(gather: &mut Gather<'_>) -> Option<&'static str> {
     if vendor == "VMware, Inc." {
         return Some("VMware");
     }
-    let found = PRODUCTS.iter().find(|(name, _)| *name == product || (*name == "KVM" && product.starts_with("Standard PC")));
+    let found = PRODUCTS.iter().find(|(name, _)| {
+        *name == product || (*name == "KVM" && product.starts_with("Standard PC"))
+    });
     if let Some((_, kind)) = found.or_else(|| VENDORS.iter().find(|(name, _)| *name == vendor)) {
         return Some(kind);
     }
@@ -118,15 +134,24 @@ fn machine(gather: &mut Gather<'_>) -> Option<&'static str> {
         _ => {}
     }
     let cpu = gather.text("/proc/cpuinfo").unwrap_or_default();
-    let emulated = cpu.lines().any(|line| line.starts_with("model name") && line.contains("QEMU Virtual CPU"));
+    let emulated = cpu
+        .lines()
+        .any(|line| line.starts_with("model name") && line.contains("QEMU Virtual CPU"));
     emulated.then_some("kvm")
 }
 
 fn host(gather: &mut Gather<'_>) -> Vec<String> {
     let mut found = Vec::new();
     let modules = gather.text("/proc/modules").unwrap_or_default();
-    let loaded = |name: &str| modules.lines().any(|line| line.split_whitespace().next() == Some(name));
-    if gather.text("/proc/xen/capabilities").is_some_and(|text| text.contains("control_d")) {
+    let loaded = |name: &str| {
+        modules
+            .lines()
+            .any(|line| line.split_whitespace().next() == Some(name))
+    };
+    if gather
+        .text("/proc/xen/capabilities")
+        .is_some_and(|text| text.contains("control_d"))
+    {
         found.push("xen".to_owned());
     }
     if loaded("kvm") || loaded("kvm_intel") || loaded("kvm_amd") || gather.exists("/dev/kvm") {
