@@ -181,7 +181,9 @@ fn files_below(context: &mut Context<'_>, dir: &str) -> Result<Vec<PathBuf>, Act
             .unwrap_or_default();
         extensions.contains(&extension)
             && !ignored.contains(&name)
-            && matching.as_ref().is_none_or(|pattern| pattern.found(&name))
+            && matching
+                .as_ref()
+                .is_none_or(|pattern| pattern.found(&name) == Ok(true))
     };
     Ok(walk
         .into_iter()

@@ -191,7 +191,7 @@ impl Loader<'_> {
         }
         let patterns = self.config.list("inventory_ignore_patterns");
         patterns.iter().any(|pattern| {
-            Regex::new(pattern, Flags::default()).is_ok_and(|regex| regex.found(name))
+            Regex::new(pattern, Flags::default()).is_ok_and(|regex| regex.found(name) == Ok(true))
         })
     }
 

@@ -322,7 +322,9 @@ fn resolves(text: &str) -> bool {
         ), Flags::default())
         .ok()
     });
-    OTHER.as_ref().is_some_and(|other| other.found(text))
+    OTHER
+        .as_ref()
+        .is_some_and(|other| other.found(text) == Ok(true))
 }
 
 fn float(number: f64) -> String {

@@ -5,7 +5,7 @@ use rplay_modules::machine::Machine;
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
-use super::text_file::TextFileArgs;
+use super::text_file::{TextFileArgs, pick};
 use crate::args::Rules;
 use crate::regex::{Flags, Regex};
 
@@ -93,7 +93,11 @@ fn edited(text: &str, args: &Args, wanted: bool) -> Result<String, Failure> {
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
     let begin = format!("{}\n", args.marker.replace("{mark}", &args.marker_begin));
     let end = format!("{}\n", args.marker.replace("{mark}", &args.marker_end));
-    let at = |mark: &str| lines.iter().rposition(|line| line.trim_end_matches(['\r', '\n']) == mark.trim_end());
+    let at = |mark: &str| {
+        lines
+            .iter()
+            .rposition(|line| line.trim_end_matches(['\r', '\n']) == mark.trim_end())
+    };
     let place = match (at(&begin), at(&end)) {
         (Some(from), Some(to)) => {
             let (from, to) = (from.min(to), from.max(to));
@@ -115,7 +119,12 @@ fn edited(text: &str, args: &Args, wanted: bool) -> Result<String, Failure> {
             block.push("\n".to_owned());
         }
         block.push(begin);
-        block.extend(args.block.trim_end_matches('\n').split('\n').map(|line| format!("{line}\n")));
+        block.extend(
+            args.block
+                .trim_end_matches('\n')
+                .split('\n')
+                .map(|line| format!("{line}\n")),
+        );
         block.push(end);
         if args.append_newline && place < lines.len() && !blank(lines.get(place)) {
             block.push("\n".to_owned());
@@ -134,6 +143,6 @@ fn position(lines: &[String], args: &Args) -> Result<usize, Failure> {
         (None, Some(pattern)) => (pattern, false),
     };
     let regex = Regex::new(pattern, Flags::default())?;
-    let found = lines.iter().rposition(|line| regex.found(line.strip_suffix('\n').unwrap_or(line)));
+    let found = pick(lines, &regex, false)?;
     Ok(found.map_or(lines.len(), |at| if after { at + 1 } else { at }))
 }

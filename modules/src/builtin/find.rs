@@ -10,7 +10,7 @@ use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
 use crate::map;
-use crate::regex::{Flags, Regex};
+use crate::regex::{Flags, Regex, TooLong};
 
 /// Lists files that fit all given conditions.
 #[derive(ModuleArgs)]
@@ -125,51 +125,111 @@ impl Names {
             return Ok(Names::Globs(patterns.to_vec()));
         }
         let compile = |pattern: &String| Regex::new(pattern, Flags::default());
-        Ok(Names::Expressions(patterns.iter().map(compile).collect::<Result<_, _>>()?))
+        Ok(Names::Expressions(
+            patterns.iter().map(compile).collect::<Result<_, _>>()?,
+        ))
     }
 
-    fn fit(&self, name: &str) -> bool {
+    fn fit(&self, name: &str) -> Result<bool, TooLong> {
         match self {
-            Names::Globs(globs) => globs.iter().any(|glob| crate::text::fits(glob, name)),
-            Names::Expressions(all) => all.iter().any(|regex| regex.fits_start(name)),
+            Names::Globs(globs) => Ok(globs.iter().any(|glob| crate::text::fits(glob, name))),
+            Names::Expressions(all) => any(all, |regex| regex.fits_start(name)),
         }
     }
 }
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     let age = match &args.age {
-        Some(text) => Some(age(text).ok_or_else(|| Failure::new("failed to process age").with("age", text.clone()))?),
+        Some(text) => Some(
+            age(text)
+                .ok_or_else(|| Failure::new("failed to process age").with("age", text.clone()))?,
+        ),
         None => None,
     };
     let size = match &args.size {
-        Some(text) => Some(size(text).ok_or_else(|| Failure::new("failed to process size").with("size", text.clone()))?),
+        Some(text) => Some(
+            size(text)
+                .ok_or_else(|| Failure::new("failed to process size").with("size", text.clone()))?,
+        ),
         None => None,
     };
-    if let Some(encoding) = args.encoding.as_deref().filter(|name| !matches!(name.to_lowercase().as_str(), "utf-8" | "utf8")) {
-        return Err(Failure::new(format!("the encoding `{encoding}` is not supported, only utf-8 is")));
+    if let Some(encoding) = args
+        .encoding
+        .as_deref()
+        .filter(|name| !matches!(name.to_lowercase().as_str(), "utf-8" | "utf8"))
+    {
+        return Err(Failure::new(format!(
+            "the encoding `{encoding}` is not supported, only utf-8 is"
+        )));
     }
-    let names = if args.patterns.is_empty() { None } else { Some(Names::new(&args.patterns, args.use_regex)?) };
-    let excludes = args.excludes.as_ref().map(|patterns| Names::new(patterns, args.use_regex)).transpose()?;
-    let contains = args.contains.as_ref().map(|pattern| Regex::new(pattern, Flags::default())).transpose()?;
+    let names = if args.patterns.is_empty() {
+        None
+    } else {
+        Some(Names::new(&args.patterns, args.use_regex)?)
+    };
+    let excludes = args
+        .excludes
+        .as_ref()
+        .map(|patterns| Names::new(patterns, args.use_regex))
+        .transpose()?;
+    let contains = args
+        .contains
+        .as_ref()
+        .map(|pattern| Regex::new(pattern, Flags::default()))
+        .transpose()?;
     let now = machine.now();
-    let mut search = Search { age, size, names, excludes, contains, now, files: Vec::new(), examined: 0, args };
+    let mut search = Search {
+        age,
+        size,
+        names,
+        excludes,
+        contains,
+        now,
+        files: Vec::new(),
+        examined: 0,
+        args,
+    };
     let (mut skipped, mut warnings) = (Map::new(), Vec::new());
     for path in search.args.paths.clone() {
         if let Err(why) = search.begin(machine, &path) {
             let path = path.display().to_string();
-            warnings.push(format!("Skipped '{path}' path due to this access issue: {why}\n").trim_end().to_owned());
+            warnings.push(
+                format!("Skipped '{path}' path due to this access issue: {why}\n")
+                    .trim_end()
+                    .to_owned(),
+            );
             skipped.insert(path, Data::Str(why));
         }
     }
-    let msg = if skipped.is_empty() { "All paths examined" } else { "Not all paths examined, check warnings for details" };
+    let msg = if skipped.is_empty() {
+        "All paths examined"
+    } else {
+        "Not all paths examined, check warnings for details"
+    };
     let matched = i64::try_from(search.files.len()).unwrap_or(i64::MAX);
-    let outcome = Outcome { warnings, ..Outcome::unchanged() };
+    let outcome = Outcome {
+        warnings,
+        ..Outcome::unchanged()
+    };
     Ok(outcome
         .with("files", search.files)
         .with("msg", msg)
         .with("matched", matched)
         .with("examined", search.examined)
         .with("skipped_paths", skipped))
+}
+
+/// Whether a condition that may fail holds for one of them.
+fn any<T>(
+    all: impl IntoIterator<Item = T>,
+    holds: impl Fn(T) -> Result<bool, TooLong>,
+) -> Result<bool, TooLong> {
+    for one in all {
+        if holds(one)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Search {
@@ -179,25 +239,36 @@ impl Search {
             Err(error) => return Err(error.to_string()),
             Ok(_) => return Err(format!("'{}' is not a directory", path.display())),
         }
-        self.walk(machine, path, 1);
-        Ok(())
+        Ok(self.walk(machine, path, 1)?)
     }
 
     fn full(&self) -> bool {
-        self.args.limit.is_some_and(|limit| self.files.len() >= limit)
+        self.args
+            .limit
+            .is_some_and(|limit| self.files.len() >= limit)
     }
 
     /// One folder: its entries first, then the folders in it.
-    fn walk(&mut self, machine: &mut dyn Machine, folder: &Path, level: i64) {
-        let Ok(names) = machine.list(folder) else { return };
+    fn walk(
+        &mut self,
+        machine: &mut dyn Machine,
+        folder: &Path,
+        level: i64,
+    ) -> Result<(), TooLong> {
+        let Ok(names) = machine.list(folder) else {
+            return Ok(());
+        };
         self.examined += i64::try_from(names.len()).unwrap_or(0);
         let mut deeper = Vec::new();
         for name in names {
             let path = folder.join(&name);
-            let Ok(Some(stat)) = machine.stat(&path, false) else { continue };
+            let Ok(Some(stat)) = machine.stat(&path, false) else {
+                continue;
+            };
             let through = self.args.follow && stat.kind == FileKind::Link;
             let is_dir = stat.kind == FileKind::Directory
-                || (through && matches!(machine.stat(&path, true), Ok(Some(target)) if target.kind == FileKind::Directory));
+                || (through
+                    && matches!(machine.stat(&path, true), Ok(Some(target)) if target.kind == FileKind::Directory));
             if is_dir {
                 deeper.push(path.clone());
             }
@@ -205,40 +276,54 @@ impl Search {
             if name.starts_with('.') && !self.args.hidden {
                 continue;
             }
-            self.consider(machine, &path, &name, &stat);
+            self.consider(machine, &path, &name, &stat)?;
             if self.full() {
-                return;
+                return Ok(());
             }
         }
-        if !self.args.recurse || self.args.depth.is_some_and(|depth| depth > 0 && level >= depth) {
-            return;
+        if !self.args.recurse
+            || self
+                .args
+                .depth
+                .is_some_and(|depth| depth > 0 && level >= depth)
+        {
+            return Ok(());
         }
         for path in deeper {
-            self.walk(machine, &path, level + 1);
+            self.walk(machine, &path, level + 1)?;
             if self.full() {
-                return;
+                break;
             }
         }
+        Ok(())
     }
 
-    fn consider(&mut self, machine: &mut dyn Machine, path: &Path, name: &str, stat: &Stat) {
+    fn consider(
+        &mut self,
+        machine: &mut dyn Machine,
+        path: &Path,
+        name: &str,
+        stat: &Stat,
+    ) -> Result<(), TooLong> {
         let kind = match self.args.file_type {
             FileType::Any => true,
             FileType::Directory => stat.kind == FileKind::Directory,
             FileType::File => stat.kind == FileKind::File,
             FileType::Link => stat.kind == FileKind::Link,
         };
-        let named = self.names.as_ref().is_none_or(|names| names.fit(name))
-            && !self.excludes.as_ref().is_some_and(|names| names.fit(name));
+        let fits = |names: &Option<Names>| names.as_ref().map(|names| names.fit(name)).transpose();
+        let named = fits(&self.names)?.unwrap_or(true) && !fits(&self.excludes)?.unwrap_or(false);
         if !kind || !named || !self.old_enough(stat) || !self.permitted(machine, stat) {
-            return;
+            return Ok(());
         }
         let is_file = stat.kind == FileKind::File;
-        if self.args.file_type == FileType::File && !(self.large_enough(stat) && self.contained(machine, path)) {
-            return;
+        if self.args.file_type == FileType::File
+            && !(self.large_enough(stat) && self.contained(machine, path)?)
+        {
+            return Ok(());
         }
         if self.args.file_type == FileType::Any && is_file && !self.large_enough(stat) {
-            return;
+            return Ok(());
         }
         let mut entry = facts(machine, path, stat);
         if is_file && self.args.get_checksum {
@@ -246,6 +331,7 @@ impl Search {
             entry.insert("checksum".to_owned(), Data::from(sum));
         }
         self.files.push(Data::Map(entry));
+        Ok(())
     }
 
     fn old_enough(&self, stat: &Stat) -> bool {
@@ -270,24 +356,39 @@ impl Search {
     }
 
     fn permitted(&self, machine: &mut dyn Machine, stat: &Stat) -> bool {
-        let Some(mode) = &self.args.mode else { return true };
+        let Some(mode) = &self.args.mode else {
+            return true;
+        };
         let umask = machine.process().umask;
         let wanted = mode.apply(0, stat.kind == FileKind::Directory, umask);
-        if self.args.exact_mode { stat.mode == wanted } else { stat.mode & wanted == wanted }
+        if self.args.exact_mode {
+            stat.mode == wanted
+        } else {
+            stat.mode & wanted == wanted
+        }
     }
 
-    fn contained(&self, machine: &mut dyn Machine, path: &Path) -> bool {
-        let Some(regex) = &self.contains else { return true };
-        let Ok(bytes) = machine.read(path) else { return false };
-        let Ok(text) = String::from_utf8(bytes) else { return false };
+    fn contained(&self, machine: &mut dyn Machine, path: &Path) -> Result<bool, TooLong> {
+        let Some(regex) = &self.contains else {
+            return Ok(true);
+        };
+        let Ok(bytes) = machine.read(path) else {
+            return Ok(false);
+        };
+        let Ok(text) = String::from_utf8(bytes) else {
+            return Ok(false);
+        };
         match self.args.read_whole_file {
             true => regex.found(&text),
-            false => text.lines().any(|line| regex.fits_start(line)),
+            false => any(text.lines(), |line| regex.fits_start(line)),
         }
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "Python's times are floating-point numbers, too")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "Python's times are floating-point numbers, too"
+)]
 fn seconds(time: (i64, u32)) -> f64 {
     time.0 as f64 + f64::from(time.1) * 1e-9
 }
@@ -330,20 +431,45 @@ fn scaled(text: &str, units: &[(char, i128)]) -> Option<i128> {
     let text = text.trim().to_lowercase();
     let (digits, scale) = match text.chars().last()? {
         last if last.is_ascii_digit() => (text.as_str(), 1),
-        last => (&text[..text.len() - last.len_utf8()], units.iter().find(|(unit, _)| *unit == last)?.1),
+        last => (
+            &text[..text.len() - last.len_utf8()],
+            units.iter().find(|(unit, _)| *unit == last)?.1,
+        ),
     };
     let number = digits.strip_prefix('-').unwrap_or(digits);
     (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(())?;
     digits.parse::<i128>().ok()?.checked_mul(scale)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "ages are compared as floating-point numbers")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "ages are compared as floating-point numbers"
+)]
 fn age(text: &str) -> Option<f64> {
-    scaled(text, &[('s', 1), ('m', 60), ('h', 3600), ('d', 86400), ('w', 604_800)]).map(|seconds| seconds as f64)
+    scaled(
+        text,
+        &[
+            ('s', 1),
+            ('m', 60),
+            ('h', 3600),
+            ('d', 86400),
+            ('w', 604_800),
+        ],
+    )
+    .map(|seconds| seconds as f64)
 }
 
 fn size(text: &str) -> Option<i128> {
-    scaled(text, &[('b', 1), ('k', 1 << 10), ('m', 1 << 20), ('g', 1 << 30), ('t', 1 << 40)])
+    scaled(
+        text,
+        &[
+            ('b', 1),
+            ('k', 1 << 10),
+            ('m', 1 << 20),
+            ('g', 1 << 30),
+            ('t', 1 << 40),
+        ],
+    )
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use rplay_modules::machine::Machine;
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
-use super::text_file::TextFileArgs;
+use super::text_file::{TextFileArgs, bare, pick};
 use crate::args::Rules;
 use crate::regex::{Flags, Regex};
 
@@ -90,38 +90,62 @@ fn present(machine: &mut dyn Machine, args: &Args, exists: bool) -> Result<Outco
     if args.backrefs && args.regexp.is_none() {
         return Err(Failure::new("regexp is required with backrefs=true"));
     }
-    let Some(line) = &args.line else { return Err(Failure::new("line is required with state=present")) };
+    let Some(line) = &args.line else {
+        return Err(Failure::new("line is required with state=present"));
+    };
     if !exists && !args.create {
-        return Err(Failure::new(format!("Destination {} does not exist !", args.text.path.display())).with("rc", 257));
+        return Err(Failure::new(format!(
+            "Destination {} does not exist !",
+            args.text.path.display()
+        ))
+        .with("rc", 257));
     }
     let before = exists.then(|| args.text.read(machine)).transpose()?;
     let (lines, msg) = placed(lines(before.as_deref().unwrap_or_default()), line, args)?;
     let edited = args.text.finish(machine, before, lines.concat(), &msg)?;
-    Ok(edited.outcome.with("backup", edited.backup.unwrap_or_default()))
+    Ok(edited
+        .outcome
+        .with("backup", edited.backup.unwrap_or_default()))
 }
 
 fn absent(machine: &mut dyn Machine, args: &Args, exists: bool) -> Result<Outcome, Failure> {
     if args.regexp.is_none() && args.search_string.is_none() && args.line.is_none() {
-        return Err(Failure::new("one of line, search_string, or regexp is required with state=absent"));
+        return Err(Failure::new(
+            "one of line, search_string, or regexp is required with state=absent",
+        ));
     }
     if !exists {
         return Ok(Outcome::unchanged().with("msg", "file not present"));
     }
     let before = args.text.read(machine)?;
-    let regex = args.regexp.as_deref().map(|pattern| Regex::new(pattern, Flags::default())).transpose()?;
+    let regex = args
+        .regexp
+        .as_deref()
+        .map(|pattern| Regex::new(pattern, Flags::default()))
+        .transpose()?;
     let goes = |line: &str| match (&regex, &args.search_string, &args.line) {
         (Some(regex), ..) => regex.found(bare(line)),
-        (None, Some(text), _) => line.contains(text.as_str()),
-        (None, None, Some(text)) => line.trim_end_matches(['\r', '\n']) == text.as_str(),
-        (None, None, None) => false,
+        (None, Some(text), _) => Ok(line.contains(text.as_str())),
+        (None, None, Some(text)) => Ok(line.trim_end_matches(['\r', '\n']) == text.as_str()),
+        (None, None, None) => Ok(false),
     };
-    let all = lines(&before);
-    let kept: Vec<String> = all.iter().filter(|line| !goes(line)).cloned().collect();
-    let found = all.len() - kept.len();
-    let msg = if found > 0 { format!("{found} line(s) removed") } else { String::new() };
-    let edited = args.text.finish(machine, Some(before), kept.concat(), &msg)?;
-    let outcome = edited.outcome.with("backup", edited.backup.unwrap_or_default());
-    Ok(outcome.with("found", i64::try_from(found).unwrap_or(i64::MAX)))
+    let (mut kept, mut found) = (String::with_capacity(before.len()), 0_i64);
+    for line in before.split_inclusive('\n') {
+        match goes(line)? {
+            true => found += 1,
+            false => kept.push_str(line),
+        }
+    }
+    let msg = if found > 0 {
+        format!("{found} line(s) removed")
+    } else {
+        String::new()
+    };
+    let edited = args.text.finish(machine, Some(before), kept, &msg)?;
+    let outcome = edited
+        .outcome
+        .with("backup", edited.backup.unwrap_or_default());
+    Ok(outcome.with("found", found))
 }
 
 /// Lines with their ends.
@@ -129,29 +153,43 @@ fn lines(text: &str) -> Vec<String> {
     text.split_inclusive('\n').map(str::to_owned).collect()
 }
 
-/// A line without the end that `$` stands before.
-fn bare(line: &str) -> &str {
-    line.strip_suffix('\n').unwrap_or(line)
-}
-
 /// The lines with the wanted one in its place, and what was done (nothing: empty).
-fn placed(mut lines: Vec<String>, line: &str, args: &Args) -> Result<(Vec<String>, String), Failure> {
-    let regex = args.regexp.as_deref().map(|pattern| Regex::new(pattern, Flags::default())).transpose()?;
-    let pick = |fits: &dyn Fn(&String) -> bool| {
-        if args.firstmatch { lines.iter().position(fits) } else { lines.iter().rposition(fits) }
-    };
+fn placed(
+    mut lines: Vec<String>,
+    line: &str,
+    args: &Args,
+) -> Result<(Vec<String>, String), Failure> {
+    let regex = args
+        .regexp
+        .as_deref()
+        .map(|pattern| Regex::new(pattern, Flags::default()))
+        .transpose()?;
     let matched = match (&regex, &args.search_string) {
-        (Some(regex), _) => pick(&|one| regex.found(bare(one))),
-        (None, Some(text)) => pick(&|one| one.contains(text.as_str())),
+        (Some(regex), _) => pick(&lines, regex, args.firstmatch)?,
+        (None, Some(text)) => {
+            let fits = |one: &String| one.contains(text.as_str());
+            match args.firstmatch {
+                true => lines.iter().position(fits),
+                false => lines.iter().rposition(fits),
+            }
+        }
         (None, None) => None,
     };
-    let exact = || lines.iter().rposition(|one| one.trim_end_matches(['\r', '\n']) == line);
+    let exact = || {
+        lines
+            .iter()
+            .rposition(|one| one.trim_end_matches(['\r', '\n']) == line)
+    };
     if let Some(at) = matched.or_else(exact) {
         let new = match (&regex, args.backrefs && matched.is_some()) {
             (Some(regex), true) => filled(regex, bare(&lines[at]), line)?,
             _ => line.to_owned(),
         };
-        let new = if new.ends_with('\n') { new } else { format!("{new}\n") };
+        let new = if new.ends_with('\n') {
+            new
+        } else {
+            format!("{new}\n")
+        };
         if lines[at] == new {
             return Ok((lines, String::new()));
         }
@@ -192,7 +230,6 @@ fn position(lines: &[String], args: &Args) -> Result<usize, Failure> {
         (None, Some(pattern)) => (pattern, false),
     };
     let regex = Regex::new(pattern, Flags::default())?;
-    let fits = |line: &String| regex.found(bare(line));
-    let at = if args.firstmatch { lines.iter().position(fits) } else { lines.iter().rposition(fits) };
+    let at = pick(lines, &regex, args.firstmatch)?;
     Ok(at.map_or(lines.len(), |at| if after { at + 1 } else { at }))
 }

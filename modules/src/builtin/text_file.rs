@@ -8,6 +8,7 @@ use rplay_modules::machine::attrs::{
 };
 use rplay_modules::machine::{Attrs, FileKind, Machine};
 use rplay_modules::outcome::{Diff, Failure, Outcome};
+use rplay_modules::regex::Regex;
 
 /// The file that is edited, and how it is put back.
 #[derive(ModuleArgs)]
@@ -26,6 +27,26 @@ pub(crate) struct TextFileArgs {
     /// Owner, group and mode.
     #[arg(flatten)]
     file: FileArgs,
+}
+
+/// The first or last line in which an expression is found; a line's end is not part of it.
+pub(crate) fn pick(lines: &[String], regex: &Regex, first: bool) -> Result<Option<usize>, Failure> {
+    let fits = |at: &usize| regex.found(bare(&lines[*at]));
+    let mut places: Box<dyn Iterator<Item = usize>> = match first {
+        true => Box::new(0..lines.len()),
+        false => Box::new((0..lines.len()).rev()),
+    };
+    for at in &mut places {
+        if fits(&at)? {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
+}
+
+/// A line without the end that `$` stands before.
+pub(crate) fn bare(line: &str) -> &str {
+    line.strip_suffix('\n').unwrap_or(line)
 }
 
 /// What became of the file.

@@ -46,6 +46,18 @@ impl std::fmt::Display for TooLong {
     }
 }
 
+impl From<TooLong> for String {
+    fn from(error: TooLong) -> Self {
+        error.to_string()
+    }
+}
+
+impl From<TooLong> for crate::outcome::Failure {
+    fn from(error: TooLong) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
 impl Regex {
     /// Compiles a pattern.
     ///
@@ -57,16 +69,20 @@ impl Regex {
         Ok(Self { program })
     }
 
-    /// Whether it fits anywhere. A search that takes too long finds nothing.
-    #[must_use]
-    pub fn found(&self, text: &str) -> bool {
-        matches!(self.captures(text), Ok(Some(_)))
+    /// Whether it fits anywhere.
+    ///
+    /// # Errors
+    /// The search takes too long.
+    pub fn found(&self, text: &str) -> Result<bool, TooLong> {
+        Ok(self.captures(text)?.is_some())
     }
 
-    /// Whether it fits at the start (`re.match`). A search that takes too long finds nothing.
-    #[must_use]
-    pub fn fits_start(&self, text: &str) -> bool {
-        matches!(run::at_start(&self.program, text), Ok(Some(_)))
+    /// Whether it fits at the start (`re.match`).
+    ///
+    /// # Errors
+    /// The search takes too long.
+    pub fn fits_start(&self, text: &str) -> Result<bool, TooLong> {
+        Ok(run::at_start(&self.program, text)?.is_some())
     }
 
     /// The first place where it fits, with the groups.

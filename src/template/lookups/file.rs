@@ -451,7 +451,7 @@ pub(super) fn ini(interp: &Interp<'_>, call: &Call) -> Results {
             None
         };
         let same = |name: &str| match &pattern {
-            Some(pattern) => pattern.fits_start(name),
+            Some(pattern) => pattern.fits_start(name) == Ok(true),
             None if case => name == key,
             None => name.eq_ignore_ascii_case(&key),
         };

@@ -74,7 +74,7 @@ pub(super) fn varnames(interp: &Interp<'_>, call: &Call) -> Results {
         out.extend(
             names
                 .iter()
-                .filter(|name| pattern.found(name))
+                .filter(|name| pattern.found(name) == Ok(true))
                 .map(|name| Value::str(name.as_str())),
         );
     }
