@@ -82,6 +82,8 @@ pub(crate) enum Effect {
 pub(crate) enum ActionError {
     /// A template or condition is wrong.
     Template(TemplateError),
+    /// A template or condition is wrong that the action itself evaluates: something was run.
+    Acting(TemplateError),
     /// An argument's template is wrong.
     Argument {
         name: String,

@@ -139,7 +139,10 @@ impl Worker<'_> {
                 if let Some((_, inner)) = cause.message.split_once(&format!("{WHILE}: ")) {
                     cause.message = inner.to_owned();
                 }
-                let failed = format!("A '{keyword}' expression failed: {WHILE}");
+                let mut failed = format!("A '{keyword}' expression failed");
+                if error.diagnostic.code != crate::template::EXPRESSION_SYNTAX {
+                    failed = format!("{failed}: {WHILE}");
+                }
                 let mut causes = vec![Cause::new(what, Some(&self.action_span()))];
                 causes.extend(links(failed, place, cause));
                 one = self.template_failed(&causes);
@@ -151,16 +154,24 @@ impl Worker<'_> {
                 one = self.template_failed(&causes);
             }
             ActionError::Template(error) => {
-                let causes = [
-                    Cause::new(what, Some(&self.action_span())),
-                    Cause::of(&error.diagnostic),
-                ];
-                one = self.template_failed(&causes);
+                one = self.template_failed(&self.while_templating(what, &error));
+            }
+            ActionError::Acting(error) => {
+                one = self.template_failed(&self.while_templating(what, &error));
+                one.bare = false;
+                one.result.insert("changed".to_owned(), Data::Bool(false));
             }
         }
         one.result
             .insert("failed".to_owned(), Data::Bool(one.failed));
         one
+    }
+
+    fn while_templating(&self, what: &str, error: &TemplateError) -> [Cause; 2] {
+        [
+            Cause::new(what, Some(&self.action_span())),
+            Cause::of(&error.diagnostic),
+        ]
     }
 
     /// The first links of the chain when arguments cannot be rendered.

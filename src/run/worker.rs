@@ -328,6 +328,9 @@ impl Worker<'_> {
         let mut by_action = false;
         let ran = match ran {
             Ok(ran) => ran,
+            Err(ActionError::Template(error)) if !error.undefined => {
+                return Err(ActionError::Acting(error));
+            }
             Err(ActionError::Failed(failure)) => {
                 by_action = true;
                 TaskResult::from(Err(*failure))

@@ -8,7 +8,7 @@ use std::sync::{Arc, RwLock};
 
 use super::args::Args;
 use super::ast::{Arg, Comparison, Expr, ExprKind, Place, Stmt};
-use super::fault::{Fault, Outcome};
+use super::fault::{EXPRESSION_SYNTAX, Fault, Outcome};
 use super::objects::{BoundMethod, Frame, Loop, MacroObject, Nothing, Super};
 use super::parse::Syntax;
 use super::value::{Dict, Entries, Key, List, Str, Undefined, Unknown, Value};
@@ -160,6 +160,17 @@ impl<'a> Interp<'a> {
             format!("Syntax error in template: {}", error.message),
         )
         .at(|| self.span(error.place))
+    }
+
+    /// The same of a bare expression, in which users like to put delimiters.
+    pub(crate) fn expression_fault(&self, error: &super::parse::SyntaxError, text: &str) -> Fault {
+        let delimited = if super::value::has_delimiters(text) {
+            ". Template delimiters are not supported in expressions"
+        } else {
+            ""
+        };
+        let message = format!("Syntax error in expression{delimited}: {}", error.message);
+        Fault::coded(EXPRESSION_SYNTAX, message).at(|| self.span(error.place))
     }
 
     /// What a body gives: nothing is null, one value stays as it is, several become text.

@@ -38,6 +38,9 @@ struct Parts {
 /// What an evaluation gives.
 pub(crate) type Outcome = Result<Value, Fault>;
 
+/// The code of a syntax error in a bare expression.
+pub(crate) const EXPRESSION_SYNTAX: &str = "expression-syntax";
+
 impl Fault {
     /// An error of an expression.
     pub(crate) fn new(message: impl Into<String>) -> Self {
@@ -102,10 +105,11 @@ impl Fault {
 
     /// The error of a condition.
     pub(crate) fn in_condition(mut self) -> Self {
-        if !self
-            .0
-            .message
-            .starts_with("Error while evaluating conditional: ")
+        if self.0.code != EXPRESSION_SYNTAX
+            && !self
+                .0
+                .message
+                .starts_with("Error while evaluating conditional: ")
         {
             self.0.message = format!("Error while evaluating conditional: {}", self.0.message);
         }

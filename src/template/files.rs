@@ -112,7 +112,9 @@ pub(crate) fn load(
         .chain([interp.scope.basedir().join(name)]);
     for path in candidates {
         if let Ok(text) = std::fs::read_to_string(&path) {
-            return compile(interp, &path, &text);
+            // The last line end of a file is not part of it, as far as others include it.
+            let text = text.strip_suffix('\n').unwrap_or(&text);
+            return compile(interp, &path, text);
         }
         tried.extend(path.parent().map(Path::to_path_buf));
     }

@@ -25,6 +25,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub(crate) use fault::EXPRESSION_SYNTAX;
 pub use fault::TemplateError;
 pub use files::FileOptions;
 pub use parse::Syntax;
@@ -256,7 +257,7 @@ impl Templar {
         interp.within(&shared, origin, None, || {
             let expr = self
                 .compile_expression(&shared)
-                .map_err(|error| interp.syntax_fault(&error))?;
+                .map_err(|error| interp.expression_fault(&error, text))?;
             interp.eval(&expr, &Frame::root(true))
         })
     }
