@@ -221,7 +221,11 @@ impl Memory {
         };
         for (name, value) in facts {
             let value = Value::from_data(value);
-            let short = name.strip_prefix("ansible_").unwrap_or(name);
+            // Local facts keep their prefix, as Ansible has it.
+            let short = match name.as_str() {
+                "ansible_local" => "ansible_local",
+                name => name.strip_prefix("ansible_").unwrap_or(name),
+            };
             plain.insert(short.into(), value.clone());
             top.insert(name.clone(), value);
         }
