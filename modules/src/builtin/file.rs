@@ -240,17 +240,20 @@ fn content_of(machine: &mut dyn Machine, path: &Path) -> Map {
     rplay_modules::map! { "directories" => Data::List(directories), "files" => Data::List(files) }
 }
 
-fn directory(machine: &mut dyn Machine, args: &Args, times: &Times) -> Result<Outcome, Failure> {
-    let mut path = args.path.clone();
-    let mut before = look(machine, &path)?;
-    if args.follow
-        && before
-            .as_ref()
-            .is_some_and(|stat| stat.kind == FileKind::Link)
-    {
-        path = real_path(machine, &path);
-        before = look(machine, &path)?;
+/// The path, or what it leads to with `follow`, and what is there.
+fn followed(machine: &mut dyn Machine, args: &Args) -> Result<(PathBuf, Option<Stat>), Failure> {
+    let before = look(machine, &args.path)?;
+    let is_link = |stat: &Stat| stat.kind == FileKind::Link;
+    if !(args.follow && before.as_ref().is_some_and(is_link)) {
+        return Ok((args.path.clone(), before));
     }
+    let path = real_path(machine, &args.path);
+    let before = look(machine, &path)?;
+    Ok((path, before))
+}
+
+fn directory(machine: &mut dyn Machine, args: &Args, times: &Times) -> Result<Outcome, Failure> {
+    let (path, before) = followed(machine, args)?;
     let mut sides = sides_of(&path, before.as_ref(), "directory");
     let mut changed = false;
     match &before {
@@ -359,16 +362,7 @@ fn recurse(
 }
 
 fn file(machine: &mut dyn Machine, args: &Args, times: &Times) -> Result<Outcome, Failure> {
-    let mut path = args.path.clone();
-    let mut before = look(machine, &path)?;
-    if args.follow
-        && before
-            .as_ref()
-            .is_some_and(|stat| stat.kind == FileKind::Link)
-    {
-        path = real_path(machine, &path);
-        before = look(machine, &path)?;
-    }
+    let (path, before) = followed(machine, args)?;
     let state = state_of(before.as_ref());
     if !matches!(state, "file" | "hard") {
         let failure = Failure::new(format!(

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rplay_modules::args::{ArgEnum, Mode, ModuleArgs, Returns};
 use rplay_modules::data::{Data, Map};
+use rplay_modules::machine::attrs::{seconds, stat_facts};
 use rplay_modules::machine::digest::Algorithm;
 use rplay_modules::machine::{FileKind, Machine, Stat};
 use rplay_modules::module;
@@ -385,45 +386,15 @@ impl Search {
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "Python's times are floating-point numbers, too"
-)]
-fn seconds(time: (i64, u32)) -> f64 {
-    time.0 as f64 + f64::from(time.1) * 1e-9
-}
-
 fn facts(machine: &mut dyn Machine, path: &Path, stat: &Stat) -> Map {
-    let bit = |bit: u32| stat.mode & bit != 0;
-    let is = |kind: FileKind| stat.kind == kind;
-    map! {
-        "path" => path.display().to_string(),
-        "mode" => format!("{:04o}", stat.mode),
-        "isdir" => is(FileKind::Directory),
-        "ischr" => is(FileKind::Char),
-        "isblk" => is(FileKind::Block),
-        "isreg" => is(FileKind::File),
-        "isfifo" => is(FileKind::Fifo),
-        "islnk" => is(FileKind::Link),
-        "issock" => is(FileKind::Socket),
-        "uid" => stat.uid,
-        "gid" => stat.gid,
-        "size" => stat.size,
-        "inode" => stat.ino,
-        "dev" => stat.dev,
-        "nlink" => stat.nlink,
-        "atime" => seconds(stat.atime),
-        "mtime" => seconds(stat.mtime),
-        "ctime" => seconds(stat.ctime),
-        "gr_name" => machine.group_by_id(stat.gid).map(|group| group.name).unwrap_or_default(),
-        "pw_name" => machine.user_by_id(stat.uid).map(|user| user.name).unwrap_or_default(),
-        "blocks" => stat.blocks,
-        "disk_usage_bytes" => stat.blocks * 512,
-        "wusr" => bit(0o200), "rusr" => bit(0o400), "xusr" => bit(0o100),
-        "wgrp" => bit(0o020), "rgrp" => bit(0o040), "xgrp" => bit(0o010),
-        "woth" => bit(0o002), "roth" => bit(0o004), "xoth" => bit(0o001),
-        "isuid" => bit(0o4000), "isgid" => bit(0o2000),
-    }
+    let group = machine.group_by_id(stat.gid).map(|group| group.name);
+    let user = machine.user_by_id(stat.uid).map(|user| user.name);
+    let mut facts = stat_facts(path, stat);
+    facts.extend(map! {
+        "gr_name" => group.unwrap_or_default(),
+        "pw_name" => user.unwrap_or_default(),
+    });
+    facts
 }
 
 /// A number with a unit, `None` when it is none.

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use rplay_modules::args::{ModuleArgs, Returns};
 use rplay_modules::data::{Data, Map};
-use rplay_modules::machine::attrs::{mode_text, os_error_text, real_path, selinux_context};
+use rplay_modules::machine::attrs::{os_error_text, real_path, selinux_context, stat_facts};
 use rplay_modules::machine::digest::Algorithm;
-use rplay_modules::machine::{Access, Command, FileKind, Machine, Stat};
+use rplay_modules::machine::{Access, Command, FileKind, Machine};
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::{map, module};
 
@@ -60,7 +60,12 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
         below_a_file(machine, path)?;
         return Ok(Outcome::unchanged().with("stat", map! { "exists" => false }));
     };
-    let mut facts = describe(path, &stat);
+    let mut facts = stat_facts(path, &stat);
+    facts.extend(map! {
+        "exists" => true,
+        "block_size" => stat.block_size,
+        "device_type" => stat.rdev,
+    });
     for (name, access) in [
         ("readable", Access::Read),
         ("writeable", Access::Write),
@@ -126,51 +131,6 @@ fn below_a_file(machine: &mut dyn Machine, path: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "Ansible returns times as floating-point numbers, too"
-)]
-fn describe(path: &Path, stat: &Stat) -> Map {
-    let seconds =
-        |(seconds, nanoseconds): (i64, u32)| seconds as f64 + f64::from(nanoseconds) / 1e9;
-    let mut facts = map! {
-        "exists" => true,
-        "path" => path.to_string_lossy().as_ref(),
-        "mode" => mode_text(stat.mode),
-        "isdir" => stat.kind == FileKind::Directory,
-        "ischr" => stat.kind == FileKind::Char,
-        "isblk" => stat.kind == FileKind::Block,
-        "isreg" => stat.kind == FileKind::File,
-        "isfifo" => stat.kind == FileKind::Fifo,
-        "islnk" => stat.kind == FileKind::Link,
-        "issock" => stat.kind == FileKind::Socket,
-        "uid" => stat.uid,
-        "gid" => stat.gid,
-        "size" => stat.size,
-        "inode" => stat.ino,
-        "dev" => stat.dev,
-        "nlink" => stat.nlink,
-        "atime" => seconds(stat.atime),
-        "mtime" => seconds(stat.mtime),
-        "ctime" => seconds(stat.ctime),
-        "blocks" => stat.blocks,
-        "block_size" => stat.block_size,
-        "disk_usage_bytes" => stat.blocks * 512,
-        "device_type" => stat.rdev,
-        "isuid" => stat.mode & 0o4000 != 0,
-        "isgid" => stat.mode & 0o2000 != 0,
-    };
-    for (who, shift) in [("usr", 6), ("grp", 3), ("oth", 0)] {
-        for (letter, bit) in [("r", 4), ("w", 2), ("x", 1)] {
-            facts.insert(
-                format!("{letter}{who}"),
-                ((stat.mode >> shift) & bit != 0).into(),
-            );
-        }
-    }
-    facts
 }
 
 fn mime(machine: &mut dyn Machine, path: &Path) -> Map {

@@ -31,13 +31,9 @@ pub(crate) struct TextFileArgs {
 
 /// The first or last line in which an expression is found; a line's end is not part of it.
 pub(crate) fn pick(lines: &[String], regex: &Regex, first: bool) -> Result<Option<usize>, Failure> {
-    let fits = |at: &usize| regex.found(bare(&lines[*at]));
-    let mut places: Box<dyn Iterator<Item = usize>> = match first {
-        true => Box::new(0..lines.len()),
-        false => Box::new((0..lines.len()).rev()),
-    };
-    for at in &mut places {
-        if fits(&at)? {
+    for step in 0..lines.len() {
+        let at = if first { step } else { lines.len() - 1 - step };
+        if regex.found(bare(&lines[at]))? {
             return Ok(Some(at));
         }
     }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use super::{Attrs, FileKind, Machine, Stat};
 use crate::args::{Mode, ModuleArgs};
 use crate::data::{Data, Map};
+use crate::map;
 use crate::outcome::{Diff, DiffSide, Failure};
 use crate::text::quote;
 
@@ -249,6 +250,52 @@ impl Sides {
 #[must_use]
 pub fn mode_text(mode: u32) -> String {
     format!("0{:03o}", mode & 0o7777)
+}
+
+/// What the modules `stat` and `find` both tell of a file.
+#[must_use]
+pub fn stat_facts(path: &Path, stat: &Stat) -> Map {
+    let mut facts = map! {
+        "path" => path.to_string_lossy().as_ref(),
+        "mode" => format!("{:04o}", stat.mode & 0o7777),
+        "isdir" => stat.kind == FileKind::Directory,
+        "ischr" => stat.kind == FileKind::Char,
+        "isblk" => stat.kind == FileKind::Block,
+        "isreg" => stat.kind == FileKind::File,
+        "isfifo" => stat.kind == FileKind::Fifo,
+        "islnk" => stat.kind == FileKind::Link,
+        "issock" => stat.kind == FileKind::Socket,
+        "uid" => stat.uid,
+        "gid" => stat.gid,
+        "size" => stat.size,
+        "inode" => stat.ino,
+        "dev" => stat.dev,
+        "nlink" => stat.nlink,
+        "atime" => seconds(stat.atime),
+        "mtime" => seconds(stat.mtime),
+        "ctime" => seconds(stat.ctime),
+        "blocks" => stat.blocks,
+        "disk_usage_bytes" => stat.blocks * 512,
+        "isuid" => stat.mode & 0o4000 != 0,
+        "isgid" => stat.mode & 0o2000 != 0,
+    };
+    for (who, shift) in [("usr", 6), ("grp", 3), ("oth", 0)] {
+        for (letter, bit) in [("r", 4), ("w", 2), ("x", 1)] {
+            let set = (stat.mode >> shift) & bit != 0;
+            facts.insert(format!("{letter}{who}"), set.into());
+        }
+    }
+    facts
+}
+
+/// A time as Python has it.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "Python's times are floating-point numbers, too"
+)]
+#[must_use]
+pub fn seconds(time: (i64, u32)) -> f64 {
+    time.0 as f64 + f64::from(time.1) * 1e-9
 }
 
 /// What kind of thing a path is, in the words of Ansible's `state`.

@@ -7,7 +7,7 @@ use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use rplay_modules::data::Data;
 use rplay_modules::machine::Machine;
-use rplay_modules::machine::attrs::{Sides, failed_at, os_error, os_error_text};
+use rplay_modules::machine::attrs::{Sides, failed_at, os_error, os_error_text, seconds};
 use rplay_modules::outcome::Failure;
 
 use super::Args;
@@ -125,12 +125,4 @@ fn local_seconds(text: &str, format: &str) -> Option<i64> {
         .to_zoned(TimeZone::system())
         .ok()?;
     Some(zoned.timestamp().as_second())
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "Ansible shows times as floating-point numbers, too"
-)]
-fn seconds((seconds, nanoseconds): Stamp) -> f64 {
-    seconds as f64 + f64::from(nanoseconds) / 1e9
 }
