@@ -233,38 +233,13 @@ impl Client {
         url: &Url,
         authorization: Option<&str>,
     ) -> Result<Response> {
-        let proxy = proxy_for(url, &machine.process().env)?;
-        let mut connection = self.connect(machine, url, proxy.as_ref())?;
-        let target = if proxy.is_some() && !url.secure {
-            url.to_string()
-        } else {
-            url.path.clone()
-        };
-        let mut head = format!(
-            "{} {target} HTTP/1.1\r\nHost: {}\r\nUser-Agent: rplay/{}\r\nAccept: {}\r\nConnection: close\r\n",
-            request.method,
-            url.authority(),
-            env!("CARGO_PKG_VERSION"),
-            request.accept
-        );
-        if let Some(value) = authorization {
-            head.push_str(&format!("Authorization: {value}\r\n"));
-        }
-        // Inside TLS the proxy has got it with the tunnel.
-        if let Some(value) = proxy
-            .as_ref()
-            .filter(|_| !url.secure)
-            .and_then(|proxy| proxy.authorization.as_ref())
-        {
-            head.push_str(&format!("Proxy-Authorization: {value}\r\n"));
-        }
-        head.push_str("\r\n");
-        let failed = |error: io::Error| Error::io(url, &error);
-        connection
-            .write_all(head.as_bytes())
-            .and_then(|()| connection.flush())
-            .map_err(failed)?;
-        read_response(connection, request.method == "HEAD").map_err(failed)
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut headers = vec![
+            header("User-Agent", concat!("rplay/", env!("CARGO_PKG_VERSION"))),
+            header("Accept", request.accept),
+        ];
+        headers.extend(authorization.map(|value| header("Authorization", value)));
+        self.exchange(machine, request.method, url, &headers, &[], true)
     }
 
     /// Sends one request with exactly these headers and this body; redirects are the caller's.
@@ -292,6 +267,7 @@ impl Client {
             "{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n",
             url.authority()
         );
+        // Inside TLS the proxy has got it with the tunnel.
         if let Some(value) = proxy
             .as_ref()
             .filter(|_| !url.secure)

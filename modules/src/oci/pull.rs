@@ -169,32 +169,17 @@ pub(crate) fn locate(machine: &mut dyn Machine, wanted: &Wanted) -> Result<Locat
         Source::Layout(place) => {
             let place = at_home(machine, place);
             let layout = Layout::folder(machine, &place.path)?;
-            Ok(layers(image::in_layout(
-                machine,
-                layout,
-                &place,
-                &wanted.platform,
-            )?))
+            image::in_layout(machine, layout, &place, &wanted.platform).map(layers)
         }
         Source::OciArchive(place) => {
             let place = at_home(machine, place);
             let layout = Layout::archive(machine, &place.path)?;
-            Ok(layers(image::in_layout(
-                machine,
-                layout,
-                &place,
-                &wanted.platform,
-            )?))
+            image::in_layout(machine, layout, &place, &wanted.platform).map(layers)
         }
         Source::DockerArchive(place) => {
             let place = at_home(machine, place);
             let layout = Layout::archive(machine, &place.path)?;
-            Ok(layers(image::in_docker_archive(
-                machine,
-                layout,
-                &place,
-                &wanted.platform,
-            )?))
+            image::in_docker_archive(machine, layout, &place, &wanted.platform).map(layers)
         }
         Source::Oras(name) => {
             let mut registry = Registry::new(machine, name, &wanted.access)?;
