@@ -1,5 +1,7 @@
 //! Text cut and joined as Python and the shell do it.
 
+use std::fmt::Write as _;
+
 /// The words of a command line, as Python's `shlex.split` finds them.
 ///
 /// # Errors
@@ -110,6 +112,36 @@ fn one(pattern: &[char], letter: char) -> Option<usize> {
         }
         other => (other == letter).then_some(1),
     }
+}
+
+/// A string literal as Python writes it.
+pub fn python_string(out: &mut String, text: &str) {
+    let mark = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
+    out.push(mark);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c == mark => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if (c as u32) < 0x20 || (0x7f..0xa1).contains(&(c as u32)) || c as u32 == 0xad => {
+                let _ = write!(out, "\\x{:02x}", c as u32);
+            }
+            '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{feff}' => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push(mark);
 }
 
 /// Writes text as JSON, as Python's `json.dumps` does; with `ascii` everything beyond it is escaped.

@@ -10,7 +10,7 @@ use super::{CommandError, Exit, extra_vars, tell};
 use crate::config::Config;
 use crate::connect::Secret;
 use crate::diag::{Diagnostic, Severity, nearest};
-use crate::inventory::Inventory;
+use crate::inventory::{EMPTY, Inventory, NO_HOSTS};
 use crate::load::vault::VaultSecrets;
 use crate::plan::{Files, Planner, TagFilter};
 use crate::report::event::{Event, MessageKind, RunOptions};
@@ -177,13 +177,10 @@ fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, CommandError>
     let extra = extra_vars::read(&arguments.extra_vars, &files)?;
     let inventory = inventory(arguments, &config, &files, &mut problems)?;
     let settings = Settings {
-        error_on_undefined: config.bool("error_on_undefined_vars"),
         allow_broken_conditionals: config.bool("allow_broken_conditionals"),
-        ..Settings::default()
     };
     if inventory.hosts.is_empty() && arguments.inventory.is_empty() {
-        let text = "provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'";
-        problems.push(Diagnostic::warning("no-hosts", text));
+        problems.push(Diagnostic::warning("no-hosts", EMPTY));
     }
     let templar = Arc::new(Templar::new(settings).with_secrets(files.secrets.clone()));
     let options = options(arguments, &config)?;
@@ -414,8 +411,7 @@ fn inventory(
                     .collect::<Vec<_>>(),
                 &files.secrets.hidden,
             );
-            let message = "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.";
-            let mut problem = Diagnostic::error("no-hosts", message);
+            let mut problem = Diagnostic::error("no-hosts", NO_HOSTS);
             let names: Vec<String> = inventory
                 .groups
                 .keys()

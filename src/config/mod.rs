@@ -334,17 +334,8 @@ fn from_environment(setting: &Setting, cwd: &Path, env: Environment<'_>) -> Opti
         .env
         .iter()
         .find_map(|name| Some((*name, env(name)?)))?;
-    let text = if holds_paths(setting.kind) {
-        expand(&text, env)
-    } else {
-        text
-    };
-    let written = Written {
-        text,
-        base: cwd.to_path_buf(),
-    };
     Some(Value {
-        written,
+        written: written(setting, text, cwd, env),
         origin: Origin::Environment(name),
     })
 }
@@ -361,19 +352,23 @@ fn from_file(
             .find(|entry| entry.section == *section && entry.key == *key)
     })?;
     let text = unquote(&entry.value).to_owned();
+    Some(Value {
+        written: written(setting, text, base, env),
+        origin: Origin::File(entry.span.clone()),
+    })
+}
+
+/// A value as it was written; paths have their variables filled in.
+fn written(setting: &Setting, text: String, base: &Path, env: Environment<'_>) -> Written {
     let text = if holds_paths(setting.kind) {
         expand(&text, env)
     } else {
         text
     };
-    let written = Written {
+    Written {
         text,
         base: base.to_path_buf(),
-    };
-    Some(Value {
-        written,
-        origin: Origin::File(entry.span.clone()),
-    })
+    }
 }
 
 fn holds_paths(kind: Kind) -> bool {

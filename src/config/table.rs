@@ -308,7 +308,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         Some("True"),
         "Whether an undefined variable is an error.",
-    ),
+    )
+    .accepted("it always is, as in current Ansible"),
     setting(
         "hash_behaviour",
         &[("defaults", "hash_behaviour")],

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use indexmap::{IndexMap, IndexSet};
 
 pub use layers::{Layer, LayerKind, VarsKind, vars_files};
-pub use pattern::{NoHosts, Order, ordered};
+pub use pattern::{EMPTY, NO_HOSTS, NoHosts, Order, ordered};
 
 use crate::load::node::Node;
 

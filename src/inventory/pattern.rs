@@ -7,11 +7,11 @@ use super::{Inventory, range};
 use crate::diag::{Checked, Diagnostic, nearest};
 
 /// Ansible's sentence for a selection without any host.
-const NO_HOSTS: &str =
+pub const NO_HOSTS: &str =
     "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.";
 
 /// Ansible's sentence for an inventory without hosts.
-const EMPTY: &str = "provided hosts list is empty, only localhost is available. \
+pub const EMPTY: &str = "provided hosts list is empty, only localhost is available. \
                      Note that the implicit localhost does not match 'all'";
 
 /// Why there is nothing to do.
@@ -107,16 +107,6 @@ impl Inventory {
             value: hosts.into_iter().collect(),
             problems,
         }
-    }
-
-    /// Like [`Inventory::select`] for ad-hoc commands: `localhost` is there even outside of the limit.
-    #[must_use]
-    pub fn select_ad_hoc(&self, pattern: &str, limit: Option<&str>) -> Checked<Vec<String>> {
-        let mut selected = self.select(pattern, limit);
-        if selected.value.is_empty() && super::LOCALHOST.contains(&pattern) {
-            selected.value.push(pattern.to_owned());
-        }
-        selected
     }
 
     /// Says whether a run over `pattern` within a limit has anything to do, as the command line checks it.

@@ -196,9 +196,3 @@ pub fn bypasses_hosts(name: &str) -> bool {
 pub fn is_include(name: &str) -> bool {
     matches!(short(name), "include_tasks" | "include_role")
 }
-
-/// Whether the task is replaced by other tasks before the play runs.
-#[must_use]
-pub fn is_import(name: &str) -> bool {
-    matches!(short(name), "import_tasks" | "import_role")
-}

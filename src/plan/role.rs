@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Files, Frame, FrameKind, MAX_DEPTH, Pass, PlanItem, to_variable, to_vars};
+use super::{Frame, FrameKind, MAX_DEPTH, Pass, PlanItem, to_variable, to_vars};
 use crate::diag::{Diagnostic, Span, nearest};
 use crate::load::ast::{self, Keywords, RoleEntry};
 use crate::load::keyword::Keyword;
@@ -318,22 +318,4 @@ fn folder_names(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-impl Files {
-    /// Whether a role's folder has any of the parts that make it one.
-    #[must_use]
-    pub fn is_role(path: &Path) -> bool {
-        [
-            "tasks",
-            "handlers",
-            "defaults",
-            "vars",
-            "meta",
-            "files",
-            "templates",
-        ]
-        .iter()
-        .any(|part| path.join(part).is_dir())
-    }
 }

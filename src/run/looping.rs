@@ -12,8 +12,8 @@ use crate::action::Effect;
 use crate::diag::Span;
 use crate::load::keyword::Keyword;
 use crate::report::event::{Event, MessageKind};
-use crate::template::TemplateError;
 use crate::template::value::{Entries, Key, Value};
+use crate::template::{Scope, Templar, TemplateError};
 use crate::vars::{HostScope, Level, VarMap};
 
 impl Worker<'_> {
@@ -40,7 +40,7 @@ impl Worker<'_> {
                     }
                     other => Err(other),
                 }),
-            Some(name) => self.with_items(name, items, scope).map(Ok),
+            Some(name) => with_items(&self.run.templar, name, items, scope).map(Ok),
         };
         match expanded {
             Ok(Ok(items)) => Ok(items),
@@ -69,21 +69,6 @@ impl Worker<'_> {
                 None => Err(Box::new(self.error(error.into()))),
             },
         }
-    }
-
-    /// `with_NAME`: the lookup's result, with the terms templated.
-    fn with_items(
-        &self,
-        name: &str,
-        items: &Value,
-        scope: &HostScope,
-    ) -> Result<Vec<Value>, TemplateError> {
-        let terms = self.run.templar.expand(items, scope)?;
-        let terms = match terms {
-            Value::List(items) => items.to_vec(),
-            other => vec![other],
-        };
-        self.run.templar.lookup(name, terms, vec![], scope)
     }
 
     /// The skip of a task whose conditions are false without its item.
@@ -299,4 +284,18 @@ impl LoopControl {
 
 fn value_is_mapping(object: &Arc<dyn crate::template::value::Object>) -> bool {
     object.to_dict().is_some()
+}
+
+/// `with_NAME`: the lookup's result, with the terms templated.
+pub(super) fn with_items(
+    templar: &Templar,
+    name: &str,
+    items: &Value,
+    scope: &dyn Scope,
+) -> Result<Vec<Value>, TemplateError> {
+    let terms = match templar.expand(items, scope)? {
+        Value::List(items) => items.to_vec(),
+        other => vec![other],
+    };
+    templar.lookup(name, terms, vec![], scope)
 }

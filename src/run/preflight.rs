@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::looping::with_items;
 use super::play::Batch;
 use super::spec::TaskSpec;
 use super::{PlannedPlay, PlannedPlaybook, Run};
@@ -130,6 +131,16 @@ impl Run<'_> {
         let hosts = inventory.select_list(&pattern, limit.as_deref()).value;
         let mut tasks = vec![];
         collect(&play.plan.items, open, &mut tasks);
+        // Most inventories have plain values, and then there is nothing to find.
+        let vars = &self.world.vars;
+        let lazy = |host: &String| {
+            let vars = vars.vars_of(host);
+            vars.values()
+                .any(|raw| self.shared.templar.is_template(raw))
+        };
+        if !hosts.iter().any(lazy) {
+            return;
+        }
         let files = &self.shared.planner.files;
         let steps: Vec<Step> = tasks
             .into_iter()
@@ -186,16 +197,10 @@ impl Run<'_> {
         let Some((lookup, items, _)) = &spec.looping else {
             return self.failure_of_item(spec, scope);
         };
-        let expanded = templar.expand(items, scope).and_then(|items| match lookup {
-            None => Ok(items),
-            Some(name) => {
-                let terms = match items {
-                    Value::List(terms) => terms.to_vec(),
-                    one => vec![one],
-                };
-                templar.lookup(name, terms, vec![], scope).map(Value::list)
-            }
-        });
+        let expanded = match lookup {
+            None => templar.expand(items, scope),
+            Some(name) => with_items(templar, name, items, scope).map(Value::list),
+        };
         match expanded {
             Ok(Value::List(items)) => {
                 let var = match spec.keyword(Keyword::LoopControl) {

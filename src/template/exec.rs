@@ -340,20 +340,9 @@ impl Interp<'_> {
         let mut failure = None;
         for name in &names {
             match files::load(self, &name.text()) {
-                Ok((template, text, file)) => {
-                    let inner = if context {
-                        Frame::child(frame)
-                    } else {
-                        Frame::root(false)
-                    };
-                    let blocks = self.blocks.take();
-                    let result = self.within(&text, None, Some(file), || {
-                        let mut nodes = Vec::new();
-                        self.run_template(&template, &inner, &mut nodes)?;
-                        self.concat(nodes)
-                    });
-                    self.blocks.replace(blocks);
-                    out.push(result?);
+                Ok(loaded) => {
+                    let (_, nodes) = self.run_loaded(loaded, context, frame)?;
+                    out.push(self.concat(nodes)?);
                     return Ok(());
                 }
                 Err(fault) => failure = failure.or(Some(fault)),
@@ -370,20 +359,32 @@ impl Interp<'_> {
     /// The names that a template defines.
     fn module(&self, path: &Expr, context: bool, frame: &Arc<Frame>) -> Outcome {
         let name = self.need(path, frame)?;
-        let (template, text, file) =
+        let loaded =
             files::load(self, &name.text()).map_err(|fault| fault.at(|| self.span(path.place)))?;
+        let (frame, _) = self.run_loaded(loaded, context, frame)?;
+        Ok(Value::object(Module { frame }))
+    }
+
+    /// Runs another file's template, with blocks of its own; its frame and what it gives.
+    fn run_loaded(
+        &self,
+        (template, text, file): files::Loaded,
+        context: bool,
+        frame: &Arc<Frame>,
+    ) -> Result<(Arc<Frame>, Vec<Value>), Fault> {
         let inner = if context {
             Frame::child(frame)
         } else {
             Frame::root(false)
         };
+        let mut nodes = Vec::new();
         let blocks = self.blocks.take();
         let result = self.within(&text, None, Some(file), || {
-            self.run_template(&template, &inner, &mut Vec::new())
+            self.run_template(&template, &inner, &mut nodes)
         });
         self.blocks.replace(blocks);
         result?;
-        Ok(Value::object(Module { frame: inner }))
+        Ok((inner, nodes))
     }
 
     /// Calls a macro.

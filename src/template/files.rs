@@ -93,11 +93,11 @@ pub(crate) fn prepare<'t>(text: &'t str, options: &FileOptions) -> (&'t str, Syn
     (body, syntax, newline)
 }
 
+/// A compiled template, its text, and the file it is from.
+pub(crate) type Loaded = (Arc<Template>, Arc<str>, Arc<Source>);
+
 /// Loads the template that an include, import or extends names.
-pub(crate) fn load(
-    interp: &Interp<'_>,
-    name: &str,
-) -> Result<(Arc<Template>, Arc<str>, Arc<Source>), Fault> {
+pub(crate) fn load(interp: &Interp<'_>, name: &str) -> Result<Loaded, Fault> {
     let mut tried: Vec<PathBuf> = Vec::new();
     let folders = interp.folders.borrow().clone();
     let search = interp.scope.search_path();
@@ -129,11 +129,7 @@ pub(crate) fn load(
     )))
 }
 
-fn compile(
-    interp: &Interp<'_>,
-    path: &Path,
-    text: &str,
-) -> Result<(Arc<Template>, Arc<str>, Arc<Source>), Fault> {
+fn compile(interp: &Interp<'_>, path: &Path, text: &str) -> Result<Loaded, Fault> {
     let syntax = interp.syntax.borrow().clone();
     let shared: Arc<str> = text.into();
     let source = Source::new(path, text);

@@ -55,27 +55,10 @@ pub trait Scope: Send + Sync {
 }
 
 /// What a configuration says about templates.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Whether a template of one expression keeps its value's kind; always true.
-    pub jinja2_native: bool,
-    /// Whether undefined variables are errors.
-    pub error_on_undefined: bool,
     /// Whether conditions may have results that are not booleans.
     pub allow_broken_conditionals: bool,
-    /// Jinja extensions by name; the ones that Ansible users name are always on.
-    pub extensions: Vec<String>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            jinja2_native: true,
-            error_on_undefined: true,
-            allow_broken_conditionals: false,
-            extensions: vec![],
-        }
-    }
 }
 
 /// How many compiled texts are kept.

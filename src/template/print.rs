@@ -35,12 +35,12 @@ fn write_repr(out: &mut String, value: &Value, depth: usize) {
             let _ = write!(out, "{number}");
         }
         Value::Float(number) => out.push_str(&float(*number)),
-        Value::Str(text) => quote(out, text.as_str()),
+        Value::Str(text) => python_string(out, text.as_str()),
         Value::Bytes(bytes) => {
             // Each byte as the character of that number, with those beyond ASCII escaped.
             out.push('b');
             let mut text = String::new();
-            quote(
+            python_string(
                 &mut text,
                 &bytes
                     .iter()
@@ -93,37 +93,8 @@ fn write_items(out: &mut String, items: &[Value], (open, close): (char, char), d
     out.push(close);
 }
 
-/// A string literal as Python writes it.
-fn quote(out: &mut String, text: &str) {
-    let mark = if text.contains('\'') && !text.contains('"') {
-        '"'
-    } else {
-        '\''
-    };
-    out.push(mark);
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c == mark => {
-                out.push('\\');
-                out.push(c);
-            }
-            c if (c as u32) < 0x20 || (0x7f..0xa1).contains(&(c as u32)) || c as u32 == 0xad => {
-                let _ = write!(out, "\\x{:02x}", c as u32);
-            }
-            '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{feff}' => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
-            }
-            c => out.push(c),
-        }
-    }
-    out.push(mark);
-}
-
 pub(crate) use rplay_modules::text::float;
+use rplay_modules::text::python_string;
 
 #[cfg(test)]
 mod tests {
