@@ -1,6 +1,7 @@
 //! A case's folder, and one run of a program in it.
 
 use std::fs;
+use std::io::{Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,13 +14,35 @@ use super::snapshot::tree;
 /// A fresh folder with the files of a case; deleted when dropped.
 pub(crate) struct Folder {
     root: tempfile::TempDir,
+    /// More environment, as the case has it.
+    environment: Vec<(String, String)>,
+    /// What each call reads.
+    input: String,
 }
+
+/// The words of one call.
+pub(crate) type Words = Vec<String>;
+
+/// Names of rplay's that are programs of their own for Ansible.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("adhoc", "ansible"),
+    ("config", "ansible-config"),
+    ("console", "ansible-console"),
+    ("doc", "ansible-doc"),
+    ("inventory", "ansible-inventory"),
+    ("vault", "ansible-vault"),
+];
+
+/// Blocks that are not files.
+const KINDS: &[&str] = &[
+    "stdout", "stderr", "tree", "run", "secrets", "plan", "env", "stdin",
+];
 
 /// What a run left.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    /// Exit code; -1 after a signal.
-    pub(crate) code: i32,
+    /// The exit code of each call; -1 after a signal.
+    pub(crate) codes: Vec<i32>,
     /// Masked standard output.
     pub(crate) stdout: String,
     /// Masked standard error.
@@ -37,7 +60,17 @@ impl Folder {
             .prefix("rplay-case-")
             .tempdir()
             .map_err(|fault| fault.to_string())?;
-        let folder = Self { root };
+        let variables = case.block("env").map_or("", |(_, text)| text);
+        let input = case.block("stdin").map_or("", |(_, text)| text);
+        let folder = Self {
+            root,
+            environment: variables
+                .lines()
+                .filter_map(|line| line.split_once('='))
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
+            input: input.to_string(),
+        };
         for path in [folder.files(), folder.home()] {
             fs::create_dir_all(path).map_err(|fault| fault.to_string())?;
         }
@@ -47,7 +80,7 @@ impl Folder {
             };
             let mut words = info.split(' ');
             let kind = words.next().unwrap_or_default();
-            if ["stdout", "stderr", "tree", "run", "secrets", "plan"].contains(&kind) {
+            if KINDS.contains(&kind) {
                 continue;
             }
             let Some(name) = words.next() else { continue };
@@ -98,50 +131,122 @@ impl Folder {
         mask(text, &self.files(), &self.home())
     }
 
-    /// Runs the program with the case's arguments and further ones.
-    pub(crate) fn run(&self, program: &Path, arguments: &[String]) -> Result<Ran, String> {
-        self.watched(program, arguments, &[], &[])
+    /// Makes the case's calls of the program.
+    pub(crate) fn run(&self, program: &Path, calls: &[Words]) -> Result<Ran, String> {
+        self.watched(program, calls, &[], &[])
     }
 
-    /// Runs the program with more environment, while nobody may have a secret in his arguments.
+    /// Makes the calls with more environment, while nobody may have a secret in his arguments.
     pub(crate) fn watched(
         &self,
         program: &Path,
-        arguments: &[String],
+        calls: &[Words],
         environment: &[(&str, &Path)],
         secrets: &[&str],
     ) -> Result<Ran, String> {
+        let watch = Watch::start(secrets);
+        let mut ran = Ran {
+            codes: vec![],
+            stdout: String::new(),
+            stderr: String::new(),
+            raw: String::new(),
+            shown: None,
+        };
+        for words in calls {
+            self.call(program, words, environment, &mut ran)?;
+        }
+        ran.shown = watch.end();
+        Ok(ran)
+    }
+
+    /// One call; what it says is added to what was said.
+    fn call(
+        &self,
+        program: &Path,
+        words: &Words,
+        environment: &[(&str, &Path)],
+        ran: &mut Ran,
+    ) -> Result<(), String> {
+        let (program, words) = resolve(program, words);
         // Ansible's modules run with the Python beside it; rplay has no use for the variable.
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let watch = Watch::start(secrets);
-        let output = Command::new(program)
-            .args(arguments)
-            .current_dir(self.files())
+        let mut input = tempfile::tempfile().map_err(|fault| fault.to_string())?;
+        input
+            .write_all(self.input.as_bytes())
+            .and_then(|()| input.rewind())
+            .map_err(|fault| fault.to_string())?;
+        let stdin = match self.input.is_empty() {
+            true => Stdio::null(),
+            false => Stdio::from(input),
+        };
+        let (files, home) = (self.files(), self.home());
+        let output = Command::new(&program)
+            .args(words)
+            .current_dir(&files)
             .env_clear()
             .env("PATH", path)
-            .env("HOME", self.home())
-            .env("XDG_CACHE_HOME", self.home().join("cache"))
-            .env("XDG_CONFIG_HOME", self.home().join("config"))
+            .env("HOME", &home)
+            .env("XDG_CACHE_HOME", home.join("cache"))
+            .env("XDG_CONFIG_HOME", home.join("config"))
             .env("LC_ALL", "C.UTF-8")
             .env("TZ", "UTC")
             .env(
                 "ANSIBLE_PYTHON_INTERPRETER",
                 program.with_file_name("python3"),
             )
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .envs(environment.iter().copied())
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .output()
             .map_err(|fault| format!("{}: {fault}", program.display()))?;
-        let (files, home) = (self.files(), self.home());
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        Ok(Ran {
-            code: output.status.code().unwrap_or(-1),
-            stdout: mask(&stdout, &files, &home),
-            stderr: mask(&stderr, &files, &home),
-            raw: stdout + &stderr,
-            shown: watch.end(),
-        })
+        ran.codes.push(output.status.code().unwrap_or(-1));
+        ran.stdout += &mask(&stdout, &files, &home);
+        ran.stderr += &mask(&stderr, &files, &home);
+        ran.raw += &stdout;
+        ran.raw += &stderr;
+        Ok(())
+    }
+}
+
+/// The program and its arguments: what is a verb of rplay's is a program of Ansible's.
+fn resolve<'a>(program: &Path, words: &'a [String]) -> (PathBuf, &'a [String]) {
+    let ansible = program
+        .file_name()
+        .is_some_and(|name| name == "ansible-playbook");
+    let verb = words.first().and_then(|word| {
+        let found = PROGRAMS.iter().find(|(verb, _)| verb == word);
+        found.map(|(_, name)| *name)
+    });
+    match verb.filter(|_| ansible) {
+        Some(name) => (program.with_file_name(name), &words[1..]),
+        None => (program.to_path_buf(), words),
+    }
+}
+
+impl Ran {
+    /// What stands behind `stdout` in a page: exit codes that are not 0, and kinds of messages.
+    pub(crate) fn info(&self, messages: bool) -> String {
+        let mut words = vec![];
+        if self.codes.iter().any(|code| *code != 0) {
+            let codes: Vec<_> = self.codes.iter().map(ToString::to_string).collect();
+            words.push(format!("exit={}", codes.join(",")));
+        }
+        let kinds = [
+            ("[DEPRECATION WARNING]", "deprecation"),
+            ("[ERROR]", "error"),
+            ("[WARNING]", "warning"),
+        ];
+        let said: Vec<_> = kinds
+            .iter()
+            .filter(|(mark, _)| self.stderr.lines().any(|line| line.starts_with(mark)))
+            .map(|(_, kind)| *kind)
+            .collect();
+        if messages && !said.is_empty() {
+            words.push(format!("stderr={}", said.join(",")));
+        }
+        words.join(" ")
     }
 }
 

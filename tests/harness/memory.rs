@@ -22,7 +22,7 @@ use rplay_modules::outcome::Failure;
 use rplay_modules::registry;
 use rplay_modules::wire::{Hello, PROTOCOL, Reply, Request, Run, read_frame, write_frame};
 
-use super::case::{Folder, Ran};
+use super::case::{Folder, Ran, Words};
 
 /// The folder that the memory begins with.
 const SEED: &str = "RPLAY_MEMORY_SEED";
@@ -45,11 +45,7 @@ pub(crate) enum Outcome {
 }
 
 /// Runs a case with a memory as its host.
-pub(crate) fn run(
-    folder: &Folder,
-    program: &Path,
-    arguments: &[String],
-) -> Result<Outcome, String> {
+pub(crate) fn run(folder: &Folder, program: &Path, calls: &[Words]) -> Result<Outcome, String> {
     let fault = |fault: io::Error| fault.to_string();
     let left = tempfile::tempdir().map_err(fault)?;
     let agents = tempfile::tempdir().map_err(fault)?;
@@ -67,7 +63,7 @@ pub(crate) fn run(
         (SEED, &seed),
         (LEFT, left.path()),
     ];
-    let ran = folder.watched(program, arguments, &environment, &[])?;
+    let ran = folder.watched(program, calls, &environment, &[])?;
     let (mut trees, mut programs) = (vec![], false);
     for entry in fs::read_dir(left.path()).map_err(fault)?.flatten() {
         let text = fs::read_to_string(entry.path()).map_err(fault)?;
