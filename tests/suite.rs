@@ -15,6 +15,7 @@ mod harness {
     pub(crate) mod mask;
     pub(crate) mod memory;
     pub(crate) mod page;
+    pub(crate) mod parity;
     pub(crate) mod scenario;
     pub(crate) mod snapshot;
     pub(crate) mod stages;
@@ -60,7 +61,11 @@ fn main() -> ExitCode {
         let rules = tidy::all(root).into_iter();
         results.extend(rules.filter(|(name, _)| wanted(name)));
     }
-    summary(results, begin)
+    let counts = match mode {
+        Mode::Differential(_) => harness::parity::table(),
+        _ => harness::stages::counts(),
+    };
+    summary(results, &counts, begin)
 }
 
 /// Whether a case is asked for by the words of the command line.
@@ -122,17 +127,16 @@ fn run_page(path: &Path, name: &str, words: &[String], mode: &Mode) -> Vec<(Stri
         Ok(page) => page,
         Err(reason) => return vec![(name.to_string(), Verdict::Failed(reason))],
     };
-    let is_module = name.starts_with("modules/");
     let mut results = Vec::new();
     for index in 0..page.cases.len() {
         let full = format!("{name}::{}", page.cases[index].title);
         if !wanted(&full, words) {
             continue;
         }
-        let verdict = harness::stages::run(&mut page, index, is_module, mode);
+        let verdict = harness::stages::run(&mut page, index, name, mode);
         results.push((full, verdict));
     }
-    if *mode != Mode::Verify
+    if !matches!(mode, Mode::Verify | Mode::Differential(_))
         && let Err(reason) = page.write()
     {
         results.push((name.to_string(), Verdict::Failed(reason)));
@@ -141,7 +145,7 @@ fn run_page(path: &Path, name: &str, words: &[String], mode: &Mode) -> Vec<(Stri
 }
 
 /// Prints each result and the totals.
-fn summary(results: Vec<(String, Verdict)>, begin: Instant) -> ExitCode {
+fn summary(results: Vec<(String, Verdict)>, counts: &str, begin: Instant) -> ExitCode {
     let (mut passed, mut failed, mut skipped) = (0, Vec::new(), 0);
     for (name, verdict) in results {
         match verdict {
@@ -162,7 +166,7 @@ fn summary(results: Vec<(String, Verdict)>, begin: Instant) -> ExitCode {
     for (name, reason) in &failed {
         println!("\n---- {name} ----\n{reason}");
     }
-    println!("\n{}", harness::stages::counts());
+    println!("\n{counts}");
     let word = if failed.is_empty() { "ok" } else { "FAILED" };
     println!(
         "\ntest result: {word}. {passed} passed, {} failed, {skipped} skipped; finished in {:.1}s\n",

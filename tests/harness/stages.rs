@@ -7,7 +7,7 @@ use similar::TextDiff;
 
 use super::case::{Folder, Ran, Words, split};
 use super::page::{Case, Page};
-use super::{http, memory};
+use super::{http, memory, parity};
 
 /// What to do with the expectations.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub(crate) enum Mode {
     Record(PathBuf),
     /// Set or remove the `todo` of each case by whether it passes.
     Triage,
+    /// Compare with Ansible's run of now, or without it with what was recorded; count what is alike.
+    Differential(Option<PathBuf>),
 }
 
 /// How a case ended.
@@ -42,6 +44,9 @@ impl Mode {
         if let Some(program) = std::env::var_os("RPLAY_RECORD") {
             return Self::Record(program.into());
         }
+        if let Some(program) = std::env::var_os("RPLAY_DIFFERENTIAL") {
+            return Self::Differential((program != "recorded").then(|| program.into()));
+        }
         match std::env::var("UPDATE_EXPECT").as_deref() {
             Ok("all") => Self::Update { all: true },
             Ok("triage") => Self::Triage,
@@ -52,7 +57,8 @@ impl Mode {
 }
 
 /// Runs a case in the mode, and rewrites its expectations if the mode says so.
-pub(crate) fn run(page: &mut Page, index: usize, is_module: bool, mode: &Mode) -> Verdict {
+pub(crate) fn run(page: &mut Page, index: usize, name: &str, mode: &Mode) -> Verdict {
+    let is_module = name.starts_with("modules/");
     let case = &mut page.cases[index];
     if case.flag("needs") == Some("root") && !rustix::process::getuid().is_root() {
         return Verdict::Skipped("needs root".to_string());
@@ -63,17 +69,25 @@ pub(crate) fn run(page: &mut Page, index: usize, is_module: bool, mode: &Mode) -
             None => verify(case, is_module),
         },
         Mode::Triage => triage(case, is_module),
-        Mode::Record(_) if case.flag("differs").is_some() => {
-            return Verdict::Skipped("differs from Ansible on purpose".to_string());
+        Mode::Differential(ansible) => return parity::run(case, name, ansible.as_deref()),
+        Mode::Record(_) if is_ours(case) => {
+            return Verdict::Skipped("not recorded from Ansible".to_string());
         }
         Mode::Record(program) => record(case, program),
-        Mode::Update { all } if *all || case.flag("differs").is_some() => record(case, &rplay()),
+        Mode::Update { all } if *all || is_ours(case) => record(case, &rplay()),
         Mode::Update { .. } => return Verdict::Skipped("recorded from Ansible".to_string()),
     };
     match result {
         Ok(()) => Verdict::Passed,
         Err(reason) => Verdict::Failed(reason),
     }
+}
+
+/// Whether the expectations are rplay's own.
+fn is_ours(case: &Case) -> bool {
+    case.flag("differs")
+        .or_else(|| case.flag("alone"))
+        .is_some()
 }
 
 /// The program under test: the one just built, or `$RPLAY_BINARY`.
@@ -102,7 +116,7 @@ pub(crate) fn counts() -> String {
 }
 
 /// The calls of a case, one for each line, with further arguments.
-fn arguments(case: &Case, more: &[&str]) -> Result<Vec<Words>, String> {
+pub(crate) fn arguments(case: &Case, more: &[&str]) -> Result<Vec<Words>, String> {
     let (_, text) = case.block("run").ok_or("the case has no `run` block")?;
     let text = match text.contains(http::PLACEHOLDER) {
         true => text.replace(http::PLACEHOLDER, http::address()?),
@@ -372,7 +386,7 @@ fn no_secrets(case: &Case, ran: &Ran) -> Result<(), String> {
     })
 }
 
-fn same(what: &str, expected: &str, found: &str) -> Result<(), String> {
+pub(crate) fn same(what: &str, expected: &str, found: &str) -> Result<(), String> {
     if expected == found {
         return Ok(());
     }
