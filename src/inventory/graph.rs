@@ -232,25 +232,11 @@ impl Inventory {
 
     /// The hosts of a group and of all groups below it, in Ansible's order; for `all` without the implicit host.
     #[must_use]
-    pub fn group_hosts(&self, group: &str) -> Vec<String> {
-        let mut hosts = IndexSet::new();
-        for name in self.descendants(group) {
-            hosts.extend(
-                self.groups
-                    .get(&name)
-                    .into_iter()
-                    .flat_map(|group| group.hosts.iter().cloned()),
-            );
-        }
-        hosts.into_iter().collect()
-    }
-
-    /// The magic variable `groups`.
-    #[must_use]
-    pub fn groups_map(&self) -> IndexMap<String, Vec<String>> {
-        self.groups
-            .keys()
-            .map(|name| (name.clone(), self.group_hosts(name)))
+    pub fn group_hosts(&self, group: &str) -> IndexSet<&str> {
+        let below = self.descendants(group);
+        let groups = below.iter().filter_map(|name| self.groups.get(name));
+        groups
+            .flat_map(|group| group.hosts.iter().map(String::as_str))
             .collect()
     }
 
@@ -288,17 +274,18 @@ impl Inventory {
 
     /// The host that `localhost`, `127.0.0.1` or `::1` means: a listed one, or the name itself.
     #[must_use]
-    pub fn localhost(&self, name: &str) -> Option<String> {
-        if !LOCALHOST.contains(&name) {
-            return None;
+    pub fn localhost(&self, name: &str) -> Option<&str> {
+        let named = LOCALHOST.into_iter().find(|known| *known == name)?;
+        if self.hosts.contains_key(named) {
+            return Some(named);
         }
-        let listed = self.hosts.keys().find(|host| *host == name);
-        let listed = listed.or_else(|| {
-            self.hosts
-                .keys()
-                .find(|host| LOCALHOST.contains(&host.as_str()))
-        });
-        Some(listed.cloned().unwrap_or_else(|| name.to_owned()))
+        let listed = self.hosts.keys().map(String::as_str);
+        Some(
+            listed
+                .into_iter()
+                .find(|host| LOCALHOST.contains(host))
+                .unwrap_or(named),
+        )
     }
 
     /// Whether a name means the controller although no source lists it: its connection is local.

@@ -14,15 +14,6 @@ pub const NO_HOSTS: &str =
 pub const EMPTY: &str = "provided hosts list is empty, only localhost is available. \
                      Note that the implicit localhost does not match 'all'";
 
-/// Why there is nothing to do.
-#[derive(Debug, PartialEq)]
-pub enum NoHosts {
-    /// The inventory has no host: the run goes on with the implicit host at most.
-    Empty(Diagnostic),
-    /// The inventory has hosts, and pattern and limit leave none of them.
-    Selected(Diagnostic),
-}
-
 /// The keyword `order` of a play.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
@@ -104,43 +95,12 @@ impl Inventory {
             hosts.retain(|host| allowed.contains(host));
         }
         Checked {
-            value: hosts.into_iter().collect(),
+            value: hosts.into_iter().map(str::to_owned).collect(),
             problems,
         }
     }
 
-    /// Says whether a run over `pattern` within a limit has anything to do, as the command line checks it.
-    #[must_use]
-    pub fn check_selection(
-        &self,
-        pattern: &str,
-        limit: Option<&str>,
-    ) -> (Option<NoHosts>, Vec<Diagnostic>) {
-        let names_localhost = super::LOCALHOST.contains(&pattern);
-        if self.hosts.is_empty() && !names_localhost {
-            return (
-                Some(NoHosts::Empty(Diagnostic::warning(
-                    "empty-inventory",
-                    EMPTY,
-                ))),
-                vec![],
-            );
-        }
-        let selected = self.select(pattern, limit);
-        if selected.value.is_empty() && !selected.has_errors() {
-            let mut problem = Diagnostic::error("no-hosts", NO_HOSTS);
-            if let Some(limit) = limit {
-                problem = problem.hint(format!(
-                    "the limit is `{limit}`; `all` has {} hosts",
-                    self.hosts.len()
-                ));
-            }
-            return (Some(NoHosts::Selected(problem)), selected.problems);
-        }
-        (None, selected.problems)
-    }
-
-    fn evaluate(&self, patterns: &[String], problems: &mut Vec<Diagnostic>) -> IndexSet<String> {
+    fn evaluate(&self, patterns: &[String], problems: &mut Vec<Diagnostic>) -> IndexSet<&str> {
         let of = |mark: char| {
             patterns
                 .iter()
@@ -157,25 +117,24 @@ impl Inventory {
         let mut hosts = IndexSet::new();
         for pattern in plain {
             // A host's own name needs no search, and wins over a group's.
-            match self.hosts.contains_key(pattern) {
-                true => drop(hosts.insert(pattern.to_owned())),
-                false => hosts.extend(self.matches(pattern, problems)),
+            match self.hosts.get_key_value(pattern) {
+                Some((name, _)) => drop(hosts.insert(name.as_str())),
+                None if hosts.is_empty() => hosts = self.matches(pattern, problems),
+                None => hosts.extend(self.matches(pattern, problems)),
             }
         }
         for pattern in of('&') {
-            let both: IndexSet<String> =
-                self.matches(&pattern[1..], problems).into_iter().collect();
+            let both = self.matches(&pattern[1..], problems);
             hosts.retain(|host| both.contains(host));
         }
         for pattern in of('!') {
-            let without: IndexSet<String> =
-                self.matches(&pattern[1..], problems).into_iter().collect();
+            let without = self.matches(&pattern[1..], problems);
             hosts.retain(|host| !without.contains(host));
         }
         hosts
     }
 
-    fn matches(&self, pattern: &str, problems: &mut Vec<Diagnostic>) -> Vec<String> {
+    fn matches(&self, pattern: &str, problems: &mut Vec<Diagnostic>) -> IndexSet<&str> {
         let (name, subscript) = match subscript(pattern) {
             Some((name, subscript)) => (name, Some(subscript)),
             None => (pattern, None),
@@ -191,34 +150,30 @@ impl Inventory {
         subscript.apply(&hosts)
     }
 
-    fn enumerate(&self, pattern: &str, problems: &mut Vec<Diagnostic>) -> Vec<String> {
+    fn enumerate(&self, pattern: &str, problems: &mut Vec<Diagnostic>) -> IndexSet<&str> {
         let matcher = match Matcher::new(pattern) {
             Ok(matcher) => matcher,
             Err(message) => {
                 let text = format!("Invalid host list pattern: {pattern}");
                 problems.push(Diagnostic::error("host-pattern", text).cause(message));
-                return vec![];
+                return IndexSet::new();
             }
         };
-        let groups: Vec<&String> = self
-            .groups
-            .keys()
-            .filter(|name| matcher.matches(name))
-            .collect();
-        let mut found: IndexSet<String> = groups
-            .iter()
-            .flat_map(|name| self.group_hosts(name))
-            .collect();
+        let names = self.groups.keys().map(String::as_str);
+        let groups: Vec<&str> = names.filter(|name| matcher.matches(name)).collect();
+        let mut found = match groups.split_first() {
+            Some((first, _)) => self.group_hosts(first),
+            None => IndexSet::new(),
+        };
+        for name in groups.iter().skip(1) {
+            found.extend(self.group_hosts(name));
+        }
         if groups.is_empty()
             || matches!(matcher, Matcher::Regex(_))
             || pattern.contains(['.', '?', '*', '['])
         {
-            found.extend(
-                self.hosts
-                    .keys()
-                    .filter(|name| matcher.matches(name))
-                    .cloned(),
-            );
+            let names = self.hosts.keys().map(String::as_str);
+            found.extend(names.filter(|name| matcher.matches(name)));
         }
         if found.is_empty() {
             found.extend(self.localhost(pattern));
@@ -236,7 +191,7 @@ impl Inventory {
                 None => problem,
             });
         }
-        found.into_iter().collect()
+        found
     }
 }
 
@@ -357,27 +312,22 @@ fn subscript(pattern: &str) -> Option<(&str, Subscript)> {
 }
 
 impl Subscript {
-    fn apply(&self, hosts: &[String]) -> Vec<String> {
+    fn apply<'a>(&self, hosts: &IndexSet<&'a str>) -> IndexSet<&'a str> {
         let length = hosts.len() as i64;
-        if !self.range {
-            let at = if self.first < 0 {
-                self.first + length
-            } else {
-                self.first
-            };
-            return usize::try_from(at)
-                .ok()
-                .and_then(|at| hosts.get(at))
-                .cloned()
-                .into_iter()
-                .collect();
-        }
-        let last = self.last.unwrap_or(length - 1).min(length - 1);
+        let (first, last) = match self.range {
+            true => (self.first, self.last.unwrap_or(length - 1).min(length - 1)),
+            false if self.first < 0 => (self.first + length, self.first + length),
+            false => (self.first, self.first),
+        };
+        let Ok(first) = usize::try_from(first) else {
+            return IndexSet::new();
+        };
+        let count = last - first as i64 + 1;
         hosts
             .iter()
-            .skip(self.first as usize)
-            .take((last - self.first + 1).max(0) as usize)
-            .cloned()
+            .skip(first)
+            .take(count.max(0) as usize)
+            .copied()
             .collect()
     }
 }
@@ -538,9 +488,6 @@ mod tests {
             "Could not match supplied host pattern, ignoring: d2"
         );
         assert_eq!(selected.problems[0].hints, ["did you mean `db`?"]);
-        let (nothing, _) = inventory.check_selection("all", Some("nope"));
-        assert!(matches!(nothing, Some(NoHosts::Selected(problem)) if problem.message == NO_HOSTS));
-        let (nothing, _) = Inventory::empty().check_selection("all", None);
-        assert!(matches!(nothing, Some(NoHosts::Empty(_))));
+        assert!(inventory.select("all", Some("nope")).value.is_empty());
     }
 }

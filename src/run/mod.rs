@@ -213,6 +213,8 @@ impl<'a> Run<'a> {
         }
         let recap = std::mem::take(&mut self.recap).into_iter().collect();
         self.emit(Event::RunEnded { recap, exit_code });
+        // The process ends now: to take large inventories apart piece by piece would be for nothing.
+        std::mem::forget(self.world);
         exit_code
     }
 

@@ -1,5 +1,6 @@
 //! What every worker of a run may read: options, templates, files. Nothing here changes.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -82,7 +83,7 @@ pub(crate) struct InventoryVars {
     pub(crate) merge: bool,
     /// The magic variable `groups`.
     pub(crate) groups: Value,
-    cache: IndexMap<String, OnceLock<HostBase>>,
+    cache: Vec<OnceLock<HostBase>>,
 }
 
 impl InventoryVars {
@@ -92,17 +93,24 @@ impl InventoryVars {
         playbook_dir: PathBuf,
         merge: bool,
     ) -> Self {
-        let names = |hosts: Vec<String>| Value::list(hosts.into_iter().map(Value::str).collect());
-        let groups = inventory
-            .groups_map()
-            .into_iter()
-            .map(|(name, hosts)| (Key::from(name), names(hosts)));
-        let groups = Value::dict(groups.collect());
-        let cache = inventory
+        // Each name is kept once, however many groups a host is in.
+        let names: HashMap<&str, Value> = inventory
             .hosts
             .keys()
-            .map(|name| (name.clone(), OnceLock::new()))
+            .map(|name| (name.as_str(), Value::str(name.as_str())))
             .collect();
+        let hosts = |group| inventory.group_hosts(group).into_iter();
+        let list = |group| {
+            Value::list(
+                hosts(group)
+                    .filter_map(|host| names.get(host).cloned())
+                    .collect(),
+            )
+        };
+        let groups = inventory.groups.keys();
+        let groups = groups.map(|name| (Key::from(name.clone()), list(name)));
+        let groups = Value::dict(groups.collect());
+        let cache = inventory.hosts.keys().map(|_| OnceLock::new()).collect();
         Self {
             inventory,
             files,
@@ -120,7 +128,8 @@ impl InventoryVars {
 
     /// What is known of a host before anything runs.
     fn of(&self, host: &str) -> HostBase {
-        match self.cache.get(host) {
+        let place = self.inventory.hosts.get_index_of(host);
+        match place.and_then(|place| self.cache.get(place)) {
             Some(cell) => cell.get_or_init(|| self.base(host)).clone(),
             None => self.base(host),
         }
