@@ -12,7 +12,11 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Holds events back.
 pub(super) struct Ordered {
-    waiting: IndexMap<String, Host>,
+    hosts: IndexMap<String, Host>,
+    /// The first host that is not done.
+    next: usize,
+    /// How many events are held.
+    held: usize,
 }
 
 #[derive(Default)]
@@ -24,18 +28,17 @@ struct Host {
 impl Ordered {
     /// For these hosts, in this order.
     pub(super) fn new(hosts: Vec<String>) -> Self {
+        let hosts = hosts.into_iter().map(|host| (host, Host::default()));
         Self {
-            waiting: hosts
-                .into_iter()
-                .map(|host| (host, Host::default()))
-                .collect(),
+            hosts: hosts.collect(),
+            next: 0,
+            held: 0,
         }
     }
 
     /// How long to wait for the next message before everything is released.
     pub(super) fn patience(&self) -> Duration {
-        let held = self.waiting.values().any(|host| !host.events.is_empty());
-        if held {
+        if self.held > 0 {
             PATIENCE
         } else {
             Duration::from_secs(3600)
@@ -44,16 +47,17 @@ impl Ordered {
 
     /// Takes an event of a host.
     pub(super) fn hold(&mut self, host: &str, event: Event) {
-        self.waiting
-            .entry(host.to_owned())
-            .or_default()
-            .events
-            .push(event);
+        let host = match self.hosts.get_mut(host) {
+            Some(known) => known,
+            None => self.hosts.entry(host.to_owned()).or_default(),
+        };
+        host.events.push(event);
+        self.held += 1;
     }
 
     /// A host has no more events.
     pub(super) fn finish(&mut self, host: &str) {
-        if let Some(host) = self.waiting.get_mut(host) {
+        if let Some(host) = self.hosts.get_mut(host) {
             host.done = true;
         }
     }
@@ -61,20 +65,22 @@ impl Ordered {
     /// The events whose turn it is.
     pub(super) fn release(&mut self) -> Vec<Event> {
         let mut events = vec![];
-        while let Some((_, host)) = self.waiting.first_mut() {
+        while let Some((_, host)) = self.hosts.get_index_mut(self.next) {
             events.append(&mut host.events);
             if !host.done {
                 break;
             }
-            self.waiting.shift_remove_index(0);
+            self.next += 1;
         }
+        self.held -= events.len();
         events
     }
 
     /// All events, in the order of the hosts.
     pub(super) fn release_all(&mut self) -> Vec<Event> {
-        self.waiting
-            .values_mut()
+        self.held = 0;
+        let hosts = self.hosts.values_mut();
+        hosts
             .flat_map(|host| std::mem::take(&mut host.events))
             .collect()
     }
