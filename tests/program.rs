@@ -19,6 +19,7 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ("progress on a terminal is drawn and erased", progress),
     ("no progress where nobody looks", no_progress),
     ("signals end the run and its programs", signals),
+    ("a task in the background outlives the run", background),
     ("a home that cannot be written", closed_home),
     (
         "names and contents of any bytes, without a locale",
@@ -65,6 +66,29 @@ impl Place {
 
 /// `play.yml` on this machine.
 const HERE: &[&str] = &["play.yml", "-i", "here,", "-c", "local"];
+
+/// One task goes on after the run has ended; another one and its programs end when its time is up.
+fn background(place: &Place) -> Result<(), String> {
+    let sleep = format!("sleep 99.{}", std::process::id());
+    let folder = place.play(
+        "background",
+        &format!(
+            "    - shell: sleep 1; touch {{{{ playbook_dir }}}}/done\n      async: 30\n      poll: 0\n\
+             \x20   - shell: trap '' HUP INT TERM; {sleep}\n      async: 2\n      poll: 0\n"
+        ),
+    )?;
+    let ran = scenario::command(&folder, &folder, HERE).output();
+    expect(
+        outcome(&ran.map_err(|fault| fault.to_string())?),
+        0,
+        &["changed=2"],
+    )?;
+    let wait = Duration::from_secs(20);
+    eventually("the task is done", wait, || {
+        Ok(folder.join("done").exists())
+    })?;
+    eventually("the task is ended", wait, || Ok(!runs(&sleep)))
+}
 
 /// The commands stand in the README; the program is the one under test.
 fn readme(place: &Place) -> Result<(), String> {

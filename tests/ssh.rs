@@ -19,6 +19,7 @@ const SCENARIOS: &[Scenario<Server>] = &[
     ("tasks that log in as several users", several_users),
     ("sudo with a password", sudo_password),
     ("sudo without a password", sudo_free),
+    ("a task in the background as another user", background),
     ("a wrong sudo password fails the task", sudo_wrong),
     (
         "a changed host key is refused, other hosts go on",
@@ -210,6 +211,27 @@ fn sudo_free(server: &Server) -> Result<(), String> {
         0,
         &["I am rplayfree"],
     )
+}
+
+/// Each of the runs has a connection of its own; the second one asks for what the first one started.
+fn background(server: &Server) -> Result<(), String> {
+    let start = "- hosts: all\n  gather_facts: false\n  tasks:\n\
+        \x20   - shell: sleep 1; whoami\n      async: 30\n      poll: 0\n      register: job\n\
+        \x20   - debug: msg=\"job {{ job.ansible_job_id }} of {{ job.results_file }}\"\n";
+    let sudo = ["-b", "--become-user", "rplayfree"];
+    let (code, output) = server.play(start, &sudo)?;
+    let id = output
+        .split("job j")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    let id = format!("j{}", id.unwrap_or_default());
+    expect((code, output), 0, &["/home/rplayfree/.ansible_async/j"])?;
+    let ask = format!(
+        "- hosts: all\n  gather_facts: false\n  tasks:\n\
+         \x20   - async_status: jid={id}\n      register: job\n      until: job is finished\n\
+         \x20     retries: 30\n      delay: 0.5\n    - debug: msg=\"I am {{{{ job.stdout }}}}\"\n"
+    );
+    expect(server.play(&ask, &sudo)?, 0, &["I am rplayfree"])
 }
 
 fn sudo_wrong(server: &Server) -> Result<(), String> {

@@ -8,6 +8,7 @@
 //! * [`args`]: argument tables, Ansible's coercions, validation
 //! * [`text`]: text cut as Python and the shell cut it
 //! * [`machine`]: the one door to the machine: look, change
+//! * [`jobs`]: tasks in the background and their files
 //! * [`outcome`]: what a module returns
 //! * [`regex`]: Python's regular expressions
 //! * [`registry`]: every module by its names
@@ -24,6 +25,7 @@ extern crate self as rplay_modules;
 pub mod args;
 pub mod data;
 mod http;
+pub mod jobs;
 pub mod machine;
 pub mod outcome;
 pub mod regex;

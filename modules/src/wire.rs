@@ -64,6 +64,17 @@ pub struct Run {
     pub assumed: Vec<Change>,
     /// How long the call may take, in milliseconds.
     pub timeout_ms: Option<u64>,
+    /// Run it in the background; the answer tells that it was started.
+    pub job: Option<Job>,
+}
+
+/// A call in the background.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// The folder of the task's file; `~` is the home of the agent's user.
+    pub folder: String,
+    /// How long it may take, in seconds.
+    pub limit: u64,
 }
 
 /// What the agent answers.

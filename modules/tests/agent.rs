@@ -53,6 +53,7 @@ impl Agent {
             env: vec![("GREETING".to_owned(), "hi".to_owned())],
             assumed: Vec::new(),
             timeout_ms: None,
+            job: None,
         };
         write_frame(&mut self.stdin, &Request::Run(run)).unwrap();
     }

@@ -1,5 +1,6 @@
 //! Names that need the controller: what they do before, instead of, or after a module's work.
 
+pub(crate) mod background;
 mod copy;
 mod engine;
 mod fetch;
@@ -113,6 +114,15 @@ pub(crate) enum ActionError {
     },
     /// The task cannot be run as it is written.
     Bare(String),
+    /// The action does not do what is asked for; its words are all that is told.
+    Denied(String),
+    /// A keyword has a value of the wrong kind.
+    Keyword {
+        /// As messages name it.
+        name: &'static str,
+        place: Option<Span>,
+        message: String,
+    },
     /// The host cannot be reached.
     Unreachable(String),
     /// Anything else, with further results.
@@ -236,6 +246,7 @@ impl TaskResult {
 /// Runs the action of a task once.
 pub(crate) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
     match context.action() {
+        "async_status" => background::status(context).await,
         "debug" => engine::debug(context),
         "assert" => engine::assert(context),
         "fail" => engine::fail(context),

@@ -95,6 +95,7 @@ fn ping() -> Run {
         env: Vec::new(),
         assumed: Vec::new(),
         timeout_ms: None,
+        job: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::Write;
 use rplay_modules::data::{Data, Map};
 use rplay_modules::outcome::Diff;
 
-use super::event::{Counts, Event, RunOptions, Status, TaskInfo};
+use super::event::{Counts, Event, JobState, RunOptions, Status, TaskInfo};
 use super::output::{Color, Output, Stream};
 use super::{Settings, View, diff, dump, result};
 
@@ -96,6 +96,9 @@ impl View for Default {
                 left,
                 result,
             } => self.retrying(*task, host, *left, result),
+            Event::Background {
+                host, job, state, ..
+            } => self.background(host, job, *state),
             Event::TaskDone {
                 task,
                 host,
@@ -374,6 +377,21 @@ impl Default {
             text.push_str(" Result was: ");
             text.push_str(&self.dump(task, result));
         }
+        self.output.line(Color::Debug, &text);
+    }
+
+    fn background(&mut self, host: &str, job: &str, state: JobState) {
+        self.head_last();
+        let python = |on: bool| if on { "True" } else { "False" };
+        let text = match state {
+            JobState::Running { started, finished } => format!(
+                "ASYNC POLL on {host}: jid={job} started={} finished={}",
+                python(started),
+                python(finished)
+            ),
+            JobState::Ok => format!("ASYNC OK on {host}: jid={job}"),
+            JobState::Failed => format!("ASYNC FAILED on {host}: jid={job}"),
+        };
         self.output.line(Color::Debug, &text);
     }
 

@@ -75,6 +75,17 @@ pub enum Event {
         /// The result, as it would be registered.
         result: Map,
     },
+    /// A look at a task in the background, or its end.
+    Background {
+        /// The task's number.
+        task: usize,
+        /// The host.
+        host: String,
+        /// The task's number on its host.
+        job: String,
+        /// How far it is.
+        state: JobState,
+    },
     /// The task is done on a host.
     TaskDone {
         /// The task's number.
@@ -177,6 +188,23 @@ pub enum Status {
     Failed,
     /// The host could not be reached.
     Unreachable,
+}
+
+/// How far a task in the background is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// It runs.
+    Running {
+        /// Whether it has begun.
+        started: bool,
+        /// Whether it is done.
+        finished: bool,
+    },
+    /// It is done.
+    Ok,
+    /// It failed, or took too long.
+    Failed,
 }
 
 /// Kinds of [`Event::Message`].

@@ -73,6 +73,8 @@ fn mask(event: &mut Event, matcher: &Matcher) {
             matcher.text(name);
             label.iter_mut().for_each(|label| matcher.data(label));
         }
+        // A task's number on its host is made up of digits.
+        Event::Background { .. } => {}
         Event::Notified { handler, .. } => matcher.text(handler),
         Event::PlayStarted { name, .. } => matcher.text(name),
         Event::Message { text, .. } => matcher.text(text),

@@ -36,6 +36,8 @@ pub(crate) struct Context<'a> {
     pub(crate) diff: bool,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) timeout_ms: Option<u64>,
+    /// Modules are started in the background.
+    pub(crate) job: Option<wire::Job>,
     /// Arguments still to be templated, with defaults of `module_defaults`.
     pub(crate) args: IndexMap<String, (Span, Value)>,
     pub(crate) warnings: Vec<String>,
@@ -156,6 +158,15 @@ impl Context<'_> {
     /// Templates a value.
     pub(crate) fn expand(&self, value: &Value) -> Result<Value, TemplateError> {
         self.run.templar.expand(value, self.scope)
+    }
+
+    /// A variable, templated; `None` when it is not set or null.
+    pub(crate) fn variable(&self, name: &str) -> Result<Option<Value>, TemplateError> {
+        let Some(raw) = self.scope.get(name) else {
+            return Ok(None);
+        };
+        let value = self.expand(&raw)?;
+        Ok((!value.is_omit() && !matches!(value, Value::None)).then_some(value))
     }
 
     /// Templates a value as far as possible.
@@ -279,6 +290,7 @@ impl Context<'_> {
             env: self.environment.clone(),
             assumed: vec![],
             timeout_ms: self.timeout_ms,
+            job: self.job.clone(),
         };
         let r#become = self.r#become.clone();
         let link = self.link()?;

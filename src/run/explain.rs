@@ -115,6 +115,27 @@ impl Worker<'_> {
                     Cause::new(format!("Task failed: {message}"), Some(&self.action_span()));
                 one = self.template_failed(&[cause]);
             }
+            ActionError::Denied(message) => {
+                one.failed = true;
+                let text = format!("Task failed: {message}");
+                let cause = Cause::new(text, Some(&self.action_span()));
+                self.say(MessageKind::TaskError, explain(&[cause]));
+                one.result = rplay_modules::map! { "changed" => false, "msg" => message };
+            }
+            ActionError::Keyword {
+                name,
+                place,
+                message,
+            } => {
+                let what = format!("Error processing keyword '{name}'");
+                one = self.template_failed(&[
+                    Cause::new("Task failed", Some(&self.action_span())),
+                    Cause::new(what, place.as_ref()),
+                    Cause::new(message, place.as_ref()),
+                ]);
+                one.bare = false;
+                one.result.insert("changed".to_owned(), Data::Bool(false));
+            }
             ActionError::Refused {
                 what,
                 message,

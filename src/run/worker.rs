@@ -14,10 +14,11 @@ use super::failure::{Cause, explain};
 use super::shared::World;
 use super::spec::TaskSpec;
 use super::target::{self, Links};
+use crate::action::background::Background;
 use crate::action::{self, ActionError, Effect, TaskResult};
 use crate::diag::Span;
 use crate::load::keyword::Keyword;
-use crate::report::event::{Event, MessageKind, Status};
+use crate::report::event::{Event, JobState, MessageKind, Status};
 use crate::template::value::Value;
 use crate::template::{Scope, TemplateError};
 use crate::vars::{HostScope, Level, VarMap};
@@ -298,19 +299,31 @@ impl Worker<'_> {
             diff,
             environment: environment(&run, &spec, &scope)?,
             timeout_ms: timeout.and_then(|seconds| u64::try_from(seconds * 1000).ok()),
+            job: None,
             args: arguments(&run, &spec, &scope)?,
             warnings: vec![],
             display: &display,
         };
-        if spec
-            .keyword(Keyword::Async)
-            .is_some_and(|value| !matches!(value, Value::Int(0) | Value::None))
-        {
-            return Err(ActionError::new("`async` is not supported yet"));
-        }
-        let ran = match timeout {
-            None => action::run(&mut context).await,
-            Some(seconds) => {
+        let background = background(&run, &spec, &scope)?;
+        let ran = match (background, timeout) {
+            (Some(wanted), _) => {
+                let (out, host) = (&self.job.out, self.job.host.as_str());
+                let task = self.job.id;
+                let tell = move |job: &str, state: JobState| {
+                    let (own, job) = (host.to_owned(), job.to_owned());
+                    let event = Event::Background {
+                        task,
+                        host: own.clone(),
+                        job,
+                        state,
+                    };
+                    // The dispatcher is gone only when the run is over.
+                    let _ = out.send(Message::Event(own, Box::new(event)));
+                };
+                action::background::run(&mut context, wanted, &tell).await
+            }
+            (None, None) => action::run(&mut context).await,
+            (None, Some(seconds)) => {
                 let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX));
                 match tokio::time::timeout(limit, action::run(&mut context)).await {
                     Ok(ran) => ran,
@@ -602,6 +615,53 @@ pub(super) fn status(one: &ItemResult) -> Status {
         () if one.changed => Status::Changed,
         () => Status::Ok,
     }
+}
+
+/// `async` and `poll`, if the task is to run in the background.
+fn background(
+    run: &Shared,
+    spec: &TaskSpec,
+    scope: &HostScope,
+) -> Result<Option<Background>, ActionError> {
+    let Some(limit) = whole(run, spec, scope, Keyword::Async, "async_val")? else {
+        return Ok(None);
+    };
+    let Some(limit) = u64::try_from(limit).ok().filter(|limit| *limit > 0) else {
+        return Ok(None);
+    };
+    let poll = whole(run, spec, scope, Keyword::Poll, "poll")?;
+    let poll = poll.unwrap_or_else(|| run.config.int("poll_interval").unwrap_or(15).into());
+    Ok(Some(Background {
+        limit,
+        poll: u64::try_from(poll).unwrap_or(0),
+    }))
+}
+
+/// A keyword that is a whole number; `name` is what messages call it.
+fn whole(
+    run: &Shared,
+    spec: &TaskSpec,
+    scope: &HostScope,
+    keyword: Keyword,
+    name: &'static str,
+) -> Result<Option<i128>, ActionError> {
+    let Some(raw) = spec.keyword(keyword) else {
+        return Ok(None);
+    };
+    let value = run.templar.expand(raw, scope)?;
+    if value.is_omit() || matches!(value, Value::None) {
+        return Ok(None);
+    }
+    to_int(&value)
+        .map(Some)
+        .ok_or_else(|| ActionError::Keyword {
+            name,
+            place: spec.keyword_span(keyword).cloned(),
+            message: format!(
+                "The value {} could not be converted to 'int'.",
+                value.repr()
+            ),
+        })
 }
 
 /// The environment of the task: outer ones first, inner ones override.

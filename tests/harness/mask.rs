@@ -21,6 +21,8 @@ static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         ),
         (r#""(src|version)": "<home>/[^"]*""#, "\"\\1\": \"<home>\""),
         (r"at 0x[0-9a-f]+", "at <address>"),
+        (r"\bj\d{4,12}\.\d+", "<job>"),
+        (r#""child_pid": \d+"#, "\"child_pid\": <number>"),
         (r#"/[^ "']*/site-packages/"#, "<python>/"),
     ];
     table

@@ -5,12 +5,16 @@
 //! 2. A reader thread reads requests. Pieces of large content go straight to files of a folder that
 //!    only the agent's user may enter; everything else goes to the main thread.
 //! 3. The main thread serves requests in order and writes the replies.
-//! 4. When standard input ends, nobody waits for a reply any more: the program that runs is
+//! 4. A request for the background starts the agent's own program once more, see `job`.
+//! 5. When standard input ends, nobody waits for a reply any more: the program that runs is
 //!    stopped, the folder is removed, and the agent ends.
 
 #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
 #[path = "agent/unneeded.rs"]
 mod unneeded;
+
+#[path = "agent/job.rs"]
+mod job;
 
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -24,6 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use rplay_modules::args::expand_path;
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::attrs::os_error_text;
 use rplay_modules::machine::overlay::Overlay;
@@ -43,12 +48,19 @@ fn main() -> ExitCode {
     // No program may ask questions on the terminal of whoever started the agent. It fails where the
     // agent leads a group already, and then there is no such terminal.
     let _ = rustix::process::setsid();
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == job::WORD)
+    {
+        return job::main();
+    }
     let mut machine = RealMachine::new();
     let spool = Arc::new(Spool::new(&machine.process()));
     let mut agent = Agent {
         machine,
         check: Overlay::new(RealMachine::new()),
         blobs: HashMap::new(),
+        jobs: Vec::new(),
     };
     let hello = Hello {
         protocol: PROTOCOL,
@@ -185,14 +197,22 @@ struct Agent {
     /// earlier ones would have changed.
     check: Overlay<RealMachine>,
     blobs: HashMap<u64, Result<PathBuf, String>>,
+    /// Calls in the background, until they end.
+    jobs: Vec<std::process::Child>,
 }
 
 impl Agent {
     fn serve(&mut self, tasks: &Receiver<Task>) -> io::Result<()> {
         for task in tasks {
+            self.jobs
+                .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
             match task {
                 Task::Run(run) => {
-                    let (id, (result, changes)) = (run.id, self.run(run));
+                    let id = run.id;
+                    let (result, changes) = match run.job {
+                        Some(_) => self.start(run),
+                        None => self.run(run),
+                    };
                     send_done(id, result, changes)?;
                 }
                 Task::Fetch { id, path } => fetch(id, &path)?,
@@ -229,6 +249,29 @@ impl Agent {
             let _ = std::fs::remove_file(blob);
         }
         (result, changes)
+    }
+
+    /// Starts a call in the background. In check mode it is done at once and leaves its file in the
+    /// overlay, so that later calls find it.
+    fn start(&mut self, mut run: Run) -> (Result<Outcome, Failure>, Vec<Change>) {
+        let Some(wanted) = run.job.take() else {
+            return self.run(run);
+        };
+        self.machine.begin_call(run.env.clone(), None);
+        let folder = expand_path(&mut self.machine, &wanted.folder);
+        let folder = Path::new(&folder);
+        if run.check {
+            let (result, mut changes) = self.run(run);
+            let left = job::predict(&mut self.check, folder, result);
+            changes.extend(self.check.take_changes());
+            return (left, changes);
+        }
+        let started = job::spawn(&mut self.machine, folder, wanted.limit, run);
+        let result = started.map(|(child, outcome)| {
+            self.jobs.push(child);
+            outcome
+        });
+        (result, Vec::new())
     }
 
     /// Puts the file of a blob in the place of its number.

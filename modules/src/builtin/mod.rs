@@ -1,6 +1,7 @@
 //! The modules of `ansible.builtin`.
 
 mod apt;
+mod async_status;
 mod blockinfile;
 mod command;
 mod copy;
@@ -30,6 +31,7 @@ mod wait_for;
 
 crate::registry::family! {
     apt,
+    async_status,
     blockinfile,
     command,
     copy,
