@@ -4,6 +4,7 @@ use rplay_modules::data::Map;
 use rplay_modules::map;
 
 use super::{ActionError, Effect, TaskResult};
+use crate::diag::Span;
 use crate::load::ast::Keywords;
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
@@ -59,7 +60,7 @@ pub(super) fn role(context: &mut Context<'_>) -> Result<TaskResult, ActionError>
     let public = context.bool("public")?.unwrap_or(false);
     let mut call = RoleCall {
         name: name.clone(),
-        span: Some(context.spec.span().clone()),
+        span: Some(role_place(context)),
         again: true,
         ..RoleCall::default()
     };
@@ -67,6 +68,10 @@ pub(super) fn role(context: &mut Context<'_>) -> Result<TaskResult, ActionError>
     call.vars_from = context.text("vars_from")?;
     call.defaults_from = context.text("defaults_from")?;
     call.handlers_from = context.text("handlers_from")?;
+    let run = context.run;
+    run.planner
+        .find_role(&call, &context.spec.task.frame, &run.playbook_dir)
+        .map_err(ActionError::Missing)?;
     let vars = (*context.spec.vars).clone();
     let result = map! { "include_role" => name };
     Ok(TaskResult::ok(result).effect(Effect::IncludeRole {
@@ -74,6 +79,19 @@ pub(super) fn role(context: &mut Context<'_>) -> Result<TaskResult, ActionError>
         public,
         vars,
     }))
+}
+
+/// Where Ansible points for a role: its name, or the text of all arguments.
+fn role_place(context: &Context<'_>) -> Span {
+    let args = &context.spec.task.ast.call.args;
+    let Some(arg) = args.get("name").or_else(|| args.get("role")) else {
+        return context.spec.span().clone();
+    };
+    let rest = arg.key.source.text.get(arg.key.end as usize..);
+    if rest.is_some_and(|rest| rest.starts_with('=')) {
+        return arg.key.clone();
+    }
+    arg.value.span.clone()
 }
 
 /// The keywords under `apply`, which the included tasks inherit.

@@ -116,6 +116,8 @@ pub(crate) enum ActionError {
     Bare(String),
     /// The action does not do what is asked for; its words are all that is told.
     Denied(String),
+    /// What is to be included is nowhere.
+    Missing(Box<Diagnostic>),
     /// A keyword has a value of the wrong kind.
     Keyword {
         /// As messages name it.

@@ -12,6 +12,7 @@ use crate::connect::Secret;
 use crate::diag::{Diagnostic, Severity, nearest};
 use crate::inventory::{EMPTY, Inventory, NO_HOSTS};
 use crate::load::vault::VaultSecrets;
+use crate::plan::collections::Collections;
 use crate::plan::{Files, Planner, TagFilter};
 use crate::report::event::{Event, MessageKind, RunOptions};
 use crate::run::{self, Inputs, Options, PlannedPlaybook, Run};
@@ -168,7 +169,13 @@ fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, CommandError>
     let mut problems = vec![];
     let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     let config = Config::load(&cwd, &|name| std::env::var(name).ok()).collect(&mut problems);
-    for path in &arguments.playbooks {
+    let collections = Collections::new(config.path_list("collections_path"));
+    let playbooks: Vec<PathBuf> = arguments
+        .playbooks
+        .iter()
+        .map(|path| named_playbook(path, &collections, &cwd))
+        .collect();
+    for path in &playbooks {
         check_playbook(path)?;
     }
     let secrets = secrets(arguments, &config, hidden)?;
@@ -194,11 +201,11 @@ fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, CommandError>
         templar: Arc::clone(&templar),
         tags: options.tags.clone(),
         roles_path: config.path_list("roles_path"),
+        collections,
     };
     let magic = magic(&options, &config, &inventory);
     let (shared_extra, shared_magic) = (Arc::new(extra.clone()), Arc::new(magic.clone()));
-    let playbooks: Vec<PlannedPlaybook> = arguments
-        .playbooks
+    let playbooks: Vec<PlannedPlaybook> = playbooks
         .iter()
         .map(|path| {
             run::plan_playbook(path, &planner, &shared_extra, &shared_magic).collect(&mut problems)
@@ -272,6 +279,13 @@ fn folder(playbooks: &[PlannedPlaybook]) -> PathBuf {
 }
 
 const MISSING_INVENTORY: &str = "missing-inventory";
+
+/// A playbook that is named with its collection, as its file; any other one as it is.
+fn named_playbook(path: &Path, collections: &Collections, cwd: &Path) -> PathBuf {
+    let named = path.to_str().filter(|_| !path.exists());
+    let found = named.and_then(|name| collections.playbook(name, cwd));
+    found.unwrap_or_else(|| path.to_owned())
+}
 
 fn check_playbook(path: &Path) -> Result<(), CommandError> {
     let shown = path.display();
@@ -616,7 +630,7 @@ fn execute(loaded: Loaded, arguments: &Arguments) -> Result<Exit, CommandError> 
     let mut sink = |event: Event| view.event(&event);
     let code = runtime.block_on(async {
         let mut run = Run::new(inputs, planner, dir, &mut sink);
-        run.check(&playbooks);
+        run.check(&playbooks, arguments.flush_cache);
         let work = async {
             for playbook in &playbooks {
                 match run.playbook(playbook).await {

@@ -470,7 +470,7 @@ pub static SETTINGS: &[Setting] = &[
         "fact_caching_connection",
         &[("defaults", "fact_caching_connection")],
         &["ANSIBLE_CACHE_PLUGIN_CONNECTION"],
-        Kind::Text,
+        Kind::Path,
         None,
         "The directory of kept facts.",
     ),

@@ -1,6 +1,7 @@
 //! From written plays to what is to be run: roles and imports read, keywords inherited, tags
 //! applied. Reads the files that the plays name and nothing else; returns every problem found.
 
+pub mod collections;
 mod files;
 mod frame;
 mod role;
@@ -142,6 +143,8 @@ pub struct Planner {
     pub tags: TagFilter,
     /// Places to look for roles after those beside the playbook.
     pub roles_path: Vec<std::path::PathBuf>,
+    /// Collections on disk.
+    pub collections: collections::Collections,
 }
 
 /// State of one planning pass.
@@ -231,6 +234,28 @@ impl Planner {
         Checked {
             value: items,
             problems: pass.problems,
+        }
+    }
+
+    /// Looks for a role without reading it.
+    ///
+    /// # Errors
+    /// It is nowhere.
+    pub fn find_role(
+        &self,
+        call: &RoleCall,
+        frame: &Frame,
+        playbook_dir: &Path,
+    ) -> Result<(), Box<Diagnostic>> {
+        let mut pass = Pass::new(self, HostScope::default(), playbook_dir);
+        match pass.find_role(call, frame) {
+            Some(_) => Ok(()),
+            None => Err(Box::new(pass.problems.pop().unwrap_or_else(|| {
+                Diagnostic::error(
+                    "missing-role",
+                    format!("The role '{}' was not found", call.name),
+                )
+            }))),
         }
     }
 

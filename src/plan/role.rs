@@ -3,18 +3,25 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Frame, FrameKind, MAX_DEPTH, Pass, PlanItem, to_variable, to_vars};
+use super::{Frame, FrameKind, MAX_DEPTH, Pass, PlanItem, collections, to_variable, to_vars};
 use crate::diag::{Diagnostic, Span, nearest};
 use crate::load::ast::{self, Keywords, RoleEntry};
 use crate::load::keyword::Keyword;
+use crate::load::node::{Node, NodeKind};
 use crate::template::value::Value;
 use crate::vars::VarMap;
 
 /// A role that a play uses.
 #[derive(Debug)]
 pub struct Role {
-    /// The name that banners show.
+    /// The name that banners show: with its collection, where it is in one.
     pub name: String,
+    /// Its collection.
+    pub collection: Option<String>,
+    /// Collections in which its tasks look names of roles up: its own, then those of its metadata.
+    pub collections: Vec<String>,
+    /// Another role depends on it.
+    pub dependency: bool,
     /// Its folder.
     pub path: PathBuf,
     /// `defaults/main.yml`.
@@ -113,7 +120,7 @@ impl Pass<'_> {
 
     /// Plans a role with its dependencies.
     pub(super) fn role(&mut self, call: &RoleCall, frame: &Arc<Frame>) -> Vec<PlanItem> {
-        let Some(path) = self.find_role(call, frame) else {
+        let Some((path, collection)) = self.find_role(call, frame) else {
             return vec![];
         };
         if self.depth >= MAX_DEPTH {
@@ -152,7 +159,10 @@ impl Pass<'_> {
         }
         self.seen.push(key);
         self.depth += 1;
-        let role = self.read_role(call, &path, frame);
+        let more = meta.as_ref().and_then(|meta| meta.collections.clone());
+        let mut collections: Vec<String> = collection.iter().cloned().collect();
+        collections.extend(more.iter().flat_map(names_in));
+        let role = self.read_role(call, &path, frame, (collection, collections));
         self.roles.push(Arc::clone(&role));
         let frame = Arc::new(Frame {
             parent: Some(Arc::clone(frame)),
@@ -197,7 +207,13 @@ impl Pass<'_> {
         }
     }
 
-    fn read_role(&mut self, call: &RoleCall, path: &Path, frame: &Frame) -> Arc<Role> {
+    fn read_role(
+        &mut self,
+        call: &RoleCall,
+        path: &Path,
+        frame: &Frame,
+        (collection, collections): (Option<String>, Vec<String>),
+    ) -> Arc<Role> {
         let mut vars = |folder: &str, from: Option<&str>| {
             let mut all = VarMap::new();
             for file in role_vars_files(path, folder, from.unwrap_or("main")) {
@@ -213,6 +229,10 @@ impl Pass<'_> {
             .map_or(call.name.clone(), |name| {
                 name.to_string_lossy().into_owned()
             });
+        let name = match &collection {
+            Some(own) if !name.starts_with(&format!("{own}.")) => format!("{own}.{name}"),
+            _ => name,
+        };
         let mut parents = vec![];
         if let Some(parent) = &frame.role {
             parents.push(parent.name.clone());
@@ -220,6 +240,9 @@ impl Pass<'_> {
         }
         Arc::new(Role {
             name,
+            collection,
+            collections,
+            dependency: frame.kind == FrameKind::Role,
             path: path.to_path_buf(),
             defaults: vars("defaults", call.defaults_from.as_deref()),
             vars: vars("vars", call.vars_from.as_deref()),
@@ -227,8 +250,56 @@ impl Pass<'_> {
         })
     }
 
-    /// The folder of a role: beside the playbook, in the configured paths, beside other roles.
-    fn find_role(&mut self, call: &RoleCall, frame: &Frame) -> Option<PathBuf> {
+    /// The collections in which a short name of a role is looked up.
+    fn collections_of(&self, frame: &Frame) -> Vec<String> {
+        for frame in frame.chain() {
+            if let (FrameKind::Role, Some(role)) = (frame.kind, &frame.role) {
+                return role.collections.clone();
+            }
+            let own = match frame.kind {
+                FrameKind::Play => collections::owner(&frame.dir.join("play")),
+                _ => None,
+            };
+            let written = frame.keywords.get(&Keyword::Collections);
+            if own.is_some() || written.is_some() {
+                return own
+                    .into_iter()
+                    .chain(written.iter().flat_map(|node| names_in(node)))
+                    .collect();
+            }
+        }
+        vec![]
+    }
+
+    /// The folder of a role and its collection, if a collection has it.
+    fn in_collections(&self, name: &str, frame: &Frame) -> Option<(PathBuf, Option<String>)> {
+        let known = &self.planner.collections;
+        if let Some((collection, role)) = collections::split(name)
+            && let Some(path) = known.role(collection, role, self.playbook_dir)
+        {
+            return Some((path, Some(collection.to_owned())));
+        }
+        if name.contains('/') {
+            return None;
+        }
+        self.collections_of(frame)
+            .into_iter()
+            .find_map(|collection| {
+                let path = known.role(&collection, name, self.playbook_dir)?;
+                Some((path, Some(collection)))
+            })
+    }
+
+    /// The folder of a role, and its collection: in collections, beside the playbook, in the
+    /// configured paths, beside other roles.
+    pub(super) fn find_role(
+        &mut self,
+        call: &RoleCall,
+        frame: &Frame,
+    ) -> Option<(PathBuf, Option<String>)> {
+        if let Some(found) = self.in_collections(&call.name, frame) {
+            return Some(found);
+        }
         let mut places = vec![self.playbook_dir.join("roles")];
         places.extend(self.planner.roles_path.iter().cloned());
         places.push(self.playbook_dir.to_path_buf());
@@ -247,7 +318,7 @@ impl Pass<'_> {
             Some(PathBuf::from(&call.name)).filter(|path| path.is_absolute() && path.is_dir())
         });
         if let Some(path) = found {
-            return Some(path);
+            return Some((path, None));
         }
         let searched: Vec<String> = places
             .iter()
@@ -277,6 +348,17 @@ impl Pass<'_> {
         role_vars_files(role, folder, name)
             .into_iter()
             .find(|path| path.is_file())
+    }
+}
+
+/// Names in a text or a list of texts.
+fn names_in(node: &Node) -> Vec<String> {
+    match &node.kind {
+        NodeKind::Seq(items) => items
+            .iter()
+            .filter_map(|item| item.as_str().map(str::to_owned))
+            .collect(),
+        _ => node.as_str().map(str::to_owned).into_iter().collect(),
     }
 }
 

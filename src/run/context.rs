@@ -304,7 +304,13 @@ impl Context<'_> {
         );
         let mut problem =
             Diagnostic::error("unknown-module", message).at(&self.spec.task.ast.call.span);
-        if let Some(near) = crate::load::actions::suggestion(name) {
+        let (known, dir) = (&self.run.planner.collections, &self.run.playbook_dir);
+        if let Some(file) = known.module(name, dir) {
+            let file = file.display();
+            problem = problem.hint(format!(
+                "`{file}` is written in Python, which rplay does not run"
+            ));
+        } else if let Some(near) = crate::load::actions::suggestion(name) {
             problem = problem.hint(format!("did you mean `{near}`?"));
         }
         ActionError::Template(TemplateError {

@@ -122,6 +122,12 @@ impl Worker<'_> {
                 self.say(MessageKind::TaskError, explain(&[cause]));
                 one.result = rplay_modules::map! { "changed" => false, "msg" => message };
             }
+            ActionError::Missing(problem) => {
+                one.failed = true;
+                let text = super::play::problem_text(&problem);
+                self.say(MessageKind::TaskError, text);
+                one.result = rplay_modules::map! { "changed" => false, "msg" => problem.message };
+            }
             ActionError::Keyword {
                 name,
                 place,

@@ -122,6 +122,7 @@ impl Run<'_> {
             "clear_facts" => {
                 for host in hosts {
                     self.remember(host, super::shared::Memory::forget);
+                    self.keep_facts(host);
                 }
                 false
             }

@@ -2,6 +2,7 @@
 //!
 //! The dispatcher owns all state and emits every event; workers get a snapshot and send messages.
 
+mod cache;
 pub(crate) mod context;
 mod cursor;
 mod explain;
@@ -81,6 +82,8 @@ pub struct Run<'a> {
     failed: HashSet<String>,
     unreachable: HashSet<String>,
     stats: IndexMap<String, IndexMap<String, rplay_modules::data::Data>>,
+    /// Facts for later runs.
+    cache: Option<cache::FactCache>,
     /// What plays added to the inventory.
     dynamic: Vec<outcome::Dynamic>,
     /// Answers to the play's `vars_prompt`.
@@ -135,6 +138,7 @@ impl<'a> Run<'a> {
             failed: HashSet::new(),
             unreachable: HashSet::new(),
             stats: IndexMap::new(),
+            cache: None,
             dynamic: vec![],
             prompted: Arc::default(),
             warned_not_interactive: false,
@@ -144,7 +148,11 @@ impl<'a> Run<'a> {
     }
 
     /// Looks ahead; hosts that cannot get through fail before anything is done on them.
-    pub fn check(&mut self, playbooks: &[PlannedPlaybook]) {
+    pub fn check(&mut self, playbooks: &[PlannedPlaybook], flush_cache: bool) {
+        self.open_cache();
+        if flush_cache {
+            self.flush_cache();
+        }
         // Where the run starts later, tasks before that point are not run.
         if self.start_at.is_some() {
             return;

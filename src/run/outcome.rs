@@ -208,6 +208,7 @@ impl Run<'_> {
             Effect::Facts(facts) => {
                 for host in &on {
                     self.remember(host, |memory| memory.learn(&facts));
+                    self.keep_facts(host);
                 }
             }
             Effect::IncludeVars(vars) => {

@@ -135,7 +135,12 @@ impl Reader<'_> {
         let vars = Arc::new(inner.vars.clone());
         let scope = early_scope(self.extra, &vars, self.magic, dir);
         match self.planner.templar.expand(&raw, &scope) {
-            Ok(name) => self.file(&dir.join(name.to_string()), Some(file), &inner),
+            Ok(name) => {
+                let name = name.to_string();
+                let found = self.planner.collections.playbook(&name, dir);
+                let path = found.unwrap_or_else(|| dir.join(&name));
+                self.file(&path, Some(file), &inner);
+            }
             Err(error) => self.problems.push(*error.diagnostic),
         }
     }

@@ -172,7 +172,7 @@ impl Run<'_> {
             run.world
                 .memory
                 .get(host)
-                .is_some_and(|memory| !memory.facts.is_empty())
+                .is_some_and(|memory| memory.gathered())
         };
         let smart = policy == "smart"
             && self

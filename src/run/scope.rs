@@ -96,6 +96,8 @@ impl Run<'_> {
             .filter(|name| !name.is_empty())
             .unwrap_or_else(|| self.unnamed(spec, scope));
         let role = spec.task.frame.role.as_ref().map(|role| role.name.clone());
+        // Ansible tells an `include_role` without the role that it stands in.
+        let role = role.filter(|_| spec.action != "include_role");
         let name = role.map_or(name.clone(), |role| format!("{role} : {name}"));
         let span = spec.span();
         let check = match spec.keyword(Keyword::CheckMode) {
@@ -159,12 +161,16 @@ impl Run<'_> {
         scope.push(Level::TaskVars, &spec.vars);
         let mut own = VarMap::new();
         if let Some(role) = &frame.role {
-            let parents = role
-                .parents
-                .iter()
-                .map(|name| Value::str(name.as_str()))
-                .collect();
-            own.insert("role_name".to_owned(), Value::str(role.name.as_str()));
+            let short = match &role.collection {
+                Some(collection) => &role.name[collection.len() + 1..],
+                None => role.name.as_str(),
+            };
+            own.insert("role_name".to_owned(), Value::str(short));
+            let collection = role.collection.as_deref();
+            own.insert(
+                "ansible_collection_name".to_owned(),
+                collection.map_or(Value::None, Value::str),
+            );
             own.insert(
                 "ansible_role_name".to_owned(),
                 Value::str(role.name.as_str()),
@@ -173,7 +179,11 @@ impl Run<'_> {
                 "role_path".to_owned(),
                 Value::str(role.path.display().to_string()),
             );
-            own.insert("ansible_parent_role_names".to_owned(), Value::list(parents));
+            if !role.dependency && !role.parents.is_empty() {
+                let parents = role.parents.iter().map(|name| Value::str(name.as_str()));
+                let parents = Value::list(parents.collect());
+                own.insert("ansible_parent_role_names".to_owned(), parents);
+            }
         }
         let places = search_path(frame, &state.play.dir)
             .into_iter()

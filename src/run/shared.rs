@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
 
-use rplay_modules::data::Map;
+use rplay_modules::data::{Data, Map};
 
 use crate::config::Config;
 use crate::connect::Secret;
@@ -221,6 +221,24 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// The facts under the names that they came with, as they are kept between runs.
+    pub(crate) fn facts_data(&self) -> Map {
+        let mut all: Map = self
+            .facts
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), value.to_data().ok()?)))
+            .collect();
+        if self.gathered() {
+            all.insert(GATHERED.to_owned(), Data::Bool(true));
+        }
+        all
+    }
+
+    /// Whether the host's facts were gathered, and not only set.
+    pub(crate) fn gathered(&self) -> bool {
+        matches!(self.plain_facts.get(ANSIBLE_FACTS), Some(Value::Dict(facts)) if facts.read().contains_key(GATHERED))
+    }
+
     /// Keeps facts in both forms.
     pub(crate) fn learn(&mut self, facts: &Map) {
         let top = Arc::make_mut(&mut self.facts);
@@ -236,7 +254,12 @@ impl Memory {
                 name => name.strip_prefix("ansible_").unwrap_or(name),
             };
             plain.insert(short.into(), value.clone());
-            top.insert(name.clone(), value);
+            if name != GATHERED {
+                top.insert(name.clone(), value);
+            }
+        }
+        if facts.contains_key("module_setup") {
+            plain.insert(GATHERED.into(), Value::Bool(true));
         }
         self.plain_facts = Arc::new(VarMap::from([(
             ANSIBLE_FACTS.to_owned(),
@@ -252,6 +275,9 @@ impl Memory {
 }
 
 const ANSIBLE_FACTS: &str = "ansible_facts";
+
+/// The fact that tells that others were gathered.
+const GATHERED: &str = "_ansible_facts_gathered";
 
 /// All hosts at one moment.
 #[derive(Clone)]

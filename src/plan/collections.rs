@@ -1,0 +1,113 @@
+//! Collections on disk: folders `ansible_collections/NAMESPACE/NAME` with roles and playbooks.
+
+use std::path::{Path, PathBuf};
+
+/// Where collections are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct Collections {
+    /// Folders that hold `ansible_collections`.
+    paths: Vec<PathBuf>,
+}
+
+/// The folder that holds all namespaces.
+const ROOT: &str = "ansible_collections";
+
+impl Collections {
+    /// Collections of these paths; one may also be the folder `ansible_collections` itself.
+    #[must_use]
+    pub fn new(paths: Vec<PathBuf>) -> Self {
+        Self { paths }
+    }
+
+    /// The folder of the collection `NAMESPACE.NAME`: beside the playbook, then in the paths.
+    #[must_use]
+    pub fn folder(&self, collection: &str, playbook_dir: &Path) -> Option<PathBuf> {
+        let (namespace, name) = collection.split_once('.')?;
+        let beside = playbook_dir.join("collections");
+        std::iter::once(&beside)
+            .chain(&self.paths)
+            .map(|path| match path.ends_with(ROOT) {
+                true => path.clone(),
+                false => path.join(ROOT),
+            })
+            .map(|root| root.join(namespace).join(name))
+            .find(|folder| folder.is_dir())
+    }
+
+    /// The folder of a role of a collection.
+    #[must_use]
+    pub fn role(&self, collection: &str, role: &str, playbook_dir: &Path) -> Option<PathBuf> {
+        let folder = self.folder(collection, playbook_dir)?;
+        let role = folder.join("roles").join(role.replace('.', "/"));
+        role.is_dir().then_some(role)
+    }
+
+    /// The file of a playbook that is named with its collection.
+    #[must_use]
+    pub fn playbook(&self, name: &str, playbook_dir: &Path) -> Option<PathBuf> {
+        let end = [".yml", ".yaml"]
+            .into_iter()
+            .find(|end| name.ends_with(end));
+        let bare = name.strip_suffix(end.unwrap_or_default())?;
+        let (collection, rest) = split(bare)?;
+        let folder = self.folder(collection, playbook_dir)?.join("playbooks");
+        let rest = rest.replace('.', "/");
+        let ends = end.map_or(vec![".yml", ".yaml"], |end| vec![end]);
+        ends.into_iter()
+            .map(|end| folder.join(format!("{rest}{end}")))
+            .find(|file| file.is_file())
+    }
+
+    /// The Python file of a module that a collection has on disk.
+    #[must_use]
+    pub fn module(&self, name: &str, playbook_dir: &Path) -> Option<PathBuf> {
+        let (collection, rest) = split(name)?;
+        let plugins = self.folder(collection, playbook_dir)?.join("plugins");
+        let file = format!("{}.py", rest.replace('.', "/"));
+        ["modules", "action"]
+            .into_iter()
+            .map(|kind| plugins.join(kind).join(&file))
+            .find(|path| path.is_file())
+    }
+}
+
+/// The collection of a full name and the rest of it.
+#[must_use]
+pub fn split(name: &str) -> Option<(&str, &str)> {
+    let (dot, _) = name.match_indices('.').nth(1)?;
+    let (collection, rest) = (&name[..dot], &name[dot + 1..]);
+    let words = collection.split('.').chain(rest.split('.'));
+    let fits = |word: &str| {
+        !word.is_empty()
+            && word
+                .chars()
+                .all(|letter| letter.is_alphanumeric() || letter == '_')
+    };
+    words.into_iter().all(fits).then_some((collection, rest))
+}
+
+/// The collection that a file belongs to.
+#[must_use]
+pub fn owner(file: &Path) -> Option<String> {
+    let words: Vec<_> = file.iter().map(|word| word.to_string_lossy()).collect();
+    let root = words.iter().rposition(|word| word == ROOT)?;
+    let (namespace, name) = (words.get(root + 1)?, words.get(root + 2)?);
+    // The last word is the file's own name.
+    (root + 3 < words.len()).then(|| format!("{namespace}.{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert_eq!(split("my.coll.one"), Some(("my.coll", "one")));
+        assert_eq!(split("my.coll.sub.one"), Some(("my.coll", "sub.one")));
+        assert_eq!(split("my.coll"), None);
+        assert_eq!(split("a/b.c.d"), None);
+        let file = Path::new("/x/ansible_collections/my/coll/playbooks/a.yml");
+        assert_eq!(owner(file).as_deref(), Some("my.coll"));
+        assert_eq!(owner(Path::new("/x/play.yml")), None);
+    }
+}
