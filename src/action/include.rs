@@ -68,6 +68,7 @@ pub(super) fn role(context: &mut Context<'_>) -> Result<TaskResult, ActionError>
     call.vars_from = context.text("vars_from")?;
     call.defaults_from = context.text("defaults_from")?;
     call.handlers_from = context.text("handlers_from")?;
+    call.unchecked = !context.bool("rolespec_validate")?.unwrap_or(true);
     let run = context.run;
     run.planner
         .find_role(&call, &context.spec.task.frame, &run.playbook_dir)

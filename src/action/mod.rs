@@ -1,5 +1,6 @@
 //! Names that need the controller: what they do before, instead of, or after a module's work.
 
+mod argspec;
 pub(crate) mod background;
 mod copy;
 mod engine;
@@ -249,6 +250,7 @@ impl TaskResult {
 pub(crate) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
     match context.action() {
         "async_status" => background::status(context).await,
+        "validate_argument_spec" => argspec::validate(context),
         "debug" => engine::debug(context),
         "assert" => engine::assert(context),
         "fail" => engine::fail(context),

@@ -55,6 +55,8 @@ pub struct RoleCall {
     pub handlers_from: Option<String>,
     /// Run again although it ran with the same parameters.
     pub again: bool,
+    /// Its arguments are not checked against their specification.
+    pub unchecked: bool,
 }
 
 impl Pass<'_> {
@@ -112,6 +114,7 @@ impl Pass<'_> {
             vars_from: from("vars_from"),
             defaults_from: from("defaults_from"),
             handlers_from: from("handlers_from"),
+            unchecked: from("rolespec_validate").is_some_and(|text| is_no(&text)),
             again: true,
             ..RoleCall::default()
         };
@@ -177,9 +180,40 @@ impl Pass<'_> {
         for dependency in meta.iter().flat_map(|meta| &meta.dependencies) {
             items.extend(self.role_entry(dependency, &frame));
         }
+        if !call.unchecked {
+            let specs = meta.and_then(|meta| meta.argument_specs);
+            items.extend(self.role_check(call, &path, &frame, specs));
+        }
         items.extend(self.role_tasks(call, &path, &frame));
         self.depth -= 1;
         items
+    }
+
+    /// The task that checks a role's arguments, where there is a specification of its entry point.
+    fn role_check(
+        &mut self,
+        call: &RoleCall,
+        path: &Path,
+        frame: &Arc<Frame>,
+        written: Option<Node>,
+    ) -> Vec<PlanItem> {
+        let specs = match self.role_file(path, "meta", "argument_specs") {
+            Some(file) => match self.planner.files.role_meta(&file) {
+                Ok(checked) => checked.collect(&mut self.problems).argument_specs,
+                Err(problem) => {
+                    self.problems.push(problem);
+                    None
+                }
+            },
+            None => written,
+        };
+        let entry = call.tasks_from.as_deref().unwrap_or("main");
+        let Some(spec) = specs.as_ref().and_then(|specs| specs.get(entry)) else {
+            return vec![];
+        };
+        let role = frame.role.as_ref().map_or("", |role| role.name.as_str());
+        let task = argument_check(spec, entry, role, path);
+        self.task(&Arc::new(task), frame, false)
     }
 
     fn role_tasks(&mut self, call: &RoleCall, path: &Path, frame: &Arc<Frame>) -> Vec<PlanItem> {
@@ -349,6 +383,64 @@ impl Pass<'_> {
             .into_iter()
             .find(|path| path.is_file())
     }
+}
+
+/// The task that checks the arguments of a role's entry point.
+fn argument_check(spec: &Node, entry: &str, role: &str, path: &Path) -> ast::Task {
+    let node = |kind: NodeKind| Node {
+        span: spec.span.clone(),
+        kind,
+    };
+    let text = |text: &str| node(NodeKind::Unsafe(text.to_owned()));
+    let options = spec.get("options").cloned();
+    let options = options.unwrap_or_else(|| node(NodeKind::Map(vec![])));
+    let path = path.display().to_string();
+    let about = [
+        ("argument_spec_name", entry),
+        ("name", role),
+        ("path", path.as_str()),
+        ("type", "role"),
+    ];
+    let about = about.map(|(key, value)| (text(key), text(value)));
+    let arg = |value: Node| ast::CallArg {
+        key: spec.span.clone(),
+        value,
+    };
+    let call = ast::Call {
+        name: "ansible.builtin.validate_argument_spec".to_owned(),
+        span: spec.span.clone(),
+        args: [
+            ("argument_spec".to_owned(), arg(options)),
+            (
+                "validate_args_context".to_owned(),
+                arg(node(NodeKind::Map(about.to_vec()))),
+            ),
+        ]
+        .into_iter()
+        .collect(),
+        free_form: None,
+        args_template: None,
+        local: false,
+    };
+    let short = spec.get("short_description").and_then(Node::as_str);
+    let short = short.map_or_else(String::new, |short| format!(" - {short}"));
+    let mut keywords = Keywords::new();
+    let name = format!("Validating arguments against arg spec '{entry}'{short}");
+    keywords.insert(Keyword::Name, text(&name));
+    keywords.insert(Keyword::Tags, text("always"));
+    ast::Task {
+        span: spec.span.clone(),
+        call,
+        looping: None,
+        keywords,
+    }
+}
+
+fn is_no(text: &str) -> bool {
+    matches!(
+        text.to_ascii_lowercase().as_str(),
+        "no" | "false" | "off" | "0" | "n" | "f"
+    )
 }
 
 /// Names in a text or a list of texts.

@@ -4,6 +4,7 @@ mod coerce;
 mod literal;
 mod mode;
 mod paths;
+pub mod spec;
 mod validate;
 mod value;
 
