@@ -264,6 +264,7 @@ fn parse_exit(problems: &[Diagnostic]) -> Exit {
 fn fault_exit(problem: &Diagnostic) -> Exit {
     match problem.code {
         "order" => Exit::Options,
+        crate::run::debugger::QUIT => Exit::Interrupted,
         // What could not be read, whenever it was read.
         "vars-not-a-mapping" | "yaml-syntax" | "yaml-value" | "missing-file" => Exit::Parse,
         _ => Exit::Error,
@@ -639,6 +640,13 @@ fn execute(loaded: Loaded, arguments: &Arguments) -> Result<Exit, CommandError> 
                     Err(problem) => {
                         run.close().await;
                         let exit = fault_exit(&problem);
+                        // The debugger has told it.
+                        if problem.code == crate::run::debugger::QUIT {
+                            return Err(CommandError {
+                                exit,
+                                problems: vec![],
+                            });
+                        }
                         return Err(CommandError::new(exit, *problem));
                     }
                 }

@@ -409,6 +409,22 @@ pub static SETTINGS: &[Setting] = &[
         "Longest time of a task in seconds; 0: no limit.",
     ),
     setting(
+        "enable_task_debugger",
+        &[("defaults", "enable_task_debugger")],
+        &["ANSIBLE_ENABLE_TASK_DEBUGGER"],
+        Kind::Bool,
+        Some("False"),
+        "Whether the debugger is started when a task fails.",
+    ),
+    setting(
+        "task_debugger_ignore_errors",
+        &[("defaults", "task_debugger_ignore_errors")],
+        &["ANSIBLE_TASK_DEBUGGER_IGNORE_ERRORS"],
+        Kind::Bool,
+        Some("True"),
+        "Whether the debugger leaves failures out that are ignored.",
+    ),
+    setting(
         "poll_interval",
         &[("defaults", "poll_interval")],
         &["ANSIBLE_POLL_INTERVAL"],

@@ -17,6 +17,12 @@ pub struct Prompt {
     pub private: bool,
     /// The answer must be given twice.
     pub confirm: bool,
+    /// The way in which the answer is hashed.
+    pub encrypt: Option<String>,
+    /// The salt of the hash.
+    pub salt: Option<String>,
+    /// The length of a salt by chance.
+    pub salt_size: Option<usize>,
 }
 
 const OPTIONS: &[&str] = &[
@@ -74,13 +80,6 @@ fn prompt(entry: &Node) -> Result<Prompt, Box<Diagnostic>> {
             return Err(Box::new(problem));
         }
     }
-    if let Some(encrypt) = get("encrypt") {
-        let problem = Diagnostic::error(
-            "unsupported-keyword",
-            "`encrypt` of vars_prompt is not supported yet",
-        );
-        return Err(Box::new(problem.at(&encrypt.span)));
-    }
     let flag = |option: &str, otherwise: bool| match get(option).map(|node| &node.kind) {
         Some(NodeKind::Bool(on)) => *on,
         Some(NodeKind::Int(number)) => *number != 0,
@@ -96,5 +95,11 @@ fn prompt(entry: &Node) -> Result<Prompt, Box<Diagnostic>> {
         default: get("default").cloned(),
         private: flag("private", true),
         confirm: flag("confirm", false),
+        encrypt: get("encrypt").and_then(Node::as_str).map(str::to_owned),
+        salt: get("salt").and_then(Node::as_str).map(str::to_owned),
+        salt_size: get("salt_size").and_then(|node| match &node.kind {
+            NodeKind::Int(size) => usize::try_from(*size).ok(),
+            _ => None,
+        }),
     })
 }

@@ -223,6 +223,8 @@ pub enum MessageKind {
     Verbose,
     /// Plain text on standard output.
     Display,
+    /// The same without an end of the line: the user is asked.
+    Prompt,
 }
 
 /// The recap of one host.

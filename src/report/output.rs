@@ -129,6 +129,7 @@ impl Output {
             MessageKind::Verbose if verbosity > 0 => self.line(Color::Verbose, text),
             MessageKind::Verbose => {}
             MessageKind::Display => self.line(Color::Plain, text),
+            MessageKind::Prompt => self.write(Stream::Out, text),
         }
     }
 

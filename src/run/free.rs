@@ -23,6 +23,8 @@ use crate::vars::HostScope;
 pub(super) enum Strategy {
     /// Side by side.
     Linear,
+    /// The same, and the run stops for failures.
+    Debug,
     /// Each on its own; a free place goes to the host that has waited longest.
     Free,
     /// Each on its own; a host keeps its place until it is done.
@@ -32,13 +34,14 @@ pub(super) enum Strategy {
 impl Strategy {
     /// The strategy of a name.
     pub(super) fn parse(name: &str) -> Result<Self, Box<Diagnostic>> {
-        let message = match crate::action::canonical(name) {
+        match crate::action::canonical(name) {
             "linear" => return Ok(Self::Linear),
             "free" => return Ok(Self::Free),
             "host_pinned" => return Ok(Self::Pinned),
-            "debug" => "the strategy `debug` is not supported: there is no debugger".to_owned(),
-            _ => format!("Invalid play strategy specified: {name}"),
-        };
+            "debug" => return Ok(Self::Debug),
+            _ => {}
+        }
+        let message = format!("Invalid play strategy specified: {name}");
         Err(Box::new(Diagnostic::error("strategy", message)))
     }
 }
@@ -269,6 +272,10 @@ impl Run<'_> {
             return;
         };
         let own = std::slice::from_ref(&host);
+        if spec.keyword(Keyword::Debugger).is_some() {
+            let text = "`debugger` has no effect where hosts do not wait for each other";
+            self.message(MessageKind::Warning, text);
+        }
         // Hosts that go their own way do not fail with others.
         self.follow_up(state, &spec, vec![done], own, false, false);
         self.check_limit(state);

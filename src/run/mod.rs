@@ -5,6 +5,7 @@
 mod cache;
 pub(crate) mod context;
 mod cursor;
+pub(crate) mod debugger;
 mod explain;
 mod failure;
 mod free;

@@ -56,6 +56,8 @@ pub(super) struct Batch<'p> {
     pub(super) handler_names: Vec<HandlerName>,
     /// No host waits for another one; a heading is told with the first result.
     pub(super) free: bool,
+    /// `strategy: debug`: the run stops for failures.
+    pub(super) debug: bool,
     /// The user knows that `any_errors_fatal` has no effect there.
     pub(super) warned_fatal: bool,
 }
@@ -100,6 +102,7 @@ impl<'p> Batch<'p> {
             force_handlers: false,
             handler_names: vec![],
             free: false,
+            debug: false,
             warned_fatal: false,
         }
     }
@@ -259,7 +262,8 @@ impl Run<'_> {
             .unwrap_or(force);
         if self.vars_files(&mut state, &early) && self.start_at(&mut state) {
             match self.strategy(play, &early) {
-                Ok(Strategy::Linear) => {
+                Ok(strategy @ (Strategy::Linear | Strategy::Debug)) => {
+                    state.debug = strategy == Strategy::Debug;
                     self.gather(&mut state).await;
                     self.steps(&mut state).await;
                 }
@@ -363,6 +367,10 @@ impl Run<'_> {
             scopes
         };
         let done = self.dispatch(&spec, id, running, limit).await;
+        let done = self.debugged(state, &spec, id, done).await;
+        if self.fault.is_some() {
+            return;
+        }
         let failed = self.follow_up(state, &spec, done, hosts, run_once, extra);
         if failed.fatal {
             state.fail_others(&failed.hosts);
@@ -421,7 +429,7 @@ impl Run<'_> {
     }
 
     /// Runs workers and passes their events on, in the order in which they come.
-    async fn dispatch(
+    pub(super) async fn dispatch(
         &mut self,
         spec: &Arc<TaskSpec>,
         id: usize,

@@ -9,9 +9,10 @@ use super::{PlannedPlay, Run, worker};
 use crate::diag::{Diagnostic, Severity};
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
-use crate::load::prompt::prompts;
+use crate::load::prompt::{Prompt, prompts};
 use crate::plan::{Frame, PlanTask};
 use crate::report::event::MessageKind;
+use crate::template::crypt::{self, Wanted};
 use crate::template::value::Value;
 use crate::vars::{HostScope, Level, VarMap};
 
@@ -57,6 +58,10 @@ impl Run<'_> {
                 self.not_interactive();
                 default.unwrap_or_else(|| Value::None.to_string())
             });
+            let answer = match hashed(&question, answer) {
+                Ok(answer) => answer,
+                Err(problem) => return self.abort(problem.at(&node.span)),
+            };
             // What a user types is data: it is not templated.
             answers.insert(question.name, Value::str(answer));
         }
@@ -187,6 +192,22 @@ impl Run<'_> {
         let task = || gathering_task(&state.play.plan.frame, state.play);
         (!hosts.is_empty()).then(|| (task(), hosts))
     }
+}
+
+/// The answer, hashed where the question says so.
+fn hashed(question: &Prompt, answer: String) -> Result<String, Diagnostic> {
+    let Some(way) = &question.encrypt else {
+        return Ok(answer);
+    };
+    let wanted = Wanted {
+        salt: question.salt.clone(),
+        salt_size: question.salt_size,
+        ..Wanted::default()
+    };
+    crypt::hashed(&answer, way, &wanted).map_err(|fault| {
+        let message = format!("`encrypt` of {}: {}", question.name, fault.text());
+        Diagnostic::error("vars-prompt", message)
+    })
 }
 
 /// An entry of `vars_files` for a batch.

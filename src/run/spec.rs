@@ -14,7 +14,7 @@ use crate::template::value::Value;
 use crate::vars::VarMap;
 
 /// A task, ready for any number of hosts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TaskSpec {
     /// The plan's task.
     pub(crate) task: Arc<PlanTask>,

@@ -50,6 +50,11 @@ impl Fault {
         )
     }
 
+    /// What is wrong.
+    pub(crate) fn text(&self) -> &str {
+        &self.0.message
+    }
+
     /// An error whose message is complete.
     pub(crate) fn coded(code: &'static str, message: impl Into<String>) -> Self {
         Self(Box::new(Parts {

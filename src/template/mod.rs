@@ -7,6 +7,7 @@ mod exec;
 mod fault;
 mod files;
 mod filters;
+pub(crate) use filters::crypt;
 mod format;
 mod functions;
 mod lookups;
