@@ -202,6 +202,7 @@ fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, CommandError>
         tags: options.tags.clone(),
         roles_path: config.path_list("roles_path"),
         collections,
+        listing: arguments.list_tasks || arguments.list_tags,
     };
     let magic = magic(&options, &config, &inventory);
     let (shared_extra, shared_magic) = (Arc::new(extra.clone()), Arc::new(magic.clone()));

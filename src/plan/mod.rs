@@ -143,6 +143,8 @@ pub struct Planner {
     pub tags: TagFilter,
     /// Places to look for roles after those beside the playbook.
     pub roles_path: Vec<std::path::PathBuf>,
+    /// Nothing is run: a role that would not run again is planned all the same.
+    pub listing: bool,
     /// Collections on disk.
     pub collections: collections::Collections,
 }

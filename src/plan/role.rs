@@ -157,7 +157,7 @@ impl Pass<'_> {
             call.tasks_from
         );
         let allow_again = call.again || meta.as_ref().is_some_and(|meta| meta.allow_duplicates);
-        if !allow_again && self.seen.contains(&key) {
+        if !allow_again && !self.planner.listing && self.seen.contains(&key) {
             return vec![];
         }
         self.seen.push(key);

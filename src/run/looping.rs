@@ -102,8 +102,10 @@ impl Worker<'_> {
         }
         let mut results = vec![];
         let (count, mut skipped) = (items.len(), 0);
-        // What an item sets, later ones see.
-        let mut scope = scope.clone();
+        // What an item sets, later ones see. One layer holds it all, however many items there are.
+        let base = scope;
+        let mut scope = base.clone();
+        let (mut set, mut included) = (VarMap::new(), VarMap::new());
         for (index, item) in items.iter().enumerate() {
             if index > 0 && control.pause > 0.0 {
                 tokio::time::sleep(Duration::from_secs_f64(control.pause)).await;
@@ -119,12 +121,13 @@ impl Worker<'_> {
             all.notify.extend(one.notify);
             for effect in one.effects.iter().filter(|effect| effect.on.is_none()) {
                 match &effect.effect {
-                    Effect::SetFacts(vars) => scope.push(Level::SetFacts, &Arc::new(vars.clone())),
-                    Effect::IncludeVars(vars) => {
-                        scope.push(Level::IncludeVars, &Arc::new(vars.clone()));
-                    }
-                    _ => {}
+                    Effect::SetFacts(vars) => set.extend(vars.clone()),
+                    Effect::IncludeVars(vars) => included.extend(vars.clone()),
+                    _ => continue,
                 }
+                scope = base
+                    .with(Level::SetFacts, set.clone())
+                    .with(Level::IncludeVars, included.clone());
             }
             all.effects.extend(one.effects);
             all.delegated_to = one.delegated_to.or(all.delegated_to.take());
