@@ -1,6 +1,7 @@
 //! Subcommands: for each the argument struct, then one function. Exit codes are decided here.
 
 mod doc;
+mod editor;
 mod extra_vars;
 mod listing;
 mod playbook;
@@ -8,12 +9,14 @@ mod vault;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::diag::{Diagnostic, Style, render};
+use crate::config::Config;
+use crate::diag::{Diagnostic, Severity, Style, render};
 use crate::secrets::Secrets;
 
 /// Ansible's exit codes.
@@ -84,6 +87,24 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
     };
     ExitCode::from(u8::try_from(exit.code()).unwrap_or(250))
+}
+
+/// The settings for a run in this folder; warnings of them are told at once.
+pub(crate) fn settings(hidden: &Secrets) -> Result<Config, CommandError> {
+    let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let loaded = Config::load(&cwd, &|name| std::env::var(name).ok());
+    let (errors, warnings): (Vec<_>, Vec<_>) = loaded
+        .problems
+        .into_iter()
+        .partition(|problem| problem.severity == Severity::Error);
+    tell(&warnings, hidden);
+    match errors.is_empty() {
+        true => Ok(loaded.value),
+        false => Err(CommandError {
+            exit: Exit::Options,
+            problems: errors,
+        }),
+    }
 }
 
 /// Prints what went wrong.

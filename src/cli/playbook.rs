@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use clap::Parser;
 
+use super::vault::VaultOptions;
 use super::{CommandError, Exit, extra_vars, tell};
 use crate::config::Config;
 use crate::connect::Secret;
 use crate::diag::{Diagnostic, Severity, nearest};
 use crate::inventory::{EMPTY, Inventory, NO_HOSTS};
-use crate::load::vault::VaultSecrets;
 use crate::plan::collections::Collections;
 use crate::plan::{Files, Planner, TagFilter};
 use crate::report::event::{Event, MessageKind, RunOptions};
@@ -105,15 +105,8 @@ pub(super) struct Arguments {
     /// File with the password to become that user
     #[arg(long, alias = "become-pass-file", value_name = "FILE")]
     become_password_file: Option<PathBuf>,
-    /// Vault identity: label@prompt, label@file or label@script
-    #[arg(long, value_name = "VAULT_ID")]
-    vault_id: Vec<String>,
-    /// File with the vault password, or a script that prints it
-    #[arg(long, alias = "vault-pass-file", value_name = "FILE")]
-    vault_password_file: Vec<PathBuf>,
-    /// Ask for the vault password
-    #[arg(short = 'J', long, alias = "ask-vault-password")]
-    ask_vault_pass: bool,
+    #[command(flatten)]
+    vault: VaultOptions,
     /// Run handlers even if a task fails
     #[arg(long)]
     force_handlers: bool,
@@ -178,7 +171,7 @@ fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, CommandError>
     for path in &playbooks {
         check_playbook(path)?;
     }
-    let secrets = secrets(arguments, &config, hidden)?;
+    let secrets = arguments.vault.secrets(&config, hidden)?;
     let files = Arc::new(Files::new(secrets));
     stop_at_errors(&mut problems, Exit::Options, hidden)?;
     let extra = extra_vars::read(&arguments.extra_vars, &files)?;
@@ -358,27 +351,6 @@ fn stop_at_errors(
             problems: errors,
         })
     }
-}
-
-fn secrets(
-    arguments: &Arguments,
-    config: &Config,
-    hidden: &Secrets,
-) -> Result<VaultSecrets, CommandError> {
-    let mut ids: Vec<String> = arguments.vault_id.clone();
-    ids.extend(
-        arguments
-            .vault_password_file
-            .iter()
-            .map(|path| path.display().to_string()),
-    );
-    if ids.is_empty() {
-        ids.extend(config.text("vault_password_file"));
-    }
-    if arguments.ask_vault_pass {
-        ids.push("default@prompt".to_owned());
-    }
-    super::vault::secrets(&ids, hidden)
 }
 
 fn inventory(

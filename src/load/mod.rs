@@ -6,6 +6,7 @@ mod check;
 pub mod keyword;
 pub mod kv;
 pub mod node;
+pub mod password;
 pub mod play;
 pub mod prompt;
 mod resolve;

@@ -1,9 +1,8 @@
-//! Ansible Vault, formats 1.1 and 1.2: reading and writing envelopes, and where passwords come from.
+//! Ansible Vault, formats 1.1 and 1.2: reading and writing envelopes.
 
 use std::fmt;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 
 use aes::Aes256;
@@ -23,6 +22,8 @@ const ROUNDS: u32 = 10_000;
 #[derive(Clone, Default)]
 pub struct VaultSecrets {
     secrets: Vec<(String, Zeroizing<Vec<u8>>)>,
+    /// Whether only passwords of the envelope's own id are tried: `vault_id_match`.
+    pub id_match: bool,
     /// What must never be shown: the passwords, and what was opened with them.
     pub hidden: Secrets,
 }
@@ -37,24 +38,6 @@ impl VaultSecrets {
         }
     }
 
-    /// The passwords of `--vault-id` values (`LABEL@SOURCE` or `SOURCE`); `ask` asks the user a question.
-    pub fn from_ids(
-        ids: &[String],
-        ask: &dyn Fn(&str) -> Option<String>,
-        hidden: &Secrets,
-    ) -> Result<Self, Diagnostic> {
-        let mut secrets = Self::hiding(hidden);
-        for source in ids.iter().map(|id| PasswordSource::parse(id)) {
-            let secret = if source.is_prompt() {
-                source.ask(ask)?
-            } else {
-                source.read()?
-            };
-            secrets.add(source.id, secret);
-        }
-        Ok(secrets)
-    }
-
     /// Adds a password under a vault id (`default` when none was given).
     pub fn add(&mut self, id: impl Into<String>, secret: Vec<u8>) {
         self.hidden.add(&String::from_utf8_lossy(&secret));
@@ -67,14 +50,26 @@ impl VaultSecrets {
         self.secrets.is_empty()
     }
 
+    /// The ids, in the order of their passwords.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(|(id, _)| id.as_str())
+    }
+
+    /// The first password, of an id where one is given, with its id.
+    #[must_use]
+    pub fn first(&self, id: Option<&str>) -> Option<(&str, &[u8])> {
+        let mut all = self.secrets.iter();
+        let found = all.find(|(label, _)| id.is_none_or(|id| id == label));
+        found.map(|(label, secret)| (label.as_str(), secret.as_slice()))
+    }
+
     /// The passwords to try: those of the id first.
-    fn for_id<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a [u8]> {
-        let matches = move |label: &str| id == Some(label);
-        let first = self.secrets.iter().filter(move |(label, _)| matches(label));
+    fn for_id<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let first = self.secrets.iter().filter(move |(label, _)| label == id);
         let rest = self
             .secrets
             .iter()
-            .filter(move |(label, _)| !matches(label));
+            .filter(move |(label, _)| !self.id_match && label != id);
         first.chain(rest).map(|(_, secret)| secret.as_slice())
     }
 }
@@ -95,12 +90,21 @@ pub enum VaultError {
     NoSecrets,
     /// No password fits.
     WrongSecret,
-    /// The text is no envelope, or a damaged one.
+    /// The text is no envelope.
+    NotVaulted,
+    /// The header names a cipher that nobody has.
+    Cipher(String),
+    /// The text is not hexadecimal.
+    Hex(&'static str),
+    /// So many of the three parts of an envelope are there.
+    Parts(usize),
+    /// The text is damaged in another way.
     Malformed(&'static str),
     /// No randomness for the salt.
     Random(String),
 }
 
+/// Ansible's words, where it has any.
 impl fmt::Display for VaultError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -108,10 +112,14 @@ impl fmt::Display for VaultError {
             Self::WrongSecret => {
                 f.write_str("Decryption failed (no vault secrets were found that could decrypt).")
             }
-            Self::Malformed(what) => write!(
+            Self::NotVaulted => f.write_str("Input is not vault encrypted data."),
+            Self::Cipher(name) => write!(f, "Cipher '{name}' could not be found."),
+            Self::Hex(what) => write!(f, "Vault format unhexlify error: {what}"),
+            Self::Parts(count) => write!(
                 f,
-                "Vault format unhexlify error or damaged vault text: {what}"
+                "Vault vaulttext format error: not enough values to unpack (expected 3, got {count})"
             ),
+            Self::Malformed(what) => write!(f, "damaged vault text: {what}"),
             Self::Random(what) => write!(f, "no randomness for the salt: {what}"),
         }
     }
@@ -125,37 +133,53 @@ pub fn is_vaulted(text: &[u8]) -> bool {
     text.starts_with(HEADER.as_bytes())
 }
 
+/// An envelope that was opened.
+pub struct Opened {
+    /// What was in it.
+    pub content: Zeroizing<Vec<u8>>,
+    /// The vault id of its header; none: `default`.
+    pub id: Option<String>,
+    /// The password that fitted.
+    pub secret: Zeroizing<Vec<u8>>,
+}
+
 /// The content of an envelope.
 pub fn decrypt(envelope: &str, secrets: &VaultSecrets) -> Result<Vec<u8>, VaultError> {
+    Ok(unseal(envelope, secrets)?.content.to_vec())
+}
+
+/// Opens an envelope.
+pub fn unseal(envelope: &str, secrets: &VaultSecrets) -> Result<Opened, VaultError> {
     let mut lines = envelope.trim().lines().map(str::trim);
     let header = lines.next().and_then(|line| line.strip_prefix(HEADER));
-    let mut fields = header
-        .ok_or(VaultError::Malformed("the header is missing"))?
-        .split(';');
-    if !matches!(fields.next(), Some("1.1" | "1.2")) {
-        return Err(VaultError::Malformed("the version is not 1.1 or 1.2"));
+    // The version decides nothing: both forms of the header are read alike.
+    let mut fields = header.ok_or(VaultError::NotVaulted)?.split(';').skip(1);
+    let cipher = fields.next().map(str::trim).unwrap_or_default();
+    if cipher != "AES256" {
+        return Err(VaultError::Cipher(cipher.to_owned()));
     }
-    if fields.next().map(str::trim) != Some("AES256") {
-        return Err(VaultError::Malformed("the cipher is not AES256"));
-    }
-    let id = fields.next();
+    let id = fields.next().map(|id| id.trim().to_owned());
     if secrets.is_empty() {
         return Err(VaultError::NoSecrets);
     }
     let inner = hex_decode(&lines.collect::<String>())?;
     let inner =
         String::from_utf8(inner).map_err(|_| VaultError::Malformed("the content is not text"))?;
-    let mut parts = inner.split('\n').map(hex_decode);
-    let mut part = || {
-        parts
-            .next()
-            .unwrap_or(Err(VaultError::Malformed("the content is too short")))
+    let parts: Vec<&str> = inner.splitn(3, '\n').collect();
+    let [salt, tag, data] = parts[..] else {
+        return Err(VaultError::Parts(parts.len()));
     };
-    let (salt, tag, data) = (part()?, part()?, part()?);
-    secrets
-        .for_id(id)
-        .find_map(|secret| open(secret, &salt, &tag, &data))
-        .unwrap_or(Err(VaultError::WrongSecret))
+    let (salt, tag, data) = (hex_decode(salt)?, hex_decode(tag)?, hex_decode(data)?);
+    let label = id.as_deref().unwrap_or("default");
+    let (secret, content) = secrets
+        .for_id(label)
+        .find_map(|secret| Some((secret, open(secret, &salt, &tag, &data)?)))
+        .ok_or(VaultError::WrongSecret)?;
+    Ok(Opened {
+        content: Zeroizing::new(content?),
+        secret: Zeroizing::new(secret.to_vec()),
+        id,
+    })
 }
 
 /// The content if the password fits.
@@ -259,9 +283,8 @@ fn hex_encode(bytes: &[u8]) -> String {
 }
 
 fn hex_decode(text: &str) -> Result<Vec<u8>, VaultError> {
-    const BAD: VaultError = VaultError::Malformed("the content is not hexadecimal");
     if !text.len().is_multiple_of(2) {
-        return Err(BAD);
+        return Err(VaultError::Hex("Odd-length string"));
     }
     let digit = |byte: u8| {
         char::from(byte)
@@ -272,135 +295,7 @@ fn hex_decode(text: &str) -> Result<Vec<u8>, VaultError> {
         .chunks(2)
         .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
         .collect::<Option<_>>()
-        .ok_or(BAD)
-}
-
-/// Where a password comes from, as `--vault-id` and `--vault-password-file` name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PasswordSource {
-    /// The vault id.
-    pub id: String,
-    /// A file, or a program that prints the password; `prompt` and `prompt_ask_vault_pass` mean to ask.
-    pub path: PathBuf,
-}
-
-impl PasswordSource {
-    /// From `LABEL@SOURCE` or `SOURCE`.
-    #[must_use]
-    pub fn parse(text: &str) -> Self {
-        let (id, path) = text.split_once('@').unwrap_or(("default", text));
-        Self {
-            id: if id.is_empty() { "default" } else { id }.to_owned(),
-            path: path.into(),
-        }
-    }
-
-    /// Whether the user has to be asked.
-    #[must_use]
-    pub fn is_prompt(&self) -> bool {
-        self.path
-            .to_str()
-            .is_some_and(|path| matches!(path, "prompt" | "prompt_ask_vault_pass"))
-    }
-
-    fn ask(&self, ask: &dyn Fn(&str) -> Option<String>) -> Result<Vec<u8>, Diagnostic> {
-        let question = match self.id.as_str() {
-            "default" => "Vault password: ".to_owned(),
-            id => format!("Vault password ({id}): "),
-        };
-        let secret = ask(&question).filter(|secret| !secret.is_empty());
-        let problem = || {
-            Diagnostic::error(
-                "vault-password",
-                format!(
-                    "Invalid vault password was provided for '{}': it is empty",
-                    self.id
-                ),
-            )
-        };
-        secret.map(String::into_bytes).ok_or_else(problem)
-    }
-
-    /// Reads the file or runs the program.
-    pub fn read(&self) -> Result<Vec<u8>, Diagnostic> {
-        let shown = self.path.display();
-        let metadata = std::fs::metadata(&self.path).map_err(|error| {
-            Diagnostic::error(
-                "vault-password",
-                format!("The vault password file {shown} was not found"),
-            )
-            .cause(error.to_string())
-        })?;
-        if metadata.is_dir() {
-            return Err(Diagnostic::error(
-                "vault-password",
-                format!("The vault password file provided '{shown}' can not be a directory"),
-            ));
-        }
-        let text = if is_executable(&metadata) {
-            self.run()?
-        } else {
-            self.read_file()?
-        };
-        let secret = text.trim_ascii().to_vec();
-        if secret.is_empty() {
-            return Err(Diagnostic::error(
-                "vault-password",
-                format!("Invalid vault password was provided from {shown}: it is empty"),
-            ));
-        }
-        Ok(secret)
-    }
-
-    fn read_file(&self) -> Result<Vec<u8>, Diagnostic> {
-        std::fs::read(&self.path).map_err(|error| {
-            Diagnostic::error(
-                "vault-password",
-                format!("Could not read vault password file {}", self.path.display()),
-            )
-            .cause(error.to_string())
-        })
-    }
-
-    /// Runs the program; one whose name ends in `-client` is told the vault id.
-    fn run(&self) -> Result<Vec<u8>, Diagnostic> {
-        let shown = self.path.display();
-        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
-        let mut command = Command::new(path);
-        if self
-            .path
-            .file_stem()
-            .and_then(|stem| stem.to_str())
-            .is_some_and(|stem| stem.ends_with("-client"))
-        {
-            command.args(["--vault-id", &self.id]);
-        }
-        let output = command
-            .stdin(Stdio::inherit())
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| {
-                Diagnostic::error(
-                    "vault-password",
-                    format!("Problem running vault password script {shown}"),
-                )
-                .cause(error.to_string())
-            })?;
-        if !output.status.success() {
-            let code = output
-                .status
-                .code()
-                .map_or_else(|| "a signal".to_owned(), |code| code.to_string());
-            let text = format!("Vault password script {shown} returned non-zero ({code})");
-            return Err(Diagnostic::error("vault-password", text));
-        }
-        Ok(output.stdout)
-    }
-}
-
-fn is_executable(metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    metadata.permissions().mode() & 0o111 != 0
+        .ok_or(VaultError::Hex("Non-hexadecimal digit found"))
 }
 
 /// Reads a text file, and decrypts it when it is vaulted.
@@ -508,19 +403,38 @@ mod tests {
             decrypt(PLAIN, &secrets(&[("default", "wrong")])),
             Err(VaultError::WrongSecret)
         );
-        assert!(matches!(
-            decrypt("$ANSIBLE_VAULT;1.1;AES256\nzz\n", &secrets(&[("a", "b")])),
-            Err(VaultError::Malformed(_))
-        ));
+        for (text, message) in [
+            (
+                "zz\n",
+                "Vault format unhexlify error: Non-hexadecimal digit found",
+            ),
+            ("6\n", "Vault format unhexlify error: Odd-length string"),
+            (
+                "",
+                "Vault vaulttext format error: not enough values to unpack (expected 3, got 1)",
+            ),
+            (
+                "61\n",
+                "Vault vaulttext format error: not enough values to unpack (expected 3, got 1)",
+            ),
+        ] {
+            let envelope = format!("$ANSIBLE_VAULT;1.1;AES256\n{text}");
+            let error = decrypt(&envelope, &secrets(&[("a", "b")])).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+        let old = decrypt("$ANSIBLE_VAULT;1.0;AES\n61\n", &secrets(&[("a", "b")]));
+        assert_eq!(old, Err(VaultError::Cipher("AES".to_owned())));
     }
 
     #[test]
-    fn sources_of_passwords() {
-        let source = PasswordSource::parse("dev@/x/y");
-        assert_eq!(
-            (source.id.as_str(), source.path.to_str()),
-            ("dev", Some("/x/y"))
-        );
-        assert!(PasswordSource::parse("dev@prompt").is_prompt());
+    fn with_id_match_only_the_password_of_the_id_is_tried() {
+        let mut strict = secrets(&[("other", "hunter2")]);
+        assert!(decrypt(LABELLED, &strict).is_ok() && decrypt(PLAIN, &strict).is_ok());
+        strict.id_match = true;
+        assert_eq!(decrypt(LABELLED, &strict), Err(VaultError::WrongSecret));
+        assert_eq!(decrypt(PLAIN, &strict), Err(VaultError::WrongSecret));
+        strict.add("dev", b"hunter2".to_vec());
+        let opened = unseal(LABELLED, &strict).unwrap();
+        assert_eq!(opened.id.as_deref(), Some("dev"));
     }
 }

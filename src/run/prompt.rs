@@ -4,11 +4,44 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use crate::load::prompt::Prompt;
 
+/// Asks for a secret on the terminal, and where there is none takes a line of standard input, as
+/// Python's `getpass` does.
+pub(crate) fn secret(question: &str) -> Option<String> {
+    on_terminal(question, false).or_else(|| piped(question))
+}
+
+/// Asks for a line on standard input, wherever that comes from.
+pub(crate) fn line(question: &str) -> Option<String> {
+    ask(question, true).or_else(|| piped(question))
+}
+
+/// A line of standard input, and nothing of what follows it.
+fn piped(question: &str) -> Option<String> {
+    let mut err = std::io::stderr();
+    write!(err, "{question}").ok()?;
+    let mut line = vec![];
+    let mut input = std::io::stdin().lock();
+    loop {
+        let byte = *input.fill_buf().ok()?.first()?;
+        input.consume(1);
+        if byte == b'\n' {
+            break;
+        }
+        line.push(byte);
+    }
+    writeln!(err).ok()?;
+    String::from_utf8(line).ok()
+}
+
 /// Asks on the terminal; `None` where there is none. Without `echo` the answer is not shown.
 pub(crate) fn ask(question: &str, echo: bool) -> Option<String> {
     if !std::io::stdin().is_terminal() {
         return None;
     }
+    on_terminal(question, echo)
+}
+
+fn on_terminal(question: &str, echo: bool) -> Option<String> {
     let mut terminal = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
