@@ -3,8 +3,10 @@
 mod doc;
 mod editor;
 mod extra_vars;
+mod inventory;
 mod listing;
 mod playbook;
+mod toml;
 mod vault;
 
 use std::ffi::OsString;
@@ -77,6 +79,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let exit = match args.get(1).and_then(|word| word.to_str()) {
         Some("doc") => doc::main(&args[2..]),
+        Some("inventory") => inventory::main(&args[2..]),
         Some("vault") => vault::main(&args[2..]),
         _ => match playbook::Arguments::try_parse_from(&args) {
             Ok(arguments) => {
@@ -92,18 +95,30 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// The settings for a run in this folder; warnings of them are told at once.
 pub(crate) fn settings(hidden: &Secrets) -> Result<Config, CommandError> {
     let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-    let loaded = Config::load(&cwd, &|name| std::env::var(name).ok());
-    let (errors, warnings): (Vec<_>, Vec<_>) = loaded
-        .problems
+    let mut problems = vec![];
+    let config = Config::load(&cwd, &|name| std::env::var(name).ok()).collect(&mut problems);
+    stop_at_errors(&mut problems, Exit::Options, hidden)?;
+    Ok(config)
+}
+
+/// Tells warnings; stops when there are errors, which are told together.
+pub(crate) fn stop_at_errors(
+    problems: &mut Vec<Diagnostic>,
+    exit: Exit,
+    hidden: &Secrets,
+) -> Result<(), CommandError> {
+    let found = std::mem::take(problems);
+    let (errors, warnings): (Vec<_>, Vec<_>) = found
         .into_iter()
         .partition(|problem| problem.severity == Severity::Error);
     tell(&warnings, hidden);
-    match errors.is_empty() {
-        true => Ok(loaded.value),
-        false => Err(CommandError {
-            exit: Exit::Options,
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(CommandError {
+            exit,
             problems: errors,
-        }),
+        })
     }
 }
 

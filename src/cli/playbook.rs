@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Parser;
 
 use super::vault::VaultOptions;
-use super::{CommandError, Exit, extra_vars, tell};
+use super::{CommandError, Exit, extra_vars, stop_at_errors, tell};
 use crate::config::Config;
 use crate::connect::Secret;
 use crate::diag::{Diagnostic, Severity, nearest};
@@ -330,27 +330,6 @@ fn similar_file(path: &Path) -> Option<String> {
         .collect();
     let near = nearest(&name, names.iter().map(String::as_str))?;
     Some(path.with_file_name(near).display().to_string())
-}
-
-/// Tells warnings; stops when there are errors, which are told together.
-fn stop_at_errors(
-    problems: &mut Vec<Diagnostic>,
-    exit: Exit,
-    hidden: &Secrets,
-) -> Result<(), CommandError> {
-    let found = std::mem::take(problems);
-    let (errors, warnings): (Vec<_>, Vec<_>) = found
-        .into_iter()
-        .partition(|problem| problem.severity == Severity::Error);
-    tell(&warnings, hidden);
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(CommandError {
-            exit,
-            problems: errors,
-        })
-    }
 }
 
 fn inventory(

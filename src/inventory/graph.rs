@@ -213,7 +213,7 @@ impl Inventory {
     }
 
     /// A group with all below it, the nearest first.
-    pub(super) fn descendants(&self, group: &str) -> IndexSet<String> {
+    pub(crate) fn descendants(&self, group: &str) -> IndexSet<String> {
         self.reach(group, |group| &group.children)
     }
 

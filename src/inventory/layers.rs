@@ -228,6 +228,56 @@ impl Inventory {
     }
 }
 
+impl Inventory {
+    /// What is said of one group or host itself, the weakest first: the inventory, the files beside
+    /// it, the files beside the playbook.
+    #[must_use]
+    pub fn own_layers(
+        &self,
+        kind: VarsKind,
+        name: &str,
+        playbook_dir: Option<&Path>,
+    ) -> Checked<Vec<Layer>> {
+        let (here, files, beside_playbook, vars) = match kind {
+            VarsKind::Group => (
+                LayerKind::GroupInventory,
+                LayerKind::GroupInventoryFiles,
+                LayerKind::GroupPlaybookFiles,
+                self.groups.get(name).map(|group| &group.vars),
+            ),
+            VarsKind::Host => (
+                LayerKind::HostInventory,
+                LayerKind::HostInventoryFiles,
+                LayerKind::HostPlaybookFiles,
+                self.hosts.get(name).map(|host| &host.vars),
+            ),
+        };
+        let layer = |what, path, vars: &Arc<Vars>| Layer {
+            what,
+            name: name.to_owned(),
+            path,
+            vars: Arc::clone(vars),
+        };
+        let mut layers: Vec<Layer> = vars
+            .map(|vars| layer(here, None, vars))
+            .into_iter()
+            .collect();
+        let mut problems = vec![];
+        let inventories = self.directories.iter().map(|dir| (files, dir.as_path()));
+        let playbook = playbook_dir.map(|dir| (beside_playbook, dir));
+        for (what, directory) in inventories.chain(playbook) {
+            let found = self.files.get(directory, kind, name);
+            problems.extend(found.problems.iter().cloned());
+            let read = found.files.iter();
+            layers.extend(read.map(|(path, vars)| layer(what, Some(path.clone()), vars)));
+        }
+        Checked {
+            value: layers,
+            problems,
+        }
+    }
+}
+
 /// The files with the variables of a group or host below a directory, in the order of merging:
 /// the first that exists of `NAME`, `NAME.yml`, `NAME.yaml`, `NAME.json`; of a directory all
 /// files in it, sorted.

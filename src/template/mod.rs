@@ -29,6 +29,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub(crate) use fault::EXPRESSION_SYNTAX;
 pub use fault::TemplateError;
 pub use files::FileOptions;
+pub(crate) use filters::encode::{Style as JsonStyle, json_text};
+pub(crate) use filters::yaml::{ENVELOPE, document as yaml_document};
 pub use parse::Syntax;
 pub use value::Value;
 

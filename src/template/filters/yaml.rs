@@ -1,6 +1,6 @@
 //! YAML, read by YAML 1.1's rules and written as PyYAML lays it out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use granit_parser::{Event, Parser, ScalarStyle};
@@ -278,6 +278,43 @@ struct Writer {
     sort: bool,
     /// The quotes that every text gets.
     style: Option<char>,
+    /// Collections that stand at several places, with their numbers; none of them: each is written out.
+    anchors: HashMap<usize, (usize, bool)>,
+}
+
+/// The type name of an object that is written as `!vault` with its text.
+pub(crate) const ENVELOPE: &str = "EncryptedString";
+
+/// A value as PyYAML's own layout has it: keys sorted, collections that stand at several places
+/// once with an anchor.
+pub(crate) fn document(value: &Value, sort: bool) -> Result<String, Fault> {
+    let mut writer = Writer {
+        out: String::new(),
+        column: 0,
+        width: 80,
+        step: 2,
+        whitespace: true,
+        indention: true,
+        flow: Some(false),
+        sort,
+        style: None,
+        anchors: HashMap::new(),
+    };
+    writer.find_shared(value, &mut HashSet::new())?;
+    writer.node(value, None, false, false)?;
+    if !writer.out.ends_with('\n') {
+        writer.out.push('\n');
+    }
+    Ok(writer.out)
+}
+
+/// What makes a collection the same one: where it lies.
+fn identity(value: &Value) -> Option<usize> {
+    match value {
+        Value::List(list) => Some(std::sync::Arc::as_ptr(list) as usize),
+        Value::Dict(dict) => Some(std::sync::Arc::as_ptr(dict) as usize),
+        _ => None,
+    }
 }
 
 fn dump(args: &Args, step: usize, flow: Option<bool>) -> Outcome {
@@ -339,6 +376,7 @@ fn dump(args: &Args, step: usize, flow: Option<bool>) -> Outcome {
         style: args
             .named("default_style")
             .and_then(|style| style.as_str()?.chars().next()),
+        anchors: HashMap::new(),
     };
     if args.named("explicit_start").is_some_and(Value::is_true) {
         writer.out.push_str("---");
@@ -375,6 +413,52 @@ fn empty(value: &Value) -> bool {
 }
 
 impl Writer {
+    /// Finds the collections that stand at several places, in the order in which that shows.
+    fn find_shared(&mut self, value: &Value, seen: &mut HashSet<usize>) -> Result<(), Fault> {
+        let Some(identity) = identity(value) else {
+            return Ok(());
+        };
+        if !seen.insert(identity) {
+            let number = self.anchors.len() + 1;
+            self.anchors.entry(identity).or_insert((number, false));
+            return Ok(());
+        }
+        if let Value::Dict(_) = value {
+            for (_, value) in self.entries(value) {
+                self.find_shared(&value, seen)?;
+            }
+            return Ok(());
+        }
+        for item in super::super::ops::iterate(value)? {
+            self.find_shared(&item, seen)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the anchor or the alias of a shared collection; true: nothing more is to be written.
+    fn anchor(&mut self, value: &Value) -> bool {
+        let found = identity(value).and_then(|identity| self.anchors.get_mut(&identity));
+        let Some((number, begun)) = found else {
+            return false;
+        };
+        let written = std::mem::replace(begun, true);
+        let mark = if written { '*' } else { '&' };
+        let text = format!("{mark}id{number:03}");
+        self.mark(&text, true, false, false);
+        written
+    }
+
+    /// A text as a literal block.
+    fn literal(&mut self, text: &str, indent: usize) {
+        for line in text.lines() {
+            self.newline();
+            self.raw(&" ".repeat(indent));
+            self.raw(line);
+        }
+        self.whitespace = false;
+        self.indention = false;
+    }
+
     fn raw(&mut self, text: &str) {
         self.out.push_str(text);
         self.column += text.chars().count();
@@ -419,7 +503,18 @@ impl Writer {
         in_mapping: bool,
         in_flow: bool,
     ) -> Result<(), Fault> {
+        if self.anchor(value) {
+            return Ok(());
+        }
         match value {
+            Value::Object(object) if object.type_name() == ENVELOPE => {
+                self.mark("!vault |", true, false, false);
+                self.literal(
+                    &object.text(),
+                    indent.map_or(self.step, |indent| indent + self.step),
+                );
+                Ok(())
+            }
             Value::Object(object) => match (object.to_dict(), object.iterate()) {
                 (Some(dict), _) => self.node(&dict, indent, in_mapping, in_flow),
                 (None, Some(items)) => self.node(&Value::list(items), indent, in_mapping, in_flow),
