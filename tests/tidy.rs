@@ -21,6 +21,10 @@ const RULES: &[Rule] = &[
     ("every file opens with its purpose", purposes),
     ("no tracked file names somebody's machine", machine_paths),
     ("the agent stays small", agent_size),
+    (
+        "every setting has an effect, or says why not",
+        idle_settings,
+    ),
 ];
 
 /// Checks every rule.
@@ -34,6 +38,55 @@ pub(crate) fn all(root: &Path) -> Vec<(String, Verdict)> {
         (format!("tidy::{name}"), verdict)
     };
     RULES.iter().map(check).collect()
+}
+
+/// Settings whose use is being written.
+const COMING: &[&str] = &[
+    "ask_pass",
+    "async_dir",
+    "become_ask_pass",
+    "become_password_file",
+    "bin_ansible_callbacks",
+    "callbacks_enabled",
+    "collections_path",
+    "connection_password_file",
+    "fact_caching",
+    "fact_caching_connection",
+    "fact_caching_prefix",
+    "fact_caching_timeout",
+    "localhost_warning",
+    "log_path",
+    "module_args",
+    "module_name",
+    "poll_interval",
+    "remote_port",
+    "run_tags",
+    "skip_tags",
+    "ssh_common_args",
+    "ssh_extra_args",
+];
+
+/// Settings that are read and used nowhere, and are not marked as without meaning.
+fn idle_settings(root: &Path) -> Result<Vec<String>, String> {
+    let read = |path: &Path| fs::read_to_string(path).map_err(|fault| fault.to_string());
+    let table = root.join("src/config/table.rs");
+    let mut users = String::new();
+    for path in sources(&root.join("src")) {
+        let text = read(&path)?;
+        if path != table && !path.ends_with("constants.rs") && text.contains("config") {
+            users.push_str(&text);
+        }
+    }
+    let text = read(&table)?;
+    let mut idle = Vec::new();
+    for entry in text.split("\n    setting(").skip(1) {
+        let name = entry.split('"').nth(1).unwrap_or_default();
+        let marked = entry.contains(".accepted(") || entry.contains(".only(");
+        if !marked && !COMING.contains(&name) && !users.contains(&format!("\"{name}\"")) {
+            idle.push(format!("the setting `{name}` is used nowhere"));
+        }
+    }
+    Ok(idle)
 }
 
 fn target_dependencies(root: &Path) -> Result<Vec<String>, String> {

@@ -111,6 +111,8 @@ fn misused(text: impl Into<String>) -> CommandError {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Json,
+    /// JSON of one host.
+    Host,
     Yaml,
     Toml,
     /// As a template would print them.
@@ -146,6 +148,7 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
         (true, ..) => Form::Plain,
         (_, true, _) => Form::Yaml,
         (_, _, true) => Form::Toml,
+        _ if arguments.host.is_some() => Form::Host,
         _ => Form::Json,
     };
     let mut shown = Shown {
@@ -334,13 +337,18 @@ impl Shown {
             span.end,
             name.to_owned(),
         );
-        if let Some(value) = self.values.get(&place) {
-            return value.clone();
-        }
         let value = match self.form {
             Form::Plain => to_value(node, &self.files, &mut self.problems),
             form => written(node, form),
         };
+        if !matches!(value, Value::List(_) | Value::Dict(_)) {
+            return value;
+        }
+        // Values that were made share the place of their expression, and differ.
+        let known = self.values.get(&place);
+        if let Some(known) = known.filter(|known| known.repr() == value.repr()) {
+            return known.clone();
+        }
         self.values.insert(place, value.clone());
         value
     }
@@ -537,7 +545,9 @@ fn written(node: &Node, form: Form) -> Value {
         Value::dict(Entries::from_iter([(Key::from(key), Value::str(text))]))
     };
     match &node.kind {
-        NodeKind::Vault(text) if form == Form::Json => marked("__ansible_vault", text),
+        NodeKind::Vault(text) if matches!(form, Form::Json | Form::Host) => {
+            marked("__ansible_vault", text)
+        }
         NodeKind::Vault(text) => Value::object(Envelope(text.clone())),
         NodeKind::Unsafe(text) if form == Form::Json => marked("__ansible_unsafe", text),
         NodeKind::Seq(items) => Value::list(items.iter().map(|item| written(item, form)).collect()),

@@ -1,5 +1,6 @@
 //! Subcommands: for each the argument struct, then one function. Exit codes are decided here.
 
+mod config;
 mod doc;
 mod editor;
 mod extra_vars;
@@ -79,6 +80,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let exit = match args.get(1).and_then(|word| word.to_str()) {
         Some("doc") => doc::main(&args[2..]),
+        Some("config") => config::main(&args[2..]),
         Some("inventory") => inventory::main(&args[2..]),
         Some("vault") => vault::main(&args[2..]),
         _ => match playbook::Arguments::try_parse_from(&args) {

@@ -223,6 +223,7 @@ fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, CommandError>
         .iter()
         .all(|problem| problem.code != MISSING_INVENTORY)
     {
+        loaded.inputs.config.judge(&mut problems);
         let exit = parse_exit(&problems);
         stop_at_errors(&mut problems, exit, hidden)?;
         return Ok(loaded);

@@ -1,6 +1,7 @@
 //! Settings: `ansible.cfg`, the environment and defaults in one table.
 
 mod cfg;
+mod constants;
 mod table;
 
 use std::fmt;
@@ -9,9 +10,10 @@ use std::path::{Component, Path, PathBuf};
 
 use indexmap::IndexMap;
 
+pub use constants::CONSTANTS;
 pub use table::{Kind, SETTINGS, Setting};
 
-use crate::diag::{Checked, Diagnostic, Source, Span, nearest};
+use crate::diag::{Checked, Diagnostic, Severity, Source, Span, nearest};
 
 /// All settings of a run.
 #[derive(Debug)]
@@ -77,7 +79,18 @@ impl Config {
         let path = find(cwd, env, &mut problems);
         let mut entries = vec![];
         if let Some(path) = path {
+            let known = path
+                .extension()
+                .is_some_and(|ending| ["cfg", "ini"].iter().any(|known| ending == *known));
             match std::fs::read_to_string(&path) {
+                Ok(_) if !known => {
+                    let text = format!(
+                        "Unsupported configuration file extension for {}",
+                        path.display()
+                    );
+                    let problem = Diagnostic::error("config-read", text);
+                    problems.push(problem.hint("its name ends in `.cfg` or `.ini`"));
+                }
                 Ok(text) => {
                     let (read, errors) = cfg::parse(&Source::new(&path, text));
                     entries = read;
@@ -164,6 +177,26 @@ impl Config {
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
         self.written(name).map(|written| written.text)
+    }
+
+    /// A text that somebody wrote; none for the default.
+    #[must_use]
+    pub fn chosen(&self, name: &str) -> Option<String> {
+        let written = self.values.get(name)?;
+        Some(written.written.text.clone()).filter(|text| !text.is_empty())
+    }
+
+    /// Makes of problems that settings speak of what these say: `duplicate_dict_key`.
+    pub fn judge(&self, problems: &mut Vec<Diagnostic>) {
+        let is_duplicate = |problem: &Diagnostic| problem.code == "duplicate-key";
+        match self.text("duplicate_dict_key").as_deref() {
+            Some("ignore") => problems.retain(|problem| !is_duplicate(problem)),
+            Some("error") => problems
+                .iter_mut()
+                .filter(|problem| is_duplicate(problem))
+                .for_each(|problem| problem.severity = Severity::Error),
+            _ => {}
+        }
     }
 
     /// Yes or no.
@@ -387,13 +420,36 @@ fn check(setting: &Setting, value: &Value) -> Option<Diagnostic> {
                 names.join(", ")
             )
         }
-        _ => return None,
+        _ => return unsupported(setting, value),
     };
     let message = format!(
         "Config '{}' from '{}' has an invalid value: {wrong}",
         setting.name, value.origin
     );
     let problem = Diagnostic::error("config-value", message);
+    Some(match &value.origin {
+        Origin::File(span) => problem.at(span),
+        _ => problem,
+    })
+}
+
+/// A value whose meaning is missing here: better said than overlooked.
+fn unsupported(setting: &Setting, value: &Value) -> Option<Diagnostic> {
+    let (only, why) = setting.only?;
+    let text = &value.written.text;
+    let same = match setting.kind {
+        Kind::Bool => truth(text) == truth(only),
+        Kind::Int => whole(text) == whole(only),
+        _ => text == only,
+    };
+    if same {
+        return None;
+    }
+    let message = format!(
+        "the setting `{}` has no other value than `{only}` in rplay, got `{text}` from {}",
+        setting.name, value.origin
+    );
+    let problem = Diagnostic::error("unsupported-setting", message).hint(why);
     Some(match &value.origin {
         Origin::File(span) => problem.at(span),
         _ => problem,

@@ -17,6 +17,8 @@ pub struct Setting {
     pub doc: &'static str,
     /// Set for what is read but has no meaning here: why.
     pub accepted: Option<&'static str>,
+    /// Set where only one value works: it, and why.
+    pub only: Option<(&'static str, &'static str)>,
 }
 
 /// The kinds of values.
@@ -56,6 +58,7 @@ const fn setting(
         default,
         doc,
         accepted: None,
+        only: None,
     }
 }
 
@@ -63,6 +66,13 @@ impl Setting {
     const fn accepted(self, why: &'static str) -> Self {
         Self {
             accepted: Some(why),
+            ..self
+        }
+    }
+
+    const fn only(self, value: &'static str, why: &'static str) -> Self {
+        Self {
+            only: Some((value, why)),
             ..self
         }
     }
@@ -157,9 +167,8 @@ pub static SETTINGS: &[Setting] = &[
         &["ANSIBLE_INVENTORY_ENABLED"],
         Kind::List,
         Some("host_list,script,auto,yaml,ini,toml"),
-        "Kinds of inventory.",
-    )
-    .accepted("the kind of a source is found from its content"),
+        "Inventory plugins, in the order in which they look at a source.",
+    ),
     setting(
         "force_valid_group_names",
         &[("defaults", "force_valid_group_names")],
@@ -199,7 +208,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Choice(&["top", "bottom", "all"]),
         Some("top"),
         "Which playbook directory `group_vars` and `host_vars` are read from.",
-    ),
+    )
+    .only("top", "`group_vars` and `host_vars` are read beside the first playbook"),
     setting(
         "precedence",
         &[("defaults", "precedence")],
@@ -209,7 +219,8 @@ pub static SETTINGS: &[Setting] = &[
             "all_inventory,groups_inventory,all_plugins_inventory,all_plugins_play,groups_plugins_inventory,groups_plugins_play",
         ),
         "Order in which variables of groups are merged.",
-    ),
+    )
+    .only("all_inventory,groups_inventory,all_plugins_inventory,all_plugins_play,groups_plugins_inventory,groups_plugins_play", "the order of variables is fixed"),
     setting(
         "vars_plugins_enabled",
         &[("defaults", "vars_plugins_enabled")],
@@ -325,7 +336,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         Some("False"),
         "Whether variables of a role are hidden from what follows it.",
-    ),
+    )
+    .only("False", "`include_role` with `public: false` keeps variables to a role"),
     setting(
         "jinja2_extensions",
         &[("defaults", "jinja2_extensions")],
@@ -359,7 +371,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         Some("True"),
         "Whether templates inside of constants of templates are rendered.",
-    ),
+    )
+    .only("True", "templates in constants are always rendered, as Ansible does without this setting"),
     setting(
         "inject_facts_as_vars",
         &[("defaults", "inject_facts_as_vars")],
@@ -464,7 +477,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         Some("True"),
         "Whether an unknown keyword of a task is an error.",
-    ),
+    )
+    .only("True", "a misspelt keyword is always an error"),
     setting(
         "action_warnings",
         &[("defaults", "action_warnings")],
@@ -472,7 +486,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         Some("True"),
         "Whether warnings of modules are shown.",
-    ),
+    )
+    .only("True", "warnings of modules are always shown"),
     // Facts
     setting(
         "fact_caching",
@@ -615,7 +630,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Text,
         Some("ssh"),
         "The program of the connection that uses OpenSSH.",
-    ),
+    )
+    .accepted("the connection speaks SSH itself and runs no program"),
     setting(
         "ask_pass",
         &[("defaults", "ask_pass")],
@@ -874,7 +890,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         Some("False"),
         "Whether to change the user even to the same one.",
-    ),
+    )
+    .only("False", "a task that is to become the user it is already runs as that user"),
     setting(
         "agnostic_become_prompt",
         &[("privilege_escalation", "agnostic_become_prompt")],
@@ -882,7 +899,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         Some("True"),
         "Whether the question for the password names no method.",
-    ),
+    )
+    .accepted("the question never names a method"),
     // Vault
     setting(
         "vault_password_file",
@@ -1100,7 +1118,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         Some("True"),
         "Whether to warn of the state of the controller.",
-    ),
+    )
+    .accepted("there are no warnings of the state of the controller"),
     setting(
         "diff_always",
         &[("diff", "always")],
@@ -1124,7 +1143,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Int,
         Some("104448"),
         "Bytes up to which the difference of a file is shown.",
-    ),
+    )
+    .only("104448", "the limit is part of the agent"),
     setting(
         "home",
         &[("defaults", "home")],

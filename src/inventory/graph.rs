@@ -10,6 +10,16 @@ use super::{Group, Host, Inventory, LOCALHOST, Naming};
 use crate::diag::{Diagnostic, Span};
 use crate::load::node::{Node, NodeKind};
 
+/// A name in which `_` stands for what a variable's name cannot have.
+pub(super) fn safe_name(written: &str) -> String {
+    let odd = |c: char| !(c.is_alphanumeric() || c == '_');
+    let name = written.replace(odd, "_");
+    match name.starts_with(|c: char| c.is_ascii_digit()) {
+        true => format!("_{}", name.chars().skip(1).collect::<String>()),
+        false => name,
+    }
+}
+
 impl Inventory {
     /// An inventory with nothing but the groups `all` and `ungrouped`.
     #[must_use]
@@ -20,6 +30,7 @@ impl Inventory {
             sources: vec![],
             directories: vec![],
             naming: Naming::default(),
+            mismatch: super::Mismatch::default(),
             renamed: false,
             files: Arc::default(),
         };
@@ -78,20 +89,15 @@ impl Inventory {
 
     /// The name under which a group is kept.
     pub(super) fn group_name(&mut self, written: &str) -> String {
-        let odd = |c: char| !(c.is_alphanumeric() || c == '_');
-        let first = written.chars().next().is_some_and(|c| c.is_ascii_digit());
-        if self.naming == Naming::Ignore || !(first || written.contains(odd)) {
+        let safe = safe_name(written);
+        if self.naming == Naming::Ignore || safe == written {
             return written.to_owned();
         }
         self.renamed = true;
         if self.naming == Naming::Never {
-            return written.to_owned();
-        }
-        let name = written.replace(odd, "_");
-        if first {
-            format!("_{}", name.chars().skip(1).collect::<String>())
+            written.to_owned()
         } else {
-            name
+            safe
         }
     }
 

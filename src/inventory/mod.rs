@@ -1,5 +1,7 @@
 //! Hosts, their groups and variables, from every form of inventory; which hosts a pattern means.
 
+mod constructed;
+mod generator;
 mod graph;
 mod ini;
 mod layers;
@@ -7,6 +9,7 @@ mod literal;
 mod pattern;
 mod range;
 mod source;
+mod toml;
 mod yaml;
 
 use std::path::PathBuf;
@@ -37,6 +40,7 @@ pub struct Inventory {
     /// The sources' directories: `group_vars` and `host_vars` are looked for here.
     directories: Vec<PathBuf>,
     naming: Naming,
+    mismatch: Mismatch,
     renamed: bool,
     files: Arc<layers::Files>,
 }
@@ -85,6 +89,18 @@ enum Naming {
     Always,
     /// They become `_`.
     Silently,
+}
+
+/// What a pattern that matches nothing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mismatch {
+    /// Worth a warning.
+    #[default]
+    Warning,
+    /// An error.
+    Error,
+    /// Nothing to speak of.
+    Ignore,
 }
 
 #[cfg(test)]

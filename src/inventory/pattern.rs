@@ -3,8 +3,8 @@
 use indexmap::IndexSet;
 use rplay_modules::regex::{Flags, Regex};
 
-use super::{Inventory, range};
-use crate::diag::{Checked, Diagnostic, nearest};
+use super::{Inventory, Mismatch, range};
+use crate::diag::{Checked, Diagnostic, Severity, nearest};
 
 /// Ansible's sentence for a selection without any host.
 pub const NO_HOSTS: &str =
@@ -178,14 +178,18 @@ impl Inventory {
         if found.is_empty() {
             found.extend(self.localhost(pattern));
         }
-        if found.is_empty() && groups.is_empty() && pattern != "all" && pattern != "*" {
+        let silent = self.mismatch == Mismatch::Ignore || pattern == "all" || pattern == "*";
+        if found.is_empty() && groups.is_empty() && !silent {
             let text = format!("Could not match supplied host pattern, ignoring: {pattern}");
             let known = self
                 .groups
                 .keys()
                 .chain(self.hosts.keys())
                 .map(String::as_str);
-            let problem = Diagnostic::warning("host-pattern", text);
+            let mut problem = Diagnostic::warning("host-pattern", text);
+            if self.mismatch == Mismatch::Error {
+                problem.severity = Severity::Error;
+            }
             problems.push(match nearest(pattern, known) {
                 Some(name) => problem.hint(format!("did you mean `{name}`?")),
                 None => problem,

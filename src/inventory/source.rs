@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rplay_modules::regex::{Flags, Regex};
 
 use super::ini::Broken;
-use super::{Inventory, Naming, ini, yaml};
+use super::{Inventory, Naming, constructed, generator, ini, range, toml, yaml};
 use crate::config::Config;
 use crate::diag::{Checked, Diagnostic, Severity, Source, nearest};
 use crate::load;
@@ -18,6 +18,23 @@ use crate::load::yaml::single as load_yaml;
 
 /// Endings of files that Ansible always leaves out of a directory.
 const REJECTED: [&str; 8] = [".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt"];
+
+/// The plugins that there are.
+const PLUGINS: [&str; 9] = [
+    "advanced_host_list",
+    "auto",
+    "constructed",
+    "generator",
+    "host_list",
+    "ini",
+    "script",
+    "toml",
+    "yaml",
+];
+
+/// What to do instead of a plugin of some other program.
+const FOREIGN_PLUGIN: &str = "plug-ins in Python are not run; an executable file that prints the \
+                              inventory as JSON under `--list` is an inventory too";
 
 /// Ansible's sentence for a run without any inventory.
 const NOTHING: &str = "No inventory was parsed, only implicit localhost is available";
@@ -33,6 +50,11 @@ impl Inventory {
             Some("always") => Naming::Always,
             Some("silently") => Naming::Silently,
             _ => Naming::Never,
+        };
+        inventory.mismatch = match config.text("host_pattern_mismatch").as_deref() {
+            Some("error") => super::Mismatch::Error,
+            Some("ignore") => super::Mismatch::Ignore,
+            _ => super::Mismatch::Warning,
         };
         let mut loader = Loader {
             config,
@@ -75,7 +97,7 @@ impl Loader<'_> {
 
     /// Reads one source as it is given to `-i`; the answer tells whether it was understood.
     fn source(&mut self, inventory: &mut Inventory, written: &str) -> bool {
-        if written.contains(',') {
+        if written.contains(',') && !Path::new(written).exists() {
             inventory.sources.push(PathBuf::from(written));
             return self.host_list(inventory, written);
         }
@@ -121,17 +143,41 @@ impl Loader<'_> {
         self.problems.push(problem);
     }
 
+    /// A list of hosts; `advanced_host_list`, where it is enabled before `host_list`, knows ranges.
     fn host_list(&mut self, inventory: &mut Inventory, written: &str) -> bool {
+        let plugins = self.plugins();
+        let first = plugins.iter().find(|name| name.ends_with("host_list"));
+        let Some(plugin) = first else {
+            self.unparsed(Path::new(written));
+            return false;
+        };
+        let source = Source::new("<inventory>", written);
+        let span = crate::diag::Span::start_of(&source);
         for item in written
             .split(',')
             .map(str::trim)
             .filter(|item| !item.is_empty())
         {
-            let (name, port) = super::range::split_port(item);
-            inventory.add_host(name, "ungrouped", Some(Path::new(written)));
-            if let Some(port) = port {
-                let source = Source::new("<inventory>", written);
-                inventory.set_port(name, port, &crate::diag::Span::start_of(&source));
+            let (names, port) = if plugin == "host_list" {
+                let (name, port) = range::split_port(item);
+                (vec![name.to_owned()], port)
+            } else {
+                match range::expand(item) {
+                    Ok(expanded) => (expanded.names, expanded.port),
+                    Err(message) => {
+                        let text = format!("Invalid data from string, could not parse: {message}");
+                        let problem = broken_source(plugin, "", (text, span));
+                        self.problems.push(problem);
+                        self.unparsed(Path::new(written));
+                        return false;
+                    }
+                }
+            };
+            for name in &names {
+                inventory.add_host(name, "ungrouped", Some(Path::new(written)));
+                if let Some(port) = port {
+                    inventory.set_port(name, port, &span);
+                }
             }
         }
         true
@@ -195,63 +241,148 @@ impl Loader<'_> {
         })
     }
 
+    /// Reads a file with the first plugin, in the order of `enable_plugins`, that understands it.
     fn file(&mut self, inventory: &mut Inventory, path: &Path) -> bool {
         let Ok(metadata) = std::fs::metadata(path) else {
             return false;
         };
-        let extension = path
-            .extension()
-            .map(|extension| extension.to_string_lossy().into_owned());
-        let mut problems = vec![];
         let executable = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
-        if executable && starts_like_a_script(path) {
-            match self.script(inventory, path) {
-                Ok(()) => return true,
-                Err(problem) => problems.push(problem),
-            }
-            self.problems.append(&mut problems);
-            return false;
-        }
-        let source = match load::read(path, self.secrets) {
-            Ok(source) => source,
-            Err(problem) => {
-                self.problems.push(Diagnostic {
-                    severity: Severity::Warning,
-                    ..problem
-                });
-                return false;
-            }
+        let script = executable && starts_like_a_script(path);
+        let mut file = File {
+            path,
+            ending: path
+                .extension()
+                .map(|ending| ending.to_string_lossy().into_owned()),
+            script,
+            text: None,
         };
-        let yaml_like = extension
-            .as_deref()
-            .is_none_or(|extension| ["yml", "yaml", "json"].contains(&extension));
-        if yaml_like {
-            match self.yaml_file(inventory, &source, path) {
+        let mut problems = vec![];
+        for plugin in self.plugins() {
+            match self.try_plugin(&plugin, inventory, &mut file, &problems) {
                 Ok(true) => return true,
                 Ok(false) => {}
-                Err(problem) => problems.push(problem),
-            }
-        }
-        if extension.as_deref().is_some_and(|_| yaml_like) && !problems.is_empty() {
-            // Read as INI such a file would only add remarks that mislead.
-            self.problems.append(&mut problems);
-            return false;
-        }
-        match ini::parse(inventory, &source, path) {
-            Ok(()) => true,
-            Err(broken) => {
-                let mut problem = broken_source("ini", "Failed to parse inventory: ", broken);
-                if source.text.starts_with("#!") {
-                    problem =
-                        problem.hint("the file begins with `#!` but is not executable: `chmod +x` makes it a script");
+                Err(problem) => {
+                    // A plain text is a YAML string too: that it is no mapping helps nobody.
+                    problems
+                        .retain(|problem: &Diagnostic| problem.code != "inventory-not-a-mapping");
+                    problems.push(problem);
                 }
-                // A plain text is a YAML string too: that it is no mapping helps nobody.
-                problems.retain(|problem| problem.code != "inventory-not-a-mapping");
-                problems.push(problem);
-                self.problems.append(&mut problems);
-                false
             }
         }
+        self.problems.append(&mut problems);
+        false
+    }
+
+    /// The names of the enabled plugins, in short; those that are not there are told once.
+    fn plugins(&mut self) -> Vec<String> {
+        let written = self.config.list("enable_plugins");
+        let short = |name: &String| {
+            let name = name.strip_prefix("ansible.builtin.").unwrap_or(name);
+            name.to_owned()
+        };
+        let (known, unknown): (Vec<String>, Vec<String>) = written
+            .iter()
+            .map(short)
+            .partition(|name| PLUGINS.contains(&name.as_str()));
+        for name in unknown {
+            let text = format!("Failed to load inventory plugin, skipping {name}");
+            let problem = Diagnostic::warning("inventory-plugin", text).hint(FOREIGN_PLUGIN);
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
+        }
+        known
+    }
+
+    /// `Ok(false)`: the file is none for this plugin.
+    fn try_plugin(
+        &mut self,
+        plugin: &str,
+        inventory: &mut Inventory,
+        file: &mut File<'_>,
+        problems: &[Diagnostic],
+    ) -> Result<bool, Diagnostic> {
+        let path = file.path;
+        let yaml_like = file.ends_in(&["yml", "yaml", "json"]);
+        match plugin {
+            "script" if file.script => self.script(inventory, path).map(|()| true),
+            _ if file.script => Ok(false),
+            "auto" if file.ends_in(&["yml", "yaml"]) => {
+                let source = file.read(self.secrets)?;
+                self.configured(inventory, &source, path, None)
+            }
+            "constructed" | "generator" if file.ends_in(&["yml", "yaml", "config"]) => {
+                let source = file.read(self.secrets)?;
+                self.configured(inventory, &source, path, Some(plugin))
+            }
+            "yaml" if yaml_like || file.ending.is_none() => {
+                let source = file.read(self.secrets)?;
+                self.yaml_file(inventory, &source, path)
+            }
+            // Read as INI a broken YAML file would only add remarks that mislead.
+            "ini" if yaml_like && !problems.is_empty() => Ok(false),
+            "ini" if !file.ends_in(&["toml"]) => {
+                let source = file.read(self.secrets)?;
+                self.ini_file(inventory, &source, path).map(|()| true)
+            }
+            "toml" if file.ends_in(&["toml"]) => {
+                let source = file.read(self.secrets)?;
+                toml::parse(inventory, &source, path, &mut self.problems)
+                    .map(|()| true)
+                    .map_err(|broken| broken_source("toml", "", broken))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn ini_file(
+        &self,
+        inventory: &mut Inventory,
+        source: &Arc<Source>,
+        path: &Path,
+    ) -> Result<(), Diagnostic> {
+        ini::parse(inventory, source, path).map_err(|broken| {
+            let problem = broken_source("ini", "Failed to parse inventory: ", broken);
+            match source.text.starts_with("#!") {
+                true => problem.hint(
+                    "the file begins with `#!` but is not executable: `chmod +x` makes it a script",
+                ),
+                false => problem,
+            }
+        })
+    }
+
+    /// A YAML file that names its plugin; `wanted`: only this one is enabled by name.
+    fn configured(
+        &mut self,
+        inventory: &mut Inventory,
+        source: &Arc<Source>,
+        path: &Path,
+        wanted: Option<&str>,
+    ) -> Result<bool, Diagnostic> {
+        let root = load_yaml(source).value;
+        let Some((key, name)) = root.entry("plugin") else {
+            return Ok(false);
+        };
+        let written = name.as_str().unwrap_or_default();
+        let short = written.strip_prefix("ansible.builtin.").unwrap_or(written);
+        if wanted.is_some_and(|wanted| wanted != short) {
+            return Ok(false);
+        }
+        let done = match short {
+            "constructed" => constructed::parse(inventory, &root, path, self.secrets),
+            "generator" => generator::parse(inventory, &root, path),
+            _ => {
+                let text = format!(
+                    "inventory config '{}' specifies unknown plugin '{written}'",
+                    path.display()
+                );
+                let problem = broken_source("auto", "", (text, key.span.clone()));
+                return Err(problem.hint(FOREIGN_PLUGIN));
+            }
+        };
+        done.map(|()| true)
+            .map_err(|broken| broken_source(wanted.unwrap_or("auto"), "", broken))
     }
 
     /// Reads a YAML inventory. `Ok(false)`: there is nothing in it.
@@ -311,6 +442,34 @@ impl Loader<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// A file while plugins look at it.
+struct File<'a> {
+    path: &'a Path,
+    ending: Option<String>,
+    script: bool,
+    text: Option<Arc<Source>>,
+}
+
+impl File<'_> {
+    fn ends_in(&self, endings: &[&str]) -> bool {
+        let ending = self.ending.as_deref();
+        ending.is_some_and(|ending| endings.contains(&ending))
+    }
+
+    /// The text, decrypted where it is vaulted.
+    fn read(&mut self, secrets: &VaultSecrets) -> Result<Arc<Source>, Diagnostic> {
+        if let Some(text) = &self.text {
+            return Ok(Arc::clone(text));
+        }
+        let text = load::read(self.path, secrets).map_err(|problem| Diagnostic {
+            severity: Severity::Warning,
+            ..problem
+        })?;
+        self.text = Some(Arc::clone(&text));
+        Ok(text)
     }
 }
 

@@ -23,16 +23,20 @@ pub(super) fn parse(
         );
         return Err((message, root.span.clone()));
     };
-    if let Some((key, name)) = root.entry("plugin") {
-        let name = name.as_str().unwrap_or_default();
-        return Err((
-            format!(
-                "inventory config '{}' specifies unknown plugin '{name}'",
-                file.display()
-            ),
-            key.span.clone(),
-        ));
+    if let Some((key, _)) = root.entry("plugin") {
+        let text = "Plugin configuration YAML file, not YAML inventory";
+        return Err((text.to_owned(), key.span.clone()));
     }
+    groups(inventory, entries, file, problems)
+}
+
+/// Adds groups, whatever text they were written in.
+pub(super) fn groups(
+    inventory: &mut Inventory,
+    entries: &[(Node, Node)],
+    file: &Path,
+    problems: &mut Vec<Diagnostic>,
+) -> Result<(), Broken> {
     let mut reader = Reader {
         inventory,
         file,

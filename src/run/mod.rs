@@ -109,7 +109,10 @@ impl<'a> Run<'a> {
             inputs.inventory,
             Arc::clone(&inputs.files),
             playbook_dir.clone(),
-            inputs.config.text("hash_behaviour").as_deref() == Some("merge"),
+            shared::Rules {
+                merge: inputs.config.text("hash_behaviour").as_deref() == Some("merge"),
+                inject: inputs.config.bool("inject_facts_as_vars"),
+            },
         );
         let world = World {
             vars: Arc::new(vars),

@@ -260,7 +260,7 @@ impl Run<'_> {
             inventory,
             Arc::clone(&vars.files),
             vars.playbook_dir.clone(),
-            vars.merge,
+            vars.rules,
         );
         self.world.vars = Arc::new(fresh);
     }

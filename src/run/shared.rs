@@ -74,13 +74,22 @@ impl RunShared {
     }
 }
 
+/// What settings say of variables.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// `hash_behaviour = merge`
+    pub(crate) merge: bool,
+    /// `inject_facts_as_vars`: facts are variables of their own too.
+    pub(crate) inject: bool,
+}
+
 /// Variables of the inventory, merged in Ansible's order, a host's on its first use.
 pub(crate) struct InventoryVars {
     pub(crate) inventory: Inventory,
     pub(crate) files: Arc<Files>,
     pub(crate) playbook_dir: PathBuf,
-    /// `hash_behaviour = merge`
-    pub(crate) merge: bool,
+    /// How values of several places come together.
+    pub(crate) rules: Rules,
     /// The magic variable `groups`.
     pub(crate) groups: Value,
     cache: Vec<OnceLock<HostBase>>,
@@ -91,7 +100,7 @@ impl InventoryVars {
         inventory: Inventory,
         files: Arc<Files>,
         playbook_dir: PathBuf,
-        merge: bool,
+        rules: Rules,
     ) -> Self {
         // Each name is kept once, however many groups a host is in.
         let names: HashMap<&str, Value> = inventory
@@ -115,7 +124,7 @@ impl InventoryVars {
             inventory,
             files,
             playbook_dir,
-            merge,
+            rules,
             groups,
             cache,
         }
@@ -153,7 +162,7 @@ impl InventoryVars {
             for (name, node) in layer.vars.iter() {
                 let value = to_variable(name, node, &self.files, &mut problems);
                 let value = match all.get(name) {
-                    Some(weak) if self.merge => merged(weak, value),
+                    Some(weak) if self.rules.merge => merged(weak, value),
                     _ => value,
                 };
                 all.insert(name.clone(), value);
@@ -293,7 +302,8 @@ impl World {
     /// The part of a host's scope that does not depend on a play.
     pub(crate) fn base(&self, host: &str) -> HostScope {
         let places = vec![self.playbook_dir.clone()];
-        let mut scope = HostScope::new(places, self.playbook_dir.clone()).merging(self.vars.merge);
+        let mut scope =
+            HostScope::new(places, self.playbook_dir.clone()).merging(self.vars.rules.merge);
         scope.push(Level::Extra, &self.extra);
         let base = self.vars.of(host);
         scope.push(Level::Inventory, &base.vars);
@@ -301,7 +311,9 @@ impl World {
         scope.push(Level::Magic, &base.magic);
         if let Some(memory) = self.memory.get(host) {
             scope.push(Level::Inventory, &memory.added);
-            scope.push(Level::Facts, &memory.facts);
+            if self.vars.rules.inject {
+                scope.push(Level::Facts, &memory.facts);
+            }
             scope.push(Level::IncludeVars, &memory.included);
             scope.push(Level::SetFacts, &memory.set);
             scope.push(Level::Magic, &memory.plain_facts);

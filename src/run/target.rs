@@ -210,7 +210,9 @@ fn describe(
         connect_timeout: Duration::from_secs_f64(timeout.clamp(0.1, 86_400.0)),
         private_key_passphrase: None,
         known_hosts: vec![],
-        remote_tmp: settings.var_text(&["ansible_remote_tmp"])?,
+        remote_tmp: settings
+            .var_text(&["ansible_remote_tmp"])?
+            .or_else(|| run.config.chosen("remote_tmp")),
         ssh_args,
     })
 }
@@ -340,8 +342,10 @@ pub(super) fn become_of(
     Ok(Some(Become {
         user: user.unwrap_or_else(|| "root".to_owned()),
         password: password.or_else(|| options.become_password.clone()),
-        exe: text(&["ansible_become_exe"], Keyword::BecomeExe)?,
-        flags: text(&["ansible_become_flags"], Keyword::BecomeFlags)?,
+        exe: text(&["ansible_become_exe"], Keyword::BecomeExe)?
+            .or_else(|| run.config.chosen("become_exe")),
+        flags: text(&["ansible_become_flags"], Keyword::BecomeFlags)?
+            .or_else(|| run.config.chosen("become_flags")),
         method,
     }))
 }

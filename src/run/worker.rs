@@ -272,11 +272,10 @@ impl Worker<'_> {
             None => scope,
         };
         let timeout = match spec.keyword(Keyword::Timeout) {
-            Some(value) => {
-                to_int(&run.templar.expand(value, &scope)?).filter(|seconds| *seconds > 0)
-            }
-            None => None,
+            Some(value) => to_int(&run.templar.expand(value, &scope)?),
+            None => run.config.int("task_timeout").map(i128::from),
         };
+        let timeout = timeout.filter(|seconds| *seconds > 0);
         let (out, own) = (self.job.out.clone(), self.job.host.clone());
         let display = move |text: &str| {
             let (kind, text) = (MessageKind::Display, text.to_owned());
