@@ -276,7 +276,7 @@ fn dump(config: &Config, which: Which, changed: bool, form: Form) -> Result<Stri
     if form == Form::Display {
         lines.sort();
         let text: String = lines.iter().map(|(_, line)| format!("{line}\n")).collect();
-        return Ok(text + "\nGALAXY_SERVERS:\n\n");
+        return Ok(text + "\nGALAXY_SERVERS:\n");
     }
     rows.sort_by(|a, b| a.0.cmp(&b.0));
     let mut rows: Vec<Value> = rows.into_iter().map(|(_, row)| row).collect();

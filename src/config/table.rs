@@ -147,8 +147,8 @@ pub static SETTINGS: &[Setting] = &[
         ],
         &["ANSIBLE_INVENTORY_IGNORE"],
         Kind::List,
-        Some(".orig,.cfg,.retry"),
-        "Endings of files to leave out of an inventory directory, besides those that are always left out.",
+        Some(".pyc,.pyo,.swp,.bak,~,.rpm,.md,.txt,.rst,.orig,.cfg,.retry"),
+        "Endings of files to leave out of an inventory directory.",
     ),
     setting(
         "inventory_ignore_patterns",

@@ -339,6 +339,8 @@ pub(super) fn node_of(value: &Value, span: &Span) -> Node {
                 .map(|(key, value)| (node_of(&key.0, span), node_of(value, span)))
                 .collect(),
         ),
+        // What somebody wrote stays what it is.
+        Value::Str(text) if text.is_template() => NodeKind::Str(text.as_str().to_owned()),
         other => NodeKind::Unsafe(other.text()),
     };
     Node {

@@ -16,9 +16,6 @@ use crate::load::node::{Node, NodeKind};
 use crate::load::vault::VaultSecrets;
 use crate::load::yaml::single as load_yaml;
 
-/// Endings of files that Ansible always leaves out of a directory.
-const REJECTED: [&str; 8] = [".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt"];
-
 /// The plugins that there are.
 const PLUGINS: [&str; 9] = [
     "advanced_host_list",
@@ -225,14 +222,8 @@ impl Loader<'_> {
         if name.starts_with('.') || name == "group_vars" || name == "host_vars" {
             return true;
         }
-        let configured = self.config.list("inventory_ignore_extensions");
-        let configured = match configured.is_empty() {
-            true => vec![".orig".to_owned(), ".cfg".to_owned(), ".retry".to_owned()],
-            false => configured,
-        };
-        if REJECTED.iter().any(|end| name.ends_with(end))
-            || configured.iter().any(|end| name.ends_with(end.as_str()))
-        {
+        let endings = self.config.list("inventory_ignore_extensions");
+        if endings.iter().any(|end| name.ends_with(end.as_str())) {
             return true;
         }
         let patterns = self.config.list("inventory_ignore_patterns");
