@@ -142,7 +142,7 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
     };
     let mut problems = vec![];
     let inventory = Inventory::load(&sources, &config, &files.secrets).collect(&mut problems);
-    super::stop_at_errors(&mut problems, Exit::Parse, hidden)?;
+    super::stop_at_errors(&mut problems, Exit::Error, hidden)?;
     let extra = extra_vars::read(&arguments.extra_vars, &files)?;
     let form = match (arguments.graph, arguments.yaml, arguments.toml) {
         (true, ..) => Form::Plain,

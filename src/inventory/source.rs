@@ -65,7 +65,10 @@ impl Inventory {
         if parsed == 0 && !sources.is_empty() {
             loader.nothing_parsed();
         }
-        inventory.reconcile();
+        // Groups of sources that were not understood stay outside of `all`, as in Ansible.
+        if parsed > 0 {
+            inventory.reconcile();
+        }
         loader.problems.extend(inventory.remarks());
         Checked {
             value: inventory,
