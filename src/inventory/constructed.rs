@@ -233,7 +233,8 @@ impl Maker<'_> {
             }
         };
         let blank = key.as_str() == Some("");
-        if !key.is_true() && !(blank && default.is_some()) {
+        let named = key.is_true() || (blank && default.is_some());
+        if !named {
             return match strict {
                 true => Err(format!(
                     "No key or key resulted empty for {written} in host {host}, invalid entry"
