@@ -1,11 +1,11 @@
 //! `rplay config`, Ansible's `ansible-config`: the settings, where they come from, what they may be.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, ValueEnum};
 
-use super::{CommandError, Exit, finish, usage};
+use super::programs::{Call, parse};
+use super::{CommandError, Exit, finish};
 use crate::config::{CONSTANTS, Config, Kind, Origin, SETTINGS, Setting};
 use crate::diag::{Diagnostic, Severity};
 use crate::secrets::Secrets;
@@ -14,8 +14,7 @@ use crate::template::{JsonStyle, Value, json_text, yaml_document};
 
 /// Shows and checks settings.
 #[derive(Debug, Parser)]
-#[command(name = "rplay config", infer_long_args = true)]
-struct Arguments {
+pub(super) struct Arguments {
     #[command(subcommand)]
     verb: Verb,
     /// Tell more
@@ -100,12 +99,11 @@ enum Template {
 }
 
 /// Runs the subcommand.
-pub(super) fn main(args: &[OsString]) -> Exit {
-    let words = std::iter::once(OsString::from("rplay config")).chain(args.iter().cloned());
+pub(super) fn main(call: &Call) -> Exit {
     let hidden = Secrets::default();
-    match Arguments::try_parse_from(words) {
+    match parse::<Arguments>(call) {
         Ok(arguments) => finish(run(&arguments.verb), &hidden),
-        Err(error) => usage(&error),
+        Err(exit) => exit,
     }
 }
 

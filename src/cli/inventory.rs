@@ -1,14 +1,15 @@
 //! `rplay inventory`, Ansible's `ansible-inventory`: the hosts, groups and variables of an inventory.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
 
+use super::options::{BaseDir, ExtraVars, InventoryOptions, Verbosity};
+use super::programs::{Call, parse};
 use super::vault::VaultOptions;
-use super::{CommandError, Exit, extra_vars, finish, toml, usage};
+use super::{CommandError, Exit, extra_vars, finish, toml};
 use crate::config::Config;
 use crate::diag::Diagnostic;
 use crate::inventory::{Inventory, Layer, VarsKind};
@@ -43,27 +44,17 @@ const INTERNAL: [&str; 18] = [
 
 /// Shows hosts, groups and variables.
 #[derive(Debug, Parser)]
-#[command(name = "rplay inventory", infer_long_args = true)]
-struct Arguments {
+pub(super) struct Arguments {
     /// The group to begin the graph with
     group: Option<String>,
-    /// Inventory: a file, a directory, or a list of hosts with commas
-    #[arg(short, long, alias = "inventory-file", value_name = "INVENTORY")]
-    inventory: Vec<String>,
-    /// These hosts only
-    #[arg(short, long, value_name = "SUBSET")]
-    limit: Option<String>,
-    /// Clear the fact cache (no facts are shown)
-    #[arg(long)]
-    flush_cache: bool,
+    #[command(flatten)]
+    inventory: InventoryOptions,
     #[command(flatten)]
     vault: VaultOptions,
-    /// The directory that stands for the playbook's
-    #[arg(long, value_name = "BASEDIR")]
-    playbook_dir: Option<PathBuf>,
-    /// Set variables: key=value, JSON or YAML, or @file
-    #[arg(short, long, value_name = "EXTRA_VARS")]
-    extra_vars: Vec<String>,
+    #[command(flatten)]
+    base: BaseDir,
+    #[command(flatten)]
+    extra: ExtraVars,
     /// Show all hosts and groups
     #[arg(long)]
     list: bool,
@@ -88,18 +79,16 @@ struct Arguments {
     /// Write to a file
     #[arg(long, value_name = "OUTPUT_FILE")]
     output: Option<PathBuf>,
-    /// Tell more
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
+    #[command(flatten)]
+    verbosity: Verbosity,
 }
 
 /// Runs the subcommand.
-pub(super) fn main(args: &[OsString]) -> Exit {
-    let words = std::iter::once(OsString::from("rplay inventory")).chain(args.iter().cloned());
+pub(super) fn main(call: &Call) -> Exit {
     let hidden = Secrets::default();
-    match Arguments::try_parse_from(words) {
+    match parse::<Arguments>(call) {
         Ok(arguments) => finish(run(&arguments, &hidden), &hidden),
-        Err(error) => usage(&error),
+        Err(exit) => exit,
     }
 }
 
@@ -134,16 +123,16 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
             ));
         }
     }
-    let config = super::settings(hidden)?;
+    let config = super::session::settings(hidden)?;
     let files = Files::new(arguments.vault.secrets(&config, hidden)?);
-    let sources = match arguments.inventory.is_empty() {
+    let sources = match arguments.inventory.inventory.is_empty() {
         true => config.inventory_sources(),
-        false => arguments.inventory.clone(),
+        false => arguments.inventory.inventory.clone(),
     };
     let mut problems = vec![];
     let inventory = Inventory::load(&sources, &config, &files.secrets).collect(&mut problems);
-    super::stop_at_errors(&mut problems, Exit::Error, hidden)?;
-    let extra = extra_vars::read(&arguments.extra_vars, &files)?;
+    super::session::stop_at_errors(&mut problems, Exit::Error, hidden)?;
+    let extra = extra_vars::read(&arguments.extra.extra_vars, &files)?;
     let form = match (arguments.graph, arguments.yaml, arguments.toml) {
         (true, ..) => Form::Plain,
         (_, true, _) => Form::Yaml,
@@ -164,7 +153,7 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
     };
     let text = shown.text(arguments);
     // What cannot be read, also of files of variables, ends it with Ansible's code.
-    super::stop_at_errors(&mut shown.problems, Exit::Error, hidden)?;
+    super::session::stop_at_errors(&mut shown.problems, Exit::Error, hidden)?;
     let text = text?;
     let Some(path) = &arguments.output else {
         crate::report::print(&text);
@@ -181,7 +170,7 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
 }
 
 fn playbook_dir(arguments: &Arguments, config: &Config) -> PathBuf {
-    let given = arguments.playbook_dir.clone();
+    let given = arguments.base.playbook_dir.clone();
     let dir = given.or_else(|| config.path("playbook_dir"));
     let dir = dir.unwrap_or_else(|| PathBuf::from("."));
     std::path::absolute(&dir).unwrap_or(dir)
@@ -241,7 +230,7 @@ impl Shown {
             self.graph(start, 0, arguments.vars, &mut lines);
             return Ok(lines.join("\n") + "\n");
         }
-        let hosts = self.select("all", arguments.limit.as_deref());
+        let hosts = self.select("all", arguments.inventory.limit.as_deref());
         let available: BTreeSet<String> = hosts.iter().cloned().collect();
         let shown = match self.form {
             Form::Yaml => self.tree("all", &available, &mut Seen::default()),

@@ -1,25 +1,30 @@
-//! Subcommands: for each the argument struct, then one function. Exit codes are decided here.
+//! Programs: for each the argument struct, then one function. Exit codes are decided here.
 
+mod adhoc;
 mod config;
+mod console;
 mod doc;
 mod editor;
 mod extra_vars;
 mod inventory;
 mod listing;
+mod options;
+mod passwords;
 mod playbook;
+mod programs;
+mod session;
+mod shell;
 mod toml;
 mod vault;
+mod version;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::config::Config;
-use crate::diag::{Diagnostic, Severity, Style, render};
+use crate::diag::{Diagnostic, Style, render};
 use crate::secrets::Secrets;
 
 /// Ansible's exit codes.
@@ -78,50 +83,8 @@ impl CommandError {
 /// Runs the program with its arguments, the program's name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let exit = match args.get(1).and_then(|word| word.to_str()) {
-        Some("doc") => doc::main(&args[2..]),
-        Some("config") => config::main(&args[2..]),
-        Some("inventory") => inventory::main(&args[2..]),
-        Some("vault") => vault::main(&args[2..]),
-        _ => match playbook::Arguments::try_parse_from(&args) {
-            Ok(arguments) => {
-                let hidden = Secrets::default();
-                finish(playbook::run(arguments, &hidden), &hidden)
-            }
-            Err(error) => usage(&error),
-        },
-    };
+    let exit = programs::run(&args);
     ExitCode::from(u8::try_from(exit.code()).unwrap_or(250))
-}
-
-/// The settings for a run in this folder; warnings of them are told at once.
-pub(crate) fn settings(hidden: &Secrets) -> Result<Config, CommandError> {
-    let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-    let mut problems = vec![];
-    let config = Config::load(&cwd, &|name| std::env::var(name).ok()).collect(&mut problems);
-    stop_at_errors(&mut problems, Exit::Options, hidden)?;
-    Ok(config)
-}
-
-/// Tells warnings; stops when there are errors, which are told together.
-pub(crate) fn stop_at_errors(
-    problems: &mut Vec<Diagnostic>,
-    exit: Exit,
-    hidden: &Secrets,
-) -> Result<(), CommandError> {
-    let found = std::mem::take(problems);
-    let (errors, warnings): (Vec<_>, Vec<_>) = found
-        .into_iter()
-        .partition(|problem| problem.severity == Severity::Error);
-    tell(&warnings, hidden);
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(CommandError {
-            exit,
-            problems: errors,
-        })
-    }
 }
 
 /// Prints what went wrong.

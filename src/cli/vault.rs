@@ -1,13 +1,13 @@
 //! `rplay vault VERB`, Ansible's `ansible-vault`: vaulted files and strings, made, shown and changed.
 
-use std::ffi::OsString;
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser};
 use zeroize::Zeroizing;
 
-use super::{CommandError, Exit, editor, finish, tell, usage};
+use super::programs::{Call, parse};
+use super::{CommandError, Exit, editor, finish, tell};
 use crate::config::Config;
 use crate::diag::Diagnostic;
 use crate::load::password::{self, PasswordSource};
@@ -33,7 +33,11 @@ pub(super) struct VaultOptions {
     )]
     pub(super) ask_vault_pass: bool,
     /// File with the vault password, or a script that prints it
-    #[arg(long, alias = "vault-pass-file", value_name = "VAULT_PASSWORD_FILES")]
+    #[arg(
+        long,
+        visible_alias = "vault-pass-file",
+        value_name = "VAULT_PASSWORD_FILES"
+    )]
     pub(super) vault_password_file: Vec<PathBuf>,
 }
 
@@ -80,8 +84,7 @@ fn read(
 
 /// Makes, shows and changes vaulted files and strings.
 #[derive(Debug, Parser)]
-#[command(name = "rplay vault", infer_long_args = true)]
-struct Arguments {
+pub(super) struct Arguments {
     #[command(subcommand)]
     verb: Verb,
     /// Tell more
@@ -195,12 +198,11 @@ struct EncryptString {
 }
 
 /// Runs the subcommand.
-pub(super) fn main(args: &[OsString]) -> Exit {
-    let words = std::iter::once(OsString::from("rplay vault")).chain(args.iter().cloned());
+pub(super) fn main(call: &Call) -> Exit {
     let hidden = Secrets::default();
-    match Arguments::try_parse_from(words) {
+    match parse::<Arguments>(call) {
         Ok(arguments) => finish(run(arguments.verb, &hidden), &hidden),
-        Err(error) => usage(&error),
+        Err(exit) => exit,
     }
 }
 
@@ -219,7 +221,7 @@ struct Vaults<'a> {
 }
 
 fn run(verb: Verb, hidden: &Secrets) -> Result<Exit, CommandError> {
-    let config = super::settings(hidden)?;
+    let config = super::session::settings(hidden)?;
     let vaults = Vaults {
         config: &config,
         hidden,

@@ -16,7 +16,7 @@ pub use table::{Kind, SETTINGS, Setting};
 use crate::diag::{Checked, Diagnostic, Severity, Source, Span, nearest};
 
 /// All settings of a run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// The file they come from: `ansible_config_file`.
     pub file: Option<PathBuf>,

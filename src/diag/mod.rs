@@ -16,6 +16,8 @@ pub struct Source {
     pub text: String,
     /// Whether it was encrypted: its lines are then never shown.
     pub secret: bool,
+    /// Whether `path` only describes where the text comes from: it is shown whole, without lines.
+    pub described: bool,
     line_starts: Vec<u32>,
 }
 
@@ -23,6 +25,13 @@ impl Source {
     /// A source with its text.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
         Arc::new(Self::with(path.into(), text.into(), false))
+    }
+
+    /// A text that no file holds, with what it is: `<CLI option '-a'>`.
+    pub fn described(what: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
+        let mut source = Self::with(what.into(), text.into(), false);
+        source.described = true;
+        Arc::new(source)
     }
 
     /// A source whose text was encrypted.
@@ -39,6 +48,7 @@ impl Source {
             path,
             text,
             secret,
+            described: false,
             line_starts,
         }
     }
@@ -135,6 +145,9 @@ impl fmt::Debug for Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.source.described {
+            return write!(f, "{}", self.path().display());
+        }
         let (line, column) = self.line_column();
         write!(f, "{}:{line}:{column}", self.path().display())
     }

@@ -14,6 +14,10 @@ pub struct Style {
 /// How many lines before the place are shown.
 const CONTEXT: usize = 2;
 
+/// How many characters of a text without a file are shown, and what stands for the rest.
+const WIDTH: usize = 120;
+const CUT: &str = "[...]";
+
 /// The problem as text, with a line end after it: the message, its place with the lines around it,
 /// further places, causes, and what to try.
 #[must_use]
@@ -80,6 +84,10 @@ fn place(text: &mut String, title: &str, label: &Label) {
         text.push_str("(source not shown: vaulted or hidden by no_log)\n\n");
         return;
     }
+    if source.described {
+        let _ = writeln!(text, "{}\n", shortened(&source.text));
+        return;
+    }
     if label.span.start as usize >= source.text.len() {
         text.push_str("(source not shown: file truncated)\n\n");
         return;
@@ -101,6 +109,18 @@ fn place(text: &mut String, title: &str, label: &Label) {
         "",
         indent = width + column
     );
+}
+
+/// A text without a file, cut where Ansible cuts it.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(WIDTH) {
+        Some(_) => text
+            .chars()
+            .take(WIDTH - CUT.len())
+            .chain(CUT.chars())
+            .collect(),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! From YAML text to typed plays, each value with its place.
 
 pub mod actions;
+pub mod adhoc;
 pub mod ast;
 mod check;
 pub mod keyword;

@@ -18,6 +18,30 @@ pub fn playbook(source: &Arc<Source>) -> Checked<Playbook> {
     })
 }
 
+/// Reads the plays of a document that no file holds.
+pub(super) fn plays(source: &Arc<Source>, root: Node) -> Checked<Playbook> {
+    let mut reader = Reader {
+        problems: vec![],
+        unreadable: false,
+    };
+    let entries = reader.playbook(root);
+    Checked {
+        value: Playbook {
+            source: Arc::clone(source),
+            entries,
+        },
+        problems: reader.problems,
+    }
+}
+
+/// A playbook without plays.
+pub(super) fn nothing(source: &Arc<Source>) -> Playbook {
+    Playbook {
+        source: Arc::clone(source),
+        entries: vec![],
+    }
+}
+
 /// Reads a file of tasks.
 pub fn tasks(source: &Arc<Source>) -> Checked<Vec<Item>> {
     checked(source, |root, reader| {

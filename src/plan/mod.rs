@@ -134,6 +134,7 @@ impl TagFilter {
 }
 
 /// Turns plays, and task files that are included while a play runs, into plans.
+#[derive(Clone)]
 pub struct Planner {
     /// Reads files.
     pub files: Arc<Files>,

@@ -223,8 +223,10 @@ pub enum MessageKind {
     Verbose,
     /// Plain text on standard output.
     Display,
-    /// The same without an end of the line: the user is asked.
-    Prompt,
+    /// A question on standard output; the answer follows on the same line.
+    Question,
+    /// A heading on standard output.
+    Heading,
 }
 
 /// The recap of one host.

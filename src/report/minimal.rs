@@ -56,6 +56,12 @@ impl View for Minimal {
                 }
                 self.done(host, *status, result);
             }
+            Event::Included { hosts, .. } => {
+                let result = rplay_modules::map! { "changed" => false };
+                for host in hosts {
+                    self.done(host, Status::Ok, &result);
+                }
+            }
             Event::ItemDone { diff, .. } => self.differences(diff),
             Event::Message { kind, text } => {
                 self.output
@@ -75,11 +81,7 @@ impl Minimal {
             Status::Unreachable => (Color::Unreachable, "UNREACHABLE"),
             Status::Skipped => return self.output.line(Color::Skip, &format!("{host} | SKIPPED")),
         };
-        let plain = matches!(
-            strip(&self.action),
-            "command" | "shell" | "raw" | "script" | "win_command" | "win_shell"
-        );
-        let text = if plain && status != Status::Unreachable {
+        let text = if is_command(&self.action) && status != Status::Unreachable {
             command(host, word, result)
         } else {
             let mark = if matches!(status, Status::Failed | Status::Unreachable) {
@@ -87,7 +89,10 @@ impl Minimal {
             } else {
                 ""
             };
-            let shown = result::named(&self.action, result);
+            let shown = match status {
+                Status::Failed => result::with_changed(result),
+                _ => result::named(&self.action, result),
+            };
             format!(
                 "{host} | {word}{mark} => {}",
                 result::dump(&shown, &self.settings, self.options.verbosity)
@@ -104,8 +109,12 @@ impl Minimal {
     }
 }
 
-fn strip(action: &str) -> &str {
-    action.rsplit('.').next().unwrap_or(action)
+/// Whether what the action ran is shown as it was written.
+pub(super) fn is_command(action: &str) -> bool {
+    matches!(
+        action.rsplit('.').next(),
+        Some("command" | "shell" | "raw" | "script")
+    )
 }
 
 /// What a command wrote, without a frame.

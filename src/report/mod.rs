@@ -9,13 +9,16 @@ mod golden;
 mod mask;
 mod matcher;
 mod minimal;
+mod oneline;
 mod output;
 mod progress;
 mod record;
 mod result;
+mod tree;
 mod yaml;
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 use crate::config::Config;
 use crate::secrets::Secrets;
@@ -133,8 +136,20 @@ fn columns() -> usize {
         .map_or(0, |size| usize::from(size.ws_col).saturating_sub(1))
 }
 
-/// The names of views.
-const NAMES: &[&str] = &["default", "minimal", "debug", "yaml", "json", "ndjson"];
+/// The views by their names, with what they show.
+pub(crate) const VIEWS: &[(&str, &str)] = &[
+    ("default", "headings, a line a result, a recap"),
+    ("minimal", "a block a result, no headings"),
+    ("oneline", "a line a result, no headings"),
+    (
+        "tree",
+        "results as files, beside another view (`-t` of `rplay adhoc`)",
+    ),
+    ("debug", "like default, what commands wrote unescaped"),
+    ("yaml", "like default, results as YAML"),
+    ("json", "the whole run as one JSON document"),
+    ("ndjson", "every event as a line of JSON"),
+];
 
 /// A view by its name.
 ///
@@ -176,6 +191,7 @@ fn view(
             err,
         )),
         "minimal" => Box::new(minimal::Minimal::new(settings, out, err)),
+        "oneline" => Box::new(oneline::OneLine::new(settings, out, err)),
         "ndjson" => Box::new(record::Lines::new(out)),
         "json" => Box::new(record::Document::new(out)),
         _ => return Err(unknown(name)),
@@ -183,13 +199,13 @@ fn view(
 }
 
 fn unknown(name: &str) -> String {
-    let near = crate::diag::nearest(name, NAMES.iter().copied())
+    let near = crate::diag::nearest(name, VIEWS.iter().map(|(name, _)| *name))
         .map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
     format!("Could not load '{name}' callback plugin{near}")
 }
 
 /// The view of a run on this process's own streams, with a live line where someone looks at it. No
-/// secret gets to it.
+/// secret gets to it. Where there is a folder, the results are written into it as well.
 ///
 /// # Errors
 ///
@@ -197,15 +213,20 @@ fn unknown(name: &str) -> String {
 pub fn open(
     name: &str,
     config: &Config,
+    tree: Option<&Path>,
     terminal: bool,
     secrets: &Secrets,
 ) -> Result<Box<dyn View>, String> {
-    let view = view(
+    let settings = Settings::new(config, terminal);
+    let mut view = view(
         name,
-        &Settings::new(config, terminal),
+        &settings,
         Box::new(std::io::stdout()),
         Box::new(std::io::stderr()),
     )?;
+    if let Some(folder) = tree {
+        view = Box::new(tree::Tree::beside(view, folder, &settings));
+    }
     let watched = terminal && std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
     if !watched || std::env::var_os("TERM").is_none_or(|term| term == "dumb") {
         return Ok(Box::new(mask::Masked::new(view, secrets)));

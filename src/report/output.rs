@@ -129,7 +129,8 @@ impl Output {
             MessageKind::Verbose if verbosity > 0 => self.line(Color::Verbose, text),
             MessageKind::Verbose => {}
             MessageKind::Display => self.line(Color::Plain, text),
-            MessageKind::Prompt => self.write(Stream::Out, text),
+            MessageKind::Question => self.write(Stream::Out, text),
+            MessageKind::Heading => self.banner(text),
         }
     }
 

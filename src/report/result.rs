@@ -110,6 +110,16 @@ fn clean(value: &Data) -> Data {
     }
 }
 
+/// The result with `changed`, which Ansible adds to every one that it shows in full.
+pub(crate) fn with_changed(result: &Map) -> Cow<'_, Map> {
+    if result.contains_key("changed") {
+        return Cow::Borrowed(result);
+    }
+    let mut result = result.clone();
+    result.insert("changed".to_owned(), Data::Bool(false));
+    Cow::Owned(result)
+}
+
 /// The result of an action as callbacks get it: of `debug` only what it was asked for is left.
 pub(crate) fn named<'a>(action: &str, result: &'a Map) -> Cow<'a, Map> {
     if !matches!(

@@ -128,7 +128,7 @@ impl Run<'_> {
             let (spec, scope) = self.changed(state, spec, &done.host, session);
             let task = self.info(&spec, 0, &scope);
             let prompt = format!("[{}] TASK: {} (debug)> ", done.host, task.name.trim());
-            self.message(MessageKind::Prompt, prompt);
+            self.message(MessageKind::Question, prompt);
             let mut line = String::new();
             let read = std::io::stdin().lock().read_line(&mut line);
             if !matches!(read, Ok(count) if count > 0) {

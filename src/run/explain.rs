@@ -207,6 +207,14 @@ impl Worker<'_> {
             "Finalization of task args for '{}' failed",
             self.full_name()
         );
+        let name = &self.job.spec.task.ast.call.span;
+        if name.source.described && !self.flag(Keyword::NoLog, &self.job.scope) {
+            // The command line gives task and module apart.
+            return vec![
+                Cause::new("Task failed", Some(&self.action_span())),
+                Cause::new(failed, Some(name)),
+            ];
+        }
         vec![
             Cause::new("Task failed", None),
             Cause::new(failed, Some(&self.action_span())),

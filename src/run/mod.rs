@@ -23,6 +23,7 @@ pub(crate) mod prompt;
 mod scope;
 pub(crate) mod shared;
 mod spec;
+mod step;
 mod target;
 mod worker;
 
@@ -38,13 +39,13 @@ use crate::config::Config;
 use crate::diag::{Diagnostic, Severity};
 use crate::inventory::Inventory;
 use crate::plan::{Files, Planner};
-use crate::report::event::{Counts, Event, MessageKind};
+use crate::report::event::{Counts, Event, MessageKind, RunOptions};
 use crate::template::Templar;
 use crate::template::value::Value;
 use crate::vars::{HostVars, VarMap};
 
-pub use self::playbook::{PlannedPlay, PlannedPlaybook, plan_playbook};
-pub use self::shared::Options;
+pub use self::playbook::{PlannedPlay, PlannedPlaybook, plan_playbook, plan_plays};
+pub use self::shared::{Options, SshArgs};
 
 /// Everything that a run starts from.
 pub struct Inputs {
@@ -151,14 +152,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Looks ahead; hosts that cannot get through fail before anything is done on them.
-    pub fn check(&mut self, playbooks: &[PlannedPlaybook], flush_cache: bool) {
+    /// Opens the cache of facts and looks ahead; hosts that cannot get through fail before anything is done on them.
+    pub fn check(&mut self, playbooks: &[PlannedPlaybook]) {
         self.open_cache();
-        if flush_cache {
+        if self.shared.options.flush_cache {
             self.flush_cache();
         }
         // Where the run starts later, tasks before that point are not run.
-        if self.start_at.is_some() {
+        if self.start_at.is_some() || !self.shared.options.look_ahead {
             return;
         }
         for (host, problem) in self.preflight(playbooks) {
@@ -187,6 +188,22 @@ impl<'a> Run<'a> {
             }
         }
         Ok(true)
+    }
+
+    /// Changes the options for what is run from now on.
+    pub fn set_options(&mut self, options: Options) {
+        Arc::make_mut(&mut self.shared).options = options;
+    }
+
+    /// Tells the view how to show what follows.
+    pub fn show_as(&mut self, options: RunOptions) {
+        self.emit(Event::RunStarted { options });
+    }
+
+    /// Hosts that failed take part again.
+    pub fn forget_failures(&mut self) {
+        self.failed.clear();
+        self.unreachable.clear();
     }
 
     /// Stops the run for a reason that concerns no single host; the first reason counts.

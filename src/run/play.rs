@@ -60,6 +60,8 @@ pub(super) struct Batch<'p> {
     pub(super) debug: bool,
     /// The user knows that `any_errors_fatal` has no effect there.
     pub(super) warned_fatal: bool,
+    /// The user is asked before each task.
+    pub(super) step: bool,
 }
 
 impl Batch<'_> {
@@ -104,6 +106,7 @@ impl<'p> Batch<'p> {
             free: false,
             debug: false,
             warned_fatal: false,
+            step: false,
         }
     }
 }
@@ -257,6 +260,7 @@ impl Run<'_> {
         let force = self.shared.options.force_handlers || self.shared.config.bool("force_handlers");
         let early = self.early_scope(play);
         let mut state = Batch::new(play, name, hosts, batch);
+        state.step = self.shared.options.step;
         state.force_handlers = self
             .play_flag(play, Keyword::ForceHandlers, &early)
             .unwrap_or(force);
@@ -266,6 +270,12 @@ impl Run<'_> {
                     state.debug = strategy == Strategy::Debug;
                     self.gather(&mut state).await;
                     self.steps(&mut state).await;
+                }
+                Ok(_) if state.step => {
+                    let text = "`--step` is supported with the strategy `linear` only";
+                    let place = play.plan.play.keywords.get(&Keyword::Strategy);
+                    let problem = Diagnostic::error("unsupported-option", text);
+                    self.abort(place.map_or(problem.clone(), |node| problem.at(&node.span)));
                 }
                 Ok(strategy) => {
                     state.free = true;
@@ -352,6 +362,12 @@ impl Run<'_> {
         };
         if spec.action == "meta" {
             return self.meta(state, &spec, &scopes);
+        }
+        if state.step && !self.take_step(state, task, "").await {
+            if !extra {
+                state.advance(hosts);
+            }
+            return;
         }
         let run_once = self.flag(&spec, Keyword::RunOnce, scope)
             || crate::load::actions::bypasses_hosts(&spec.action);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::free::Strategy;
 use crate::diag::{Checked, Diagnostic};
-use crate::load::ast::{Keywords, Play, PlaybookEntry};
+use crate::load::ast::{Keywords, Play, Playbook, PlaybookEntry};
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
 use crate::plan::{Frame, FrameKind, Plan, Planner, early_scope, play_vars, to_value, to_vars};
@@ -59,6 +59,31 @@ pub fn plan_playbook(
     }
 }
 
+/// Plans the plays of a playbook that no file holds; `dir` stands for its folder.
+pub fn plan_plays(
+    playbook: &Playbook,
+    dir: &Path,
+    planner: &Planner,
+    extra: &Arc<VarMap>,
+    magic: &Arc<VarMap>,
+) -> Checked<PlannedPlaybook> {
+    let mut reader = Reader {
+        planner,
+        extra,
+        magic,
+        plays: vec![],
+        problems: vec![],
+    };
+    reader.entries(playbook, dir, &Around::default());
+    Checked {
+        value: PlannedPlaybook {
+            path: playbook.source.path.clone(),
+            plays: reader.plays,
+        },
+        problems: reader.problems,
+    }
+}
+
 /// What the `import_playbook` statements around a play add to it.
 #[derive(Clone, Default)]
 struct Around {
@@ -95,12 +120,15 @@ impl Reader<'_> {
             (Err(problem), _) => return self.problems.push(problem),
         };
         let playbook = crate::load::play::playbook(&source).collect(&mut self.problems);
-        let dir = path.parent().unwrap_or(Path::new("/")).to_path_buf();
+        self.entries(&playbook, path.parent().unwrap_or(Path::new("/")), around);
+    }
+
+    fn entries(&mut self, playbook: &Playbook, dir: &Path, around: &Around) {
         for entry in &playbook.entries {
             match entry {
-                PlaybookEntry::Play(play) => self.play(play, &dir, around),
+                PlaybookEntry::Play(play) => self.play(play, dir, around),
                 PlaybookEntry::Import { file, keywords } => {
-                    self.import(file, keywords, &dir, around)
+                    self.import(file, keywords, dir, around)
                 }
             }
         }

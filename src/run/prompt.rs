@@ -10,6 +10,13 @@ pub(crate) fn secret(question: &str) -> Option<String> {
     on_terminal(question, false).or_else(|| piped(question))
 }
 
+/// The next line of standard input, for a question that a view has shown; `None` at its end.
+pub(crate) fn reply() -> Option<String> {
+    let mut line = String::new();
+    let read = std::io::stdin().read_line(&mut line).ok()?;
+    (read > 0).then(|| line.trim().to_owned())
+}
+
 /// Asks for a line on standard input, wherever that comes from.
 pub(crate) fn line(question: &str) -> Option<String> {
     ask(question, true).or_else(|| piped(question))

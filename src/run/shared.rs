@@ -48,17 +48,35 @@ pub struct Options {
     pub become_password: Option<Secret>,
     /// Asked for by `--ask-pass` or read from a file.
     pub password: Option<Secret>,
-    /// `--ssh-common-args`, `--ssh-extra-args`
-    pub ssh_args: Vec<String>,
+    /// Arguments of SSH connections.
+    pub ssh_args: SshArgs,
     /// `--force-handlers`
     pub force_handlers: bool,
     /// `--start-at-task`
     pub start_at: Option<String>,
+    /// `--step`
+    pub step: bool,
+    /// The whole plan is evaluated before anything runs.
+    pub look_ahead: bool,
+    /// `--flush-cache`
+    pub flush_cache: bool,
     /// `--tags`, `--skip-tags`
     pub tags: crate::plan::TagFilter,
 }
 
+/// Arguments of SSH connections, in the order in which they count.
+#[derive(Clone, Debug, Default)]
+pub struct SshArgs {
+    /// The setting `ssh_args`.
+    pub all: Option<String>,
+    /// `--ssh-common-args`
+    pub common: Option<String>,
+    /// `--ssh-extra-args`
+    pub extra: Option<String>,
+}
+
 /// What workers read.
+#[derive(Clone)]
 pub(crate) struct RunShared {
     pub(crate) options: Options,
     pub(crate) config: Config,

@@ -141,6 +141,11 @@ fn describe(
         Some(port) => Some(port),
         None => settings.keyword(Keyword::Port)?,
     };
+    let port = port.or_else(|| {
+        run.config
+            .int("remote_port")
+            .map(|port| Value::Int(port.into()))
+    });
     let port = port
         .as_ref()
         .and_then(super::context::to_int)
@@ -179,16 +184,21 @@ fn describe(
             |seconds| seconds as f64,
         )
     });
-    let mut lines = options.ssh_args.clone();
-    for names in [
-        &["ansible_ssh_common_args"][..],
-        &["ansible_ssh_extra_args"],
-    ] {
-        lines.extend(settings.var_text(names)?);
-    }
     let mut ssh_args = vec![];
-    for line in &lines {
-        ssh_args.extend(rplay_modules::text::split_words(line).map_err(ActionError::new)?);
+    for (name, option) in [
+        ("ansible_ssh_args", &options.ssh_args.all),
+        ("ansible_ssh_common_args", &options.ssh_args.common),
+        ("ansible_ssh_extra_args", &options.ssh_args.extra),
+    ] {
+        // A variable takes the place of the option, as it does for every setting of a connection.
+        let line = settings.var_text(&[name])?.or_else(|| option.clone());
+        let words = line.map(|line| rplay_modules::text::split_words(&line));
+        ssh_args.extend(
+            words
+                .transpose()
+                .map_err(ActionError::new)?
+                .unwrap_or_default(),
+        );
     }
     Ok(Target {
         name: name.to_owned(),

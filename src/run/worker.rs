@@ -328,9 +328,8 @@ impl Worker<'_> {
                     Ok(ran) => ran,
                     Err(_) => {
                         context.reset_link();
-                        Err(ActionError::new(format!(
-                            "The {} action failed to execute in the expected time frame ({seconds}) and was terminated",
-                            spec.action
+                        Err(ActionError::Bare(format!(
+                            "Timed out after {seconds} second(s)."
                         )))
                     }
                 }

@@ -354,3 +354,13 @@ fn cached<K: Eq + std::hash::Hash, T>(
     cache.insert(key, Arc::clone(&made));
     Ok(made)
 }
+
+/// Names of the filters, tests or lookups with what they do, for the reference.
+pub(crate) fn documents(kind: &str) -> Vec<(&'static str, &'static str)> {
+    match kind {
+        "filter" => filters::documents().collect(),
+        "test" => tests::documents().collect(),
+        "lookup" => lookups::documents().collect(),
+        _ => vec![],
+    }
+}

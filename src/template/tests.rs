@@ -18,7 +18,6 @@ type Run = fn(&Interp<'_>, &Args) -> Result<bool, Fault>;
 pub(crate) struct Test {
     names: &'static [&'static str],
     /// What it says of its operand.
-    #[expect(dead_code, reason = "printed by the reference")]
     doc: &'static str,
     run: Run,
 }
@@ -248,4 +247,10 @@ pub(crate) fn answers(op: &str, order: Ordering) -> Option<bool> {
         ">=" | "ge" => order != Ordering::Less,
         _ => return None,
     })
+}
+
+/// Names of the tests with what they say, for the reference.
+pub(crate) fn documents() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let names = |test: &'static Test| test.names.iter().map(|name| (*name, test.doc));
+    TESTS.iter().flat_map(names)
 }

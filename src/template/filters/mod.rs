@@ -29,7 +29,6 @@ pub(crate) struct Filter {
     /// Its name without a collection.
     pub(crate) name: &'static str,
     /// What it gives.
-    #[expect(dead_code, reason = "printed by the reference")]
     pub(crate) doc: &'static str,
     /// The function.
     pub(crate) run: fn(&Interp<'_>, &Args) -> Outcome,
@@ -121,4 +120,12 @@ pub(crate) use time::{now, timestamp};
 /// `format % value`, for lookups.
 pub(crate) fn format_percent(format: &str, value: &Value) -> Outcome {
     Ok(super::format::percent(format, value)?)
+}
+
+/// Names of the filters with what they give, for the reference.
+pub(crate) fn documents() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FAMILIES
+        .iter()
+        .flat_map(|family| family.iter())
+        .map(|filter| (filter.name, filter.doc))
 }

@@ -16,7 +16,6 @@ pub(crate) struct Lookup {
     /// Its name without a collection.
     pub(crate) name: &'static str,
     /// What it gives.
-    #[expect(dead_code, reason = "printed by the reference")]
     pub(crate) doc: &'static str,
     /// The function.
     pub(crate) run: fn(&Interp<'_>, &Call) -> Result<Vec<Value>, Fault>,
@@ -225,4 +224,9 @@ fn matches_from(pattern: &[char], name: &[char]) -> bool {
         }
         Some(c) => name.first() == Some(c) && matches_from(&pattern[1..], &name[1..]),
     }
+}
+
+/// Names of the lookups with what they give, for the reference.
+pub(crate) fn documents() -> impl Iterator<Item = (&'static str, &'static str)> {
+    LOOKUPS.iter().map(|lookup| (lookup.name, lookup.doc))
 }

@@ -1,0 +1,129 @@
+//! Passwords of the connection and of the change of user: asked for, or read from a file.
+
+use std::io::{BufRead as _, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::options::{BecomeOptions, ConnectionOptions};
+use super::{CommandError, Exit};
+use crate::config::Config;
+use crate::connect::Secret;
+use crate::diag::Diagnostic;
+use crate::run::prompt;
+use crate::secrets::Secrets;
+
+/// The two passwords.
+pub(super) struct Passwords {
+    pub(super) connection: Option<Secret>,
+    pub(super) r#become: Option<Secret>,
+}
+
+/// Reads the passwords that options and settings ask for. A question comes before a file that only the
+/// settings name.
+pub(super) fn read(
+    connection: &ConnectionOptions,
+    r#become: &BecomeOptions,
+    config: &Config,
+    hidden: &Secrets,
+) -> Result<Passwords, CommandError> {
+    let ask_pass = connection.ask_pass
+        || (config.bool("ask_pass") && connection.connection_password_file.is_none());
+    let ask_become = r#become.ask_become_pass
+        || (config.bool("become_ask_pass") && r#become.become_password_file.is_none());
+    let first = match &connection.connection_password_file {
+        _ if ask_pass => ask("SSH password: "),
+        Some(path) => Some(from_file(path)?),
+        None => from_setting(config, "connection_password_file")?,
+    };
+    let question = if ask_pass {
+        "BECOME password[defaults to SSH password]: "
+    } else {
+        "BECOME password: "
+    };
+    let second = match &r#become.become_password_file {
+        _ if ask_become => ask(question).or_else(|| first.clone().filter(|_| ask_pass)),
+        Some(path) => Some(from_file(path)?),
+        None => from_setting(config, "become_password_file")?,
+    };
+    for password in first.iter().chain(&second) {
+        hidden.add(password.expose());
+    }
+    Ok(Passwords {
+        connection: first,
+        r#become: second,
+    })
+}
+
+/// An empty answer is no password.
+fn ask(question: &str) -> Option<Secret> {
+    let answer = prompt::secret(question).filter(|answer| !answer.is_empty());
+    answer.map(Secret::from)
+}
+
+fn from_setting(config: &Config, name: &str) -> Result<Option<Secret>, CommandError> {
+    config.path(name).map(|path| from_file(&path)).transpose()
+}
+
+/// The first line of standard input for `-`, what a program prints, or what a file holds.
+fn from_file(path: &Path) -> Result<Secret, CommandError> {
+    let wrong =
+        |text: String| CommandError::new(Exit::Error, Diagnostic::error("password-file", text));
+    if path == Path::new("-") {
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line);
+        return match read {
+            Ok(_) => Ok(Secret::from(line.trim())),
+            Err(error) => Err(wrong(format!("cannot read standard input: {error}"))),
+        };
+    }
+    let path = full(path);
+    let shown = path.display();
+    let metadata = std::fs::metadata(&path)
+        .map_err(|_| wrong(format!("The password file {shown} was not found")))?;
+    let program = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
+    let text = if program {
+        printed(&path).map_err(wrong)?
+    } else {
+        let mut text = vec![];
+        let read = std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut text));
+        read.map_err(|error| wrong(format!("Could not read password file {shown}: {error}")))?;
+        text
+    };
+    let text = String::from_utf8_lossy(&text);
+    match text.trim() {
+        "" => Err(wrong(format!(
+            "Empty password was provided from file ({shown})"
+        ))),
+        text => Ok(Secret::from(text)),
+    }
+}
+
+fn printed(path: &Path) -> Result<Vec<u8>, String> {
+    let shown = path.display();
+    let output = Command::new(path)
+        .stdin(Stdio::inherit())
+        .output()
+        .map_err(|error| {
+            format!(
+                "Problem occurred when trying to run the password script {shown} ({error}). \
+                 If this is not a script, remove the executable bit from the file."
+            )
+        })?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let code = output.status.code();
+    let code = code.map_or_else(|| "a signal".to_owned(), |code| code.to_string());
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!(
+        "The password script {shown} returned an error (rc={code}): {}",
+        said.trim_end()
+    ))
+}
+
+/// The absolute path, with `~` filled in.
+fn full(path: &Path) -> PathBuf {
+    let path = crate::run::context::expand_home(&path.to_string_lossy());
+    std::path::absolute(&path).unwrap_or(path)
+}

@@ -1,0 +1,146 @@
+//! The programs in this binary: by the name it is called by, or by the first word.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::error::ErrorKind;
+use clap::{Command, CommandFactory, FromArgMatches};
+
+use super::{Exit, adhoc, config, console, doc, inventory, playbook, shell, usage, vault, version};
+
+/// A program.
+pub(crate) struct Program {
+    /// The first word of `rplay WORD`.
+    pub(crate) word: &'static str,
+    /// Its name in messages.
+    pub(crate) name: &'static str,
+    /// The name of Ansible's program that does this; empty where there is none.
+    pub(crate) ansible: &'static str,
+    /// Runs it.
+    run: fn(&Call) -> Exit,
+    /// Its options.
+    pub(crate) command: fn() -> Command,
+}
+
+/// How a program was called.
+pub(crate) struct Call {
+    /// The name that its messages use: `rplay adhoc`, `ansible`.
+    pub(crate) name: &'static str,
+    /// What follows the name.
+    pub(crate) args: Vec<OsString>,
+}
+
+/// Every program; the first one is meant when no other is named.
+pub(crate) const PROGRAMS: &[Program] = &[
+    Program {
+        word: "playbook",
+        name: "rplay playbook",
+        ansible: "ansible-playbook",
+        run: playbook::main,
+        command: playbook::Arguments::command,
+    },
+    Program {
+        word: "adhoc",
+        name: "rplay adhoc",
+        ansible: "ansible",
+        run: adhoc::main,
+        command: adhoc::Arguments::command,
+    },
+    Program {
+        word: "inventory",
+        name: "rplay inventory",
+        ansible: "ansible-inventory",
+        run: inventory::main,
+        command: inventory::Arguments::command,
+    },
+    Program {
+        word: "vault",
+        name: "rplay vault",
+        ansible: "ansible-vault",
+        run: vault::main,
+        command: vault::Arguments::command,
+    },
+    Program {
+        word: "doc",
+        name: "rplay doc",
+        ansible: "ansible-doc",
+        run: doc::main,
+        command: doc::Arguments::command,
+    },
+    Program {
+        word: "config",
+        name: "rplay config",
+        ansible: "ansible-config",
+        run: config::main,
+        command: config::Arguments::command,
+    },
+    Program {
+        word: "console",
+        name: "rplay console",
+        ansible: "ansible-console",
+        run: console::main,
+        command: console::Arguments::command,
+    },
+    Program {
+        word: "completions",
+        name: "rplay completions",
+        ansible: "",
+        run: shell::completions,
+        command: shell::Completions::command,
+    },
+    Program {
+        word: "man",
+        name: "rplay man",
+        ansible: "",
+        run: shell::manual,
+        command: shell::Manual::command,
+    },
+];
+
+/// Runs the program that the arguments mean; they begin with the name of this one.
+pub(crate) fn run(args: &[OsString]) -> Exit {
+    let name = args.first().map(Path::new).and_then(Path::file_name);
+    let name = name.and_then(|name| name.to_str()).unwrap_or("rplay");
+    if let Some(program) = PROGRAMS.iter().find(|program| program.ansible == name) {
+        let args = args[1..].to_vec();
+        return (program.run)(&Call {
+            name: program.ansible,
+            args,
+        });
+    }
+    let word = args.get(1).and_then(|word| word.to_str());
+    if let Some(program) = PROGRAMS.iter().find(|program| word == Some(program.word)) {
+        let args = args[2..].to_vec();
+        return (program.run)(&Call {
+            name: program.name,
+            args,
+        });
+    }
+    (PROGRAMS[0].run)(&Call {
+        name: "rplay",
+        args: args.get(1..).unwrap_or_default().to_vec(),
+    })
+}
+
+/// The arguments of a call; else what the option parser says has been told.
+pub(crate) fn parse<T: CommandFactory + FromArgMatches>(call: &Call) -> Result<T, Exit> {
+    let mut command = T::command()
+        .name(call.name)
+        .bin_name(call.name)
+        .version(env!("CARGO_PKG_VERSION"))
+        .infer_long_args(true)
+        .args_override_self(true);
+    let words = std::iter::once(OsString::from(call.name)).chain(call.args.iter().cloned());
+    let parsed = command
+        .try_get_matches_from_mut(words)
+        .and_then(|mut matches| T::from_arg_matches_mut(&mut matches));
+    parsed.map_err(|error| match error.kind() {
+        ErrorKind::DisplayVersion => version::tell(call.name),
+        ErrorKind::DisplayHelp if call.name == "rplay" => {
+            // Only then are the options of all programs looked at.
+            crate::report::print(&shell::whole().render_help().to_string());
+            Exit::Ok
+        }
+        _ => usage(&error),
+    })
+}

@@ -1,0 +1,434 @@
+//! What every program that runs tasks begins with: settings, passwords, inventory, options; and the run
+//! with its view.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::options::{InventoryOptions, TaskOptions};
+use super::{CommandError, Exit, extra_vars, passwords, tell, version};
+use crate::config::Config;
+use crate::diag::{Diagnostic, Severity, nearest};
+use crate::inventory::{EMPTY, Inventory, LOCALHOST, NO_HOSTS};
+use crate::plan::collections::Collections;
+use crate::plan::{Files, Planner, TagFilter};
+use crate::report::View;
+use crate::report::event::{self, Event, MessageKind};
+use crate::run::{Inputs, Options, PlannedPlaybook, Run, SshArgs};
+use crate::secrets::Secrets;
+use crate::template::value::Value;
+use crate::template::{Settings, Templar};
+use crate::vars::VarMap;
+
+/// What a run starts from, before there are plays.
+pub(super) struct Session {
+    pub(super) inputs: Inputs,
+    pub(super) planner: Planner,
+}
+
+const MISSING_INVENTORY: &str = "missing-inventory";
+
+/// Whether an inventory source is nowhere; the run may not begin then.
+pub(super) fn inventory_is_missing(problems: &[Diagnostic]) -> bool {
+    let missing = |problem: &Diagnostic| problem.code == MISSING_INVENTORY;
+    problems.iter().any(missing)
+}
+
+/// The settings for a run in this folder.
+pub(super) fn config(problems: &mut Vec<Diagnostic>) -> Config {
+    let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    Config::load(&cwd, &|name| std::env::var(name).ok()).collect(problems)
+}
+
+/// The settings for a program that runs nothing; what is wrong with them is told at once.
+pub(super) fn settings(hidden: &Secrets) -> Result<Config, CommandError> {
+    let mut problems = vec![];
+    let config = config(&mut problems);
+    stop_at_errors(&mut problems, Exit::Options, hidden)?;
+    Ok(config)
+}
+
+/// Reads everything but plays; `pattern` is what the command line says of hosts.
+pub(super) fn prepare(
+    wanted: &TaskOptions,
+    config: Config,
+    pattern: &str,
+    tags: TagFilter,
+    problems: &mut Vec<Diagnostic>,
+    hidden: &Secrets,
+) -> Result<Session, CommandError> {
+    if let Some(path) = wanted.how.module_path.first() {
+        let shown = path.display();
+        let text = format!("`--module-path {shown}` is not supported: modules are part of rplay");
+        let problem = Diagnostic::error("unsupported-option", text);
+        return Err(CommandError::new(Exit::Options, problem));
+    }
+    let files = Arc::new(Files::new(wanted.vault.secrets(&config, hidden)?));
+    stop_at_errors(problems, Exit::Options, hidden)?;
+    let extra = extra_vars::read(&wanted.extra.extra_vars, &files)?;
+    let inventory = inventory(&wanted.inventory, &config, &files, problems)?;
+    let warn = !LOCALHOST.contains(&pattern) && config.bool("localhost_warning");
+    if warn && inventory.hosts.is_empty() && wanted.inventory.inventory.is_empty() {
+        problems.push(Diagnostic::warning("no-hosts", EMPTY));
+    }
+    let settings = Settings {
+        allow_broken_conditionals: config.bool("allow_broken_conditionals"),
+    };
+    let templar = Arc::new(Templar::new(settings).with_secrets(files.secrets.clone()));
+    let options = options(wanted, &config, tags, hidden)?;
+    let planner = Planner {
+        files: Arc::clone(&files),
+        templar: Arc::clone(&templar),
+        tags: options.tags.clone(),
+        roles_path: config.path_list("roles_path"),
+        collections: Collections::new(config.path_list("collections_path")),
+        listing: false,
+    };
+    let magic = magic(&options, &config, &inventory);
+    let inputs = Inputs {
+        options,
+        config,
+        inventory,
+        files,
+        templar,
+        extra,
+        magic,
+    };
+    Ok(Session { inputs, planner })
+}
+
+/// The hosts of the sources, which must be there, and of the limit, which must leave some.
+pub(super) fn inventory(
+    wanted: &InventoryOptions,
+    config: &Config,
+    files: &Files,
+    problems: &mut Vec<Diagnostic>,
+) -> Result<Inventory, CommandError> {
+    let mut sources = if wanted.inventory.is_empty() {
+        config.inventory_sources()
+    } else {
+        vec![]
+    };
+    for source in &wanted.inventory {
+        // Ansible goes on with an empty inventory, and then deploys to nobody or to the wrong hosts.
+        if !source.contains(',') && !Path::new(source).exists() {
+            let mut problem = Diagnostic::error(
+                MISSING_INVENTORY,
+                format!("the inventory: {source} could not be found"),
+            );
+            if let Some(near) = similar_file(Path::new(source)) {
+                problem = problem.hint(format!("did you mean `{near}`?"));
+                sources.push(near);
+            }
+            problem = problem.hint("a list of hosts ends with a comma: `-i host,`");
+            problems.push(problem);
+        } else {
+            sources.push(source.clone());
+        }
+    }
+    let missing = problems
+        .iter()
+        .any(|problem| problem.code == MISSING_INVENTORY);
+    let inventory = Inventory::load(&sources, config, &files.secrets).collect(problems);
+    if let Some(limit) = &wanted.limit
+        && !missing
+    {
+        let hosts = inventory.select("all", Some(limit));
+        if hosts.value.is_empty() && !matches!(limit.as_str(), "localhost" | "127.0.0.1") {
+            tell(
+                &hosts
+                    .problems
+                    .iter()
+                    .filter(|problem| problem.severity == Severity::Warning)
+                    .cloned()
+                    .collect::<Vec<_>>(),
+                &files.secrets.hidden,
+            );
+            let mut problem = Diagnostic::error("no-hosts", NO_HOSTS);
+            let names: Vec<String> = inventory
+                .groups
+                .keys()
+                .chain(inventory.hosts.keys())
+                .cloned()
+                .collect();
+            if let Some(near) = nearest(limit, names.iter().map(String::as_str)) {
+                problem = problem.hint(format!("did you mean `{near}`?"));
+            }
+            return Err(CommandError::new(Exit::Error, problem));
+        }
+    }
+    Ok(inventory)
+}
+
+fn options(
+    wanted: &TaskOptions,
+    config: &Config,
+    tags: TagFilter,
+    hidden: &Secrets,
+) -> Result<Options, CommandError> {
+    let TaskOptions {
+        verbosity,
+        inventory,
+        how,
+        connection,
+        r#become,
+        ..
+    } = wanted;
+    let passwords = passwords::read(connection, r#become, config, hidden)?;
+    let number = |name: &str| {
+        config
+            .int(name)
+            .and_then(|number| usize::try_from(number).ok())
+    };
+    let more = number("verbosity").and_then(|more| u8::try_from(more).ok());
+    let given = |option: &Option<String>, name: &str| option.clone().or_else(|| config.text(name));
+    Ok(Options {
+        check: how.check,
+        diff: how.diff || config.bool("diff_always"),
+        verbosity: verbosity.verbose.saturating_add(more.unwrap_or_default()),
+        forks: how.forks.or_else(|| number("forks")).unwrap_or(5).max(1),
+        limit: inventory.limit.clone(),
+        remote_user: connection.user.clone(),
+        private_key: connection.private_key.clone(),
+        connection: connection.connection.clone(),
+        timeout: connection.timeout,
+        r#become: r#become.r#become,
+        become_user: r#become.become_user.clone(),
+        become_method: r#become.become_method.clone(),
+        become_password: passwords.r#become,
+        password: passwords.connection,
+        ssh_args: SshArgs {
+            all: config.text("ssh_args"),
+            common: given(&connection.ssh_common_args, "ssh_common_args"),
+            extra: given(&connection.ssh_extra_args, "ssh_extra_args"),
+        },
+        force_handlers: false,
+        start_at: None,
+        step: false,
+        look_ahead: true,
+        flush_cache: inventory.flush_cache,
+        tags,
+    })
+}
+
+/// Names that every task of the run sees.
+fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
+    let list = |names: &[String]| {
+        Value::list(names.iter().map(|name| Value::str(name.as_str())).collect())
+    };
+    let version = crate::template::value::Entries::from_iter(
+        [
+            ("full", Value::str(version::ANSIBLE)),
+            ("major", Value::Int(2)),
+            ("minor", Value::Int(21)),
+            ("revision", Value::Int(5)),
+            ("string", Value::str(version::ANSIBLE)),
+        ]
+        .map(|(name, value)| (name.into(), value)),
+    );
+    let sources = inventory
+        .sources
+        .iter()
+        .map(|path| Value::str(path.display().to_string()))
+        .collect();
+    let run_tags = if options.tags.only.is_empty() {
+        vec!["all".to_owned()]
+    } else {
+        options.tags.only.clone()
+    };
+    let mut magic = VarMap::from([
+        ("ansible_version".to_owned(), Value::dict(version)),
+        ("ansible_check_mode".to_owned(), Value::Bool(options.check)),
+        ("ansible_diff_mode".to_owned(), Value::Bool(options.diff)),
+        (
+            "ansible_verbosity".to_owned(),
+            Value::Int(options.verbosity.into()),
+        ),
+        (
+            "ansible_forks".to_owned(),
+            Value::Int(options.forks as i128),
+        ),
+        ("ansible_run_tags".to_owned(), list(&run_tags)),
+        ("ansible_skip_tags".to_owned(), list(&options.tags.skip)),
+        ("ansible_inventory_sources".to_owned(), Value::list(sources)),
+        (
+            "ansible_playbook_python".to_owned(),
+            Value::str("/usr/bin/python3"),
+        ),
+        ("omit".to_owned(), Value::omit()),
+        (
+            "ansible_managed".to_owned(),
+            Value::str(
+                config
+                    .text("ansible_managed")
+                    .unwrap_or_else(|| "Ansible managed".to_owned()),
+            ),
+        ),
+    ]);
+    if let Some(limit) = &options.limit {
+        magic.insert("ansible_limit".to_owned(), Value::str(limit.as_str()));
+    }
+    let file = config.file.as_ref().map(|path| path.display().to_string());
+    magic.insert(
+        "ansible_config_file".to_owned(),
+        Value::str(file.unwrap_or_default()),
+    );
+    magic
+}
+
+/// The view of a run by its name, and the folder into which results are written.
+pub(super) fn view(
+    name: &str,
+    tree: Option<&Path>,
+    inputs: &Inputs,
+) -> Result<Box<dyn View>, CommandError> {
+    let terminal = std::io::stdout().is_terminal();
+    let hidden = &inputs.files.secrets.hidden;
+    crate::report::open(name, &inputs.config, tree, terminal, hidden).map_err(|message| {
+        CommandError::new(Exit::Options, Diagnostic::error("unknown-view", message))
+    })
+}
+
+/// What runs the tasks of a run.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime.map_err(|error| {
+        let problem = Diagnostic::error("internal", error.to_string());
+        CommandError::new(Exit::Unexpected, problem)
+    })
+}
+
+/// Runs planned playbooks.
+pub(super) fn execute(
+    inputs: Inputs,
+    planner: Planner,
+    playbooks: &[PlannedPlaybook],
+    mut view: Box<dyn View>,
+) -> Result<Exit, CommandError> {
+    let runtime = runtime()?;
+    let options = event::RunOptions {
+        check: inputs.options.check,
+        diff: inputs.options.diff,
+        verbosity: inputs.options.verbosity,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let verbose = options.verbosity > 0;
+    view.event(&Event::RunStarted { options });
+    if verbose {
+        let text = match &inputs.config.file {
+            Some(path) => format!("Using {} as config file", path.display()),
+            None => "No config file found; using defaults".to_owned(),
+        };
+        view.event(&Event::Message {
+            kind: MessageKind::Verbose,
+            text,
+        });
+    }
+    let dir = folder(playbooks);
+    let mut sink = |event: Event| view.event(&event);
+    let code = runtime.block_on(async {
+        let mut run = Run::new(inputs, planner, dir, &mut sink);
+        run.check(playbooks);
+        let work = async {
+            for playbook in playbooks {
+                match run.playbook(playbook).await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(problem) => {
+                        run.close().await;
+                        let exit = fault_exit(&problem);
+                        // The debugger has told it.
+                        if problem.code == crate::run::debugger::QUIT {
+                            return Err(CommandError {
+                                exit,
+                                problems: vec![],
+                            });
+                        }
+                        return Err(CommandError::new(exit, *problem));
+                    }
+                }
+            }
+            Ok(Exit::Run(run.end().await))
+        };
+        tokio::select! {
+            code = work => code,
+            _ = tokio::signal::ctrl_c() => Err(CommandError::new(
+                Exit::Interrupted,
+                Diagnostic::error("interrupted", "User interrupted execution"),
+            )),
+        }
+    });
+    runtime.shutdown_background();
+    code
+}
+
+/// The exit code of a run that could not go on.
+fn fault_exit(problem: &Diagnostic) -> Exit {
+    match problem.code {
+        "order" => Exit::Options,
+        crate::run::debugger::QUIT => Exit::Interrupted,
+        // What could not be read, whenever it was read.
+        "vars-not-a-mapping" | "yaml-syntax" | "yaml-value" | "missing-file" => Exit::Parse,
+        _ => Exit::Error,
+    }
+}
+
+/// The folder of the first playbook.
+pub(super) fn folder(playbooks: &[PlannedPlaybook]) -> PathBuf {
+    let first = playbooks
+        .first()
+        .and_then(|playbook| playbook.plays.first());
+    first.map_or_else(|| PathBuf::from("."), |play| play.dir.clone())
+}
+
+/// A file beside the one that is not there, with nearly its name.
+pub(super) fn similar_file(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    // Where a folder is missing, a file of that name may be meant: `staging.yml` for `staging/hosts`.
+    if !folder.exists() {
+        let files = ["yml", "yaml", "ini", "toml", "json"];
+        let mut files = files
+            .iter()
+            .map(|extension| folder.with_extension(extension));
+        let found = files
+            .find(|file| file.is_file())
+            .map(|file| file.display().to_string());
+        return found.or_else(|| similar_file(folder));
+    }
+    let names: Vec<String> = folder
+        .read_dir()
+        .ok()?
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    let near = nearest(&name, names.iter().map(String::as_str))?;
+    Some(path.with_file_name(near).display().to_string())
+}
+
+/// Tells warnings; stops when there are errors, which are told together.
+pub(super) fn stop_at_errors(
+    problems: &mut Vec<Diagnostic>,
+    exit: Exit,
+    hidden: &Secrets,
+) -> Result<(), CommandError> {
+    let found = std::mem::take(problems);
+    let (errors, warnings): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|problem| problem.severity == Severity::Error);
+    tell(&warnings, hidden);
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(CommandError {
+            exit,
+            problems: errors,
+        })
+    }
+}
