@@ -42,28 +42,14 @@ pub(crate) fn all(root: &Path) -> Vec<(String, Verdict)> {
 
 /// Settings whose use is being written.
 const COMING: &[&str] = &[
-    "ask_pass",
     "async_dir",
-    "become_ask_pass",
-    "become_password_file",
-    "bin_ansible_callbacks",
     "callbacks_enabled",
     "collections_path",
-    "connection_password_file",
     "fact_caching",
     "fact_caching_connection",
     "fact_caching_prefix",
     "fact_caching_timeout",
-    "localhost_warning",
     "log_path",
-    "module_args",
-    "module_name",
-    "poll_interval",
-    "remote_port",
-    "run_tags",
-    "skip_tags",
-    "ssh_common_args",
-    "ssh_extra_args",
 ];
 
 /// Settings that are read and used nowhere, and are not marked as without meaning.
