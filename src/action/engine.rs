@@ -4,7 +4,9 @@ use rplay_modules::data::{Data, Map};
 use rplay_modules::map;
 
 use super::{ActionError, Effect, TaskResult};
+use crate::diag::{Diagnostic, Span};
 use crate::run::context::Context;
+use crate::template::Templar;
 use crate::template::value::Value;
 use crate::vars::VarMap;
 
@@ -37,13 +39,18 @@ pub(super) fn debug(context: &mut Context<'_>) -> Result<TaskResult, ActionError
         let (name, shown) = match &value {
             Value::Str(text) => {
                 let name = text.as_str().to_owned();
-                let found = context.expression(&name, text.origin());
-                let shown = match found {
-                    Ok(Value::Undefined(why)) => undefined(&why.message),
-                    Ok(value) => context.to_data(&value)?,
-                    Err(error) if error.undefined => undefined(&error.diagnostic.message),
+                let templar = &context.run.templar;
+                let found = match templar.expression_soft(&name, text.origin(), context.scope) {
+                    Ok(found) => found,
+                    Err(error) if error.undefined => Value::undefined(error.diagnostic.message),
                     Err(error) => return Err(error.into()),
                 };
+                let mut gaps = Gaps {
+                    templar,
+                    place: text.origin(),
+                    count: 0,
+                };
+                let shown = context.to_data(&gaps.filled(&found))?;
                 (name, shown)
             }
             // A list or dictionary has no name of its own.
@@ -65,9 +72,44 @@ pub(super) fn debug(context: &mut Context<'_>) -> Result<TaskResult, ActionError
     Ok(TaskResult::ok(result))
 }
 
-/// What stands for a variable that is not there.
-fn undefined(why: &str) -> Data {
-    Data::Str(format!("<< error 1 - {why} >>"))
+/// Numbers what is undefined in a value, and tells the user of it.
+struct Gaps<'a> {
+    templar: &'a Templar,
+    /// Where the value was asked for.
+    place: Option<&'a Span>,
+    count: usize,
+}
+
+impl Gaps<'_> {
+    /// The value with a remark in place of everything that is not there.
+    fn filled(&mut self, value: &Value) -> Value {
+        match value {
+            Value::Undefined(undefined) => {
+                self.count += 1;
+                let why = format!("error {} - {}", self.count, undefined.message);
+                let text = format!("Encountered 1 template error.\n{why}");
+                let problem = Diagnostic::warning("undefined-variable", text);
+                self.templar
+                    .note(match undefined.span.as_ref().or(self.place) {
+                        Some(place) => problem.at(place),
+                        None => problem,
+                    });
+                Value::str(format!("<< {why} >>"))
+            }
+            Value::List(list) => {
+                let items = list.to_vec();
+                Value::list(items.iter().map(|item| self.filled(item)).collect())
+            }
+            Value::Dict(dict) => {
+                let entries = dict.read().clone();
+                let entries = entries
+                    .into_iter()
+                    .map(|(key, item)| (key, self.filled(&item)));
+                Value::dict(entries.collect())
+            }
+            other => other.clone(),
+        }
+    }
 }
 
 /// Checks conditions.

@@ -9,12 +9,12 @@ use rplay_modules::regex::{Flags, Regex};
 use super::{ActionError, Effect, TaskResult};
 use crate::diag::Severity;
 use crate::run::context::Context;
-use crate::template::value::{Entries, Key, Value};
+use crate::template::value::{Entries, Key, Value, has_delimiters};
 use crate::vars::VarMap;
 
 /// Sets variables of the host.
 pub(super) fn set_fact(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    let mut facts = context.all_args()?;
+    let mut facts = named(context, context.all_args()?)?;
     let cacheable = facts
         .shift_remove("cacheable")
         .is_some_and(|value| value.is_true());
@@ -42,6 +42,24 @@ pub(super) fn set_fact(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
         result.effects.push(Effect::Facts(shown));
     }
     Ok(result.effect(Effect::SetFacts(facts)))
+}
+
+/// The facts with their names templated.
+fn named(context: &Context<'_>, facts: VarMap) -> Result<VarMap, ActionError> {
+    if !facts.keys().any(|name| has_delimiters(name)) {
+        return Ok(facts);
+    }
+    let mut named = VarMap::new();
+    for (name, value) in facts {
+        let place = context.args.get(&name).map(|(place, _)| place.clone());
+        let raw = Value::template(name.as_str(), place.clone());
+        let name = context.expand(&raw)?.to_string();
+        match place {
+            Some(place) => named.declare(name, &place, value),
+            None => drop(named.insert(name, value)),
+        }
+    }
+    Ok(named)
 }
 
 fn is_variable_name(name: &str) -> bool {
@@ -96,14 +114,24 @@ pub(super) fn include_vars(context: &mut Context<'_>) -> Result<TaskResult, Acti
         {
             return Err(ActionError::new(problem.to_string()));
         }
-        vars.extend(checked.value);
+        vars.merge(checked.value);
     }
     if let Some(name) = context.text("name")? {
         let inner: Entries = vars
             .into_iter()
             .map(|(key, value)| (Key::from(key), value))
             .collect();
-        vars = VarMap::from([(name, Value::lazy_dict(inner))]);
+        vars = VarMap::new();
+        let value = Value::lazy_dict(inner);
+        let written = context.raw("name");
+        let place = match &written {
+            Some((_, Value::Str(text))) => text.origin(),
+            _ => None,
+        };
+        match place {
+            Some(place) => vars.declare(name, place, value),
+            None => drop(vars.insert(name, value)),
+        }
     }
     let shown: Map = vars
         .iter()

@@ -11,11 +11,14 @@ use crate::plan::{Files, to_vars};
 use crate::template::value::Value;
 use crate::vars::VarMap;
 
+/// What places in the options are called.
+const OPTION: &str = "<CLI option '-e'>";
+
 /// Reads the options in their order; later ones win.
 pub(super) fn read(options: &[String], files: &Files) -> Result<VarMap, CommandError> {
     let mut vars = VarMap::new();
     for option in options {
-        vars.extend(read_one(option.trim_start(), files)?);
+        vars.merge(read_one(option.trim_start(), files)?);
     }
     Ok(vars)
 }
@@ -36,19 +39,22 @@ fn read_one(option: &str, files: &Files) -> Result<VarMap, CommandError> {
             .map_err(|problem| CommandError::new(Exit::Parse, problem))?;
         return mapping(&source, &format!("@{shown}"), files);
     }
-    let source = Source::new("<CLI option '-e'>", option);
+    let source = Source::new(OPTION, option);
     if option.starts_with(['{', '[', '/', '.']) {
         return mapping(&source, option, files);
     }
     match kv::parse_kv(option, false) {
-        Ok(parsed) => Ok(parsed
-            .options
-            .into_iter()
-            .map(|(name, word)| {
-                files.secrets.hidden.add_named(&name, &word.value);
-                (name, Value::template(word.value, None))
-            })
-            .collect()),
+        Ok(parsed) => {
+            Ok(parsed
+                .options
+                .into_iter()
+                .fold(VarMap::new(), |mut vars, (name, word)| {
+                    files.secrets.hidden.add_named(&name, &word.value);
+                    let place = Source::named(OPTION, name.as_str());
+                    vars.declare(name, &place, Value::template(word.value, None));
+                    vars
+                }))
+        }
         Err(error) => {
             let problem = Diagnostic::error("extra-vars", error.to_string());
             let problem = problem.at(&Span::start_of(&source));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::options::{InventoryOptions, TaskOptions};
 use super::{CommandError, Exit, extra_vars, passwords, tell, version};
-use crate::config::Config;
+use crate::config::{Config, Origin};
 use crate::diag::{Diagnostic, Severity, nearest};
 use crate::inventory::{EMPTY, Inventory, LOCALHOST, NO_HOSTS};
 use crate::plan::collections::Collections;
@@ -73,6 +73,7 @@ pub(super) fn prepare(
     }
     let settings = Settings {
         allow_broken_conditionals: config.bool("allow_broken_conditionals"),
+        facts_chosen: config.origin("inject_facts_as_vars") != Origin::Default,
     };
     let templar = Arc::new(Templar::new(settings).with_secrets(files.secrets.clone()));
     let options = options(wanted, &config, tags, hidden)?;

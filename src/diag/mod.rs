@@ -16,9 +16,20 @@ pub struct Source {
     pub text: String,
     /// Whether it was encrypted: its lines are then never shown.
     pub secret: bool,
-    /// Whether `path` only describes where the text comes from: it is shown whole, without lines.
-    pub described: bool,
+    /// How exactly a place in it is told.
+    detail: Detail,
     line_starts: Vec<u32>,
+}
+
+/// How exactly places in a source are known, and told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Detail {
+    /// Line and column.
+    Column,
+    /// The line.
+    Line,
+    /// Nothing but its name.
+    Name,
 }
 
 impl Source {
@@ -29,14 +40,36 @@ impl Source {
 
     /// A text that no file holds, with what it is: `<CLI option '-a'>`.
     pub fn described(what: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
-        let mut source = Self::with(what.into(), text.into(), false);
-        source.described = true;
-        Arc::new(source)
+        Arc::new(Self {
+            detail: Detail::Name,
+            ..Self::with(what.into(), text.into(), false)
+        })
     }
 
     /// A source whose text was encrypted.
     pub fn vaulted(path: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
         Arc::new(Self::with(path.into(), text.into(), true))
+    }
+
+    /// The same source, in which places are told as lines.
+    #[must_use]
+    pub fn by_lines(&self) -> Arc<Self> {
+        Arc::new(Self {
+            detail: Detail::Line,
+            ..Self::with(self.path.clone(), self.text.clone(), self.secret)
+        })
+    }
+
+    /// A place of which only the name is known, and perhaps what stands there.
+    #[must_use]
+    pub fn named(path: impl Into<PathBuf>, text: impl Into<String>) -> Span {
+        Span::start_of(&Self::described(path, text))
+    }
+
+    /// Whether its path only describes where the text comes from.
+    #[must_use]
+    pub fn is_described(&self) -> bool {
+        self.detail == Detail::Name
     }
 
     fn with(path: PathBuf, text: String, secret: bool) -> Self {
@@ -48,7 +81,7 @@ impl Source {
             path,
             text,
             secret,
-            described: false,
+            detail: Detail::Column,
             line_starts,
         }
     }
@@ -118,6 +151,27 @@ impl Span {
         }
     }
 
+    /// Where the value starts that it is the text of: a block's text follows its `|` or `>`.
+    #[must_use]
+    pub fn opening(&self) -> Self {
+        let before = self
+            .source
+            .text
+            .get(..self.start as usize)
+            .map(str::trim_end);
+        let word = before.and_then(|text| text.rsplit([' ', '\n']).next());
+        match (before, word) {
+            (Some(before), Some(word)) if is_indicator(word) => {
+                let start = (before.len() - word.len()) as u32;
+                Self {
+                    start,
+                    ..self.clone()
+                }
+            }
+            _ => self.clone(),
+        }
+    }
+
     /// Path of the source.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -137,6 +191,12 @@ impl Span {
     }
 }
 
+/// Whether a word begins a block of text: `|`, `>-`, `|2+`.
+fn is_indicator(word: &str) -> bool {
+    word.strip_prefix(['|', '>'])
+        .is_some_and(|rest| rest.chars().all(|c| matches!(c, '+' | '-' | '1'..='9')))
+}
+
 impl fmt::Debug for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
@@ -145,11 +205,13 @@ impl fmt::Debug for Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.source.described {
-            return write!(f, "{}", self.path().display());
-        }
         let (line, column) = self.line_column();
-        write!(f, "{}:{line}:{column}", self.path().display())
+        let path = self.path().display();
+        match self.source.detail {
+            Detail::Column => write!(f, "{path}:{line}:{column}"),
+            Detail::Line => write!(f, "{path}:{line}"),
+            Detail::Name => write!(f, "{path}"),
+        }
     }
 }
 
@@ -163,6 +225,8 @@ impl PartialEq for Span {
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// Something that works, but not for ever.
+    Deprecation,
     /// Something to know; the run goes on.
     Warning,
     /// The run, or the host's part in it, cannot go on.
@@ -212,6 +276,16 @@ impl Diagnostic {
     pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
+            ..Self::error(code, message)
+        }
+    }
+
+    /// A deprecation without a place yet: what no longer works from a version of ansible-core on.
+    pub fn deprecation(code: &'static str, what: &str, version: &str) -> Self {
+        let message =
+            format!("{what} This feature will be removed from ansible-core version {version}.");
+        Self {
+            severity: Severity::Deprecation,
             ..Self::error(code, message)
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Diagnostic, Label, Severity, Span};
+use super::{Detail, Diagnostic, Label, Severity, Span};
 
 /// How the text looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,11 +11,13 @@ pub struct Style {
     pub color: bool,
 }
 
+/// How wide the shown lines are.
+const WIDTH: usize = 120;
+
 /// How many lines before the place are shown.
 const CONTEXT: usize = 2;
 
-/// How many characters of a text without a file are shown, and what stands for the rest.
-const WIDTH: usize = 120;
+/// What stands for the rest of a text without a file.
 const CUT: &str = "[...]";
 
 /// The problem as text, with a line end after it: the message, its place with the lines around it,
@@ -24,6 +26,7 @@ const CUT: &str = "[...]";
 pub fn render(problem: &Diagnostic, style: Style) -> String {
     let (title, color) = match problem.severity {
         Severity::Error => ("ERROR", "\x1b[0;31m"),
+        Severity::Deprecation => ("DEPRECATION WARNING", "\x1b[0;35m"),
         Severity::Warning => ("WARNING", "\x1b[1;35m"),
     };
     let mut text = format!("[{title}]: {}\n", problem.message);
@@ -75,6 +78,15 @@ pub fn excerpt(span: &Span) -> String {
     text
 }
 
+/// A text as it is shown: a long one ends in a mark.
+fn cut(text: &str, mark: &str) -> String {
+    if text.chars().count() <= WIDTH {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(WIDTH - mark.len()).collect();
+    start + mark
+}
+
 /// The place, the lines before it, its line, and a mark under its column.
 fn place(text: &mut String, title: &str, label: &Label) {
     let (line, column) = label.span.line_column();
@@ -84,8 +96,10 @@ fn place(text: &mut String, title: &str, label: &Label) {
         text.push_str("(source not shown: vaulted or hidden by no_log)\n\n");
         return;
     }
-    if source.described {
-        let _ = writeln!(text, "{}\n", shortened(&source.text));
+    if source.detail == Detail::Name {
+        if !source.text.is_empty() {
+            let _ = writeln!(text, "{}\n", cut(&source.text, CUT));
+        }
         return;
     }
     if label.span.start as usize >= source.text.len() {
@@ -96,7 +110,18 @@ fn place(text: &mut String, title: &str, label: &Label) {
     for number in line.saturating_sub(CONTEXT).max(1)..=line {
         // A tab would move the line away from its mark.
         let shown = source.line(number).replace('\t', " ");
-        let _ = writeln!(text, "{}", format!("{number:width$} {shown}").trim_end());
+        let shown = format!("{number:width$} {shown}");
+        let _ = writeln!(text, "{}", cut(&shown, "...").trim_end());
+    }
+    if source.detail == Detail::Line {
+        let mark = "^".repeat(source.line(line).chars().count());
+        let _ = writeln!(text, "{:indent$}{mark}\n", "", indent = width + 1);
+        return;
+    }
+    // A mark below what was cut off would point at nothing.
+    if width + column > WIDTH {
+        text.push('\n');
+        return;
     }
     let remark = if label.text.is_empty() {
         String::new()
@@ -109,18 +134,6 @@ fn place(text: &mut String, title: &str, label: &Label) {
         "",
         indent = width + column
     );
-}
-
-/// A text without a file, cut where Ansible cuts it.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(WIDTH) {
-        Some(_) => text
-            .chars()
-            .take(WIDTH - CUT.len())
-            .chain(CUT.chars())
-            .collect(),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

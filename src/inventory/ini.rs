@@ -32,6 +32,7 @@ pub(super) fn parse(
     source: &Arc<Source>,
     file: &Path,
 ) -> Result<(), Broken> {
+    let source = &source.by_lines();
     let mut pending = Pending::default();
     let (mut section, mut group) = (Section::Hosts, "ungrouped".to_owned());
     let mut at = 0;

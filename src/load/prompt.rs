@@ -2,13 +2,15 @@
 
 use super::node::{Node, NodeKind};
 use super::resolve;
-use crate::diag::{Diagnostic, nearest};
+use crate::diag::{Diagnostic, Span, nearest};
 
 /// A question.
 #[derive(Clone, Debug)]
 pub struct Prompt {
     /// The variable that gets the answer.
     pub name: String,
+    /// Where its name stands.
+    pub place: Span,
     /// What the user reads; its name where nothing is written.
     pub text: String,
     /// Counts when the answer is empty, and where nobody can be asked.
@@ -64,7 +66,9 @@ fn prompt(entry: &Node) -> Result<Prompt, Box<Diagnostic>> {
         return Err(Box::new(wrong(message)));
     };
     let get = |name: &str| entry.get(name).filter(|value| !value.is_null());
-    let Some(name) = get("name").and_then(Node::as_str) else {
+    let Some((name, place)) =
+        get("name").and_then(|node| Some((node.as_str()?, node.span.clone())))
+    else {
         let message = "Invalid vars_prompt data structure, missing 'name' key";
         return Err(Box::new(wrong(message.to_owned())));
     };
@@ -88,6 +92,7 @@ fn prompt(entry: &Node) -> Result<Prompt, Box<Diagnostic>> {
     };
     Ok(Prompt {
         name: name.to_owned(),
+        place,
         text: get("prompt")
             .and_then(Node::as_str)
             .unwrap_or(name)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::diag::{Checked, Diagnostic, Source};
+use crate::diag::{Checked, Diagnostic, Source, Span};
 use crate::load::ast::Item;
 use crate::load::node::{Node, NodeKind};
 use crate::load::play::RoleMeta;
@@ -88,12 +88,12 @@ pub fn to_vars(node: &Node, files: &Files, problems: &mut Vec<Diagnostic>) -> Va
     match &node.kind {
         NodeKind::Map(entries) => entries
             .iter()
-            .map(|(key, value)| {
+            .fold(VarMap::new(), |mut vars, (key, value)| {
                 let name = key_text(key);
                 let value = to_variable(&name, value, files, problems);
-                (name, value)
-            })
-            .collect(),
+                vars.declare(name, &key.span, value);
+                vars
+            }),
         NodeKind::Null => VarMap::new(),
         _ => {
             let message = format!("variables must be a mapping, not {}", node.kind_name());
@@ -107,6 +107,21 @@ fn key_text(key: &Node) -> String {
     match key.as_str() {
         Some(text) => text.to_owned(),
         None => Value::from_node(key).to_string(),
+    }
+}
+
+/// Where the name of a variable stands of which only the value is kept: right before it.
+#[must_use]
+pub fn key_place(name: &str, value: &Node) -> Span {
+    let span = &value.span;
+    let before = span.source.text.get(..span.start as usize);
+    let Some(at) = before.and_then(|text| text.rfind(name)) else {
+        return span.clone();
+    };
+    Span {
+        source: Arc::clone(&span.source),
+        start: at as u32,
+        end: (at + name.len()) as u32,
     }
 }
 

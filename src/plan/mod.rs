@@ -18,7 +18,7 @@ use crate::template::value::Value;
 use crate::template::{Scope, Templar};
 use crate::vars::{HostScope, Level, VarMap};
 
-pub use files::{Files, to_value, to_variable, to_vars};
+pub use files::{Files, key_place, to_value, to_variable, to_vars};
 pub use frame::{Frame, FrameKind};
 pub use role::{Role, RoleCall};
 
@@ -557,7 +557,7 @@ pub fn task_vars(task: &PlanTask, files: &Files, problems: &mut Vec<Diagnostic>)
     task.ast
         .keywords
         .get(&Keyword::Vars)
-        .map(|node| to_vars(node, files, problems))
+        .map(|node| to_vars(node, files, problems).without_reserved(&["tags", "when"]))
         .unwrap_or_default()
 }
 
@@ -568,10 +568,10 @@ pub fn play_vars(play: &ast::Play, files: &Files, problems: &mut Vec<Diagnostic>
         Some(Node {
             kind: NodeKind::Seq(parts),
             ..
-        }) => parts
-            .iter()
-            .flat_map(|part| to_vars(part, files, problems))
-            .collect(),
+        }) => parts.iter().fold(VarMap::new(), |mut vars, part| {
+            vars.merge(to_vars(part, files, problems));
+            vars
+        }),
         Some(node) => to_vars(node, files, problems),
         None => VarMap::new(),
     }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Frame, FrameKind, MAX_DEPTH, Pass, PlanItem, collections, to_variable, to_vars};
+use super::{
+    Frame, FrameKind, MAX_DEPTH, Pass, PlanItem, collections, key_place, to_variable, to_vars,
+};
 use crate::diag::{Diagnostic, Span, nearest};
 use crate::load::ast::{self, Keywords, RoleEntry};
 use crate::load::keyword::Keyword;
@@ -66,11 +68,11 @@ impl Pass<'_> {
             return vec![];
         };
         let files = Arc::clone(&self.planner.files);
-        let params = entry.params.iter().map(|(key, node)| {
+        let mut params = VarMap::new();
+        for (key, node) in &entry.params {
             let value = to_variable(key, node, &files, &mut self.problems);
-            (key.clone(), value)
-        });
-        let params = params.collect();
+            params.declare(key, &key_place(key, node), value);
+        }
         let vars = entry.keywords.get(&crate::load::keyword::Keyword::Vars);
         let vars = vars
             .map(|node| to_vars(node, &files, &mut self.problems))
@@ -152,8 +154,8 @@ impl Pass<'_> {
             "{} {:?} {:?} {:?} {:?}",
             path.display(),
             written(&call.keywords),
-            call.params,
-            call.vars,
+            *call.params,
+            *call.vars,
             call.tasks_from
         );
         let allow_again = call.again || meta.as_ref().is_some_and(|meta| meta.allow_duplicates);
@@ -252,7 +254,7 @@ impl Pass<'_> {
             let mut all = VarMap::new();
             for file in role_vars_files(path, folder, from.unwrap_or("main")) {
                 match self.planner.files.vars(&file) {
-                    Ok(checked) => all.extend(checked.collect(&mut self.problems)),
+                    Ok(checked) => all.merge(checked.collect(&mut self.problems)),
                     Err(problem) => self.problems.push(problem),
                 }
             }

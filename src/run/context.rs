@@ -131,10 +131,14 @@ impl Context<'_> {
     /// All arguments, templated; omitted ones left out.
     pub(crate) fn all_args(&self) -> Result<VarMap, ActionError> {
         let mut all = VarMap::new();
-        for (name, (_, raw)) in &self.args {
+        let first = self.args.first().map(|(_, (place, _))| place);
+        for (name, (place, raw)) in &self.args {
             let value = self.argument(name, raw)?;
             if !value.is_omit() {
-                all.insert(name.clone(), value);
+                // Arguments in one text are all where it starts.
+                let after = place.source.text.as_bytes().get(place.end as usize);
+                let place = first.filter(|_| after == Some(&b'=')).unwrap_or(place);
+                all.declare(name.as_str(), place, value);
             }
         }
         Ok(all)
@@ -172,15 +176,6 @@ impl Context<'_> {
     /// Templates a value as far as possible.
     pub(crate) fn expand_soft(&self, value: &Value) -> Option<Value> {
         self.run.templar.expand_soft(value, self.scope).ok()
-    }
-
-    /// Evaluates a bare expression.
-    pub(crate) fn expression(
-        &self,
-        text: &str,
-        origin: Option<&Span>,
-    ) -> Result<Value, TemplateError> {
-        self.run.templar.expression(text, origin, self.scope)
     }
 
     /// Evaluates a condition.

@@ -208,7 +208,7 @@ impl Worker<'_> {
             self.full_name()
         );
         let name = &self.job.spec.task.ast.call.span;
-        if name.source.described && !self.flag(Keyword::NoLog, &self.job.scope) {
+        if name.source.is_described() && !self.flag(Keyword::NoLog, &self.job.scope) {
             // The command line gives task and module apart.
             return vec![
                 Cause::new("Task failed", Some(&self.action_span())),

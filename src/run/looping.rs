@@ -9,7 +9,7 @@ use super::context::{Shared, to_bool, to_float};
 use super::failure::{Cause, explain};
 use super::worker::{ItemResult, Worker, mark, status};
 use crate::action::Effect;
-use crate::diag::Span;
+use crate::diag::{Diagnostic, Source, Span};
 use crate::load::keyword::Keyword;
 use crate::report::event::{Event, MessageKind};
 use crate::template::value::{Entries, Key, Value};
@@ -100,6 +100,7 @@ impl Worker<'_> {
             all.result.insert("results".to_owned(), Data::List(vec![]));
             return all;
         }
+        self.note_taken(&control, scope);
         let mut results = vec![];
         let (count, mut skipped) = (items.len(), 0);
         // What an item sets, later ones see. One layer holds it all, however many items there are.
@@ -199,6 +200,34 @@ impl Worker<'_> {
             });
         }
         one
+    }
+
+    /// Tells of loop variables that hide others.
+    fn note_taken(&self, control: &LoopControl, scope: &HostScope) {
+        let names = [
+            ("loop_var", Some(&control.var)),
+            ("index_var", control.index_var.as_ref()),
+        ];
+        for (option, name) in names {
+            let Some(name) = name.filter(|name| scope.get(name).is_some()) else {
+                continue;
+            };
+            let written = match self.job.spec.keyword(Keyword::LoopControl) {
+                Some(Value::Dict(control)) => control.get(option),
+                _ => None,
+            };
+            let place = match &written {
+                Some(Value::Str(text)) => text.origin().cloned(),
+                _ => None,
+            };
+            let place = place.unwrap_or_else(|| Source::named("<unknown>", name.as_str()));
+            let text = format!("The variable '{name}' is already in use.");
+            let hint = format!(
+                "You should set the `{option}` value in the `loop_control` option for the task to something else to avoid variable collisions and unexpected behavior."
+            );
+            let problem = Diagnostic::warning("loop-variable-taken", text);
+            self.run.templar.note(problem.at(&place).hint(hint));
+        }
     }
 
     fn loop_control(&self, scope: &HostScope) -> Result<LoopControl, TemplateError> {

@@ -94,6 +94,8 @@ pub struct Run<'a> {
     warned_not_interactive: bool,
     /// `--start-at-task`, until it is found.
     start_at: Option<String>,
+    /// Places that were told as warnings of templates and variables.
+    noted: HashSet<(String, Option<(PathBuf, u32)>)>,
     /// Why the run cannot go on at all.
     fault: Option<Box<Diagnostic>>,
 }
@@ -148,6 +150,7 @@ impl<'a> Run<'a> {
             prompted: Arc::default(),
             warned_not_interactive: false,
             start_at,
+            noted: HashSet::new(),
             fault: None,
         }
     }
@@ -162,7 +165,11 @@ impl<'a> Run<'a> {
         if self.start_at.is_some() || !self.shared.options.look_ahead {
             return;
         }
-        for (host, problem) in self.preflight(playbooks) {
+        self.tell_notes();
+        let found = self.preflight(playbooks);
+        // The run itself will come there, or not.
+        let _ = self.shared.templar.take_notes();
+        for (host, problem) in found {
             self.message(MessageKind::Error, play::problem_text(&problem));
             self.count(&host, |counts| counts.failed += 1);
             self.failed.insert(host.clone());
@@ -249,7 +256,20 @@ impl<'a> Run<'a> {
 
     fn emit(&mut self, event: Event) {
         if !self.muted {
+            self.tell_notes();
             (self.sink)(event);
+        }
+    }
+
+    /// Tells what templates and variables are to be told for, each place once.
+    fn tell_notes(&mut self) {
+        for problem in self.shared.templar.take_notes() {
+            let place = problem.labels.first().map(|label| &label.span);
+            let place = place.map(|span| (span.path().to_path_buf(), span.start));
+            if self.noted.insert((problem.message.clone(), place)) {
+                let (kind, text) = (kind_of(&problem), play::problem_text(&problem));
+                (self.sink)(Event::Message { kind, text });
+            }
         }
     }
 
@@ -262,12 +282,7 @@ impl<'a> Run<'a> {
 
     /// Tells a problem that does not stop the run.
     fn tell_problem(&mut self, problem: &Diagnostic) {
-        let kind = if problem.severity == Severity::Error {
-            MessageKind::Error
-        } else {
-            MessageKind::Warning
-        };
-        self.message(kind, play::problem_text(problem));
+        self.message(kind_of(problem), play::problem_text(problem));
     }
 
     fn count(&mut self, host: &str, count: impl FnOnce(&mut Counts)) {
@@ -320,5 +335,13 @@ impl<'a> Run<'a> {
 
     fn is_out(&self, host: &str) -> bool {
         self.failed.contains(host) || self.unreachable.contains(host)
+    }
+}
+
+fn kind_of(problem: &Diagnostic) -> MessageKind {
+    match problem.severity {
+        Severity::Deprecation => MessageKind::Deprecation,
+        Severity::Warning => MessageKind::Warning,
+        Severity::Error => MessageKind::Error,
     }
 }

@@ -15,7 +15,7 @@ use crate::inventory::Inventory;
 use crate::load::keyword::Keyword;
 use crate::report::event::{MessageKind, Status};
 use crate::template::value::{Entries, Key, Value};
-use crate::vars::HostScope;
+use crate::vars::{HostScope, VarMap, is_reserved, reserved_name};
 
 impl Run<'_> {
     /// Registers results, counts them, moves the hosts on.
@@ -91,6 +91,12 @@ impl Run<'_> {
             .entry("failed".to_owned())
             .or_insert(Data::Bool(done.status == Status::Failed));
         let value = to_dict(&shown);
+        if let Some(place) = spec.keyword_span(Keyword::Register)
+            && is_reserved(name.as_str())
+        {
+            let problem = reserved_name(name.as_str(), place);
+            self.shared.templar.note(problem);
+        }
         for host in hosts {
             let value = value.clone();
             self.remember(host, |memory| {
@@ -199,6 +205,7 @@ impl Run<'_> {
             .map_or_else(|| everywhere.to_vec(), |other| vec![other]);
         match effect.effect {
             Effect::SetFacts(vars) => {
+                self.note_names(&vars);
                 for host in &on {
                     self.remember(host, |memory| {
                         Arc::make_mut(&mut memory.set).extend(vars.clone())
@@ -212,6 +219,7 @@ impl Run<'_> {
                 }
             }
             Effect::IncludeVars(vars) => {
+                self.note_names(&vars);
                 for host in &on {
                     self.remember(host, |memory| {
                         Arc::make_mut(&mut memory.included).extend(vars.clone())
@@ -239,6 +247,12 @@ impl Run<'_> {
             } => self.stats(host, data, per_host, aggregate),
             Effect::Warning(text) => self.message(MessageKind::Warning, text),
             Effect::IncludeTasks { .. } | Effect::IncludeRole { .. } => {}
+        }
+    }
+
+    fn note_names(&self, vars: &VarMap) {
+        for (name, place) in vars.reserved() {
+            self.shared.templar.note(reserved_name(name, place));
         }
     }
 

@@ -21,7 +21,7 @@ use crate::diag::Diagnostic;
 use crate::inventory::{Order, ordered};
 use crate::load::keyword::Keyword;
 use crate::plan::{PlanItem, PlanTask, Role};
-use crate::report::event::{Event, MessageKind};
+use crate::report::event::Event;
 use crate::template::value::Value;
 use crate::vars::HostScope;
 
@@ -115,6 +115,7 @@ impl Run<'_> {
     /// Runs a play. Returns false when no host is left for further plays.
     pub(super) async fn play(&mut self, play: &PlannedPlay) -> bool {
         self.prompted = Arc::default();
+        self.note_play(play);
         self.prompt(play);
         let early = self.early_scope(play);
         let pattern = self.pattern(play, &early);
@@ -408,8 +409,7 @@ impl Run<'_> {
         let mut problems = vec![];
         let spec = TaskSpec::new(task, &self.shared.planner.files, &mut problems);
         for problem in problems {
-            let text = problem_text(&problem);
-            self.message(MessageKind::Warning, text);
+            self.tell_problem(&problem);
         }
         Arc::new(spec)
     }

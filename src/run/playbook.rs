@@ -154,10 +154,9 @@ impl Reader<'_> {
             }
         }
         if let Some(node) = keywords.get(&Keyword::Vars) {
-            let own = to_vars(node, &self.planner.files, &mut self.problems);
-            for (name, value) in own {
-                inner.vars.entry(name).or_insert(value);
-            }
+            let mut own = to_vars(node, &self.planner.files, &mut self.problems);
+            own.merge(std::mem::take(&mut inner.vars));
+            inner.vars = own;
         }
         let raw = to_value(file, &self.planner.files, &mut self.problems);
         let vars = Arc::new(inner.vars.clone());
@@ -175,7 +174,7 @@ impl Reader<'_> {
 
     fn play(&mut self, play: &Arc<Play>, dir: &Path, around: &Around) {
         let mut vars = play_vars(play, &self.planner.files, &mut self.problems);
-        vars.extend(around.vars.clone());
+        vars.merge(around.vars.clone());
         let vars = Arc::new(vars);
         let mut magic = (**self.magic).clone();
         magic.insert(

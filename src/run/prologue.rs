@@ -63,7 +63,7 @@ impl Run<'_> {
                 Err(problem) => return self.abort(problem.at(&node.span)),
             };
             // What a user types is data: it is not templated.
-            answers.insert(question.name, Value::str(answer));
+            answers.declare(question.name, &question.place, Value::str(answer));
         }
         self.prompted = Arc::new(answers);
     }

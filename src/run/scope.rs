@@ -13,7 +13,7 @@ use crate::load::keyword::Keyword;
 use crate::plan::{Frame, Role};
 use crate::report::event::{MessageKind, TaskInfo};
 use crate::template::value::Value;
-use crate::vars::{HostScope, Level, VarMap};
+use crate::vars::{HostScope, Level, VarMap, reserved_name};
 
 impl Run<'_> {
     pub(super) fn early_scope(&self, play: &PlannedPlay) -> HostScope {
@@ -193,9 +193,28 @@ impl Run<'_> {
             Value::list(places.collect()),
         );
         scope.push(Level::Magic, &Arc::new(own));
+        self.note_reserved(&scope);
         let connection = super::target::connection_vars(&self.shared, spec, &scope, host);
         scope.push(Level::Connection, &Arc::new(connection));
         scope
+    }
+
+    /// Tells of the reserved names among the variables of a play and its roles.
+    pub(super) fn note_play(&self, play: &PlannedPlay) {
+        let mut scope = self.early_scope(play);
+        self.note_reserved(&scope);
+        for role in &play.plan.roles {
+            scope.push(Level::RoleDefaults, &role.defaults);
+            scope.push(Level::RoleVars, &role.vars);
+        }
+        self.note_reserved(&scope);
+    }
+
+    /// Tells of variables whose names mean something else.
+    pub(super) fn note_reserved(&self, scope: &HostScope) {
+        for (name, place) in scope.reserved() {
+            self.shared.templar.note(reserved_name(name, place));
+        }
     }
 
     /// Names that every task of the batch sees now.

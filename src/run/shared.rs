@@ -11,7 +11,7 @@ use rplay_modules::data::{Data, Map};
 use crate::config::Config;
 use crate::connect::Secret;
 use crate::inventory::Inventory;
-use crate::plan::{Files, Planner, to_variable};
+use crate::plan::{Files, Planner, key_place, to_variable};
 use crate::secrets::Secrets;
 use crate::template::Templar;
 use crate::template::value::{Entries, Key, Value};
@@ -183,7 +183,7 @@ impl InventoryVars {
                     Some(weak) if self.rules.merge => merged(weak, value),
                     _ => value,
                 };
-                all.insert(name.clone(), value);
+                all.declare(name, &key_place(name, node), value);
             }
         }
         all
@@ -239,6 +239,8 @@ pub(crate) struct Memory {
     pub(crate) facts: Arc<VarMap>,
     /// Facts without it, as the variable `ansible_facts`.
     plain_facts: Arc<VarMap>,
+    /// Those that are variables of their own in any case.
+    local_facts: Arc<VarMap>,
     /// `set_fact` and `register`.
     pub(crate) set: Arc<VarMap>,
     /// `include_vars`.
@@ -277,10 +279,13 @@ impl Memory {
             let value = Value::from_data(value);
             // Local facts keep their prefix, as Ansible has it.
             let short = match name.as_str() {
-                "ansible_local" => "ansible_local",
+                LOCAL => LOCAL,
                 name => name.strip_prefix("ansible_").unwrap_or(name),
             };
             plain.insert(short.into(), value.clone());
+            if short == LOCAL {
+                self.local_facts = Arc::new(VarMap::from([(LOCAL.to_owned(), value.clone())]));
+            }
             if name != GATHERED {
                 top.insert(name.clone(), value);
             }
@@ -298,10 +303,12 @@ impl Memory {
     pub(crate) fn forget(&mut self) {
         self.facts = Arc::default();
         self.plain_facts = Arc::default();
+        self.local_facts = Arc::default();
     }
 }
 
 const ANSIBLE_FACTS: &str = "ansible_facts";
+const LOCAL: &str = "ansible_local";
 
 /// The fact that tells that others were gathered.
 const GATHERED: &str = "_ansible_facts_gathered";
@@ -331,6 +338,8 @@ impl World {
             scope.push(Level::Inventory, &memory.added);
             if self.vars.rules.inject {
                 scope.push(Level::Facts, &memory.facts);
+            } else {
+                scope.push(Level::Facts, &memory.local_facts);
             }
             scope.push(Level::IncludeVars, &memory.included);
             scope.push(Level::SetFacts, &memory.set);

@@ -9,11 +9,14 @@ use std::sync::{Arc, RwLock};
 use super::args::Args;
 use super::ast::{Arg, Comparison, Expr, ExprKind, Place, Stmt};
 use super::fault::{EXPRESSION_SYNTAX, Fault, Outcome};
-use super::objects::{BoundMethod, Frame, Loop, MacroObject, Nothing, Super};
+use super::objects::{BoundMethod, Frame, Group, Loop, MacroObject, Nothing, Super};
 use super::parse::Syntax;
 use super::value::{Dict, Entries, Key, List, Str, Undefined, Unknown, Value};
-use super::{Scope, Templar, filters, functions, methods, ops, tests};
-use crate::diag::{Source, Span};
+use super::{Remark, Scope, Templar, filters, functions, methods, ops, tests};
+use crate::diag::{Diagnostic, Source, Span};
+
+const EMBEDDED: &str = "Jinja constant strings should not contain embedded templates. This feature will be disabled by default in ansible-core 2.23.";
+const INSTEAD_OF_EMBEDDED: &str = "Use inline expressions, for example: `when: \"{{ a_var }}\" == 42` becomes `when: a_var == 42`";
 
 /// How deep templates may refer to templates.
 const DEPTH: usize = 60;
@@ -33,6 +36,8 @@ pub(crate) struct Interp<'a> {
     /// Whether strings in expressions may be templates themselves.
     pub(crate) embedded: Cell<bool>,
     place: RefCell<Vec<Text>>,
+    /// The text that was evaluated last.
+    last: RefCell<Option<Text>>,
     pub(crate) blocks: RefCell<HashMap<Arc<str>, Vec<Arc<Vec<Stmt>>>>>,
     pub(crate) extending: Cell<bool>,
     pub(crate) syntax: RefCell<Syntax>,
@@ -59,6 +64,7 @@ impl<'a> Interp<'a> {
             calls: Cell::new(0),
             embedded: Cell::new(false),
             place: RefCell::default(),
+            last: RefCell::default(),
             blocks: RefCell::default(),
             extending: Cell::new(false),
             syntax: RefCell::default(),
@@ -87,9 +93,38 @@ impl<'a> Interp<'a> {
             file,
         });
         let result = work().map_err(|fault| fault.at(|| origin.cloned()));
-        self.place.borrow_mut().pop();
+        let last = self.place.borrow_mut().pop();
+        self.last.replace(last);
         self.depth.set(self.depth.get() - 1);
         result
+    }
+
+    /// Tells something that is no error; a look ahead tells nothing.
+    pub(crate) fn note(&self, problem: Diagnostic) {
+        if !self.scope.forecast() {
+            self.templar.note(problem);
+        }
+    }
+
+    /// The same of the whole text that is being evaluated, or was just now.
+    pub(crate) fn note_here(&self, problem: Diagnostic) {
+        let whole = |text: &Text| match &text.file {
+            Some(file) => Some(Source::named(&file.path, "")),
+            None => text.origin.as_ref().map(Span::opening),
+        };
+        let (current, last) = (self.place.borrow(), self.last.borrow());
+        let place = current.last().or(last.as_ref()).and_then(whole);
+        self.note(match place {
+            Some(place) => problem.at(&place),
+            None => problem,
+        });
+    }
+
+    fn remark(&self, remark: Option<Remark>) {
+        let Some(remark) = remark else { return };
+        if remark != Remark::InjectedFact || !self.templar.settings().facts_chosen {
+            self.note_here(remark.diagnostic());
+        }
     }
 
     /// A place in the text that is being evaluated, as a span for the user.
@@ -235,6 +270,7 @@ impl<'a> Interp<'a> {
         let Some(raw) = self.scope.get(name) else {
             return Ok(None);
         };
+        self.remark(self.scope.remark(name));
         let value = self.touch(raw.clone())?;
         if !matches!(value, Value::Undefined(_)) && (raw.may_hold_template() || self.mutating.get())
         {
@@ -406,7 +442,10 @@ impl<'a> Interp<'a> {
                 let chars: Vec<char> = text.as_str().chars().collect();
                 Ok(index(key, chars.len()).map(|at| Value::str(chars[at].to_string())))
             }
-            (Value::Object(object), _) => object.item(key).map(|item| self.touch(item)).transpose(),
+            (Value::Object(object), _) => {
+                self.remark(key.as_str().and_then(|name| object.remark(name)));
+                object.item(key).map(|item| self.touch(item)).transpose()
+            }
             _ => Ok(None),
         }
     }
@@ -425,6 +464,7 @@ impl<'a> Interp<'a> {
         if let Value::Object(object) = value
             && let Some(found) = object.attr(name)
         {
+            self.remark(object.remark(name));
             return self.touch(found);
         }
         if let Some(found) = self.item(value, &Value::str(name))? {
@@ -508,6 +548,10 @@ impl<'a> Interp<'a> {
                 Value::Str(text)
                     if self.embedded.get() && super::value::has_delimiters(text.as_str()) =>
                 {
+                    self.note_here(
+                        Diagnostic::warning("embedded-template", EMBEDDED)
+                            .hint(INSTEAD_OF_EMBEDDED),
+                    );
                     self.touch(Value::template(text.shared(), None))
                 }
                 value => Ok(value.clone()),
@@ -863,6 +907,10 @@ impl<'a> Interp<'a> {
             {
                 (Some(dict), _) => self.finish_at(&dict, soft, depth + 1)?,
                 (None, Some(items)) if object.storable() => {
+                    if object.as_any().is::<Group>() {
+                        let text = "Type 'GroupTuple' is unsupported in variable storage, converting to 'list'.";
+                        self.note_here(Diagnostic::warning("unsupported-type", text));
+                    }
                     self.finish_at(&Value::list(items), soft, depth + 1)?
                 }
                 _ if object.storable() => value.clone(),

@@ -34,6 +34,12 @@ impl Object for Function {
     }
 }
 
+/// Whether templates have a function of this name, or Jinja2 does, whose others make no sense here.
+#[must_use]
+pub fn is_global(name: &str) -> bool {
+    exists(name) || matches!(name, "lipsum" | "omit")
+}
+
 pub(crate) fn exists(name: &str) -> bool {
     NAMES.contains(&name)
 }

@@ -24,13 +24,14 @@ pub mod value;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub(crate) use fault::EXPRESSION_SYNTAX;
 pub use fault::TemplateError;
 pub use files::FileOptions;
 pub(crate) use filters::encode::{Style as JsonStyle, json_text};
 pub(crate) use filters::yaml::{ENVELOPE, document as yaml_document};
+pub use functions::is_global;
 pub use parse::Syntax;
 pub use value::Value;
 
@@ -45,6 +46,10 @@ use objects::Frame;
 pub trait Scope: Send + Sync {
     /// The raw value of a variable.
     fn get(&self, name: &str) -> Option<Value>;
+    /// What is to be told to whoever uses a variable.
+    fn remark(&self, _name: &str) -> Option<Remark> {
+        None
+    }
     /// All names.
     fn names(&self) -> Vec<String>;
     /// Where files are looked for: the role's folders, the task's, the playbook's.
@@ -57,11 +62,50 @@ pub trait Scope: Send + Sync {
     }
 }
 
+/// Why a variable should be reached in another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// A fact as a variable of its own.
+    InjectedFact,
+    /// `vars`
+    VarsDictionary,
+    /// `play_hosts`
+    PlayHosts,
+}
+
+impl Remark {
+    /// What a user reads.
+    fn diagnostic(self) -> Diagnostic {
+        match self {
+            Self::InjectedFact => Diagnostic::deprecation(
+                "injected-fact",
+                "INJECT_FACTS_AS_VARS default to `True` is deprecated, top-level facts will not be auto injected after the change.",
+                "2.24",
+            )
+            .hint("Use `ansible_facts[\"fact_name\"]` (no `ansible_` prefix) instead."),
+            Self::VarsDictionary => Diagnostic::deprecation(
+                "vars-dictionary",
+                "The internal \"vars\" dictionary is deprecated.",
+                "2.24",
+            )
+            .hint("Use the `vars` and `varnames` lookups instead."),
+            Self::PlayHosts => Diagnostic::deprecation(
+                "play-hosts",
+                "The `play_hosts` magic variable is deprecated.",
+                "2.23",
+            )
+            .hint("Use `ansible_play_batch` instead."),
+        }
+    }
+}
+
 /// What a configuration says about templates.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Whether conditions may have results that are not booleans.
     pub allow_broken_conditionals: bool,
+    /// Whether the user asked for facts as variables, or chose to be without them.
+    pub facts_chosen: bool,
 }
 
 /// How many compiled texts are kept.
@@ -77,6 +121,8 @@ pub struct Templar {
     templates: Compiled<(Arc<str>, Syntax), Template>,
     plain: Compiled<Arc<str>, Template>,
     expressions: Compiled<Arc<str>, Expr>,
+    /// What is to be told of the templates evaluated so far.
+    notes: Mutex<Vec<Diagnostic>>,
 }
 
 impl Templar {
@@ -89,7 +135,21 @@ impl Templar {
             templates: RwLock::default(),
             plain: RwLock::default(),
             expressions: RwLock::default(),
+            notes: Mutex::default(),
         }
+    }
+
+    /// Keeps something that is to be told, and is no error.
+    pub fn note(&self, problem: Diagnostic) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.push(problem);
+    }
+
+    /// What was noted since the last time.
+    #[must_use]
+    pub fn take_notes(&self) -> Vec<Diagnostic> {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *notes)
     }
 
     /// The same one, whose lookups open vaulted files.
@@ -178,7 +238,7 @@ impl Templar {
             && text.as_str().trim_start().starts_with('{')
             && looks_whole(text.as_str())
         {
-            interp.touch(condition.clone())
+            self.delimited(&interp, condition)
         } else {
             self.evaluate(&interp, text.as_str(), text.origin())
         };
@@ -190,6 +250,28 @@ impl Templar {
                 .into());
         }
         self.verdict(&value, text.origin())
+    }
+
+    /// A condition that is nothing but a template, of a value or of another condition.
+    fn delimited(&self, interp: &Interp<'_>, condition: &Value) -> Result<Value, Fault> {
+        let condition = match condition {
+            Value::Str(text) => Value::template(text.as_str().trim(), text.origin().cloned()),
+            other => other.clone(),
+        };
+        match interp.touch(condition)? {
+            Value::Str(inner) if inner.is_template() => {
+                self.evaluate(interp, inner.as_str(), inner.origin())
+            }
+            value @ (Value::Undefined(_) | Value::Str(_)) => Ok(value),
+            value => {
+                interp.note_here(Diagnostic::deprecation(
+                    "delimited-condition",
+                    "Conditionals should not be surrounded by templating delimiters such as {{ }} or {% %}.",
+                    "2.23",
+                ));
+                Ok(value)
+            }
+        }
     }
 
     fn verdict(&self, value: &Value, origin: Option<&Span>) -> Result<bool, TemplateError> {
@@ -231,6 +313,18 @@ impl Templar {
         let interp = Interp::new(self, scope);
         let value = self.evaluate(&interp, text, origin)?;
         Ok(interp.finish(&value, false)?)
+    }
+
+    /// Like [`Templar::expression`], but what is undefined stays [`Value::Undefined`].
+    pub fn expression_soft(
+        &self,
+        text: &str,
+        origin: Option<&Span>,
+        scope: &dyn Scope,
+    ) -> Result<Value, TemplateError> {
+        let interp = Interp::new(self, scope);
+        let value = self.evaluate(&interp, text, origin)?;
+        Ok(interp.finish(&value, true)?)
     }
 
     fn evaluate(

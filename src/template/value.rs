@@ -120,6 +120,10 @@ pub trait Object: Any + Send + Sync {
     fn item(&self, _key: &Value) -> Option<Value> {
         None
     }
+    /// What is to be told to whoever uses an item.
+    fn remark(&self, _name: &str) -> Option<super::Remark> {
+        None
+    }
     /// The items a loop runs over; `None`: it is not iterable.
     fn iterate(&self) -> Option<Vec<Value>> {
         None

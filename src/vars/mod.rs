@@ -1,16 +1,18 @@
 //! Variables: the precedence table, the scope a task sees, `hostvars` and the other magic names.
 
+mod map;
+
 use std::any::Any;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use crate::diag::Span;
 use crate::template::value::{Dict, Entries, Key, Object, Value};
-use crate::template::{Scope, Templar};
+use crate::template::{Remark, Scope, Templar};
 
-/// Variables by name, untemplated.
-pub type VarMap = IndexMap<String, Value>;
+pub use map::{VarMap, is_reserved, reserved_name};
 
 /// Where a variable can come from, from the weakest to the strongest.
 ///
@@ -100,6 +102,19 @@ impl HostScope {
         scope
     }
 
+    /// Reserved names among the variables, each where its weakest definition is written.
+    pub fn reserved(&self) -> impl Iterator<Item = (&str, &Span)> {
+        let weakest_first = self.layers.iter().rev();
+        let written = weakest_first.flat_map(|(_, vars)| vars.reserved());
+        let mut seen = vec![];
+        written.filter_map(move |(name, place)| {
+            (!seen.contains(&name)).then(|| {
+                seen.push(name);
+                (name.as_str(), place)
+            })
+        })
+    }
+
     /// The same scope with another search path.
     #[must_use]
     pub fn with_search_path(&self, search_path: Vec<PathBuf>) -> Self {
@@ -125,6 +140,25 @@ impl Scope for HostScope {
         }
         let weaker = found.map(|(_, value)| value);
         Some(weaker.fold(strongest.clone(), |strong, weak| merged(weak, strong)))
+    }
+
+    fn remark(&self, name: &str) -> Option<Remark> {
+        match name {
+            "vars" => return Some(Remark::VarsDictionary),
+            "play_hosts" => return Some(Remark::PlayHosts),
+            // It is not to be injected, it stays.
+            "ansible_local" => return None,
+            _ => {}
+        }
+        let has = |(_, vars): &(Level, Arc<VarMap>)| vars.contains_key(name);
+        let stronger = self
+            .layers
+            .partition_point(|(level, _)| *level > Level::Facts);
+        let (level, facts) = self.layers.get(stronger)?;
+        let injected = *level == Level::Facts
+            && facts.contains_key(name)
+            && !self.layers[..stronger].iter().any(has);
+        injected.then_some(Remark::InjectedFact)
     }
 
     fn names(&self) -> Vec<String> {
@@ -261,6 +295,10 @@ impl VarsOfHost {
 impl Object for VarsOfHost {
     fn type_name(&self) -> &'static str {
         "HostVarsVars"
+    }
+
+    fn remark(&self, name: &str) -> Option<Remark> {
+        self.scope.remark(name)
     }
 
     fn item(&self, key: &Value) -> Option<Value> {

@@ -1,19 +1,17 @@
 //! Filters that every playbook uses: defaults, kinds, numbers.
 
 use super::super::args::{Args, whole};
+use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
 use super::super::ops::{self, Number, number};
 use super::super::value::Value;
+use crate::diag::Diagnostic;
 
 super::filters! {
     "default": "another value if it is undefined, or false where the second argument is true" => |_, a| default(a);
     "d": "the same as `default`" => |_, a| default(a);
     "mandatory": "fails if it is undefined" => |_, a| mandatory(a);
-    "bool": "the boolean that it writes" => |_, a| Ok(match a.operand() {
-        // Fewer words than a module's argument takes: `y`, `t` and `1.0` are false here.
-        Value::Str(text) => Value::Bool(matches!(text.as_str().to_lowercase().as_str(), "yes" | "on" | "1" | "true")),
-        value => Value::Bool(to_bool(value).unwrap_or(false)),
-    });
+    "bool": "the boolean that it writes" => |i, a| Ok(Value::Bool(bool_of(i, a.operand())));
     "int": "the whole number that it writes, or a default" => |_, a| int(a);
     "float": "the number that it writes, or a default" => |_, a| float(a);
     "string": "it as text" => |_, a| Ok(Value::str(a.operand().text()));
@@ -64,6 +62,29 @@ fn mandatory(args: &Args) -> Outcome {
 }
 
 /// The boolean that a value writes, if it does.
+/// The filter `bool`, which tells what it does not understand.
+fn bool_of(interp: &Interp<'_>, value: &Value) -> bool {
+    // Fewer words than a module's argument takes: `y`, `t` and `1.0` are false here.
+    let known = match value {
+        Value::Bool(value) => return *value,
+        Value::Int(number @ (0 | 1)) => return *number == 1,
+        Value::Str(text) => match text.as_str().to_lowercase().as_str() {
+            "yes" | "on" | "1" | "true" => return true,
+            "no" | "off" | "0" | "false" => return false,
+            _ => false,
+        },
+        value => to_bool(value).unwrap_or(false),
+    };
+    let title = if known { "True" } else { "False" };
+    let what = format!(
+        "The `bool` filter coerced invalid value {} ({}) to {title}.",
+        value.repr(),
+        value.type_name()
+    );
+    interp.note(Diagnostic::deprecation("bool-filter", &what, "2.23"));
+    known
+}
+
 pub(crate) fn to_bool(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(value) => Some(*value),

@@ -241,6 +241,17 @@ impl super::super::Scope for Layered<'_> {
             .cloned()
             .or_else(|| self.inner.get(name))
     }
+    fn remark(&self, name: &str) -> Option<super::super::Remark> {
+        let hidden = self.extra.contains_key(name);
+        if hidden {
+            None
+        } else {
+            self.inner.remark(name)
+        }
+    }
+    fn forecast(&self) -> bool {
+        self.inner.forecast()
+    }
     fn names(&self) -> Vec<String> {
         self.extra
             .keys()
