@@ -136,8 +136,10 @@ impl Context<'_> {
             let value = self.argument(name, raw)?;
             if !value.is_omit() {
                 // Arguments in one text are all where it starts.
-                let after = place.source.text.as_bytes().get(place.end as usize);
-                let place = first.filter(|_| after == Some(&b'=')).unwrap_or(place);
+                let written = place.source.text.get(place.start as usize..);
+                let after = written.and_then(|text| text.strip_prefix(name.as_str()));
+                let in_text = after.is_some_and(|after| after.starts_with('='));
+                let place = first.filter(|_| in_text).unwrap_or(place);
                 all.declare(name.as_str(), place, value);
             }
         }

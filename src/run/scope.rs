@@ -206,8 +206,8 @@ impl Run<'_> {
         for role in &play.plan.roles {
             scope.push(Level::RoleDefaults, &role.defaults);
             scope.push(Level::RoleVars, &role.vars);
+            self.note_reserved(&scope);
         }
-        self.note_reserved(&scope);
     }
 
     /// Tells of variables whose names mean something else.
