@@ -114,6 +114,7 @@ pub(super) fn include_vars(context: &mut Context<'_>) -> Result<TaskResult, Acti
         {
             return Err(ActionError::new(problem.to_string()));
         }
+        context.run.templar.note_warnings(checked.problems);
         vars.merge(checked.value);
     }
     if let Some(name) = context.text("name")? {

@@ -42,7 +42,7 @@ use crate::plan::{Files, Planner};
 use crate::report::event::{Counts, Event, MessageKind, RunOptions};
 use crate::template::Templar;
 use crate::template::value::Value;
-use crate::vars::{HostVars, VarMap};
+use crate::vars::{HostVars, RESERVED_NAME, VarMap};
 
 pub use self::playbook::{PlannedPlay, PlannedPlaybook, plan_playbook, plan_plays};
 pub use self::shared::{Options, SshArgs};
@@ -111,6 +111,7 @@ impl<'a> Run<'a> {
         let vars = InventoryVars::new(
             inputs.inventory,
             Arc::clone(&inputs.files),
+            Arc::clone(&inputs.templar),
             playbook_dir.clone(),
             shared::Rules {
                 merge: inputs.config.text("hash_behaviour").as_deref() == Some("merge"),
@@ -167,8 +168,10 @@ impl<'a> Run<'a> {
         }
         self.tell_notes();
         let found = self.preflight(playbooks);
-        // The run itself will come there, or not.
-        let _ = self.shared.templar.take_notes();
+        // Names are told when the run itself comes there; files are not read again.
+        let mut notes = self.shared.templar.take_notes();
+        notes.retain(|note| note.code != RESERVED_NAME);
+        self.shared.templar.note_warnings(notes);
         for (host, problem) in found {
             self.message(MessageKind::Error, play::problem_text(&problem));
             self.count(&host, |counts| counts.failed += 1);

@@ -273,6 +273,7 @@ impl Run<'_> {
         let fresh = super::shared::InventoryVars::new(
             inventory,
             Arc::clone(&vars.files),
+            Arc::clone(&vars.templar),
             vars.playbook_dir.clone(),
             vars.rules,
         );

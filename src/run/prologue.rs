@@ -142,8 +142,11 @@ impl Run<'_> {
             if let Some(path) = places.iter().find(|path| path.is_file()) {
                 let checked = self.shared.planner.files.vars(path).map_err(Box::new)?;
                 let mut problems = checked.problems.iter();
-                return match problems.find(|problem| problem.severity == Severity::Error) {
-                    Some(problem) => Err(Box::new(problem.clone())),
+                let error = problems.find(|problem| problem.severity == Severity::Error);
+                let error = error.cloned();
+                self.shared.templar.note_warnings(checked.problems);
+                return match error {
+                    Some(problem) => Err(Box::new(problem)),
                     None => Ok(VarsFile::Read(Arc::new(checked.value))),
                 };
             }

@@ -105,6 +105,8 @@ pub(crate) struct Rules {
 pub(crate) struct InventoryVars {
     pub(crate) inventory: Inventory,
     pub(crate) files: Arc<Files>,
+    /// Where warnings about the files go.
+    pub(crate) templar: Arc<Templar>,
     pub(crate) playbook_dir: PathBuf,
     /// How values of several places come together.
     pub(crate) rules: Rules,
@@ -117,6 +119,7 @@ impl InventoryVars {
     pub(crate) fn new(
         inventory: Inventory,
         files: Arc<Files>,
+        templar: Arc<Templar>,
         playbook_dir: PathBuf,
         rules: Rules,
     ) -> Self {
@@ -141,6 +144,7 @@ impl InventoryVars {
         Self {
             inventory,
             files,
+            templar,
             playbook_dir,
             rules,
             groups,
@@ -186,6 +190,7 @@ impl InventoryVars {
                 all.declare(name, &key_place(name, node), value);
             }
         }
+        self.templar.note_warnings(problems);
         all
     }
 

@@ -35,7 +35,7 @@ pub use functions::is_global;
 pub use parse::Syntax;
 pub use value::Value;
 
-use crate::diag::{Diagnostic, Source, Span};
+use crate::diag::{Diagnostic, Severity, Source, Span};
 use crate::load::vault::VaultSecrets;
 use ast::{Expr, Template};
 use eval::Interp;
@@ -143,6 +143,14 @@ impl Templar {
     pub fn note(&self, problem: Diagnostic) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         notes.push(problem);
+    }
+
+    /// Keeps the warnings among problems; errors are told by whoever stops at them.
+    pub fn note_warnings(&self, problems: Vec<Diagnostic>) {
+        let warnings = problems.into_iter();
+        for warning in warnings.filter(|problem| problem.severity != Severity::Error) {
+            self.note(warning);
+        }
     }
 
     /// What was noted since the last time.

@@ -121,11 +121,14 @@ pub fn is_reserved(name: &str) -> bool {
     }
 }
 
+/// The code of the warning about such a name.
+pub const RESERVED_NAME: &str = "reserved-name";
+
 /// What is told of such a name.
 #[must_use]
 pub fn reserved_name(name: &str, place: &Span) -> Diagnostic {
     Diagnostic::warning(
-        "reserved-name",
+        RESERVED_NAME,
         format!("Found variable using reserved name '{name}'."),
     )
     .at(place)

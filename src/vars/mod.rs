@@ -12,7 +12,7 @@ use crate::diag::Span;
 use crate::template::value::{Dict, Entries, Key, Object, Value};
 use crate::template::{Remark, Scope, Templar};
 
-pub use map::{VarMap, is_reserved, reserved_name};
+pub use map::{RESERVED_NAME, VarMap, is_reserved, reserved_name};
 
 /// Where a variable can come from, from the weakest to the strongest.
 ///
@@ -103,16 +103,17 @@ impl HostScope {
     }
 
     /// Reserved names among the variables, each where its weakest definition is written.
-    pub fn reserved(&self) -> impl Iterator<Item = (&str, &Span)> {
-        let weakest_first = self.layers.iter().rev();
-        let written = weakest_first.flat_map(|(_, vars)| vars.reserved());
-        let mut seen = vec![];
-        written.filter_map(move |(name, place)| {
-            (!seen.contains(&name)).then(|| {
-                seen.push(name);
-                (name.as_str(), place)
-            })
-        })
+    #[must_use]
+    pub fn reserved(&self) -> Vec<(&str, &Span)> {
+        let mut found: Vec<(&str, &Span)> = vec![];
+        for (_, vars) in self.layers.iter().rev() {
+            for (name, place) in vars.reserved() {
+                if !found.iter().any(|(known, _)| known == name) {
+                    found.push((name, place));
+                }
+            }
+        }
+        found
     }
 
     /// The same scope with another search path.

@@ -10,6 +10,7 @@ use super::super::files::FileOptions;
 use super::super::filters;
 use super::super::value::{Entries, Value};
 use super::Call;
+use crate::diag::Diagnostic;
 
 type Results = Result<Vec<Value>, Fault>;
 
@@ -88,7 +89,15 @@ pub(super) fn file(interp: &Interp<'_>, call: &Call) -> Results {
 pub(super) fn fileglob(interp: &Interp<'_>, call: &Call) -> Results {
     let mut out = Vec::new();
     for term in &call.terms {
-        for path in candidates(interp, "files", &term.text()) {
+        let term = term.text();
+        if let Some((folder, _)) = term.rsplit_once('/')
+            && !candidates(interp, "files", folder)
+                .iter()
+                .any(|path| path.exists())
+        {
+            not_found(interp, folder);
+        }
+        for path in candidates(interp, "files", &term) {
             let found = super::glob(&path.to_string_lossy());
             if !found.is_empty() {
                 out.extend(found.into_iter().map(Value::from));
@@ -97,6 +106,12 @@ pub(super) fn fileglob(interp: &Interp<'_>, call: &Call) -> Results {
         }
     }
     Ok(out)
+}
+
+/// Tells that something is in none of the places where it is looked for.
+fn not_found(interp: &Interp<'_>, name: &str) {
+    let text = format!("Unable to find '{name}' in expected paths (use -vvvvv to see paths)");
+    interp.note(Diagnostic::warning("not-found", text));
 }
 
 /// `first_found`: the first file that exists.
@@ -196,6 +211,7 @@ pub(super) fn template(interp: &Interp<'_>, call: &Call) -> Results {
     for term in &call.terms {
         let name = term.text();
         let Some(path) = find(interp, "templates", &name) else {
+            not_found(interp, &name);
             return Err(Fault::new(format!(
                 "the template file {name} could not be found for the lookup"
             )));

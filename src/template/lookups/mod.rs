@@ -9,7 +9,7 @@ use super::args::Args;
 use super::eval::Interp;
 use super::fault::{Fault, Outcome};
 use super::value::Value;
-use crate::diag::nearest;
+use crate::diag::{Diagnostic, nearest};
 
 /// A lookup.
 pub(crate) struct Lookup {
@@ -140,7 +140,17 @@ pub(crate) fn function(interp: &Interp<'_>, args: &Args, query: bool) -> Outcome
     }
     let results = match run(interp, &name, args.pos[1..].to_vec(), options) {
         Ok(results) => results,
-        Err(_) if errors != "strict" => {
+        Err(fault) if errors != "strict" => {
+            if errors == "warn" {
+                // The same words, apart from their beginning.
+                let why = fault
+                    .message()
+                    .split_once("failed: ")
+                    .map_or(fault.message(), |(_, why)| why);
+                let text =
+                    format!("An error occurred while running the lookup plugin '{name}': {why}");
+                interp.note(Diagnostic::warning("lookup", text));
+            }
             return Ok(if list {
                 Value::list(vec![])
             } else {
