@@ -133,7 +133,8 @@ fn range(args: &Args) -> Outcome {
     Ok(Value::list(items))
 }
 
-fn dict(interp: &Interp<'_>, args: &Args) -> Outcome {
+/// The function `dict`.
+pub(crate) fn dict(interp: &Interp<'_>, args: &Args) -> Outcome {
     let mut entries = Entries::new();
     match args.pos.first() {
         Some(Value::Dict(given)) => entries.extend(

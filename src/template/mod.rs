@@ -2,6 +2,7 @@
 
 mod args;
 mod ast;
+mod csv;
 mod eval;
 mod exec;
 mod fault;
@@ -10,8 +11,10 @@ mod filters;
 pub(crate) use filters::crypt;
 mod format;
 mod functions;
+mod ini;
 mod lookups;
 mod methods;
+mod net;
 mod objects;
 mod ops;
 mod parse;

@@ -98,7 +98,13 @@ fn spread(value: &Value, out: &mut Vec<Value>) {
     }
 }
 
-fn merge(mut into: Entries, from: Entries, recursive: bool, lists: &str) -> Result<Entries, Fault> {
+/// One dictionary over another.
+pub(super) fn merge(
+    mut into: Entries,
+    from: Entries,
+    recursive: bool,
+    lists: &str,
+) -> Result<Entries, Fault> {
     if !recursive && lists == "replace" {
         into.extend(from);
         return Ok(into);
@@ -121,7 +127,12 @@ fn merge(mut into: Entries, from: Entries, recursive: bool, lists: &str) -> Resu
     Ok(into)
 }
 
-fn merge_lists(old: Vec<Value>, new: Vec<Value>, how: &str) -> Result<Vec<Value>, Fault> {
+/// One list over another, as asked.
+pub(super) fn merge_lists(
+    old: Vec<Value>,
+    new: Vec<Value>,
+    how: &str,
+) -> Result<Vec<Value>, Fault> {
     let without = |items: Vec<Value>, other: &[Value]| -> Vec<Value> {
         items
             .into_iter()

@@ -178,7 +178,11 @@ pub(crate) fn sorted(items: Vec<Value>, reverse: bool) -> Result<Vec<Value>, Fau
     )
 }
 
-fn sorted_by(mut items: Vec<(Vec<Value>, Value)>, reverse: bool) -> Result<Vec<Value>, Fault> {
+/// Sorted by the values beside the items.
+pub(super) fn sorted_by(
+    mut items: Vec<(Vec<Value>, Value)>,
+    reverse: bool,
+) -> Result<Vec<Value>, Fault> {
     let mut failure = None;
     items.sort_by(|(a, _), (b, _)| {
         for (a, b) in a.iter().zip(b) {
@@ -260,7 +264,7 @@ fn hashable(value: &Value) -> bool {
     clippy::mutable_key_type,
     reason = "a list is no key: Python refuses it, and so do we"
 )]
-fn deduplicated(items: Vec<Value>) -> Vec<Value> {
+pub(super) fn deduplicated(items: Vec<Value>) -> Vec<Value> {
     let mut seen = std::collections::HashSet::new();
     let mut out: Vec<Value> = Vec::new();
     for item in items {

@@ -4,15 +4,21 @@ pub(crate) mod core;
 pub(crate) mod crypt;
 pub(crate) mod dict;
 pub(crate) mod encode;
+mod general;
+mod ipaddr;
 mod jmespath;
 mod json;
+mod keys;
 pub(crate) mod list;
 mod math;
+mod network;
 pub(crate) mod path;
 pub(crate) mod random;
+mod records;
 pub(crate) mod regex;
 pub(crate) mod text;
 mod time;
+mod units;
 pub(crate) mod version;
 pub(crate) mod yaml;
 
@@ -44,54 +50,116 @@ macro_rules! filters {
 }
 pub(crate) use filters;
 
-const FAMILIES: &[&[Filter]] = &[
-    core::FILTERS,
-    crypt::FILTERS,
-    jmespath::FILTERS,
-    text::FILTERS,
-    list::FILTERS,
-    dict::FILTERS,
-    regex::FILTERS,
-    path::FILTERS,
-    encode::FILTERS,
-    math::FILTERS,
-    time::FILTERS,
-    yaml::FILTERS,
+/// The filters of a family and where they come from.
+struct Family {
+    /// Their collections; the first one is named in messages.
+    collections: &'static [&'static str],
+    /// Whether they are found without their collection.
+    plain: bool,
+    filters: &'static [Filter],
+}
+
+const BUILTIN: &[&str] = &["ansible.builtin", "ansible.legacy"];
+const GENERAL: &[&str] = &["community.general"];
+const UTILS: &[&str] = &["ansible.utils"];
+
+const fn family(
+    collections: &'static [&'static str],
+    plain: bool,
+    filters: &'static [Filter],
+) -> Family {
+    Family {
+        collections,
+        plain,
+        filters,
+    }
+}
+
+const FAMILIES: &[Family] = &[
+    family(BUILTIN, true, core::FILTERS),
+    family(BUILTIN, true, crypt::FILTERS),
+    family(BUILTIN, true, text::FILTERS),
+    family(BUILTIN, true, list::FILTERS),
+    family(BUILTIN, true, dict::FILTERS),
+    family(BUILTIN, true, regex::FILTERS),
+    family(BUILTIN, true, path::FILTERS),
+    family(BUILTIN, true, encode::FILTERS),
+    family(BUILTIN, true, math::FILTERS),
+    family(BUILTIN, true, time::FILTERS),
+    family(BUILTIN, true, yaml::FILTERS),
+    family(GENERAL, true, jmespath::FILTERS),
+    family(GENERAL, true, general::short::FILTERS),
+    family(GENERAL, false, general::FILTERS),
+    family(GENERAL, false, keys::FILTERS),
+    family(GENERAL, false, records::FILTERS),
+    family(GENERAL, false, units::FILTERS),
+    family(
+        &["ansible.utils", "ansible.netcommon"],
+        true,
+        ipaddr::FILTERS,
+    ),
+    // Ansible found these without their collection for years, and playbooks still write so.
+    family(UTILS, true, network::FILTERS),
 ];
 
+/// Filters that are known and refused.
+const UNWRITTEN: &[&str] = &[
+    "ansible.utils.consolidate",
+    "ansible.utils.fact_diff",
+    "ansible.utils.from_xml",
+    "ansible.utils.to_xml",
+    "ansible.utils.validate",
+    "community.general.from_toml",
+    "community.general.hashids_decode",
+    "community.general.hashids_encode",
+    "community.general.jc",
+    "community.general.json_diff",
+    "community.general.json_patch",
+    "community.general.json_patch_recipe",
+    "community.general.to_nice_yaml",
+    "community.general.to_prettytable",
+    "community.general.to_toml",
+    "community.general.to_yaml",
+    "community.general.unicode_normalize",
+];
+
+type Named = std::collections::HashMap<&'static str, (&'static Filter, &'static Family)>;
+
 /// The filter of a name, with or without its collection.
-pub(crate) fn find(name: &str) -> Option<&'static Filter> {
-    static BY_NAME: std::sync::LazyLock<std::collections::HashMap<&'static str, &'static Filter>> =
-        std::sync::LazyLock::new(|| {
-            FAMILIES
-                .iter()
-                .flat_map(|family| family.iter())
-                .map(|filter| (filter.name, filter))
-                .collect()
-        });
-    let plain = [
-        "ansible.builtin.",
-        "ansible.legacy.",
-        "community.general.",
-        "ansible.utils.",
-    ];
-    let name = plain
+pub(crate) fn find(name: &str) -> Option<(&'static Filter, &'static str)> {
+    static PLAIN: std::sync::LazyLock<Named> = std::sync::LazyLock::new(|| {
+        let plain = FAMILIES.iter().filter(|family| family.plain);
+        plain
+            .flat_map(|family| family.filters.iter().map(move |filter| (filter, family)))
+            .map(|(filter, family)| (filter.name, (filter, family)))
+            .collect()
+    });
+    let Some((collection, last)) = name.rsplit_once('.') else {
+        let (filter, family) = PLAIN.get(name)?;
+        return Some((filter, family.collections[0]));
+    };
+    FAMILIES
         .iter()
-        .find_map(|prefix| name.strip_prefix(prefix))
-        .unwrap_or(name);
-    BY_NAME.get(name).copied()
+        .filter(|family| family.collections.contains(&collection))
+        .find_map(|family| {
+            let filter = family.filters.iter().find(|filter| filter.name == last)?;
+            Some((filter, family.collections[0]))
+        })
 }
 
 /// Applies a filter to its operand, the first argument.
 pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Outcome {
-    let Some(filter) = find(name) else {
+    let Some((filter, collection)) = find(name) else {
+        if UNWRITTEN.contains(&name) {
+            return Err(Fault::new("rplay does not have this filter").plugin("filter", name));
+        }
         let mut fault = Fault::coded(
             "unknown-filter",
             format!("Syntax error in template: No filter named '{name}'."),
         );
         let names = FAMILIES
             .iter()
-            .flat_map(|family| family.iter())
+            .flat_map(|family| family.filters.iter())
             .map(|filter| filter.name);
         if let Some(near) = nearest(name, names) {
             fault = fault.hint(format!("did you mean `{near}`?"));
@@ -107,12 +175,8 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Outcome {
     if let Some(undefined) = args.undefined().filter(|_| !tolerant) {
         return Ok(Value::Undefined(Arc::clone(undefined)));
     }
-    let name = if filter.name == "json_query" {
-        "community.general.json_query"
-    } else {
-        name
-    };
-    (filter.run)(interp, &args).map_err(|fault| fault.plugin("filter", name))
+    (filter.run)(interp, &args)
+        .map_err(|fault| fault.plugin("filter", &format!("{collection}.{}", filter.name)))
 }
 
 pub(crate) use time::{now, timestamp};

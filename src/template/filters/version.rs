@@ -8,8 +8,9 @@ use super::super::args::Args;
 use super::super::fault::Fault;
 use super::super::value::Value;
 
+/// A part of a version.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Clone)]
-enum Part {
+pub(super) enum Part {
     Text(String),
     Number(u128),
 }
@@ -70,7 +71,8 @@ fn failed(problem: &str) -> Fault {
 }
 
 /// Python's ordering of lists: a text and a number at one place do not compare.
-fn ordered(a: &[Part], b: &[Part]) -> Result<Ordering, Fault> {
+/// Which of two versions is the later one.
+pub(super) fn ordered(a: &[Part], b: &[Part]) -> Result<Ordering, Fault> {
     for (a, b) in a.iter().zip(b) {
         match (a, b) {
             (Part::Text(_), Part::Number(_)) => {
@@ -184,7 +186,8 @@ fn pep440(text: &str) -> Result<Pep440, Fault> {
     ))
 }
 
-fn loose(text: &str) -> Vec<Part> {
+/// The parts of a version without rules: numbers and words.
+pub(super) fn loose(text: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {

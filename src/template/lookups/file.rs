@@ -9,6 +9,7 @@ use super::super::fault::Fault;
 use super::super::files::FileOptions;
 use super::super::filters;
 use super::super::value::{Entries, Value};
+use super::super::{csv, ini};
 use super::Call;
 use crate::diag::Diagnostic;
 
@@ -378,9 +379,13 @@ pub(super) fn csvfile(interp: &Interp<'_>, call: &Call) -> Results {
             option("keycol", "0").parse().unwrap_or(0),
         );
         let text = read(&path)?;
-        let row = text
-            .lines()
-            .map(|line| csv(line, delimiter))
+        let style = csv::Style {
+            delimiter,
+            skip_blanks: false,
+            strict: false,
+        };
+        let row = csv::rows(&text, style)?
+            .into_iter()
             .find(|row| row.get::<usize>(key_column) == Some(&key));
         let default = named.iter().find(|(name, _)| name == "default");
         match row {
@@ -396,24 +401,6 @@ pub(super) fn csvfile(interp: &Interp<'_>, call: &Call) -> Results {
         }
     }
     Ok(out)
-}
-
-fn csv(line: &str, delimiter: char) -> Vec<String> {
-    let (mut cells, mut cell, mut quoted) = (vec![], String::new(), false);
-    let mut chars = line.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' if quoted && chars.peek() == Some(&'"') => {
-                cell.push('"');
-                chars.next();
-            }
-            '"' => quoted = !quoted,
-            c if c == delimiter && !quoted => cells.push(std::mem::take(&mut cell)),
-            c => cell.push(c),
-        }
-    }
-    cells.push(cell);
-    cells
 }
 
 /// `unvault`: what files hold, vaults opened.
@@ -460,10 +447,15 @@ pub(super) fn ini(interp: &Interp<'_>, call: &Call) -> Results {
         } else {
             option("section", "global")
         };
-        let entries = sections(&read(&path)?, truth("allow_no_value", "no"))?;
-        if !properties && !entries.iter().any(|entry| entry.section == wanted) {
+        let style = ini::Style {
+            delimiters: &['=', ':'],
+            bare: truth("allow_no_value", "no"),
+            strict: false,
+        };
+        let sections = ini::read(&read(&path)?, properties.then_some(""), &style)?;
+        let Some(section) = sections.iter().find(|section| section.name == wanted) else {
             return Err(Fault::new(format!("No section '{wanted}' in '{name}'.")));
-        }
+        };
         let key = plain.join(" ");
         let case = truth("case_sensitive", "no");
         let pattern = if truth("re", "no") {
@@ -483,11 +475,8 @@ pub(super) fn ini(interp: &Interp<'_>, call: &Call) -> Results {
             None => name.eq_ignore_ascii_case(&key),
         };
         let mut found: Vec<Value> = Vec::new();
-        for entry in entries
-            .iter()
-            .filter(|entry| entry.section == wanted && same(&entry.name))
-        {
-            let value = entry.value.clone();
+        for (_, value) in section.entries.iter().filter(|(name, _)| same(name)) {
+            let value = value.clone();
             // The last one of a name counts.
             if pattern.is_none() {
                 found.clear();
@@ -519,46 +508,6 @@ pub(super) fn ini(interp: &Interp<'_>, call: &Call) -> Results {
                 .into_iter()
                 .filter(|value| !matches!(value, Value::None)),
         );
-    }
-    Ok(out)
-}
-
-struct Entry {
-    section: String,
-    name: String,
-    value: Option<String>,
-}
-
-/// The entries of an INI file; a section has one without a name.
-fn sections(text: &str, bare: bool) -> Result<Vec<Entry>, Fault> {
-    let (mut section, mut out) = (String::new(), Vec::new());
-    for (index, line) in text.lines().enumerate() {
-        let trimmed = line.trim();
-        if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
-            continue;
-        }
-        let (name, value) = if let Some(inner) = trimmed
-            .strip_prefix('[')
-            .and_then(|inner| inner.strip_suffix(']'))
-        {
-            inner.clone_into(&mut section);
-            ("", None)
-        } else if let Some((name, value)) = trimmed.split_once(['=', ':']) {
-            (name.trim(), Some(value.trim().to_owned()))
-        } else if bare {
-            (trimmed, None)
-        } else {
-            return Err(Fault::new(format!(
-                "Source contains parsing errors: '<???>'\n\t[line {:2}]: {}",
-                index + 1,
-                Value::from(format!("{line}\n")).repr()
-            )));
-        };
-        out.push(Entry {
-            section: section.clone(),
-            name: name.to_owned(),
-            value,
-        });
     }
     Ok(out)
 }

@@ -1,5 +1,7 @@
 //! Jinja tests: `x is defined`.
 
+mod network;
+
 use std::cmp::Ordering;
 
 use super::args::Args;
@@ -22,11 +24,15 @@ pub(crate) struct Test {
     run: Run,
 }
 
+/// Writes a table of tests.
 macro_rules! tests {
     ($($($name:literal)|+ : $doc:literal => $run:expr;)*) => {
-        const TESTS: &[Test] = &[$(Test { names: &[$($name),+], doc: $doc, run: $run }),*];
+        /// The tests of this family.
+        pub(super) const TESTS: &[$crate::template::tests::Test] =
+            &[$($crate::template::tests::Test { names: &[$($name),+], doc: $doc, run: $run }),*];
     };
 }
+use tests;
 
 tests! {
     "undefined": "nothing is there" => |_, a| Ok(a.operand().is_undefined() || is_nothing(a.operand()));
@@ -83,17 +89,17 @@ tests! {
     "regex": "a pattern matches as asked" => |_, a| regex::test(a, regex::Mode::Asked);
     "version" | "version_compare": "its version compares as asked" => |_, a| super::filters::version::test(a);
     "exists": "the path exists on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).exists());
-    "file": "the path is a file on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).is_file());
-    "directory": "the path is a folder on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).is_dir());
-    "link": "the path is a link on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).is_symlink());
+    "file" | "is_file": "the path is a file on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).is_file());
+    "directory" | "is_dir": "the path is a folder on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).is_dir());
+    "link" | "is_link": "the path is a link on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).is_symlink());
     "link_exists": "the link exists on the controller" => |_, a| Ok(std::fs::symlink_metadata(a.operand().text()).is_ok());
-    "abs": "the path starts at the root" => |_, a| Ok(a.operand().text().starts_with('/'));
-    "nan": "it is not a number" => |_, a| Ok(matches!(a.operand(), Value::Float(number) if number.is_nan()));
+    "abs" | "is_abs": "the path starts at the root" => |_, a| Ok(a.operand().text().starts_with('/'));
+    "nan" | "isnan": "it is not a number" => |_, a| Ok(matches!(a.operand(), Value::Float(number) if number.is_nan()));
     // Text that is shown to a test has been decrypted.
     "vault_encrypted": "it is a value that only a vault's password opens" => |_, _| Ok(false);
     "vaulted_file": "the file on the controller is a vault's envelope" => |_, a| Ok(std::fs::read(a.operand().text()).is_ok_and(|bytes| crate::load::vault::is_vaulted(&bytes)));
-    "mount": "the path is where a file system is mounted on the controller" => |_, a| Ok(mounted(std::path::Path::new(&a.operand().text())));
-    "same_file": "both paths are one file on the controller" => |_, a| {
+    "mount" | "is_mount": "the path is where a file system is mounted on the controller" => |_, a| Ok(mounted(std::path::Path::new(&a.operand().text())));
+    "same_file" | "is_same_file": "both paths are one file on the controller" => |_, a| {
         let other = a.need(1, "other")?.text();
         Ok(matches!((std::fs::canonicalize(a.operand().text()), std::fs::canonicalize(other)), (Ok(a), Ok(b)) if a == b))
     };
@@ -104,11 +110,13 @@ tests! {
 
 /// The test of a name, with or without its collection.
 pub(crate) fn find(name: &str) -> Option<&'static Test> {
-    let name = name
-        .strip_prefix("ansible.builtin.")
-        .or_else(|| name.strip_prefix("ansible.legacy."))
-        .unwrap_or(name);
-    TESTS.iter().find(|test| test.names.contains(&name))
+    let (table, name) = match name.rsplit_once('.') {
+        None | Some(("ansible.builtin" | "ansible.legacy", _)) => (TESTS, name),
+        Some(("ansible.utils", _)) => (network::TESTS, name),
+        Some(_) => return None,
+    };
+    let name = name.rsplit('.').next()?;
+    table.iter().find(|test| test.names.contains(&name))
 }
 
 /// Asks a test.
