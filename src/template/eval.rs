@@ -511,6 +511,18 @@ impl<'a> Interp<'a> {
         Ok(missing(value, key))
     }
 
+    /// What `path`, the text behind a name in a template, finds in a value.
+    pub(crate) fn inside(&self, value: &Value, path: &str) -> Outcome {
+        let text: Arc<str> = format!("_{path}").into();
+        let expr = self
+            .templar
+            .compile_expression(&text)
+            .map_err(|error| self.expression_fault(&error, &text))?;
+        let frame = Frame::root(false);
+        frame.set("_".into(), value.clone());
+        self.eval(&expr, &frame)
+    }
+
     // ---- expressions -------------------------------------------------------------------------
 
     /// Evaluates; the result may be undefined.

@@ -40,14 +40,12 @@ impl RealMachine {
     /// The machine as the process sees it.
     #[must_use]
     pub fn new() -> Self {
-        // The mask can only be read by setting it.
-        let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-        rustix::process::umask(umask);
+        let umask = umask();
         Self {
             accounts: Accounts::default(),
             env: Vec::new(),
             deadline: None,
-            umask: umask.bits() & 0o777,
+            umask,
         }
     }
 
@@ -60,6 +58,19 @@ impl RealMachine {
     fn execute(&mut self, command: &Command) -> io::Result<Output> {
         child::execute(command, &self.env, self.deadline)
     }
+}
+
+/// The mask of new files. The system call sets it, which other threads would notice, so that the kernel's
+/// table is asked first.
+fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    if let Some(mask) = line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()) {
+        return mask;
+    }
+    let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    rustix::process::umask(mask);
+    mask.bits() & 0o777
 }
 
 impl Machine for RealMachine {

@@ -480,13 +480,21 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn hash(kind: &str, bytes: &[u8]) -> Outcome {
-    Ok(Value::str(match kind {
+    Ok(Value::str(match kind.to_lowercase().as_str() {
         "sha1" => hex(&Sha1::digest(bytes)),
         "sha224" => hex(&Sha224::digest(bytes)),
         "sha256" => hex(&Sha256::digest(bytes)),
         "sha384" => hex(&Sha384::digest(bytes)),
         "sha512" => hex(&Sha512::digest(bytes)),
         "md5" => hex(&md5::Md5::digest(bytes)),
-        other => return Err(Fault::new(format!("unsupported hash type {other}"))),
+        "sha512_224" => hex(&sha2::Sha512_224::digest(bytes)),
+        "sha512_256" => hex(&sha2::Sha512_256::digest(bytes)),
+        "sha3_224" => hex(&sha3::Sha3_224::digest(bytes)),
+        "sha3_256" => hex(&sha3::Sha3_256::digest(bytes)),
+        "sha3_384" => hex(&sha3::Sha3_384::digest(bytes)),
+        "sha3_512" => hex(&sha3::Sha3_512::digest(bytes)),
+        "blake2b" => hex(&blake2::Blake2b512::digest(bytes)),
+        "blake2s" => hex(&blake2::Blake2s256::digest(bytes)),
+        _ => return Err(Fault::new(format!("unsupported hash type {kind}"))),
     }))
 }

@@ -13,6 +13,7 @@ pub(crate) mod list;
 mod math;
 mod network;
 pub(crate) mod path;
+pub(crate) mod paths;
 pub(crate) mod random;
 mod records;
 pub(crate) mod regex;
@@ -100,6 +101,7 @@ const FAMILIES: &[Family] = &[
     ),
     // Ansible found these without their collection for years, and playbooks still write so.
     family(UTILS, true, network::FILTERS),
+    family(UTILS, false, paths::FILTERS),
 ];
 
 /// Filters that are known and refused.
@@ -107,6 +109,10 @@ const UNWRITTEN: &[&str] = &[
     "ansible.utils.consolidate",
     "ansible.utils.fact_diff",
     "ansible.utils.from_xml",
+    "ansible.utils.keep_keys",
+    "ansible.utils.param_list_compare",
+    "ansible.utils.remove_keys",
+    "ansible.utils.replace_keys",
     "ansible.utils.to_xml",
     "ansible.utils.validate",
     "community.general.from_toml",

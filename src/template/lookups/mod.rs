@@ -1,13 +1,17 @@
 //! Lookup plugins: data from outside of the variables, one file each.
 
 mod file;
+mod merge;
 mod password;
+mod random_string;
 mod shape;
+mod url;
 mod vars;
 
 use super::args::Args;
 use super::eval::Interp;
 use super::fault::{Fault, Outcome};
+use super::filters::paths;
 use super::value::Value;
 use crate::diag::{Diagnostic, nearest};
 
@@ -76,9 +80,64 @@ lookups! {
     "subelements": "pairs of an item and each member of a list in it" => shape::subelements;
     "random_choice": "one of the terms by chance" => shape::choice;
     "sequence": "numbers from a start to an end" => shape::sequence;
-    "url": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this lookup yet"));
+    "url": "what a web server answers" => url::url;
     "unvault": "what a file of the controller holds" => file::unvault;
     "config": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this lookup yet"));
+}
+
+/// Lookups of other collections by their whole names; some are found without them, see [`LOOKUPS`].
+const COLLECTIONS: &[Lookup] = &[
+    Lookup {
+        name: "community.general.cartesian",
+        doc: "all combinations of lists",
+        run: shape::nested,
+    },
+    Lookup {
+        name: "community.general.flattened",
+        doc: "the terms, all lists opened",
+        run: shape::flattened,
+    },
+    Lookup {
+        name: "community.general.merge_variables",
+        doc: "variables merged whose names match",
+        run: merge::run,
+    },
+    Lookup {
+        name: "community.general.random_string",
+        doc: "a text by chance",
+        run: |_, call| random_string::run(call),
+    },
+    Lookup {
+        name: "ansible.utils.get_path",
+        doc: "the value at a path",
+        run: |interp, call| as_filter(interp, call, paths::get_path),
+    },
+    Lookup {
+        name: "ansible.utils.index_of",
+        doc: "the places of the items that pass a test",
+        run: |interp, call| as_filter(interp, call, paths::index_of),
+    },
+    Lookup {
+        name: "ansible.utils.to_paths",
+        doc: "each value under its path",
+        run: |interp, call| as_filter(interp, call, paths::to_paths),
+    },
+];
+
+/// A lookup that is a filter, too.
+fn as_filter(
+    interp: &Interp<'_>,
+    call: &Call,
+    filter: fn(&Interp<'_>, &Args) -> Outcome,
+) -> Result<Vec<Value>, Fault> {
+    let args = Args {
+        pos: call.terms.clone(),
+        kw: call.options.clone(),
+    };
+    Ok(match filter(interp, &args)? {
+        Value::List(found) => found.to_vec(),
+        found => vec![found],
+    })
 }
 
 /// Lookups that do something, or ask somebody else.
@@ -95,7 +154,8 @@ pub(crate) fn run(
         .strip_prefix("ansible.builtin.")
         .or_else(|| name.strip_prefix("ansible.legacy."))
         .unwrap_or(name);
-    let Some(lookup) = LOOKUPS.iter().find(|lookup| lookup.name == plain) else {
+    let mut known = LOOKUPS.iter().chain(COLLECTIONS);
+    let Some(lookup) = known.find(|lookup| lookup.name == plain) else {
         let mut fault = Fault::coded(
             "unknown-lookup",
             format!("The lookup plugin '{name}' was not found."),
