@@ -138,6 +138,8 @@ pub(crate) struct Macro {
     pub(crate) defaults: Vec<Expr>,
     /// Whether the body names `varargs`.
     pub(crate) uses_varargs: bool,
+    /// Whether its body asks for the body of a `call`.
+    pub(crate) uses_caller: bool,
     /// Whether the body names `kwargs`.
     pub(crate) uses_kwargs: bool,
     pub(crate) body: Vec<Stmt>,

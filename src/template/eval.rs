@@ -127,6 +127,11 @@ impl<'a> Interp<'a> {
         }
     }
 
+    /// Whether a template that changes containers has been seen.
+    pub(crate) fn mutates(&self) -> bool {
+        self.mutating.get()
+    }
+
     /// A place in the text that is being evaluated, as a span for the user.
     pub(crate) fn span(&self, (start, end): Place) -> Option<Span> {
         let places = self.place.borrow();
@@ -476,13 +481,7 @@ impl<'a> Interp<'a> {
             return Err(Fault::new(Nothing::USED));
         }
         if name.starts_with("__") {
-            return Err(Fault::coded(
-                "unsafe-attribute",
-                format!(
-                    "access to attribute '{name}' of '{}' object is unsafe.",
-                    value.type_name()
-                ),
-            ));
+            return Err(unsafe_attribute(value, name));
         }
         Ok(missing(value, &Value::str(name)))
     }
@@ -507,6 +506,9 @@ impl<'a> Interp<'a> {
             {
                 return self.touch(found);
             }
+            if name.as_str().starts_with("__") {
+                return Err(unsafe_attribute(value, name.as_str()));
+            }
         }
         Ok(missing(value, key))
     }
@@ -518,7 +520,7 @@ impl<'a> Interp<'a> {
             .templar
             .compile_expression(&text)
             .map_err(|error| self.expression_fault(&error, &text))?;
-        let frame = Frame::root(false);
+        let frame = Frame::root(true);
         frame.set("_".into(), value.clone());
         self.eval(&expr, &frame)
     }
@@ -721,6 +723,27 @@ impl<'a> Interp<'a> {
     ) -> Result<bool, Fault> {
         self.resolve(left)?;
         self.resolve(right)?;
+        // What is undefined within them is only asked for as far as they are looked at.
+        let sought = matches!(op, Comparison::In | Comparison::NotIn);
+        let one = match (left, right) {
+            (Value::List(left), Value::List(right)) => Arc::ptr_eq(left, right),
+            (Value::Dict(left), Value::Dict(right)) => Arc::ptr_eq(left, right),
+            _ => false,
+        };
+        if one && !sought {
+            return Ok(matches!(
+                op,
+                Comparison::Eq | Comparison::Le | Comparison::Ge
+            ));
+        }
+        defined(left)?;
+        if !sought {
+            defined(right)?;
+        } else if let Value::List(list) = right {
+            let items = list.read();
+            let reached = items.iter().take_while(|item| *item != left);
+            reached.into_iter().try_for_each(defined)?;
+        }
         Ok(match op {
             Comparison::Eq => left == right,
             Comparison::Ne => left != right,
@@ -951,6 +974,16 @@ fn untagged(value: &Value) -> Value {
         }
         other => other.clone(),
     }
+}
+
+fn unsafe_attribute(value: &Value, name: &str) -> Fault {
+    Fault::coded(
+        "unsafe-attribute",
+        format!(
+            "access to attribute '{name}' of '{}' object is unsafe.",
+            value.type_name()
+        ),
+    )
 }
 
 fn is_plain(value: &Value) -> bool {

@@ -70,6 +70,21 @@ impl Interp<'_> {
         Ok(Flow::Next)
     }
 
+    /// What is printed is as it was then, and its tuples are lists.
+    fn emitted(&self, value: Value) -> Outcome {
+        match &value {
+            Value::Tuple(_) | Value::List(_) | Value::Dict(_) => {
+                let printed = self.finish(&value, true)?;
+                Ok(if self.mutates() {
+                    printed.copied()
+                } else {
+                    printed
+                })
+            }
+            _ => Ok(value),
+        }
+    }
+
     fn run_to_value(&self, body: &[Stmt], frame: &Arc<Frame>) -> Outcome {
         let mut out = Vec::new();
         self.run(body, frame, &mut out)?;
@@ -85,7 +100,10 @@ impl Interp<'_> {
     ) -> Result<Flow, Fault> {
         match statement {
             Stmt::Raw(text) => out.push(text.clone()),
-            Stmt::Emit(expr) => out.push(self.eval(expr, frame)?),
+            Stmt::Emit(expr) => {
+                let value = self.eval(expr, frame)?;
+                out.push(self.emitted(value)?);
+            }
             Stmt::For(statement) => {
                 let items = self.need(&statement.items, frame)?;
                 let items = self
@@ -341,7 +359,12 @@ impl Interp<'_> {
         for name in &names {
             match files::load(self, &name.text()) {
                 Ok(loaded) => {
-                    let (_, nodes) = self.run_loaded(loaded, context, frame)?;
+                    let inner = if context {
+                        Frame::child(frame)
+                    } else {
+                        Frame::root(false)
+                    };
+                    let nodes = self.run_loaded(loaded, &inner)?;
                     out.push(self.concat(nodes)?);
                     return Ok(());
                 }
@@ -361,30 +384,30 @@ impl Interp<'_> {
         let name = self.need(path, frame)?;
         let loaded =
             files::load(self, &name.text()).map_err(|fault| fault.at(|| self.span(path.place)))?;
-        let (frame, _) = self.run_loaded(loaded, context, frame)?;
+        // Without context a module still sees the variables: they are globals of Ansible's.
+        let frame = if context {
+            Frame::child(frame)
+        } else {
+            Frame::root(true)
+        };
+        self.run_loaded(loaded, &frame)?;
         Ok(Value::object(Module { frame }))
     }
 
-    /// Runs another file's template, with blocks of its own; its frame and what it gives.
+    /// Runs another file's template in a frame, with blocks of its own; gives what it prints.
     fn run_loaded(
         &self,
         (template, text, file): files::Loaded,
-        context: bool,
         frame: &Arc<Frame>,
-    ) -> Result<(Arc<Frame>, Vec<Value>), Fault> {
-        let inner = if context {
-            Frame::child(frame)
-        } else {
-            Frame::root(false)
-        };
+    ) -> Result<Vec<Value>, Fault> {
         let mut nodes = Vec::new();
         let blocks = self.blocks.take();
         let result = self.within(&text, None, Some(file), || {
-            self.run_template(&template, &inner, &mut nodes)
+            self.run_template(&template, frame, &mut nodes)
         });
         self.blocks.replace(blocks);
         result?;
-        Ok((inner, nodes))
+        Ok(nodes)
     }
 
     /// Calls a macro.
@@ -433,6 +456,12 @@ impl Interp<'_> {
             .map(|(name, value)| (Key::from(name), value))
             .collect();
         frame.set("kwargs".into(), Value::dict(entries));
+        if caller.is_some() && !definition.uses_caller {
+            return Err(Fault::new(format!(
+                "macro '{}' was invoked with two values for the special caller argument. This is most likely a bug.",
+                definition.name
+            )));
+        }
         if let Some(caller) = caller {
             frame.set("caller".into(), caller);
         }

@@ -100,7 +100,7 @@ pub(crate) fn exists(value: &Value, name: &str) -> bool {
         Value::Dict(_) => DICT.contains(&name),
         Value::Tuple(_) => TUPLE.contains(&name),
         Value::Int(_) | Value::Float(_) => {
-            matches!(name, "bit_length" | "is_integer")
+            name == "is_integer" || (name == "bit_length" && matches!(value, Value::Int(_)))
         }
         Value::Bytes(_) => name == "decode",
         Value::Object(object) => {
@@ -152,7 +152,11 @@ pub(crate) fn call(interp: &Interp<'_>, receiver: &Value, name: &str, args: &Arg
                 receiver.type_name()
             ))),
         },
-        Value::Float(number) => Ok(Value::Bool(number.fract() == 0.0)),
+        Value::Float(number) if name == "is_integer" => Ok(Value::Bool(number.fract() == 0.0)),
+        Value::Int(_) if name == "is_integer" => Ok(Value::Bool(true)),
+        Value::Int(number) if name == "bit_length" => Ok(Value::from(i128::from(
+            128 - number.unsigned_abs().leading_zeros(),
+        ))),
         _ => Err(Fault::new(format!(
             "'{}' object has no attribute '{name}'",
             receiver.type_name()

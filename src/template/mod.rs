@@ -19,6 +19,7 @@ mod objects;
 mod ops;
 mod parse;
 mod print;
+mod signatures;
 mod syntax;
 mod tests;
 #[cfg(test)]
@@ -461,7 +462,7 @@ fn cached<K: Eq + std::hash::Hash, T>(
 }
 
 /// Names of the filters, tests or lookups with what they do, for the reference.
-pub(crate) fn documents(kind: &str) -> Vec<(&'static str, &'static str)> {
+pub(crate) fn documents(kind: &str) -> Vec<(String, &'static str)> {
     match kind {
         "filter" => filters::documents().collect(),
         "test" => tests::documents().collect(),

@@ -17,12 +17,10 @@ pub(crate) struct Frame {
 impl Frame {
     /// An outermost frame; `scope` says whether it sees the variables.
     pub(crate) fn root(scope: bool) -> Arc<Self> {
-        // Without context a template still sees the variables: Ansible's are its globals.
-        let _ = scope;
         Arc::new(Self {
             vars: RwLock::default(),
             parent: None,
-            scope: true,
+            scope,
         })
     }
 
@@ -202,6 +200,9 @@ impl Object for MacroObject {
                     .map(|name| Value::str(&**name))
                     .collect(),
             )),
+            "catch_kwargs" => Some(Value::Bool(self.definition.uses_kwargs)),
+            "catch_varargs" => Some(Value::Bool(self.definition.uses_varargs)),
+            "caller" => Some(Value::Bool(self.definition.uses_caller)),
             _ => None,
         }
     }

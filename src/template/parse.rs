@@ -658,6 +658,7 @@ impl Lower<'_> {
             params: macro_.args.iter().map(name).collect(),
             defaults: macro_.defaults.iter().map(|expr| self.expr(expr)).collect(),
             uses_varargs,
+            uses_caller: written.contains("caller"),
             uses_kwargs,
             body: self.body(&macro_.body),
         })

@@ -589,6 +589,21 @@ impl Value {
         super::ops::order(self, other)
     }
 
+    /// The same value in containers of its own.
+    pub(crate) fn copied(&self) -> Self {
+        match self {
+            Value::List(list) => Value::list(list.read().iter().map(Self::copied).collect()),
+            Value::Dict(dict) => {
+                let entries = dict.read();
+                let copies = entries
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.copied()));
+                Value::dict(copies.collect())
+            }
+            other => other.clone(),
+        }
+    }
+
     /// A tuple.
     #[must_use]
     pub fn tuple(items: Vec<Value>) -> Self {

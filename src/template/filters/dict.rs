@@ -68,9 +68,13 @@ fn combine(_interp: &Interp<'_>, args: &Args) -> Outcome {
         spread(value, &mut all);
     }
     // Nothing to merge with is left out.
-    if all.len() > 1 {
-        all.retain(Value::is_true);
+    all.iter().try_for_each(super::super::eval::defined)?;
+    if let [only] = &all[..]
+        && !matches!(only, Value::None)
+    {
+        return Ok(only.clone());
     }
+    all.retain(Value::is_true);
     if all.is_empty() {
         return Ok(Value::dict(Entries::new()));
     }
@@ -78,14 +82,18 @@ fn combine(_interp: &Interp<'_>, args: &Args) -> Outcome {
         return Ok(only.clone());
     }
     let mut result = Entries::new();
-    for value in all {
-        let Some(entries) = entries(&value) else {
+    // Ansible merges from the end, so that the last two are the first to be looked at.
+    for pair in all.windows(2).rev() {
+        if pair.iter().any(|value| entries(value).is_none()) {
             return Err(Fault::new(format!(
-                "failed to combine variables, expected dicts but got a '{}' and a '{}'",
-                "dict",
-                value.type_name()
+                "failed to combine variables, expected dicts but got a '{}' and a '{}'.",
+                pair[0].type_name(),
+                pair[1].type_name()
             )));
-        };
+        }
+    }
+    for value in all {
+        let entries = entries(&value).unwrap_or_default();
         result = merge(result, entries, recursive, &lists)?;
     }
     Ok(Value::dict(result))

@@ -39,9 +39,15 @@ super::filters! {
             Value::List(_) | Value::Tuple(_) => {
                 let mut pairs = Vec::new();
                 for pair in i.iterate(a.operand())? {
-                    let pair = i.iterate(&pair)?;
-                    if let [key, value] = &pair[..] {
-                        pairs.push((key.text(), value.text()));
+                    let parts = i.iterate(&pair).map_err(|_| {
+                        Fault::new(format!("cannot unpack non-iterable {} object", pair.type_name()))
+                    })?;
+                    match &parts[..] {
+                        [key, value] => pairs.push((key.text(), value.text())),
+                        [] | [_] => return Err(Fault::new(format!(
+                            "not enough values to unpack (expected 2, got {})", parts.len()
+                        ))),
+                        _ => return Err(Fault::new("too many values to unpack (expected 2)")),
                     }
                 }
                 query(pairs.into_iter())
@@ -49,7 +55,10 @@ super::filters! {
             value => percent(&value.text(), "/-_.~", "%20"),
         }
     }));
-    "urldecode": "with hexadecimal characters of an address read" => |_, a| Ok(Value::str(unpercent(&a.operand().text().replace('+', " "))));
+    "urldecode": "with hexadecimal characters of an address read" => |_, a| match a.operand() {
+        Value::Str(text) => Ok(Value::str(unpercent(&text.as_str().replace('+', " ")))),
+        other => Err(Fault::new(format!("'{}' object has no attribute 'replace'", other.type_name()))),
+    };
     "urlsplit": "the parts of an address" => |_, a| urlsplit(a);
     "to_uuid": "an identifier made of it" => |_, a| to_uuid(a);
     "hash": "its hash in hexadecimal" => |_, a| hash(&a.text(1, "hashtype", "sha1"), &bytes(a.operand()));
@@ -63,6 +72,17 @@ fn bytes(value: &Value) -> Vec<u8> {
         Value::Bytes(bytes) => bytes.to_vec(),
         other => other.text().into_bytes(),
     }
+}
+
+/// Refuses more positional arguments than a filter with free names takes.
+fn at_most(args: &Args, function: &str, most: usize) -> Result<(), Fault> {
+    if args.pos.len() <= most {
+        return Ok(());
+    }
+    Err(Fault::new(format!(
+        "{function}() takes from 1 to {most} positional arguments but {} were given",
+        args.pos.len()
+    )))
 }
 
 /// How JSON is laid out.
@@ -100,6 +120,12 @@ fn to_json(args: &Args, indent: Option<usize>, sort: bool) -> Outcome {
             )));
         }
     }
+    let (function, most) = if sort {
+        ("to_nice_json", 3)
+    } else {
+        ("to_json", 4)
+    };
+    at_most(args, function, most)?;
     let indent = match args.get(1, "indent").or_else(|| args.named("indent")) {
         Some(Value::None) => None,
         Some(width) => whole(width).and_then(|width| usize::try_from(width).ok()),
@@ -251,6 +277,17 @@ fn write_object(
 }
 
 fn from_json(args: &Args) -> Outcome {
+    at_most(args, "from_json", 2)?;
+    for (name, value) in &args.kw {
+        if name != "profile" {
+            return Err(Fault::new(format!(
+                "JSONDecoder.__init__() got an unexpected keyword argument '{name}'"
+            )));
+        }
+        if value.is_true() {
+            return Err(Fault::new("rplay reads JSON without the option `profile`"));
+        }
+    }
     match args.operand() {
         Value::Str(text) => parse_json(text.as_str()).map_err(Fault::new),
         Value::Bytes(_) => parse_json(&args.operand().text()).map_err(Fault::new),
@@ -307,7 +344,14 @@ fn b64decode(args: &Args) -> Outcome {
     let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, config);
     let bytes = engine
         .decode(text.as_bytes())
-        .map_err(|_| Fault::new("Incorrect padding"))?;
+        .map_err(|_| {
+            let data = text.chars().filter(|c| *c != '=').count();
+            Fault::new(if data % 4 == 1 {
+                format!("Invalid base64-encoded string: number of data characters ({data}) cannot be 1 more than a multiple of 4")
+            } else {
+                "Incorrect padding".to_owned()
+            })
+        })?;
     Ok(Value::str(String::from_utf8_lossy(&bytes).into_owned()))
 }
 

@@ -15,7 +15,12 @@ super::filters! {
     "list": "its items as a list" => |i, a| Ok(Value::list(i.iterate(a.operand())?));
     "join": "its items as one text" => |i, a| join(i, a);
     "first": "its first item" => |i, a| Ok(i.iterate(a.operand())?.into_iter().next().unwrap_or_else(|| Value::undefined("No first item, sequence was empty.")));
-    "last": "its last item" => |i, a| Ok(i.iterate(a.operand())?.into_iter().next_back().unwrap_or_else(|| Value::undefined("No last item, sequence was empty.")));
+    "last": "its last item" => |i, a| match a.operand() {
+        value @ (Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::None) => {
+            Err(Fault::new(format!("'{}' object is not reversible", value.type_name())))
+        }
+        value => Ok(i.iterate(value)?.into_iter().next_back().unwrap_or_else(|| Value::undefined("No last item, sequence was empty."))),
+    };
     "map": "an attribute, or the result of a filter, of each item" => |i, a| map(i, a);
     "select": "the items that pass a test" => |i, a| select(i, a, true, false);
     "reject": "the items that fail a test" => |i, a| select(i, a, false, false);
@@ -443,7 +448,18 @@ fn symmetric(interp: &Interp<'_>, args: &Args) -> Outcome {
     ))
 }
 
+/// Refuses names but one.
+fn only(args: &Args, function: &str, known: &str) -> Result<(), Fault> {
+    match args.kw.iter().find(|(name, _)| name != known) {
+        Some((name, _)) => Err(Fault::new(format!(
+            "{function}() got an unexpected keyword argument '{name}'"
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn product(interp: &Interp<'_>, args: &Args) -> Outcome {
+    only(args, "product", "repeat")?;
     let lists: Vec<Vec<Value>> = args
         .pos
         .iter()
@@ -479,6 +495,14 @@ pub(crate) fn cross(lists: &[Vec<Value>]) -> Vec<Vec<Value>> {
 }
 
 fn zip(interp: &Interp<'_>, args: &Args, longest: bool) -> Outcome {
+    if longest && args.kw.iter().any(|(name, _)| name != "fillvalue") {
+        return Err(Fault::new(
+            "zip_longest() got an unexpected keyword argument",
+        ));
+    }
+    if !longest {
+        only(args, "zip", "strict")?;
+    }
     let lists: Vec<Vec<Value>> = args
         .pos
         .iter()
@@ -492,6 +516,24 @@ fn zip(interp: &Interp<'_>, args: &Args, longest: bool) -> Outcome {
         lengths.min()
     }
     .unwrap_or(0);
+    if let Some(at) = lists.iter().position(|list| list.len() != lists[0].len())
+        && args.named("strict").is_some_and(Value::is_true)
+    {
+        let than = if lists[at].len() < lists[0].len() {
+            "shorter"
+        } else {
+            "longer"
+        };
+        let others = if at == 1 {
+            " 1".to_owned()
+        } else {
+            format!("s 1-{at}")
+        };
+        return Err(Fault::new(format!(
+            "zip() argument {} is {than} than argument{others}",
+            at + 1
+        )));
+    }
     let row = |at: usize| {
         Value::tuple(
             lists
@@ -504,20 +546,29 @@ fn zip(interp: &Interp<'_>, args: &Args, longest: bool) -> Outcome {
 }
 
 fn combinations(interp: &Interp<'_>, args: &Args, ordered: bool) -> Outcome {
+    let function = if ordered {
+        "permutations"
+    } else {
+        "combinations"
+    };
+    if args.pos.len() > 2 {
+        return Err(Fault::new(format!(
+            "{function}() takes at most 2 arguments ({} given)",
+            args.pos.len()
+        )));
+    }
+    only(args, function, "r")?;
+    if !ordered && args.get(1, "r").is_none() {
+        return Err(Fault::new(
+            "combinations() missing required argument 'r' (pos 2)",
+        ));
+    }
     let items = interp.iterate(args.operand())?;
     let size = args
-        .get(1, "size")
+        .get(1, "r")
         .and_then(whole)
-        .and_then(|size| usize::try_from(size).ok());
-    let size = match size {
-        Some(size) => size,
-        None if ordered => items.len(),
-        None => {
-            return Err(Fault::new(
-                "combinations() missing required argument 'r' (pos 2)",
-            ));
-        }
-    };
+        .and_then(|size| usize::try_from(size).ok())
+        .unwrap_or(items.len());
     let mut rows: Vec<Vec<usize>> = vec![vec![]];
     for _ in 0..size {
         let longer = |row: &Vec<usize>| -> Vec<Vec<usize>> {

@@ -21,13 +21,16 @@ pub(crate) mod text;
 mod time;
 mod units;
 pub(crate) mod version;
+mod wrap;
 pub(crate) mod yaml;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 use super::args::Args;
-use super::eval::Interp;
+use super::eval::{Interp, defined};
 use super::fault::{Fault, Outcome};
+use super::signatures::{Signature, of_filter};
 use super::value::Value;
 use crate::diag::nearest;
 
@@ -57,6 +60,8 @@ struct Family {
     collections: &'static [&'static str],
     /// Whether they are found without their collection.
     plain: bool,
+    /// Whether nothing in their arguments may be undefined.
+    whole: bool,
     filters: &'static [Filter],
 }
 
@@ -72,20 +77,29 @@ const fn family(
     Family {
         collections,
         plain,
+        whole: false,
         filters,
+    }
+}
+
+/// A family of `ansible.builtin` that makes text of its operands.
+const fn text_family(filters: &'static [Filter]) -> Family {
+    Family {
+        whole: true,
+        ..family(BUILTIN, true, filters)
     }
 }
 
 const FAMILIES: &[Family] = &[
     family(BUILTIN, true, core::FILTERS),
-    family(BUILTIN, true, crypt::FILTERS),
-    family(BUILTIN, true, text::FILTERS),
+    text_family(crypt::FILTERS),
+    text_family(text::FILTERS),
     family(BUILTIN, true, list::FILTERS),
     family(BUILTIN, true, dict::FILTERS),
-    family(BUILTIN, true, regex::FILTERS),
-    family(BUILTIN, true, path::FILTERS),
-    family(BUILTIN, true, encode::FILTERS),
-    family(BUILTIN, true, math::FILTERS),
+    text_family(regex::FILTERS),
+    text_family(path::FILTERS),
+    text_family(encode::FILTERS),
+    text_family(math::FILTERS),
     family(BUILTIN, true, time::FILTERS),
     family(BUILTIN, true, yaml::FILTERS),
     family(GENERAL, true, jmespath::FILTERS),
@@ -129,33 +143,49 @@ const UNWRITTEN: &[&str] = &[
     "community.general.unicode_normalize",
 ];
 
-type Named = std::collections::HashMap<&'static str, (&'static Filter, &'static Family)>;
+/// A filter that was found.
+#[derive(Clone, Copy)]
+pub(crate) struct Found {
+    filter: &'static Filter,
+    family: &'static Family,
+    signature: Option<&'static Signature>,
+}
+
+impl Found {
+    fn new(filter: &'static Filter, family: &'static Family) -> Self {
+        let builtin = family.collections == BUILTIN;
+        Self {
+            filter,
+            family,
+            signature: of_filter(filter.name).filter(|_| builtin),
+        }
+    }
+}
 
 /// The filter of a name, with or without its collection.
-pub(crate) fn find(name: &str) -> Option<(&'static Filter, &'static str)> {
-    static PLAIN: std::sync::LazyLock<Named> = std::sync::LazyLock::new(|| {
+pub(crate) fn find(name: &str) -> Option<Found> {
+    static PLAIN: LazyLock<HashMap<&str, Found>> = LazyLock::new(|| {
         let plain = FAMILIES.iter().filter(|family| family.plain);
         plain
             .flat_map(|family| family.filters.iter().map(move |filter| (filter, family)))
-            .map(|(filter, family)| (filter.name, (filter, family)))
+            .map(|(filter, family)| (filter.name, Found::new(filter, family)))
             .collect()
     });
     let Some((collection, last)) = name.rsplit_once('.') else {
-        let (filter, family) = PLAIN.get(name)?;
-        return Some((filter, family.collections[0]));
+        return PLAIN.get(name).copied();
     };
     FAMILIES
         .iter()
         .filter(|family| family.collections.contains(&collection))
         .find_map(|family| {
             let filter = family.filters.iter().find(|filter| filter.name == last)?;
-            Some((filter, family.collections[0]))
+            Some(Found::new(filter, family))
         })
 }
 
 /// Applies a filter to its operand, the first argument.
 pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Outcome {
-    let Some((filter, collection)) = find(name) else {
+    let Some(found) = find(name) else {
         if UNWRITTEN.contains(&name) {
             return Err(Fault::new("rplay does not have this filter").plugin("filter", name));
         }
@@ -172,18 +202,34 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Outcome {
         }
         return Err(fault);
     };
+    let filter = found.filter;
     let tolerant = match filter.name {
         "default" | "d" | "mandatory" | "type_debug" => true,
-        "ternary" => !args.operand().is_undefined(),
+        "ternary" => !args.operand().is_undefined() || args.pos.len() == 1,
         _ => false,
     };
     // What is undefined stays so, with its cause: `(x | upper) | default('y')` gives `y`.
     if let Some(undefined) = args.undefined().filter(|_| !tolerant) {
         return Ok(Value::Undefined(Arc::clone(undefined)));
     }
-    (filter.run)(interp, &args)
-        .map_err(|fault| fault.plugin("filter", &format!("{collection}.{}", filter.name)))
+    let result = match found.signature {
+        Some(signature) => signature.check(&args),
+        None => Ok(()),
+    };
+    let result = result.and_then(|()| {
+        if found.family.whole || WHOLE.contains(&filter.name) {
+            args.pos.iter().try_for_each(defined)?;
+        }
+        (filter.run)(interp, &args)
+    });
+    result.map_err(|fault| {
+        let collection = found.family.collections[0];
+        fault.plugin("filter", &format!("{collection}.{}", filter.name))
+    })
 }
+
+/// Filters that look at all of their operand, in families of which others do not.
+const WHOLE: &[&str] = &["bool", "items2dict", "string"];
 
 pub(crate) use time::{now, timestamp};
 
@@ -193,9 +239,14 @@ pub(crate) fn format_percent(format: &str, value: &Value) -> Outcome {
 }
 
 /// Names of the filters with what they give, for the reference.
-pub(crate) fn documents() -> impl Iterator<Item = (&'static str, &'static str)> {
-    FAMILIES
-        .iter()
-        .flat_map(|family| family.iter())
-        .map(|filter| (filter.name, filter.doc))
+pub(crate) fn documents() -> impl Iterator<Item = (String, &'static str)> {
+    FAMILIES.iter().flat_map(|family| {
+        family.filters.iter().map(|filter| match family.plain {
+            true => (filter.name.to_owned(), filter.doc),
+            false => (
+                format!("{}.{}", family.collections[0], filter.name),
+                filter.doc,
+            ),
+        })
+    })
 }

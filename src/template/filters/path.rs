@@ -9,20 +9,40 @@ super::filters! {
     "dirname": "what precedes the last slash" => |_, a| Ok(Value::str(dirname(&path(a.operand())?)));
     "splitext": "the name and its extension" => |_, a| Ok(splitext(&path(a.operand())?));
     "path_join": "one path of several parts" => |_, a| join(a);
-    "normpath": "without `.`, `..` and repeated slashes" => |_, a| Ok(Value::str(normal(&path(a.operand())?)));
+    "normpath": "without `.`, `..` and repeated slashes" => |_, a| normalized(a);
     "realpath": "with links followed" => |_, a| Ok(Value::str(real(&path(a.operand())?)));
-    "relpath": "seen from a folder" => |_, a| Ok(Value::str(relative(&a.operand().text(), &a.text(1, "start", "."))));
-    "expanduser": "with `~` expanded" => |_, a| Ok(Value::str(expand_user(&a.operand().text())));
-    "expandvars": "with environment variables expanded" => |_, a| Ok(Value::str(expand_vars(&a.operand().text())));
+    "relpath": "seen from a folder" => |_, a| {
+        let path = path(a.operand())?;
+        if path.is_empty() {
+            return Err(Fault::new("no path specified"));
+        }
+        Ok(Value::str(relative(&path, &a.text(1, "start", "."))))
+    };
+    "expanduser": "with `~` expanded" => |_, a| Ok(Value::str(expand_user(&path(a.operand())?)));
+    "expandvars": "with environment variables expanded" => |_, a| Ok(Value::str(expand_vars(&path(a.operand())?)));
     "commonpath": "the folder that all paths are in" => |_, a| common(a);
     "fileglob": "the files that match a pattern" => |_, a| Ok(Value::list(super::super::lookups::glob(&a.operand().text()).into_iter().map(Value::from).collect()));
-    "win_basename": "what follows the last backslash" => |_, a| Ok(Value::str(a.operand().text().rsplit(['\\', '/']).next().unwrap_or_default()));
-    "win_dirname": "what precedes the last backslash" => |_, a| Ok(Value::str(a.operand().text().rsplit_once(['\\', '/']).map_or("", |(folder, _)| if folder.ends_with(':') { folder } else { folder.trim_end_matches(['\\', '/']) })));
+    "win_basename": "what follows the last backslash" => |_, a| Ok(Value::str(path(a.operand())?.rsplit(['\\', '/']).next().unwrap_or_default()));
+    "win_dirname": "what precedes the last backslash" => |_, a| Ok(Value::str(path(a.operand())?.rsplit_once(['\\', '/']).map_or("", |(folder, _)| if folder.ends_with(':') { folder } else { folder.trim_end_matches(['\\', '/']) })));
     "win_splitdrive": "the drive and the rest" => |_, a| {
-        let text = a.operand().text();
+        let text = path(a.operand())?;
         let (drive, rest) = if text.get(1..2) == Some(":") { text.split_at(2) } else { ("", text.as_str()) };
         Ok(Value::tuple(vec![drive.into(), rest.into()]))
     };
+}
+
+fn normalized(args: &Args) -> Outcome {
+    let count = args.pos.len() + args.kw.len();
+    match args.operand() {
+        _ if count > 1 => Err(Fault::new(format!(
+            "_path_normpath() takes at most 1 argument ({count} given)"
+        ))),
+        Value::Str(text) => Ok(Value::str(normal(text.as_str()))),
+        other => Err(Fault::new(format!(
+            "_path_normpath: path should be string, bytes or os.PathLike, not {}",
+            other.type_name()
+        ))),
+    }
 }
 
 /// The text of a path; other kinds are refused as Python does.
@@ -162,10 +182,22 @@ fn expand_vars(text: &str) -> String {
 }
 
 fn common(args: &Args) -> Outcome {
-    let paths: Vec<String> = super::super::ops::iterate(args.operand())?
+    if !matches!(
+        args.operand(),
+        Value::List(_) | Value::Tuple(_) | Value::Dict(_)
+    ) {
+        return Err(Fault::new(format!(
+            "|commonpath expects sequence, got {} instead.",
+            super::dict::python_type(args.operand())
+        )));
+    }
+    let paths = super::super::ops::iterate(args.operand())?
         .iter()
-        .map(Value::text)
-        .collect();
+        .map(path)
+        .collect::<Result<Vec<String>, _>>()?;
+    if paths.is_empty() {
+        return Err(Fault::new("commonpath() arg is an empty sequence"));
+    }
     if paths.iter().any(|path| path.starts_with('/'))
         && !paths.iter().all(|path| path.starts_with('/'))
     {

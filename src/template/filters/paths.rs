@@ -35,17 +35,17 @@ pub(in super::super) fn get_path(interp: &Interp<'_>, args: &Args) -> Outcome {
     }
 }
 
-pub(in super::super) fn to_paths(interp: &Interp<'_>, args: &Args) -> Outcome {
+pub(in super::super) fn to_paths(_: &Interp<'_>, args: &Args) -> Outcome {
     let mut out = Entries::new();
     let start = match args.get(1, "prepend") {
         None | Some(Value::None) => Value::str(""),
         Some(start) => start.clone(),
     };
-    spread(interp, args.operand(), start, &mut out)?;
+    spread(args.operand(), start, &mut out)?;
     Ok(listed(Value::dict(out), args))
 }
 
-fn spread(interp: &Interp<'_>, value: &Value, path: Value, out: &mut Entries) -> Result<(), Fault> {
+fn spread(value: &Value, path: Value, out: &mut Entries) -> Result<(), Fault> {
     let start = path.text();
     match value {
         Value::Dict(dict) if !dict.read().is_empty() => {
@@ -61,13 +61,13 @@ fn spread(interp: &Interp<'_>, value: &Value, path: Value, out: &mut Entries) ->
                     key if start.is_empty() => key.clone(),
                     key => Value::from(format!("{start}[{}]", key.repr())),
                 };
-                super::super::deep(|| spread(interp, &value, next, out))?;
+                super::super::deep(|| spread(&value, next, out))?;
             }
         }
         Value::List(list) if !list.read().is_empty() => {
             for (at, value) in list.to_vec().iter().enumerate() {
                 let next = Value::from(format!("{start}[{at}]"));
-                super::super::deep(|| spread(interp, value, next, out))?;
+                super::super::deep(|| spread(value, next, out))?;
             }
         }
         value => {

@@ -105,6 +105,20 @@ fn replace(args: &Args) -> Outcome {
 }
 
 fn search(args: &Args) -> Outcome {
+    if args.get(1, "regex").is_none() {
+        return Err(Fault::new(
+            "regex_search() missing 1 required positional argument: 'regex'",
+        ));
+    }
+    if let Some((name, _)) = args
+        .kw
+        .iter()
+        .find(|(name, _)| !matches!(name.as_str(), "regex" | "ignorecase" | "multiline"))
+    {
+        return Err(Fault::new(format!(
+            "regex_search() got an unexpected keyword argument '{name}'"
+        )));
+    }
     let text = args.operand().text();
     let flags = flags(args, usize::MAX, usize::MAX);
     let regex = compile(&args.text(1, "regex", ""), flags)?;

@@ -15,7 +15,11 @@ super::filters! {
     "trim": "without white space, or the given characters, around it" => |_, a| trim(a);
     "replace": "with one text in place of another" => |_, a| replace(a);
     "quote": "quoted for a shell" => |_, a| Ok(Value::str(match a.operand() { Value::None => "''".to_owned(), value => quote(&value.text()) }));
-    "split": "its parts between separators" => |_, a| if !matches!(a.operand(), Value::Str(_)) {
+    "split": "its parts between separators" => |_, a| if a.pos.len() > 3 {
+        Err(Fault::new(format!("split() takes at most 2 arguments ({} given)", a.pos.len() - 1)))
+    } else if let Some((name, _)) = a.kw.iter().find(|(name, _)| name != "sep" && name != "maxsplit") {
+        Err(Fault::new(format!("split() got an unexpected keyword argument '{name}'")))
+    } else if !matches!(a.operand(), Value::Str(_)) {
         Err(Fault::new(format!("descriptor 'split' for 'str' objects doesn't apply to a '{}' object", a.operand().type_name())))
     } else { methods::split(&a.operand().text(), &Args { pos: a.pos[1..].to_vec(), kw: a.kw.clone() }, false) };
     "indent": "with lines moved to the right" => |_, a| indent(a);
@@ -29,11 +33,11 @@ super::filters! {
     "center": "in the middle of a width" => |i, a| methods::call(i, &Value::str(a.operand().text()), "center", &Args { pos: vec![Value::Int(a.int(1, "width", 80)?)], kw: vec![] });
     "truncate": "cut to a length" => |_, a| truncate(a);
     "wordcount": "how many words it has" => |_, a| Ok(Value::from(a.operand().text().split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).count()));
-    "wordwrap": "with lines of a width" => |_, a| wordwrap(a);
+    "wordwrap": "with lines of a width" => |_, a| super::wrap::wordwrap(a);
     "escape": "with HTML's special characters written as entities" => |_, a| Ok(Value::str(escaped(&a.operand().text())));
     "e": "the same as `escape`" => |_, a| Ok(Value::str(escaped(&a.operand().text())));
     "forceescape": "the same as `escape`" => |_, a| Ok(Value::str(escaped(&a.operand().text())));
-    "safe": "as it is: nothing is escaped of itself" => |_, a| Ok(a.operand().clone());
+    "safe": "as text: nothing is escaped of itself" => |_, a| Ok(Value::from(a.operand().text()));
     "striptags": "without HTML's tags" => |_, a| striptags(a);
     "xmlattr": "as attributes of an XML tag" => |_, a| xmlattr(a);
     "pprint": "as Python prints it" => |_, a| Ok(Value::str(a.operand().repr()));
@@ -94,7 +98,15 @@ pub(crate) fn quote(text: &str) -> String {
 }
 
 fn indent(args: &Args) -> Outcome {
-    let text = args.operand().text();
+    let text = match args.operand() {
+        Value::Str(text) => text.as_str().to_owned(),
+        other => {
+            return Err(Fault::new(format!(
+                "unsupported operand type(s) for +=: '{}' and 'str'",
+                other.type_name()
+            )));
+        }
+    };
     let pad = match args.get(1, "width") {
         Some(Value::Str(pad)) => pad.as_str().to_owned(),
         _ => " ".repeat(usize::try_from(args.int(1, "width", 4)?).unwrap_or(0)),
@@ -189,8 +201,8 @@ fn truncate(args: &Args) -> Outcome {
             end.chars().count()
         )));
     }
-    if text.chars().count() <= length + leeway {
-        return Ok(Value::str(text));
+    if ops::length(args.operand())? <= length + leeway {
+        return Ok(args.operand().clone());
     }
     let cut: String = text
         .chars()
@@ -203,45 +215,6 @@ fn truncate(args: &Args) -> Outcome {
             .map_or(cut.as_str(), |(before, _)| before)
     };
     Ok(Value::str(format!("{cut}{end}")))
-}
-
-fn wordwrap(args: &Args) -> Outcome {
-    let width = usize::try_from(args.int(1, "width", 79)?)
-        .unwrap_or(79)
-        .max(1);
-    let breaks = args.truth(2, "break_long_words", true);
-    let mark = args
-        .get(3, "wrapstring")
-        .filter(|mark| !matches!(mark, Value::None))
-        .map_or_else(|| "\n".to_owned(), Value::text);
-    let text = args.operand().text();
-    let mut lines: Vec<String> = Vec::new();
-    for line in methods::lines(&text, false) {
-        let mut current = String::new();
-        for word in line.split_whitespace() {
-            let mut word = word.to_owned();
-            let room = |current: &str| {
-                if current.is_empty() {
-                    0
-                } else {
-                    current.chars().count() + 1
-                }
-            };
-            if room(&current) + word.chars().count() > width && !current.is_empty() {
-                lines.push(std::mem::take(&mut current));
-            }
-            while breaks && word.chars().count() > width {
-                lines.push(word.chars().take(width).collect());
-                word = word.chars().skip(width).collect();
-            }
-            if !current.is_empty() {
-                current.push(' ');
-            }
-            current.push_str(&word);
-        }
-        lines.push(current);
-    }
-    Ok(Value::str(lines.join(&mark)))
 }
 
 /// With HTML's special characters written as entities.
@@ -276,8 +249,12 @@ fn striptags(args: &Args) -> Outcome {
 }
 
 fn xmlattr(args: &Args) -> Outcome {
-    let entries = super::dict::entries(args.operand())
-        .ok_or_else(|| Fault::new("xmlattr needs a mapping"))?;
+    let entries = super::dict::entries(args.operand()).ok_or_else(|| {
+        Fault::new(format!(
+            "'{}' object has no attribute 'items'",
+            args.operand().type_name()
+        ))
+    })?;
     let parts = entries
         .iter()
         .filter(|(_, value)| !matches!(value, Value::None) && !value.is_undefined());
@@ -375,7 +352,12 @@ fn human_readable(args: &Args) -> Outcome {
 )]
 fn human_to_bytes(args: &Args) -> Outcome {
     let text = args.operand().text();
-    let trimmed = text.trim();
+    // Not a number in the form of powers of ten.
+    let trimmed = if matches!(args.operand(), Value::Float(_)) && text.contains('e') {
+        ""
+    } else {
+        text.trim()
+    };
     let end = trimmed
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(trimmed.len());

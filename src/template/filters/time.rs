@@ -108,6 +108,15 @@ struct Method {
 
 /// The function `now`.
 pub(crate) fn now(args: &Args) -> Outcome {
+    if let Some((name, _)) = args
+        .kw
+        .iter()
+        .find(|(name, _)| name != "utc" && name != "fmt")
+    {
+        return Err(Fault::new(format!(
+            "_now() got an unexpected keyword argument '{name}'"
+        )));
+    }
     let zoned = if args.truth(0, "utc", false) {
         Zoned::now().with_time_zone(TimeZone::UTC)
     } else {

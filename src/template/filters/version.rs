@@ -24,8 +24,16 @@ pub(crate) fn test(args: &Args) -> Result<bool, Fault> {
             "Version parameter to compare against cannot be empty",
         ));
     }
-    if value.is_empty() {
+    if !args.operand().is_true() || value.is_empty() {
         return Err(Fault::new("Input version value cannot be empty"));
+    }
+    let unknown = || {
+        Fault::new(format!(
+            "Invalid operator type ({op}). Must be one of '==', '=', 'eq', '<', 'lt', '<=', 'le', '>', 'gt', '>=', 'ge', '!=', '<>', 'ne'"
+        ))
+    };
+    if super::super::tests::answers(&op, Ordering::Equal).is_none() {
+        return Err(unknown());
     }
     let kind = args
         .named("version_type")
@@ -62,8 +70,7 @@ pub(crate) fn test(args: &Args) -> Result<bool, Fault> {
             )));
         }
     };
-    super::super::tests::answers(&op, order)
-        .ok_or_else(|| Fault::new(format!("Invalid operator type ({op}). Must be one of '==', '=', 'eq', '<', 'lt', '<=', 'le', '>', 'gt', '>=', 'ge', '!=', '<>', 'ne'")))
+    super::super::tests::answers(&op, order).ok_or_else(unknown)
 }
 
 fn failed(problem: &str) -> Fault {

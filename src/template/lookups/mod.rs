@@ -200,7 +200,7 @@ pub(crate) fn function(interp: &Interp<'_>, args: &Args, query: bool) -> Outcome
     }
     let results = match run(interp, &name, args.pos[1..].to_vec(), options) {
         Ok(results) => results,
-        Err(fault) if errors != "strict" => {
+        Err(fault) if matches!(errors.as_str(), "ignore" | "warn") => {
             if errors == "warn" {
                 // The same words, apart from their beginning.
                 let why = fault
@@ -297,6 +297,8 @@ fn matches_from(pattern: &[char], name: &[char]) -> bool {
 }
 
 /// Names of the lookups with what they give, for the reference.
-pub(crate) fn documents() -> impl Iterator<Item = (&'static str, &'static str)> {
-    LOOKUPS.iter().map(|lookup| (lookup.name, lookup.doc))
+pub(crate) fn documents() -> impl Iterator<Item = (String, &'static str)> {
+    LOOKUPS
+        .iter()
+        .map(|lookup| (lookup.name.to_owned(), lookup.doc))
 }

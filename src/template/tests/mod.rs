@@ -3,14 +3,16 @@
 mod network;
 
 use std::cmp::Ordering;
+use std::path::PathBuf;
 
 use super::args::Args;
 use super::ast::Comparison;
-use super::eval::Interp;
+use super::eval::{Interp, defined};
 use super::fault::Fault;
 use super::filters::regex;
 use super::objects::is_nothing;
 use super::ops;
+use super::signatures::of_test;
 use super::value::Value;
 use crate::diag::nearest;
 
@@ -35,6 +37,7 @@ macro_rules! tests {
 use tests;
 
 tests! {
+    "defined": "something is there" => |_, a| Ok(!a.operand().is_undefined() && !is_nothing(a.operand()));
     "undefined": "nothing is there" => |_, a| Ok(a.operand().is_undefined() || is_nothing(a.operand()));
     "none": "it is null" => |_, a| Ok(matches!(a.operand(), Value::None));
     "boolean": "it is true or false" => |_, a| Ok(matches!(a.operand(), Value::Bool(_)));
@@ -57,7 +60,7 @@ tests! {
     "lower": "its letters are small" => |_, a| Ok(cased(&a.operand().text(), char::is_lowercase, char::is_uppercase));
     "upper": "its letters are capital" => |_, a| Ok(cased(&a.operand().text(), char::is_uppercase, char::is_lowercase));
     "even": "it can be halved" => |_, a| divides(a.operand(), &Value::Int(2));
-    "odd": "it cannot be halved" => |_, a| divides(a.operand(), &Value::Int(2)).map(|even| !even);
+    "odd": "it cannot be halved" => |_, a| Ok(ops::binary("%", a.operand(), &Value::Int(2))? == Value::Int(1));
     "divisibleby": "a number divides it" => |_, a| divides(a.operand(), a.need(1, "num")?);
     "eq" | "equalto" | "==": "both are equal" => |i, a| i.compare(Comparison::Eq, a.operand(), a.need(1, "b")?);
     "ne" | "!=": "they differ" => |i, a| i.compare(Comparison::Ne, a.operand(), a.need(1, "b")?);
@@ -68,7 +71,7 @@ tests! {
     "in": "the argument has it" => |i, a| i.compare(Comparison::In, a.operand(), a.need(1, "seq")?);
     "contains": "it has the argument" => |i, a| i.compare(Comparison::In, a.need(1, "value")?, a.operand());
     "filter": "a filter of this name exists" => |_, a| Ok(super::filters::find(&a.operand().text()).is_some());
-    "test": "a test of this name exists" => |_, a| Ok(find(&a.operand().text()).is_some() || a.operand().text().ends_with("defined"));
+    "test": "a test of this name exists" => |_, a| Ok(find(&a.operand().text()).is_some());
     "truthy": "it counts as true" => |_, a| truthy(a);
     "falsy": "it counts as false" => |_, a| truthy(a).map(|truth| !truth);
     "any": "one item counts as true" => |i, a| Ok(i.iterate(a.operand())?.iter().any(Value::is_true));
@@ -88,23 +91,20 @@ tests! {
     "search": "a pattern matches in it" => |_, a| regex::test(a, regex::Mode::Search);
     "regex": "a pattern matches as asked" => |_, a| regex::test(a, regex::Mode::Asked);
     "version" | "version_compare": "its version compares as asked" => |_, a| super::filters::version::test(a);
-    "exists": "the path exists on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).exists());
-    "file" | "is_file": "the path is a file on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).is_file());
-    "directory" | "is_dir": "the path is a folder on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).is_dir());
-    "link" | "is_link": "the path is a link on the controller" => |_, a| Ok(std::path::Path::new(&a.operand().text()).is_symlink());
-    "link_exists": "the link exists on the controller" => |_, a| Ok(std::fs::symlink_metadata(a.operand().text()).is_ok());
-    "abs" | "is_abs": "the path starts at the root" => |_, a| Ok(a.operand().text().starts_with('/'));
+    "exists": "the path exists on the controller" => |_, a| Ok(path(a.operand(), "stat")?.exists());
+    "file" | "is_file": "the path is a file on the controller" => |_, a| Ok(path(a.operand(), "stat")?.is_file());
+    "directory" | "is_dir": "the path is a folder on the controller" => |_, a| Ok(path(a.operand(), "stat")?.is_dir());
+    "link" | "is_link": "the path is a link on the controller" => |_, a| Ok(path(a.operand(), "lstat")?.is_symlink());
+    "link_exists": "the link exists on the controller" => |_, a| Ok(std::fs::symlink_metadata(path(a.operand(), "lstat")?).is_ok());
+    "abs" | "is_abs": "the path starts at the root" => |_, a| Ok(path(a.operand(), "fspath")?.is_absolute());
     "nan" | "isnan": "it is not a number" => |_, a| Ok(matches!(a.operand(), Value::Float(number) if number.is_nan()));
     // Text that is shown to a test has been decrypted.
     "vault_encrypted": "it is a value that only a vault's password opens" => |_, _| Ok(false);
-    "vaulted_file": "the file on the controller is a vault's envelope" => |_, a| Ok(std::fs::read(a.operand().text()).is_ok_and(|bytes| crate::load::vault::is_vaulted(&bytes)));
-    "mount" | "is_mount": "the path is where a file system is mounted on the controller" => |_, a| Ok(mounted(std::path::Path::new(&a.operand().text())));
-    "same_file" | "is_same_file": "both paths are one file on the controller" => |_, a| {
-        let other = a.need(1, "other")?.text();
-        Ok(matches!((std::fs::canonicalize(a.operand().text()), std::fs::canonicalize(other)), (Ok(a), Ok(b)) if a == b))
-    };
-    "uri": "it has a scheme, as addresses do" => |_, a| Ok(address(a, ""));
-    "url": "it is the address of a place" => |_, a| Ok(address(a, "//"));
+    "vaulted_file": "the file on the controller is a vault's envelope" => |_, a| vaulted(a);
+    "mount" | "is_mount": "the path is where a file system is mounted on the controller" => |_, a| Ok(mounted(&path(a.operand(), "lstat")?));
+    "same_file" | "is_same_file": "both paths are one file on the controller" => |_, a| same_file(a);
+    "uri": "it has a scheme, as addresses do" => |_, a| Ok(address(a, false));
+    "url": "it is the address of a place" => |_, a| Ok(address(a, true));
     "urn": "it is a name in the form of an address" => |_, a| Ok(a.operand().text().to_lowercase().starts_with("urn:"));
 }
 
@@ -119,18 +119,13 @@ pub(crate) fn find(name: &str) -> Option<&'static Test> {
     table.iter().find(|test| test.names.contains(&name))
 }
 
+/// Tests that look at all of their operand.
+const WHOLE: &[&str] = &[
+    "all", "any", "lower", "match", "regex", "search", "subset", "superset", "upper",
+];
+
 /// Asks a test.
 pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Result<bool, Fault> {
-    if name == "defined" || name == "ansible.builtin.defined" {
-        if args.pos.len() > 1 {
-            return Err(Fault::new(format!(
-                "test_defined() takes 1 positional argument but {} were given",
-                args.pos.len()
-            ))
-            .plugin("test", "defined"));
-        }
-        return Ok(!args.operand().is_undefined() && !is_nothing(args.operand()));
-    }
     let Some(test) = find(name) else {
         let mut fault = Fault::coded(
             "unknown-test",
@@ -144,10 +139,21 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Result<bool,
         }
         return Err(fault);
     };
-    if let Some(undefined) = args.undefined().filter(|_| name != "undefined") {
+    let first = test.names[0];
+    if let Some(undefined) = args
+        .undefined()
+        .filter(|_| !matches!(first, "defined" | "undefined"))
+    {
         return Err(Fault::undefined(undefined));
     }
-    (test.run)(interp, &args).map_err(|fault| fault.plugin("test", name))
+    if WHOLE.contains(&first) {
+        args.pos.iter().try_for_each(defined)?;
+    }
+    let signature = of_test(first).filter(|_| !name.starts_with("ansible.utils."));
+    let checked = signature.map_or(Ok(()), |signature| signature.check(&args));
+    checked
+        .and_then(|()| (test.run)(interp, &args))
+        .map_err(|fault| fault.plugin("test", name))
 }
 
 fn mounted(path: &std::path::Path) -> bool {
@@ -164,20 +170,78 @@ fn mounted(path: &std::path::Path) -> bool {
     }
 }
 
-fn address(args: &Args, mark: &str) -> bool {
-    let text = args.operand().text();
-    let Some((scheme, rest)) = text.split_once(':') else {
-        return false;
+/// Whether it can be read as an address, of one of the schemes if some are given.
+fn address(args: &Args, place: bool) -> bool {
+    let text = match args.operand() {
+        Value::Str(text) => text.as_str().to_owned(),
+        value if value.is_true() => return false,
+        _ => String::new(),
     };
-    let good = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    };
+    let (scheme, rest) = match text.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_lowercase(), rest),
+        _ => (String::new(), text.as_str()),
+    };
+    let host = rest.strip_prefix("//").map_or("", |rest| {
+        rest.split(['/', '?', '#']).next().unwrap_or_default()
+    });
     let wanted = match args.get(1, "schemes") {
-        Some(Value::List(list)) => list.to_vec().iter().any(|known| known.text() == scheme),
-        _ => true,
+        None | Some(Value::None) => true,
+        Some(Value::Str(known)) => known.as_str() == scheme,
+        Some(known) => {
+            ops::iterate(known).is_ok_and(|known| known.iter().any(|known| known.text() == scheme))
+        }
     };
-    good && wanted && rest.len() > mark.len() && rest.starts_with(mark)
+    let whole = host.contains('[') == host.contains(']');
+    wanted && whole && (!place || !host.is_empty() || scheme == "file")
+}
+
+/// Whether a file is a vault's envelope.
+fn vaulted(args: &Args) -> Result<bool, Fault> {
+    let name = args.operand().text();
+    match std::fs::read(&name) {
+        Ok(bytes) => Ok(crate::load::vault::is_vaulted(&bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Fault::new(format!(
+            "Cannot test if the file '{name}' is a vault: [Errno 2] No such file or directory: {}",
+            Value::Bytes(name.as_bytes().into()).repr()
+        ))),
+        Err(error) => Err(Fault::new(format!(
+            "Cannot test if the file '{name}' is a vault: {error}"
+        ))),
+    }
+}
+
+/// The path that a test of the file system gets; `call` refuses other kinds in its own words.
+fn path(value: &Value, call: &str) -> Result<PathBuf, Fault> {
+    let wanted = match (call, value) {
+        (_, Value::Str(_) | Value::Bytes(_)) | ("stat", Value::Int(_) | Value::Bool(_)) => {
+            return Ok(PathBuf::from(value.text()));
+        }
+        ("stat", _) => "stat: path should be string, bytes, os.PathLike or integer",
+        ("lstat", _) => "lstat: path should be string, bytes or os.PathLike",
+        _ => "expected str, bytes or os.PathLike object",
+    };
+    Err(Fault::new(format!("{wanted}, not {}", value.type_name())))
+}
+
+/// Whether two paths are one file; both have to be there.
+fn same_file(args: &Args) -> Result<bool, Fault> {
+    let mut files = Vec::new();
+    for value in [args.operand(), args.need(1, "f2")?] {
+        let path = path(value, "stat")?;
+        files.push(std::fs::canonicalize(path).map_err(|_| {
+            Fault::new(format!(
+                "[Errno 2] No such file or directory: {}",
+                value.repr()
+            ))
+        })?);
+    }
+    Ok(files[0] == files[1])
 }
 
 fn same(a: &Value, b: &Value) -> bool {
@@ -258,7 +322,7 @@ pub(crate) fn answers(op: &str, order: Ordering) -> Option<bool> {
 }
 
 /// Names of the tests with what they say, for the reference.
-pub(crate) fn documents() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let names = |test: &'static Test| test.names.iter().map(|name| (*name, test.doc));
+pub(crate) fn documents() -> impl Iterator<Item = (String, &'static str)> {
+    let names = |test: &'static Test| test.names.iter().map(|name| ((*name).to_owned(), test.doc));
     TESTS.iter().flat_map(names)
 }
