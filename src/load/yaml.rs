@@ -35,8 +35,18 @@ pub fn parse(source: &Arc<Source>) -> Checked<Vec<Node>> {
 pub fn single(source: &Arc<Source>) -> Checked<Node> {
     let mut documents = parse(source);
     if let Some(second) = documents.value.get(1) {
+        let before = source.text.get(..second.span.start as usize);
+        let mark = before.and_then(|text| text.rfind("\n---"));
+        // The line that begins it, if it is marked by one.
+        let start = mark.map_or(second.span.start, |at| {
+            u32::try_from(at + 1).unwrap_or(second.span.start)
+        });
+        let place = Span {
+            start,
+            ..second.span.clone()
+        };
         let problem = Diagnostic::error("yaml-syntax", "YAML parsing failed: Expected a single document in the stream but found another document.")
-            .at(&second.span);
+            .at(&place);
         documents.problems.push(problem);
     }
     let failed = documents.has_errors();
@@ -171,13 +181,10 @@ impl<'s> Reader<'s> {
             items.push(self.node(event, span)?);
         }
         match tag.map(tag_name).as_deref() {
-            None
-            | Some(
-                "tag:yaml.org,2002:seq"
-                | "tag:yaml.org,2002:omap"
-                | "tag:yaml.org,2002:pairs"
-                | "!",
-            ) => {}
+            None | Some("tag:yaml.org,2002:seq" | "!") => {}
+            Some("tag:yaml.org,2002:omap" | "tag:yaml.org,2002:pairs") => {
+                items = items.into_iter().map(paired).collect();
+            }
             Some("!unsafe") => items.iter_mut().for_each(distrust),
             Some(tag) => return Err(unknown_tag(tag, &place)),
         }
@@ -279,13 +286,30 @@ impl<'s> Reader<'s> {
                     .label(&first.span, "first defined here")
                     .hint("Using last defined value only."),
                 );
-                unique[*at] = (key, value);
+                // As in Python the first key stays: `1` and `yes` are one.
+                unique[*at].1 = value;
             } else {
                 places.insert(name, unique.len());
                 unique.push((key, value));
             }
         }
         unique
+    }
+}
+
+/// A mapping of one entry as a list of its key and its value.
+fn paired(node: Node) -> Node {
+    match node.kind {
+        NodeKind::Map(entries) if entries.len() == 1 => Node {
+            kind: NodeKind::Seq(
+                entries
+                    .into_iter()
+                    .flat_map(|(key, value)| [key, value])
+                    .collect(),
+            ),
+            ..node
+        },
+        _ => node,
     }
 }
 

@@ -516,9 +516,14 @@ impl Value {
             }
             Value::Dict(dict) => {
                 let entries = dict.read().clone();
-                let pairs = entries
-                    .iter()
-                    .map(|(key, value)| Ok((key.0.text(), value.to_data()?)));
+                let pairs = entries.iter().map(|(key, value)| {
+                    // As JSON has them; nothing else is written so.
+                    let key = match &key.0 {
+                        Value::Bool(key) => key.to_string(),
+                        key => key.text(),
+                    };
+                    Ok((key, value.to_data()?))
+                });
                 Data::Map(pairs.collect::<Result<_, String>>()?)
             }
             Value::Object(object) => match (object.to_dict(), object.iterate()) {
