@@ -8,6 +8,7 @@ use clap::Parser;
 use super::options::{BaseDir, TaskOptions};
 use super::programs::{Call, parse};
 use super::session::{self, Session};
+use super::told;
 use super::{CommandError, Exit, finish, tell};
 use crate::config::Config;
 use crate::diag::Diagnostic;
@@ -144,7 +145,8 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
     session.inputs.options.look_ahead = false;
     let Session { inputs, planner } = session;
     let view = session::view(&view, arguments.tree.as_deref(), &inputs)?;
-    session::execute(inputs, planner, &[playbook], view)
+    let told = told::options(&arguments.pattern, &arguments.options, &inputs);
+    session::execute(inputs, planner, &[playbook], view, told)
 }
 
 /// The playbook of a task, planned.

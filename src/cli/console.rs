@@ -224,6 +224,7 @@ impl Console<'_> {
             diff: self.options.diff,
             verbosity: self.options.verbosity,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            arguments: vec![],
         }
     }
 

@@ -14,17 +14,19 @@ mod playbook;
 mod programs;
 mod session;
 mod shell;
+mod told;
 mod toml;
 mod vault;
 mod version;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
+use crate::config::Config;
 use crate::diag::{Diagnostic, Style, render};
+use crate::report;
 use crate::secrets::Secrets;
 
 /// Ansible's exit codes.
@@ -98,13 +100,27 @@ pub(crate) fn finish(result: Result<Exit, CommandError>, hidden: &Secrets) -> Ex
     }
 }
 
-/// Prints problems on standard error, without secrets.
+/// Prints problems on standard error and in the log, without secrets.
 pub(crate) fn tell(problems: &[Diagnostic], hidden: &Secrets) {
-    let mut err = std::io::stderr().lock();
     for problem in problems {
         let text = render(problem, Style::default());
-        // Nobody reads standard error then.
-        let _ = err.write_all(hidden.text(&text).as_bytes());
+        report::problem(problem.severity, &hidden.text(&text));
+    }
+}
+
+/// Opens the log file that the settings name; without it the run goes on.
+pub(crate) fn open_log(config: &Config, problems: &mut Vec<Diagnostic>) {
+    if let Err(error) = report::open_log(config) {
+        let path = config.path("log_path").unwrap_or_default();
+        let text = format!(
+            "log file at '{}' is not writeable and we cannot create it, aborting\n",
+            path.display()
+        );
+        let problem = Diagnostic::warning("log-file", text);
+        problems.push(match error.kind() {
+            std::io::ErrorKind::NotFound => problem,
+            _ => problem.cause(error.to_string()),
+        });
     }
 }
 

@@ -8,6 +8,7 @@ use clap::Parser;
 use super::options::TaskOptions;
 use super::programs::{Call, parse};
 use super::session::{self, Session};
+use super::told;
 use super::{CommandError, Exit, finish};
 use crate::config::Config;
 use crate::diag::{Diagnostic, Severity};
@@ -90,7 +91,10 @@ pub(super) fn run(arguments: Arguments, hidden: &Secrets) -> Result<Exit, Comman
         .or_else(|| inputs.config.text("stdout_callback"))
         .unwrap_or_else(|| "default".to_owned());
     let view = session::view(&name, None, &inputs)?;
-    session::execute(inputs, planner, &playbooks, view)
+    let names = arguments.playbooks.iter();
+    let names: Vec<String> = names.map(|path| path.display().to_string()).collect();
+    let told = told::options(&names.join(" "), &arguments.options, &inputs);
+    session::execute(inputs, planner, &playbooks, view, told)
 }
 
 fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, CommandError> {

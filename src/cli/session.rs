@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::options::{InventoryOptions, TaskOptions};
+use super::told;
 use super::{CommandError, Exit, extra_vars, passwords, tell, version};
 use crate::config::{Config, Origin};
 use crate::diag::{Diagnostic, Severity, nearest};
@@ -37,7 +38,9 @@ pub(super) fn inventory_is_missing(problems: &[Diagnostic]) -> bool {
 /// The settings for a run in this folder.
 pub(super) fn config(problems: &mut Vec<Diagnostic>) -> Config {
     let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-    Config::load(&cwd, &|name| std::env::var(name).ok()).collect(problems)
+    let config = Config::load(&cwd, &|name| std::env::var(name).ok()).collect(problems);
+    super::open_log(&config, problems);
+    config
 }
 
 /// The settings for a program that runs nothing; what is wrong with them is told at once.
@@ -285,9 +288,8 @@ pub(super) fn view(
 ) -> Result<Box<dyn View>, CommandError> {
     let terminal = std::io::stdout().is_terminal();
     let hidden = &inputs.files.secrets.hidden;
-    crate::report::open(name, &inputs.config, tree, terminal, hidden).map_err(|message| {
-        CommandError::new(Exit::Options, Diagnostic::error("unknown-view", message))
-    })
+    crate::report::open(name, &inputs.config, tree, terminal, hidden)
+        .map_err(|problem| CommandError::new(Exit::Error, problem))
 }
 
 /// What runs the tasks of a run.
@@ -308,6 +310,7 @@ pub(super) fn execute(
     planner: Planner,
     playbooks: &[PlannedPlaybook],
     mut view: Box<dyn View>,
+    arguments: Vec<String>,
 ) -> Result<Exit, CommandError> {
     let runtime = runtime()?;
     let options = event::RunOptions {
@@ -315,19 +318,21 @@ pub(super) fn execute(
         diff: inputs.options.diff,
         verbosity: inputs.options.verbosity,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        arguments,
     };
-    let verbose = options.verbosity > 0;
     view.event(&Event::RunStarted { options });
-    if verbose {
-        let text = match &inputs.config.file {
+    let mut say = |level: u8, text: String| {
+        let kind = MessageKind::Verbose(level);
+        view.event(&Event::Message { kind, text });
+    };
+    say(2, told::program(&inputs.config));
+    say(
+        1,
+        match &inputs.config.file {
             Some(path) => format!("Using {} as config file", path.display()),
             None => "No config file found; using defaults".to_owned(),
-        };
-        view.event(&Event::Message {
-            kind: MessageKind::Verbose,
-            text,
-        });
-    }
+        },
+    );
     let dir = folder(playbooks);
     let mut sink = |event: Event| view.event(&event);
     let code = runtime.block_on(async {

@@ -56,7 +56,7 @@ pub fn render(problem: &Diagnostic, style: Style) -> String {
 
 /// Sentences are Ansible's own and stand as they are; what we add is in lower case and marked.
 fn advice(hint: &str) -> String {
-    match hint.chars().next() {
+    match hint.trim_start().chars().next() {
         Some(first) if first.is_uppercase() => format!("{hint}\n\n"),
         _ => format!("help: {hint}\n"),
     }

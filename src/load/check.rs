@@ -7,6 +7,9 @@ use super::node::{Node, NodeKind};
 use super::play::Reader;
 use crate::diag::{Diagnostic, nearest};
 
+/// What names of variables are.
+const VARIABLE_NAMES: &str = "Variable names must be strings starting with a letter or underscore character, and contain only letters, numbers and underscores.";
+
 impl Reader {
     pub(super) fn check_vars(&mut self, value: &Node, place: Places) {
         match &value.kind {
@@ -32,7 +35,6 @@ impl Reader {
     }
 
     pub(super) fn check_variable_name(&mut self, key: &Node) {
-        let rule = "Variable names must be strings starting with a letter or underscore character, and contain only letters, numbers and underscores.";
         let text = match key.as_str() {
             Some(name) if is_variable_name(name) => return,
             Some(name) => format!("Invalid variable name '{name}'."),
@@ -44,7 +46,21 @@ impl Reader {
         self.problems.push(
             Diagnostic::error("variable-name", text)
                 .at(&key.span)
-                .hint(rule),
+                .hint(VARIABLE_NAMES),
+        );
+    }
+
+    /// What a result is registered as is the name of a variable.
+    pub(super) fn check_register(&mut self, value: &Node) {
+        let Some(name) = value.as_str() else { return };
+        if is_variable_name(name) || name.contains("{{") {
+            return;
+        }
+        let text = format!("Invalid 'register' specified: Invalid variable name '{name}'.");
+        self.problems.push(
+            Diagnostic::error("variable-name", text)
+                .at(&value.span)
+                .hint(VARIABLE_NAMES),
         );
     }
 

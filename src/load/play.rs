@@ -209,6 +209,7 @@ impl Reader {
         match keyword {
             Keyword::Vars => self.check_vars(&value, place),
             Keyword::ModuleDefaults => self.check_module_defaults(&value),
+            Keyword::Register => self.check_register(&value),
             Keyword::VarsPrompt => {
                 super::prompt::prompts(&value, &mut self.problems);
             }

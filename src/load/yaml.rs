@@ -453,7 +453,7 @@ fn missing_quotes(place: &Span) -> Diagnostic {
         "YAML parsing failed: This may be an issue with missing quotes around a template block.",
     )
     .at(place)
-    .hint("For example:\n\n    raw: {{ some_var }}\n\nShould be:\n\n    raw: \"{{ some_var }}\"")
+    .hint("\nFor example:\n\n    raw: {{ some_var }}\n\nShould be:\n\n    raw: \"{{ some_var }}\"")
 }
 
 /// A syntax error in the words Ansible has for it, with its hints for the usual mistakes.
@@ -501,10 +501,12 @@ fn syntax_error(source: &Arc<Source>, error: &ScanError) -> Diagnostic {
         let text =
             "YAML parsing failed: Values starting with a quote must end with the same quote.";
         return Diagnostic::error("yaml-syntax", text).at(&value_place(source, number, value)).hint(format!(
-            "For example:\n\n    raw: {quote}foo{quote} in bar\n\nShould be:\n\n    raw: {other}{quote}foo{quote} in bar{other}"
+            "\nFor example:\n\n    raw: {quote}foo{quote} in bar\n\nShould be:\n\n    raw: {other}{quote}foo{quote} in bar{other}"
         ));
     }
-    if is_colon(error.kind()) && line.chars().nth(column - 1) == Some(':')
+    // A colon of the key itself ends a text that began on an earlier line.
+    let in_value = line.rfind(value).is_some_and(|at| column > at);
+    if is_colon(error.kind()) && in_value && line.chars().nth(column - 1) == Some(':')
         || is_colon(error.kind()) && value.contains(": ")
     {
         let at = line.find(value).unwrap_or_default() + value.find(": ").unwrap_or_default();
@@ -521,7 +523,7 @@ fn syntax_error(source: &Arc<Source>, error: &ScanError) -> Diagnostic {
         let text = "YAML parsing failed: Colons in unquoted values must be followed by a non-space character.";
         return Diagnostic::error("yaml-syntax", text)
             .at(&place)
-            .hint("For example:\n\n    raw: echo 'name: ansible'\n\nShould be:\n\n    raw: \"echo 'name: ansible'\"");
+            .hint("\nFor example:\n\n    raw: echo 'name: ansible'\n\nShould be:\n\n    raw: \"echo 'name: ansible'\"");
     }
     problem(&words(error))
 }

@@ -6,9 +6,9 @@ use std::io::Write;
 use rplay_modules::data::{Data, Map};
 use rplay_modules::outcome::Diff;
 
-use super::event::{Counts, Event, JobState, RunOptions, Status, TaskInfo};
+use super::event::{Counts, Event, JobState, MessageKind, RunOptions, Status, TaskInfo};
 use super::output::{Color, Output, Stream};
-use super::{Settings, View, diff, dump, result};
+use super::{Settings, View, diff, dump, log, result};
 
 /// Ansible's `default` callback.
 pub(crate) struct Default {
@@ -121,15 +121,11 @@ impl View for Default {
             }
             Event::Included { name, hosts, label } => self.included(name, hosts, label.as_ref()),
             Event::Notified { handler, .. } => {
-                if self.options.verbosity > 1 {
-                    self.output.line(
-                        Color::Verbose,
-                        &format!("Notification for handler {handler} has been saved."),
-                    );
-                }
+                let text = format!("Notification for handler {handler} has been saved.");
+                self.verbose(2, &text);
             }
             Event::Message { kind, text } => {
-                if *kind == super::event::MessageKind::TaskError {
+                if *kind == MessageKind::TaskError {
                     self.head_last();
                 }
                 self.output
@@ -142,6 +138,13 @@ impl View for Default {
 }
 
 impl Default {
+    fn verbose(&mut self, level: u8, text: &str) {
+        let kind = MessageKind::Verbose(level);
+        let failures = self.failures();
+        self.output
+            .message(kind, text, self.options.verbosity, failures);
+    }
+
     fn failures(&self) -> Stream {
         if self.settings.failed_stderr {
             Stream::Err
@@ -162,6 +165,11 @@ impl Default {
         if self.options.verbosity > 1 {
             let name = path.rsplit('/').next().unwrap_or(path);
             self.output.banner(&format!("PLAYBOOK: {name}"));
+        }
+        if self.options.verbosity > 3 {
+            for line in self.options.arguments.clone() {
+                self.output.line(Color::Verbose, &line);
+            }
         }
         if self.options.check && self.settings.check_markers {
             self.output.banner("DRY RUN");
@@ -193,11 +201,7 @@ impl Default {
             return;
         }
         if let Some(task) = self.tasks.get(&task) {
-            let prefix = if task.handler {
-                "RUNNING HANDLER"
-            } else {
-                "TASK"
-            };
+            let prefix = if task.handler { "HANDLER" } else { "TASK" };
             self.output.line(
                 Color::Ok,
                 &format!(" [started {prefix}: {} on {host}]", task.name.trim()),
@@ -269,7 +273,7 @@ impl Default {
             ),
             Status::Skipped => (
                 Color::Skip,
-                format!("skipping: [{name}] => (item={label}) "),
+                format!("skipping: [{}] => (item={label}) ", line.host),
             ),
             Status::Failed | Status::Unreachable => {
                 let text = format!(
@@ -339,7 +343,11 @@ impl Default {
             return;
         }
         self.head(line.task);
-        let mut text = format!("{word}: [{}]", line.name());
+        let name = match line.status {
+            Status::Skipped => line.host.to_owned(),
+            _ => line.name(),
+        };
+        let mut text = format!("{word}: [{name}]");
         if result::is_verbose(line.result, self.options.verbosity, 0) {
             text.push_str(" => ");
             text.push_str(&self.dump(line.task, line.result));
@@ -363,7 +371,7 @@ impl Default {
         {
             return;
         }
-        let text = diff::text(line.diff, self.settings.diff_context, self.output.color);
+        let text = diff::text(line.diff, self.settings.diff_context, &self.output);
         if !text.is_empty() {
             self.head(line.task);
             self.output.line(Color::Plain, &text);
@@ -374,7 +382,7 @@ impl Default {
         let name = self.tasks.get(&task).map_or("", |task| task.name.trim());
         let mut text = format!("FAILED - RETRYING: [{host}]: {name} ({left} retries left).");
         if result::is_verbose(result, self.options.verbosity, 2) {
-            text.push_str(" Result was: ");
+            text.push_str("Result was: ");
             text.push_str(&self.dump(task, result));
         }
         self.output.line(Color::Debug, &text);
@@ -404,7 +412,7 @@ impl Default {
         if let Some(label) = label {
             text.push_str(&format!(" => (item={})", dump::text(label)));
         }
-        self.output.line(Color::Skip, &text);
+        self.output.line(Color::Included, &text);
     }
 
     fn dump(&self, task: usize, result: &Map) -> String {
@@ -422,8 +430,7 @@ impl Default {
     fn end(&mut self, recap: &[(String, Counts)]) {
         self.output.banner("PLAY RECAP");
         for (host, counts) in recap {
-            let line = recap_line(host, counts, self.output.color);
-            self.output.line(Color::Plain, &line);
+            self.recap_line(host, counts);
         }
         self.output.line(Color::Plain, "");
         if self.settings.show_custom_stats && !self.stats.is_empty() {
@@ -432,6 +439,19 @@ impl Default {
         if self.options.check && self.settings.check_markers {
             self.output.banner("DRY RUN");
         }
+    }
+
+    fn recap_line(&mut self, host: &str, counts: &Counts) {
+        log::write(
+            log::Level::Info,
+            &recap_line(host, counts, 26, &|_, text| text.to_owned()),
+        );
+        // Codes count into Ansible's padding, which is wider by just as much.
+        let width = if self.output.has_colors() { 37 } else { 26 };
+        let line = recap_line(host, counts, width, &|color, text| {
+            self.output.paint(color, text)
+        });
+        self.output.show_only(Stream::Out, Color::Plain, &line);
     }
 
     fn custom_stats(&mut self) {
@@ -468,26 +488,32 @@ fn label_text(label: &Data, result: &Map) -> String {
     }
 }
 
-fn recap_line(host: &str, counts: &Counts, color: bool) -> String {
-    let paint = |color_of: Color, text: String| if color { color_of.paint(&text) } else { text };
-    let host_color = match counts {
+fn host_color(counts: &Counts) -> Color {
+    match counts {
         counts if counts.failed > 0 || counts.unreachable > 0 => Color::Error,
         counts if counts.changed > 0 => Color::Changed,
         _ => Color::Ok,
-    };
-    let count = |name: &str, number: u32, color_of: Color| {
+    }
+}
+
+/// The line of a host; `paint` adds colours, `width` is that of the name with its codes.
+fn recap_line(
+    host: &str,
+    counts: &Counts,
+    width: usize,
+    paint: &dyn Fn(Color, &str) -> String,
+) -> String {
+    let count = |name: &str, number: u32, color: Color| {
         let text = format!("{name}={number:<4}");
         if number > 0 {
-            paint(color_of, text)
+            paint(color, &text)
         } else {
             text
         }
     };
-    // Codes count into Ansible's padding, which is wider by just as much.
-    let host_width = if color { 37 } else { 26 };
     format!(
-        "{:<host_width$} : {} {} {} {} {} {} {}",
-        paint(host_color, host.to_owned()),
+        "{:<width$} : {} {} {} {} {} {} {}",
+        paint(host_color(counts), host),
         count("ok", counts.ok, Color::Ok),
         count("changed", counts.changed, Color::Changed),
         count("unreachable", counts.unreachable, Color::Unreachable),

@@ -5,14 +5,21 @@ use rplay_modules::outcome::{Diff, DiffSide};
 
 use super::dump::{self, Layout};
 use super::matcher::{self, Change};
-use super::output::Color;
+use super::output::{Color, Output};
+
+/// How a line looks in its colour.
+type Paint<'a> = &'a dyn Fn(Color, &str) -> String;
 
 /// The text of all differences of a result; empty when there is nothing to show.
-pub(crate) fn text(diffs: &[Diff], context: usize, color: bool) -> String {
-    diffs.iter().map(|diff| one(diff, context, color)).collect()
+pub(crate) fn text(diffs: &[Diff], context: usize, output: &Output) -> String {
+    painted(diffs, context, &|color, line| output.paint(color, line))
 }
 
-fn one(diff: &Diff, context: usize, color: bool) -> String {
+fn painted(diffs: &[Diff], context: usize, paint: Paint<'_>) -> String {
+    diffs.iter().map(|diff| one(diff, context, paint)).collect()
+}
+
+fn one(diff: &Diff, context: usize, paint: Paint<'_>) -> String {
     let mut out = String::new();
     let sides = [(&diff.before, "destination"), (&diff.after, "source")];
     for (_, name) in sides.iter().filter(|(side, _)| **side == DiffSide::Binary) {
@@ -26,7 +33,7 @@ fn one(diff: &Diff, context: usize, color: bool) -> String {
         }
     }
     if let (Some(before), Some(after)) = (content(&diff.before), content(&diff.after)) {
-        out.push_str(&unified(diff, &before, &after, context, color));
+        out.push_str(&unified(diff, &before, &after, context, paint));
     }
     out.push_str(diff.prepared.as_deref().unwrap_or_default());
     out
@@ -52,7 +59,7 @@ fn attributes(map: &Map) -> String {
     ) + "\n"
 }
 
-fn unified(diff: &Diff, before: &str, after: &str, context: usize, color: bool) -> String {
+fn unified(diff: &Diff, before: &str, after: &str, context: usize, paint: Paint<'_>) -> String {
     let (a, b) = (lines(before), lines(after));
     let hunks = matcher::hunks(&a, &b, context);
     if hunks.is_empty() {
@@ -63,15 +70,16 @@ fn unified(diff: &Diff, before: &str, after: &str, context: usize, color: bool) 
         _ => format!("{mark} {word}\n"),
     };
     let mut out = vec![
-        (Color::Error, header("---", "before", &diff.before_header)),
-        (Color::Ok, header("+++", "after", &diff.after_header)),
+        (
+            Color::DiffRemove,
+            header("---", "before", &diff.before_header),
+        ),
+        (Color::DiffAdd, header("+++", "after", &diff.after_header)),
     ];
     for hunk in &hunks {
         write_hunk(&mut out, hunk, &a, &b);
     }
-    let lines = out
-        .into_iter()
-        .map(|(paint, line)| if color { paint.paint(&line) } else { line });
+    let lines = out.into_iter().map(|(color, line)| paint(color, &line));
     lines.collect::<String>() + "\n"
 }
 
@@ -84,7 +92,7 @@ fn write_hunk(out: &mut Vec<(Color, String)>, hunk: &[Change], a: &[String], b: 
         range(first.a.0, last.a.1),
         range(first.b.0, last.b.1)
     );
-    out.push((Color::Skip, heading));
+    out.push((Color::DiffLines, heading));
     for change in hunk {
         let old = a.get(change.a.0..change.a.1).unwrap_or_default();
         if change.equal {
@@ -92,8 +100,11 @@ fn write_hunk(out: &mut Vec<(Color, String)>, hunk: &[Change], a: &[String], b: 
             continue;
         }
         let new = b.get(change.b.0..change.b.1).unwrap_or_default();
-        out.extend(old.iter().map(|line| (Color::Error, format!("-{line}"))));
-        out.extend(new.iter().map(|line| (Color::Ok, format!("+{line}"))));
+        out.extend(
+            old.iter()
+                .map(|line| (Color::DiffRemove, format!("-{line}"))),
+        );
+        out.extend(new.iter().map(|line| (Color::DiffAdd, format!("+{line}"))));
     }
 }
 
@@ -136,8 +147,12 @@ mod tests {
 
     use super::*;
 
+    fn plain(diffs: &[Diff]) -> String {
+        painted(diffs, 3, &|_, line| line.to_owned())
+    }
+
     fn shown(before: &str, after: &str) -> String {
-        text(&[Diff::text(before, after, "", "/f")], 3, false)
+        plain(&[Diff::text(before, after, "", "/f")])
     }
 
     #[test]
@@ -159,7 +174,7 @@ mod tests {
             "--- before\n+++ after\n@@ -1,4 +1,4 @@\n {\n-    \"mode\": \"0644\",\n+    \"mode\": \"0600\",\n",
             "     \"path\": \"/\\u00e9\"\n }\n\n"
         );
-        assert_eq!(text(&[diff], 3, false), expected);
+        assert_eq!(plain(&[diff]), expected);
     }
 
     #[test]
@@ -170,6 +185,6 @@ mod tests {
             ..Diff::default()
         };
         let expected = "diff skipped: destination file appears to be binary\ndiff skipped: source file size is greater than 5\n";
-        assert_eq!(text(&[diff], 3, false), expected);
+        assert_eq!(plain(&[diff]), expected);
     }
 }

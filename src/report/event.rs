@@ -30,6 +30,9 @@ pub enum Event {
         hosts: Vec<String>,
         /// Check mode set by the play's own keyword.
         check: bool,
+        /// `path:line` of the play.
+        #[serde(default)]
+        path: String,
     },
     /// A play's pattern matches no host (`skipping: no hosts matched`).
     NoHostsMatched,
@@ -40,7 +43,7 @@ pub enum Event {
         /// The task.
         task: TaskInfo,
     },
-    /// A handler's or include's own start on one host is not announced; this tells what runs where.
+    /// A task begins on one host.
     HostStarted {
         /// The task's number.
         task: usize,
@@ -133,7 +136,7 @@ pub enum Event {
         /// The values, per host or under `_run`.
         stats: Map,
     },
-    /// The run is over.
+    /// A playbook is over; after the last one the run is.
     RunEnded {
         /// The counts, in the order of host names.
         recap: Vec<(String, Counts)>,
@@ -153,6 +156,9 @@ pub struct RunOptions {
     pub verbosity: u8,
     /// The version of rplay.
     pub version: String,
+    /// What was asked for on the command line, a line each (`forks: 5`), for `-vvvv`.
+    #[serde(default)]
+    pub arguments: Vec<String>,
 }
 
 /// A task as views name it.
@@ -166,11 +172,14 @@ pub struct TaskInfo {
     pub action: String,
     /// `path:line` of the task.
     pub path: String,
+    /// The role that it belongs to.
+    #[serde(default)]
+    pub role: Option<String>,
     /// It is a handler.
     pub handler: bool,
     /// It runs in check mode (`[CHECK MODE]` markers).
     pub check: bool,
-    /// Arguments for `display_args_to_stdout`.
+    /// Its arguments as they were written; none where `no_log` hides them.
     pub args: Option<Map>,
 }
 
@@ -219,8 +228,8 @@ pub enum MessageKind {
     Error,
     /// Why a task failed, with its place: `[ERROR]: ...` where failed results go.
     TaskError,
-    /// Shown from one `-v` on.
-    Verbose,
+    /// Shown from this number of `-v` on.
+    Verbose(u8),
     /// Plain text on standard output.
     Display,
     /// A question on standard output; the answer follows on the same line.

@@ -41,6 +41,7 @@ fn shown(folder: &Path, events: &str, words: &[&str]) -> (String, String) {
     let (out, err) = (Buffer::default(), Buffer::default());
     let mut view = view(
         &name,
+        &config,
         &Settings::new(&config, false),
         Box::new(out.clone()),
         Box::new(err.clone()),

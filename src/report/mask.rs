@@ -76,13 +76,21 @@ fn mask(event: &mut Event, matcher: &Matcher) {
         // A task's number on its host is made up of digits.
         Event::Background { .. } => {}
         Event::Notified { handler, .. } => matcher.text(handler),
-        Event::PlayStarted { name, .. } => matcher.text(name),
+        Event::PlayStarted { name, path, .. } => {
+            matcher.text(name);
+            matcher.text(path);
+        }
+        Event::RunStarted { options } => {
+            options
+                .arguments
+                .iter_mut()
+                .for_each(|line| matcher.text(line));
+        }
         Event::Message { text, .. } => matcher.text(text),
         Event::CustomStats { stats } => matcher.map(stats),
         Event::PlaybookStarted { path } => matcher.text(path),
         // Names of hosts, which the inventory gives in the open, and numbers.
-        Event::RunStarted { .. }
-        | Event::NoHostsMatched
+        Event::NoHostsMatched
         | Event::NoHostsRemaining
         | Event::HostStarted { .. }
         | Event::RunEnded { .. } => {}

@@ -103,7 +103,7 @@ impl Minimal {
 
     fn differences(&mut self, diffs: &[Diff]) {
         if !diffs.is_empty() {
-            let text = diff::text(diffs, self.settings.diff_context, self.output.color);
+            let text = diff::text(diffs, self.settings.diff_context, &self.output);
             self.output.line(Color::Plain, &text);
         }
     }

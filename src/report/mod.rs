@@ -6,11 +6,16 @@ mod dump;
 pub mod event;
 #[cfg(test)]
 mod golden;
+mod json;
+mod junit;
+mod log;
 mod mask;
 mod matcher;
 mod minimal;
 mod oneline;
 mod output;
+mod palette;
+mod profile;
 mod progress;
 mod record;
 mod result;
@@ -19,8 +24,10 @@ mod yaml;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::config::Config;
+use crate::diag::{Diagnostic, Severity};
 use crate::secrets::Secrets;
 use event::Event;
 
@@ -37,6 +44,10 @@ pub trait View {
 pub struct Settings {
     /// Colours are used.
     pub color: bool,
+    /// The colours.
+    pub(crate) palette: palette::Palette,
+    /// `verbose_to_stderr`.
+    pub verbose_to_stderr: bool,
     /// Columns of the terminal; 0 where there is none.
     pub columns: usize,
     /// `display_ok_hosts`.
@@ -75,6 +86,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             color: false,
+            palette: palette::Palette::default(),
+            verbose_to_stderr: false,
             columns: 0,
             display_ok: true,
             display_skipped: true,
@@ -110,6 +123,8 @@ impl Settings {
         };
         Self {
             color: config.bool("force_color") || (terminal && !config.bool("nocolor")),
+            palette: palette::Palette::new(config),
+            verbose_to_stderr: config.bool("verbose_to_stderr"),
             columns: if terminal { columns() } else { 0 },
             display_ok: config.bool("display_ok_hosts"),
             display_skipped: config.bool("display_skipped_hosts"),
@@ -148,31 +163,43 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
     ("debug", "like default, what commands wrote unescaped"),
     ("yaml", "like default, results as YAML"),
     ("json", "the whole run as one JSON document"),
+    ("jsonl", "the run as lines of JSON"),
     ("ndjson", "every event as a line of JSON"),
+    (
+        "junit",
+        "a file for the test reports of a CI, beside another view",
+    ),
+    ("profile_roles", "how long roles took, beside another view"),
+    ("profile_tasks", "how long tasks took, beside another view"),
+    ("timer", "how long the run took, beside another view"),
 ];
 
-/// A view by its name.
-///
-/// # Errors
-///
-/// No view has the name.
-fn view(
-    name: &str,
-    settings: &Settings,
-    out: Box<dyn Write + Send>,
-    err: Box<dyn Write + Send>,
-) -> Result<Box<dyn View>, String> {
-    let short = [
+/// The views that a run may have beside that.
+const FURTHER: &[&str] = &["junit", "profile_roles", "profile_tasks", "timer"];
+
+/// The name without the collection that it comes from.
+fn short(name: &str) -> &str {
+    let collections = [
         "ansible.builtin.",
         "ansible.legacy.",
         "ansible.posix.",
         "community.general.",
     ];
-    let short = short
+    collections
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix))
-        .unwrap_or(name);
-    Ok(match short {
+        .unwrap_or(name)
+}
+
+/// A view by its name; none: no view has it.
+fn view(
+    name: &str,
+    config: &Config,
+    settings: &Settings,
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+) -> Option<Box<dyn View>> {
+    Some(match short(name) {
         "default" => Box::new(default::Default::new(settings, out, err)),
         "debug" => Box::new(default::Default::new(
             &Settings {
@@ -193,19 +220,40 @@ fn view(
         "minimal" => Box::new(minimal::Minimal::new(settings, out, err)),
         "oneline" => Box::new(oneline::OneLine::new(settings, out, err)),
         "ndjson" => Box::new(record::Lines::new(out)),
-        "json" => Box::new(record::Document::new(out)),
-        _ => return Err(unknown(name)),
+        "json" => Box::new(json::Json::new(false, config, settings, out, err)),
+        "jsonl" => Box::new(json::Json::new(true, config, settings, out, err)),
+        "timer" => Box::new(profile::Timer::new(settings, out, err)),
+        "profile_tasks" => Box::new(profile::Tasks::new(config, settings, out, err)),
+        "profile_roles" => Box::new(profile::Roles::new(config, settings, out, err)),
+        "junit" => Box::new(junit::Junit::new(config)),
+        _ => return None,
     })
 }
 
-fn unknown(name: &str) -> String {
-    let near = crate::diag::nearest(name, VIEWS.iter().map(|(name, _)| *name))
-        .map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
-    format!("Could not load '{name}' callback plugin{near}")
+/// Why there is no such view, and perhaps the name that was meant.
+fn unknown(name: &str) -> Diagnostic {
+    let message = format!("Could not load '{name}' callback plugin.");
+    let problem = Diagnostic::error("unknown-view", message);
+    match crate::diag::nearest(short(name), VIEWS.iter().map(|(name, _)| *name)) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => problem,
+    }
 }
 
-/// The view of a run on this process's own streams, with a live line where someone looks at it. No
-/// secret gets to it. Where there is a folder, the results are written into it as well.
+/// Several views of one run, in this order.
+struct Several(Vec<Box<dyn View>>);
+
+impl View for Several {
+    fn event(&mut self, event: &Event) {
+        for view in &mut self.0 {
+            view.event(event);
+        }
+    }
+}
+
+/// The views of a run on this process's own streams: the one that is named, those of
+/// `callbacks_enabled`, and a live line where someone looks at it. No secret gets to them. Where
+/// there is a folder, the results are written into it as well.
 ///
 /// # Errors
 ///
@@ -216,23 +264,75 @@ pub fn open(
     tree: Option<&Path>,
     terminal: bool,
     secrets: &Secrets,
-) -> Result<Box<dyn View>, String> {
+) -> Result<Box<dyn View>, Diagnostic> {
     let settings = Settings::new(config, terminal);
-    let mut view = view(
-        name,
-        &settings,
-        Box::new(std::io::stdout()),
-        Box::new(std::io::stderr()),
-    )?;
+    let load = |name: &str| {
+        let (out, err) = (std::io::stdout(), std::io::stderr());
+        view(name, config, &settings, Box::new(out), Box::new(err))
+    };
+    let mut first = load(name).ok_or_else(|| unknown(name))?;
     if let Some(folder) = tree {
-        view = Box::new(tree::Tree::beside(view, folder, &settings));
+        first = Box::new(tree::Tree::beside(first, folder, &settings));
     }
+    let mut views = vec![first];
+    let mut told = vec![];
+    for further in config.list("callbacks_enabled") {
+        let loaded = load(&further);
+        let name = short(&further).to_owned();
+        if told.contains(&name) || (loaded.is_some() && !FURTHER.contains(&name.as_str())) {
+            continue;
+        }
+        match loaded {
+            Some(view) => views.push(view),
+            None => views[0].event(&Event::Message {
+                kind: event::MessageKind::Warning,
+                text: format!("Skipping callback plugin '{further}', unable to load"),
+            }),
+        }
+        told.push(name);
+    }
+    let view: Box<dyn View> = match views.len() {
+        1 => views.remove(0),
+        _ => Box::new(Several(views)),
+    };
     let watched = terminal && std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
     if !watched || std::env::var_os("TERM").is_none_or(|term| term == "dumb") {
         return Ok(Box::new(mask::Masked::new(view, secrets)));
     }
     let view = progress::Progress::around(view, Box::new(std::io::stderr()), columns());
     Ok(Box::new(mask::Masked::new(Box::new(view), secrets)))
+}
+
+/// Sets up what is told of problems outside of a run: the log file, and colours as the settings say.
+///
+/// # Errors
+///
+/// The log file cannot be opened.
+pub fn open_log(config: &Config) -> std::io::Result<()> {
+    let terminal = std::io::stdout().is_terminal();
+    let colors = Settings::new(config, terminal);
+    // It is set once, as there is one run a process.
+    drop(COLORS.set(colors.color.then_some(colors.palette)));
+    log::open(config)
+}
+
+/// The colours of problems outside of a run.
+static COLORS: OnceLock<Option<palette::Palette>> = OnceLock::new();
+
+/// Writes a problem to standard error and to the log.
+pub(crate) fn problem(severity: Severity, text: &str) {
+    let (level, color) = match severity {
+        Severity::Error => (log::Level::Error, palette::Color::Error),
+        Severity::Warning => (log::Level::Warning, palette::Color::Warn),
+        Severity::Deprecation => (log::Level::Warning, palette::Color::Deprecate),
+    };
+    log::write(level, text);
+    let text = match COLORS.get() {
+        Some(Some(palette)) => palette.paint(color, text.strip_suffix('\n').unwrap_or(text)) + "\n",
+        _ => text.to_owned(),
+    };
+    // Nobody reads standard error then.
+    drop(std::io::stderr().write_all(text.as_bytes()));
 }
 
 /// Writes a text to standard output as it is; a reader that went away is no error.

@@ -5,49 +5,12 @@ use std::io::Write;
 
 use super::Settings;
 use super::event::MessageKind;
+use super::log::{self, Level};
+pub(crate) use super::palette::{Color, Palette};
 
-/// The colours of Ansible, as their codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Color {
-    Plain,
-    Ok,
-    Changed,
-    Skip,
-    Error,
-    Unreachable,
-    Warn,
-    Deprecate,
-    Verbose,
-    Debug,
-}
-
-impl Color {
-    fn code(self) -> Option<&'static str> {
-        Some(match self {
-            Color::Plain => return None,
-            Color::Ok => "0;32",
-            Color::Changed => "0;33",
-            Color::Skip => "0;36",
-            Color::Error => "0;31",
-            Color::Unreachable => "1;31",
-            Color::Warn => "1;35",
-            Color::Deprecate => "0;35",
-            Color::Verbose => "0;34",
-            Color::Debug => "1;30",
-        })
-    }
-
-    /// The text with the colour's codes around each of its lines.
-    pub(crate) fn paint(self, text: &str) -> String {
-        let Some(code) = self.code() else {
-            return text.to_owned();
-        };
-        let lines = text
-            .split('\n')
-            .map(|line| format!("\x1b[{code}m{line}\x1b[0m"));
-        lines.collect::<Vec<_>>().join("\n")
-    }
-}
+/// What is told before a deprecation.
+const DEPRECATIONS_OFF: &str =
+    "Deprecation warnings can be disabled by setting `deprecation_warnings=False` in ansible.cfg.";
 
 /// Which stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +23,12 @@ pub(crate) enum Stream {
 pub(crate) struct Output {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
-    pub(crate) color: bool,
+    /// The colours, where they are used.
+    palette: Option<Palette>,
     columns: usize,
     deprecations: bool,
+    /// Verbose lines go to standard error.
+    verbose: Stream,
     /// Nobody reads standard output any more; the run goes on without it.
     closed: bool,
     told: HashSet<String>,
@@ -77,22 +43,42 @@ impl Output {
         Self {
             out,
             err,
-            color: settings.color,
+            palette: settings.color.then(|| settings.palette.clone()),
             columns: settings.columns.max(79),
             deprecations: settings.deprecation_warnings,
+            verbose: if settings.verbose_to_stderr {
+                Stream::Err
+            } else {
+                Stream::Out
+            },
             closed: false,
             told: HashSet::new(),
         }
     }
 
+    /// Whether colours are used.
+    pub(crate) fn has_colors(&self) -> bool {
+        self.palette.is_some()
+    }
+
+    /// The text in a colour, where colours are used.
+    pub(crate) fn paint(&self, color: Color, text: &str) -> String {
+        match &self.palette {
+            Some(palette) => palette.paint(color, text),
+            None => text.to_owned(),
+        }
+    }
+
     /// Shows a text as lines of its own.
     pub(crate) fn show(&mut self, stream: Stream, color: Color, text: &str) {
+        log::write(Level::Info, text);
+        self.show_only(stream, color, text);
+    }
+
+    /// Shows a text that the log does not get.
+    pub(crate) fn show_only(&mut self, stream: Stream, color: Color, text: &str) {
         let text = text.strip_suffix('\n').unwrap_or(text);
-        let text = if self.color {
-            color.paint(text)
-        } else {
-            text.to_owned()
-        };
+        let text = self.paint(color, text);
         self.write(stream, &(text + "\n"));
     }
 
@@ -119,15 +105,20 @@ impl Output {
         match kind {
             MessageKind::Warning => self.tell(Stream::Err, Color::Warn, "[WARNING]", text),
             MessageKind::Deprecation if self.deprecations => {
-                let hint = "Deprecation warnings can be disabled by setting `deprecation_warnings=False` in ansible.cfg.";
-                self.tell(Stream::Err, Color::Warn, "[WARNING]", hint);
+                self.tell(Stream::Err, Color::Warn, "[WARNING]", DEPRECATIONS_OFF);
                 self.tell(Stream::Err, Color::Deprecate, "[DEPRECATION WARNING]", text);
             }
             MessageKind::Deprecation => {}
             MessageKind::Error => self.tell(Stream::Err, Color::Error, "[ERROR]", text),
             MessageKind::TaskError => self.tell(failures, Color::Error, "[ERROR]", text),
-            MessageKind::Verbose if verbosity > 0 => self.line(Color::Verbose, text),
-            MessageKind::Verbose => {}
+            MessageKind::Verbose(level) if level <= verbosity => {
+                self.show(self.verbose, Color::Verbose, text);
+            }
+            MessageKind::Verbose(level) => {
+                if log::verbosity().is_some_and(|most| level <= most) {
+                    log::write(Level::Info, text);
+                }
+            }
             MessageKind::Display => self.line(Color::Plain, text),
             MessageKind::Question => self.write(Stream::Out, text),
             MessageKind::Heading => self.banner(text),
@@ -135,12 +126,17 @@ impl Output {
     }
 
     fn tell(&mut self, stream: Stream, color: Color, mark: &str, text: &str) {
-        let mut text = format!("{mark}: {}", text.trim());
-        if text.contains('\n') {
-            text.push_str("\n\n");
+        let mut text = format!("{mark}: {}\n", text.trim());
+        if text.trim_end().contains('\n') {
+            text.push('\n');
         }
         if self.told.insert(text.clone()) {
-            self.show(stream, color, &text);
+            let level = match color {
+                Color::Error => Level::Error,
+                _ => Level::Warning,
+            };
+            log::write(level, &text);
+            self.show_only(stream, color, &text);
         }
     }
 
@@ -172,7 +168,12 @@ fn width(text: &str) -> usize {
 
 fn char_width(c: char) -> usize {
     match c as u32 {
-        0x300..=0x36f | 0x200b..=0x200f | 0x20d0..=0x20ff | 0xfe00..=0xfe0f | 0xfe20..=0xfe2f => 0,
+        0..0x20
+        | 0x300..=0x36f
+        | 0x200b..=0x200f
+        | 0x20d0..=0x20ff
+        | 0xfe00..=0xfe0f
+        | 0xfe20..=0xfe2f => 0,
         0x1100..=0x115f
         | 0x2e80..=0x303e
         | 0x3041..=0x33ff

@@ -199,6 +199,7 @@ mod tests {
                 name: String::new(),
                 hosts,
                 check: false,
+                path: String::new(),
             },
             start,
         );

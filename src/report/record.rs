@@ -1,4 +1,4 @@
-//! The events themselves: one JSON document a line, or all of them as one document.
+//! The events themselves, one JSON document a line.
 
 use std::io::Write;
 
@@ -81,35 +81,6 @@ fn one(line: &str) -> Result<Event, serde_json::Error> {
         serde_json::json!({ name.as_str(): fields })
     };
     serde_json::from_value(event)
-}
-
-/// All events as one JSON list.
-pub(crate) struct Document {
-    lines: Lines,
-    begun: bool,
-}
-
-impl Document {
-    pub(crate) fn new(out: Box<dyn Write + Send>) -> Self {
-        Self {
-            lines: Lines::new(out),
-            begun: false,
-        }
-    }
-}
-
-impl View for Document {
-    fn event(&mut self, event: &Event) {
-        let Some(text) = text(event) else { return };
-        let before = if self.begun { ",\n" } else { "[\n" };
-        self.begun = true;
-        let after = if matches!(event, Event::RunEnded { .. }) {
-            "\n]\n"
-        } else {
-            ""
-        };
-        self.lines.write(&format!("{before}{text}{after}"));
-    }
 }
 
 #[cfg(test)]

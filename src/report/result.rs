@@ -96,6 +96,11 @@ pub(crate) fn visible(result: &Map, verbosity: u8) -> Map {
     shown
 }
 
+/// Leaves out of an item's result what the status of its task says.
+pub(crate) fn clean_item(item: &mut Map) {
+    item.retain(|key, _| !matches!(key.as_str(), "failed" | "skipped"));
+}
+
 fn without_private(map: &Map) -> Map {
     let kept = map.iter().filter(|(key, _)| !key.starts_with("_ansible_"));
     kept.map(|(key, value)| (key.clone(), clean(value)))

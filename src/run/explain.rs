@@ -5,10 +5,11 @@ use rplay_modules::data::{Data, Map};
 use super::failure::{Cause, explain, joined};
 use super::worker::{ItemResult, Worker, mark};
 use crate::action::{ActionError, TaskResult};
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, Span, excerpt};
 use crate::load::keyword::Keyword;
 use crate::report::event::MessageKind;
 use crate::template::TemplateError;
+use crate::template::value::Value;
 
 impl Worker<'_> {
     /// Tells why a module or action failed, with the place of its task.
@@ -25,7 +26,9 @@ impl Worker<'_> {
             let help = "If you are using a module and expect the file to exist on the remote, see the remote_src option.";
             return self.say(MessageKind::TaskError, format!("{msg} {help}"));
         }
-        let is_module = rplay_modules::registry::find(&self.job.spec.action).is_some();
+        let action = self.job.spec.action.as_str();
+        // `raw` is an action of its own there: nothing but the command reaches the host.
+        let is_module = action != "raw" && rplay_modules::registry::find(action).is_some();
         let who = if one.explanation.is_some() || (is_module && !one.by_action) {
             "Module"
         } else {
@@ -43,9 +46,17 @@ impl Worker<'_> {
         self.say(MessageKind::TaskError, explain(&[cause]));
     }
 
-    /// Where Ansible points for a task: its action.
+    /// Where Ansible points for a task: its beginning.
     pub(super) fn action_span(&self) -> Span {
-        let span = self.job.spec.task.ast.span.clone();
+        self.visible(self.job.spec.task.ast.span.clone())
+    }
+
+    /// Where the action's name stands.
+    fn call_span(&self) -> Span {
+        self.visible(self.job.spec.task.ast.call.span.clone())
+    }
+
+    fn visible(&self, span: Span) -> Span {
         if !self.flag(Keyword::NoLog, &self.job.scope) {
             return span;
         }
@@ -55,6 +66,19 @@ impl Worker<'_> {
         Span {
             source: blank,
             ..span
+        }
+    }
+
+    /// A condition is an expression already; as a template it is evaluated twice.
+    pub(super) fn deprecate_braces(&self, condition: &Value, span: &Span) {
+        let text = condition.as_str().unwrap_or_default().trim();
+        let enclosed = |(start, end): (&str, &str)| text.starts_with(start) && text.ends_with(end);
+        if [("{{", "}}"), ("{%", "%}")].into_iter().any(enclosed) {
+            let text = format!(
+                "Conditionals should not be surrounded by templating delimiters such as {{{{ }}}} or {{% %}}. This feature will be removed from ansible-core version 2.23.\n{}",
+                excerpt(&self.visible(span.clone()))
+            );
+            self.say(MessageKind::Deprecation, text);
         }
     }
 
@@ -171,7 +195,14 @@ impl Worker<'_> {
                     failed = format!("{failed}: {WHILE}");
                 }
                 let mut causes = vec![Cause::new(what, Some(&self.action_span()))];
-                causes.extend(links(failed, place, cause));
+                if error.diagnostic.code == crate::template::BROKEN_CONDITIONAL {
+                    // The value is wrong, not its evaluation: two links even at one place.
+                    let failed = format!("A '{keyword}' expression failed");
+                    causes.push(Cause::new(failed, place.as_ref()));
+                    causes.push(cause);
+                } else {
+                    causes.extend(links(failed, place, cause));
+                }
                 one = self.template_failed(&causes);
             }
             ActionError::NoMapping { kind, place } => {
@@ -215,9 +246,12 @@ impl Worker<'_> {
                 Cause::new(failed, Some(name)),
             ];
         }
+        let (task, call) = (self.action_span(), self.call_span());
+        // A task that begins with its action is one place.
+        let first = (task.line_column() != call.line_column()).then_some(&task);
         vec![
-            Cause::new("Task failed", None),
-            Cause::new(failed, Some(&self.action_span())),
+            Cause::new("Task failed", first),
+            Cause::new(failed, Some(&call)),
         ]
     }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::Run;
 use super::play::Batch;
-use crate::diag::Diagnostic;
+use super::spec::TaskSpec;
+use crate::diag::{Diagnostic, nearest};
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
 use crate::plan::{PlanItem, PlanTask};
-use crate::report::event::{Event, MessageKind};
+use crate::report::event::MessageKind;
 use crate::template::value::Value;
 
 /// What a handler answers to: its name without variables of a host, or why it has none.
@@ -16,23 +17,25 @@ pub(super) type HandlerName = Result<String, String>;
 
 impl Run<'_> {
     /// Marks the handlers of a name or topic as notified.
-    pub(super) fn notify(&mut self, state: &mut Batch<'_>, host: &str, name: &str) {
+    pub(super) fn notify(
+        &mut self,
+        state: &mut Batch<'_>,
+        spec: &TaskSpec,
+        host: &str,
+        name: &str,
+    ) {
         self.name_handlers(state);
         let mut found = listeners(&state.handlers, name);
         found.extend(named(&state.handlers, &state.handler_names, name));
         if found.is_empty() {
-            return self.no_handler(state, name);
+            return self.no_handler(state, spec, name);
         }
         if let Some(cursor) = state.cursors.get_mut(host) {
             cursor.notified.extend(found);
         }
-        self.emit(Event::Notified {
-            host: host.to_owned(),
-            handler: name.to_owned(),
-        });
     }
 
-    fn no_handler(&mut self, state: &Batch<'_>, name: &str) {
+    fn no_handler(&mut self, state: &Batch<'_>, spec: &TaskSpec, name: &str) {
         for (task, own) in tasks(&state.handlers).zip(&state.handler_names) {
             let Err(why) = own else { continue };
             if task.ast.keywords.contains_key(&Keyword::Listen) {
@@ -49,7 +52,15 @@ impl Run<'_> {
             "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
         );
         if self.shared.config.bool("error_on_missing_handler") {
-            self.abort(Diagnostic::error("unknown-handler", text));
+            let mut problem = Diagnostic::error("unknown-handler", text).at(spec.span());
+            let names = state
+                .handler_names
+                .iter()
+                .filter_map(|own| own.as_deref().ok());
+            if let Some(near) = nearest(name, names) {
+                problem = problem.hint(format!("did you mean `{near}`?"));
+            }
+            self.abort(problem);
         } else {
             self.message(MessageKind::Warning, text);
         }

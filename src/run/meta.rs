@@ -47,9 +47,14 @@ impl Run<'_> {
             };
             match self.holds(meta, spec, scope) {
                 Ok(true) => {
+                    self.tell_notified(state, meta.name, host);
+                    let text = done_text(meta.name, host);
                     let moved = self.steer(state, meta.name, concerned);
                     if !moved {
                         state.advance(concerned);
+                    }
+                    if let Some(text) = text {
+                        self.message(MessageKind::Verbose(2), format!("META: {text}"));
                     }
                 }
                 Ok(false) => {
@@ -60,6 +65,21 @@ impl Run<'_> {
                     state.advance(concerned);
                 }
                 Err(problem) => return self.abort(*problem),
+            }
+        }
+    }
+
+    /// Which handlers are going to run.
+    fn tell_notified(&mut self, state: &Batch<'_>, action: &str, host: &str) {
+        let cursor = state
+            .cursors
+            .get(host)
+            .filter(|_| action == "flush_handlers");
+        let notified = cursor.map(|cursor| cursor.notified.clone());
+        for index in notified.unwrap_or_default() {
+            if let Some(Ok(name)) = state.handler_names.get(index) {
+                let text = format!("NOTIFIED HANDLER {name} for {host}");
+                self.message(MessageKind::Verbose(2), text);
             }
         }
     }
@@ -95,6 +115,7 @@ impl Run<'_> {
             name.to_owned()
         };
         let reason = format!("{name} conditional evaluated to False, {otherwise}");
+        self.message(MessageKind::Verbose(2), format!("META: {reason}"));
         let result: Map = rplay_modules::map! {
             "changed" => false, "msg" => msg, "skip_reason" => reason, "skipped" => true
         };
@@ -177,6 +198,22 @@ impl Run<'_> {
         }
         self.change_inventory(|inventory| *inventory = fresh);
     }
+}
+
+/// What is said of an action that was done.
+fn done_text(action: &str, host: &str) -> Option<String> {
+    Some(match action {
+        "clear_facts" => "facts cleared".to_owned(),
+        "clear_host_errors" => "cleared host errors".to_owned(),
+        "flush_handlers" => format!("triggered running handlers for {host}"),
+        "refresh_inventory" => "inventory successfully refreshed".to_owned(),
+        "reset_connection" => "reset connection".to_owned(),
+        "end_play" => "ending play".to_owned(),
+        "end_batch" => "ending batch".to_owned(),
+        "end_host" => format!("ending play for {host}"),
+        "end_role" => return None,
+        other => other.to_owned(),
+    })
 }
 
 /// Moves past the tasks of the role that the host is in.

@@ -27,8 +27,8 @@ mod step;
 mod target;
 mod worker;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -185,19 +185,61 @@ impl<'a> Run<'a> {
     /// # Errors
     /// Something that concerns no single host, such as a handler that is nowhere.
     pub async fn playbook(&mut self, playbook: &PlannedPlaybook) -> Result<bool, Box<Diagnostic>> {
-        self.emit(Event::PlaybookStarted {
-            path: playbook.path.display().to_string(),
-        });
+        let path = playbook.path.display().to_string();
+        self.emit(Event::PlaybookStarted { path: path.clone() });
+        let count = playbook.plays.len();
+        self.message(MessageKind::Verbose(2), format!("{count} plays in {path}"));
         for play in &playbook.plays {
             let go_on = self.play(play).await;
             if let Some(fault) = self.fault.take() {
                 return Err(fault);
             }
             if !go_on {
-                return Ok(false);
+                break;
             }
         }
-        Ok(true)
+        if let Some(name) = self.start_at.take() {
+            let text = format!(
+                "No matching task \"{name}\" found. Note: --start-at-task can only follow static includes."
+            );
+            self.message(MessageKind::Error, text);
+        }
+        self.write_retry_file(&playbook.path);
+        Ok(self.recap() == 0)
+    }
+
+    /// Writes the hosts that a further run should try again.
+    fn write_retry_file(&mut self, playbook: &Path) {
+        let lost: BTreeSet<&String> = self.failed.union(&self.unreachable).collect();
+        let config = &self.shared.config;
+        if lost.is_empty() || !config.bool("retry_files_enabled") {
+            return;
+        }
+        let folder = config
+            .path("retry_files_save_path")
+            .or_else(|| {
+                std::path::absolute(playbook)
+                    .ok()?
+                    .parent()
+                    .map(Path::to_path_buf)
+            })
+            .unwrap_or_default();
+        let path = folder
+            .join(playbook.file_name().unwrap_or_default())
+            .with_extension("retry");
+        let text: String = lost.iter().map(|host| format!("{host}\n")).collect();
+        let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, text));
+        let shown = path.display();
+        match written {
+            Ok(()) => self.message(
+                MessageKind::Display,
+                format!("\tto retry, use: --limit @{shown}\n"),
+            ),
+            Err(error) => {
+                let text = format!("Could not create retry file '{shown}'.\n\t{error}");
+                self.message(MessageKind::Warning, text);
+            }
+        }
     }
 
     /// Changes the options for what is run from now on.
@@ -228,32 +270,37 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Ends the run: closes connections, tells the recap, returns the exit code.
+    /// Ends the run: closes connections, returns the exit code.
     pub async fn end(mut self) -> i32 {
         self.close().await;
-        if let Some(name) = self.start_at.take() {
-            let text = format!(
-                "No matching task \"{name}\" found. Note: --start-at-task can only follow static includes."
-            );
-            self.message(MessageKind::Error, text);
-        }
-        let exit_code = match () {
+        let exit_code = self.exit_code();
+        // The process ends now: to take large inventories apart piece by piece would be for nothing.
+        std::mem::forget(self.world);
+        exit_code
+    }
+
+    fn exit_code(&self) -> i32 {
+        match () {
             () if !self.unreachable.is_empty() => 4,
             () if !self.failed.is_empty() => 2,
             () => 0,
-        };
+        }
+    }
+
+    /// Tells how often each host did what so far. Returns the exit code.
+    fn recap(&mut self) -> i32 {
+        let exit_code = self.exit_code();
         if !self.stats.is_empty() {
             let stats = self
                 .stats
-                .drain(..)
+                .clone()
+                .into_iter()
                 .map(|(name, values)| (name, rplay_modules::data::Data::Map(values)));
             let stats = stats.collect();
             self.emit(Event::CustomStats { stats });
         }
-        let recap = std::mem::take(&mut self.recap).into_iter().collect();
+        let recap = self.recap.clone().into_iter().collect();
         self.emit(Event::RunEnded { recap, exit_code });
-        // The process ends now: to take large inventories apart piece by piece would be for nothing.
-        std::mem::forget(self.world);
         exit_code
     }
 

@@ -51,7 +51,7 @@ impl Run<'_> {
                 }
             }
             for name in &one.notify {
-                self.notify(state, &one.host, name);
+                self.notify(state, spec, &one.host, name);
             }
             let failed = self.score(state, &one, spec, extra);
             failures.fatal |= failed && (run_once || self.any_errors_fatal(spec, state));

@@ -13,7 +13,7 @@ use super::free::Strategy;
 use super::handlers::HandlerName;
 use super::ordered::Ordered;
 use super::prologue::PlayFile;
-use super::scope::name_roles;
+use super::scope::{name_roles, place};
 use super::spec::TaskSpec;
 use super::worker::{self, Done, Job, Message};
 use super::{PlannedPlay, Run};
@@ -137,6 +137,7 @@ impl Run<'_> {
                 name,
                 hosts: vec![],
                 check: false,
+                path: place(&play.plan.play.span),
             });
             if lost {
                 self.emit(Event::NoHostsRemaining);
@@ -152,6 +153,7 @@ impl Run<'_> {
                 name: name.clone(),
                 hosts: batch.clone(),
                 check: false,
+                path: place(&play.plan.play.span),
             });
             let before = self.failed.len() + self.unreachable.len();
             let end = self.batch(play, &name, &hosts, &batch).await;
@@ -433,6 +435,10 @@ impl Run<'_> {
             host,
             out: out.clone(),
         };
+        self.emit(Event::HostStarted {
+            task: id,
+            host: job.host.clone(),
+        });
         let run = Arc::clone(&self.shared);
         tokio::spawn(async move {
             // The semaphore is never closed.

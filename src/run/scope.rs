@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use rplay_modules::data::Map;
 
 use super::context::to_bool;
 use super::play::{Batch, problem_text};
 use super::spec::TaskSpec;
 use super::{PlannedPlay, Run, worker};
+use crate::diag::Span;
 use crate::load::keyword::Keyword;
 use crate::plan::{Frame, Role};
 use crate::report::event::{MessageKind, TaskInfo};
@@ -97,9 +99,11 @@ impl Run<'_> {
             .unwrap_or_else(|| self.unnamed(spec, scope));
         let role = spec.task.frame.role.as_ref().map(|role| role.name.clone());
         // Ansible tells an `include_role` without the role that it stands in.
-        let role = role.filter(|_| spec.action != "include_role");
-        let name = role.map_or(name.clone(), |role| format!("{role} : {name}"));
-        let span = spec.span();
+        let heading = role.as_ref().filter(|_| spec.action != "include_role");
+        let name = match heading {
+            Some(role) => format!("{role} : {name}"),
+            None => name,
+        };
         let check = match spec.keyword(Keyword::CheckMode) {
             Some(raw) => self
                 .shared
@@ -111,15 +115,15 @@ impl Run<'_> {
                 .unwrap_or(false),
             None => self.shared.options.check,
         };
-        let path = format!("{}:{}", span.path().display(), span.line_column().0);
         TaskInfo {
             id,
             name,
             action: spec.task.ast.call.name.clone(),
-            path,
+            path: place(spec.span()),
+            role,
             handler: spec.task.handler,
             check,
-            args: None,
+            args: (!self.flag(spec, Keyword::NoLog, scope)).then(|| written_arguments(spec)),
         }
     }
 
@@ -227,6 +231,24 @@ impl Run<'_> {
         magic.extend(role_names(&state.role_names));
         Arc::new(magic)
     }
+}
+
+/// `path:line`, as views name places.
+pub(super) fn place(span: &Span) -> String {
+    format!("{}:{}", span.path().display(), span.line_column().0)
+}
+
+/// The arguments of a task as they were written, its text in one piece under `_raw_params`.
+fn written_arguments(spec: &TaskSpec) -> Map {
+    let named = spec
+        .args
+        .iter()
+        .map(|(name, (_, value))| (name.as_str(), value));
+    let text = spec.free_form.iter().map(|text| ("_raw_params", text));
+    named
+        .chain(text)
+        .filter_map(|(name, value)| Some((name.to_owned(), value.to_data().ok()?)))
+        .collect()
 }
 
 /// Where a task's files are looked for: its role, the folder of its file, the playbook.

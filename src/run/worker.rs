@@ -157,6 +157,7 @@ impl Worker<'_> {
     pub(super) async fn item(&mut self, scope: &HostScope, item: Option<&VarMap>) -> ItemResult {
         let spec = Arc::clone(&self.job.spec);
         for (condition, span) in &spec.when {
+            self.deprecate_braces(condition, span);
             match self.run.templar.condition(condition, scope) {
                 Ok(true) => {}
                 Ok(false) => return self.skip(condition),
@@ -229,7 +230,9 @@ impl Worker<'_> {
                 return Ok(one);
             }
             let left = u32::try_from(attempts - attempt - 1).unwrap_or(u32::MAX);
-            let result = self.censored(&one.result, scope);
+            let mut result = self.censored(&one.result, scope);
+            result.insert("attempts".to_owned(), Data::Int(attempt + 1));
+            result.insert("retries".to_owned(), Data::Int(attempts));
             self.send(Event::Retrying {
                 task: self.job.id,
                 host: self.job.host.clone(),
@@ -550,6 +553,12 @@ impl Worker<'_> {
         });
         if !included {
             let hidden = self.flag(Keyword::NoLog, &scope);
+            for handler in &all.notify {
+                self.send(Event::Notified {
+                    host: self.job.host.clone(),
+                    handler: handler.clone(),
+                });
+            }
             self.send(Event::TaskDone {
                 task: self.job.id,
                 host: self.job.host.clone(),

@@ -41,6 +41,9 @@ pub(crate) type Outcome = Result<Value, Fault>;
 /// The code of a syntax error in a bare expression.
 pub(crate) const EXPRESSION_SYNTAX: &str = "expression-syntax";
 
+/// The code of conditions whose result is no truth value.
+pub(crate) const BROKEN_CONDITIONAL: &str = "broken-conditional";
+
 impl Fault {
     /// An error of an expression.
     pub(crate) fn new(message: impl Into<String>) -> Self {

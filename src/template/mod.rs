@@ -30,8 +30,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-pub(crate) use fault::EXPRESSION_SYNTAX;
 pub use fault::TemplateError;
+pub(crate) use fault::{BROKEN_CONDITIONAL, EXPRESSION_SYNTAX};
 pub use files::FileOptions;
 pub(crate) use filters::encode::{Style as JsonStyle, json_text};
 pub(crate) use filters::yaml::{ENVELOPE, document as yaml_document};
@@ -304,8 +304,8 @@ impl Templar {
     }
 
     fn broken(&self, message: &str, origin: Option<&Span>) -> TemplateError {
-        let mut diagnostic = Diagnostic::error("broken-conditional", message)
-            .hint("broken conditionals can be temporarily allowed with the `ALLOW_BROKEN_CONDITIONALS` configuration option");
+        let mut diagnostic = Diagnostic::error(BROKEN_CONDITIONAL, message)
+            .hint("Broken conditionals can be temporarily allowed with the `ALLOW_BROKEN_CONDITIONALS` configuration option.");
         if let Some(span) = origin {
             diagnostic = diagnostic.at(span);
         }

@@ -8,6 +8,37 @@ use rplay_modules::regex::{Flags, Regex};
 /// Pattern and replacement, applied in this order.
 static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     let table = [
+        // What `-vv` tells of the program itself, and Ansible of its plug-ins and its connections.
+        (
+            r"(?m)^(ansible-playbook|rplay \S+) \[core [^\n]*\n(  [^\n]*\n)+",
+            "<version>\n",
+        ),
+        (
+            r"(?m)^(Skipping callback|Set default localhost|statically imported|Parsed |setting up inventory|Loading c|host_list declined|script declined|auto declined|yaml declined|Read `vars_file`|Using module file|creating host via|<\S+> (EXEC|PUT|ESTABLISH)) ?[^\n]*\n",
+            "",
+        ),
+        (
+            r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} p=\d+ u=\S+ ",
+            "<time> p=<pid> u=<user> ",
+        ),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z?", "<time>"),
+        (
+            r"\b[A-Z][a-z]+day \d\d [A-Z][a-z]+ \d{4}  \d\d:\d\d:\d\d [+-]\d{4}",
+            "<when>",
+        ),
+        (r"\b\d:\d\d:\d\d\.\d{3}\b", "<clock>"),
+        (r"(?m)(-{3,}) \d+\.\d\ds$", "\\1 <seconds>"),
+        (
+            r"\btook \d+ days, \d+ hours, \d+ minutes, \d+ s",
+            "took <time>, s",
+        ),
+        (r#" time=(\\?)"[\d.]+"#, " time=\\1\"<seconds>"),
+        // A page holds no carriage returns.
+        (r"\r", ""),
+        (
+            r#""id": ?"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}""#,
+            "\"id\": \"<id>\"",
+        ),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+", "<time>"),
         (r"\b\d+:\d\d:\d\d\.\d{6}\b", "<delta>"),
         (r"\b1[6-9]\d{8}\.\d+\b", "<epoch>"),

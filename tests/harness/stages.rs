@@ -97,7 +97,9 @@ pub(crate) fn rplay() -> PathBuf {
 }
 
 /// The views, each of which may show a secret.
-const VIEWS: &[&str] = &["default", "minimal", "debug", "yaml", "json", "ndjson"];
+const VIEWS: &[&str] = &[
+    "default", "minimal", "debug", "yaml", "json", "jsonl", "ndjson",
+];
 
 /// What lists the plan without running it.
 const PLAN: &[&str] = &["--list-hosts", "--list-tasks"];
