@@ -12,7 +12,7 @@ use super::fault::{EXPRESSION_SYNTAX, Fault, Outcome};
 use super::objects::{BoundMethod, Frame, Group, Loop, MacroObject, Nothing, Super};
 use super::parse::Syntax;
 use super::value::{Dict, Entries, Key, List, Str, Undefined, Unknown, Value};
-use super::{Remark, Scope, Templar, filters, functions, methods, ops, tests};
+use super::{Remark, Scope, Templar, filters, functions, limits, methods, ops, tests};
 use crate::diag::{Diagnostic, Source, Span};
 
 const EMBEDDED: &str = "Jinja constant strings should not contain embedded templates. This feature will be disabled by default in ansible-core 2.23.";
@@ -20,6 +20,9 @@ const INSTEAD_OF_EMBEDDED: &str = "Use inline expressions, for example: `when: \
 
 /// How deep templates may refer to templates.
 const DEPTH: usize = 60;
+
+/// How deep values may nest that are told or kept.
+const NESTED: usize = 200;
 
 /// One evaluation: a template and everything that it pulls in.
 pub(crate) struct Interp<'a> {
@@ -31,6 +34,8 @@ pub(crate) struct Interp<'a> {
     /// before they are reached, so that variables stay as they are.
     mutating: Cell<bool>,
     depth: Cell<usize>,
+    /// How often the bodies of loops have run.
+    pub(crate) rounds: Cell<usize>,
     /// How many macros are being called inside of each other.
     pub(crate) calls: Cell<usize>,
     /// Whether strings in expressions may be templates themselves.
@@ -61,6 +66,7 @@ impl<'a> Interp<'a> {
             touched: RefCell::default(),
             mutating: Cell::new(false),
             depth: Cell::new(0),
+            rounds: Cell::new(0),
             calls: Cell::new(0),
             embedded: Cell::new(false),
             place: RefCell::default(),
@@ -244,6 +250,7 @@ impl<'a> Interp<'a> {
                 out.push_str(&value.text());
             }
         }
+        limits::text(out.len())?;
         Ok(())
     }
 
@@ -338,12 +345,18 @@ impl<'a> Interp<'a> {
 
     /// Renders everything inside, in place.
     pub(crate) fn resolve(&self, value: &Value) -> Result<(), Fault> {
+        self.resolve_at(value, 0, &Cell::new(0))
+    }
+
+    fn resolve_at(&self, value: &Value, depth: usize, seen: &Cell<usize>) -> Result<(), Fault> {
+        count(depth, seen)?;
+        let inner = |item: &Value| self.resolve_at(item, depth + 1, seen);
         match value {
             Value::List(list) if list.lazy => {
                 let length = list.read().len();
                 for index in 0..length {
                     if let Some(item) = self.list_item(list, index)? {
-                        self.resolve(&item)?;
+                        inner(&item)?;
                     }
                 }
             }
@@ -351,13 +364,13 @@ impl<'a> Interp<'a> {
                 let keys: Vec<Key> = dict.read().keys().cloned().collect();
                 for key in keys {
                     if let Some(item) = self.dict_item(dict, &key)? {
-                        self.resolve(&item)?;
+                        inner(&item)?;
                     }
                 }
             }
             Value::List(list) => {
                 for item in list.to_vec() {
-                    self.resolve(&item)?;
+                    inner(&item)?;
                 }
             }
             Value::Dict(dict) => {
@@ -368,12 +381,12 @@ impl<'a> Interp<'a> {
                     .cloned()
                     .collect();
                 for item in items {
-                    self.resolve(&item)?;
+                    inner(&item)?;
                 }
             }
             Value::Tuple(items) => {
                 for item in items.iter() {
-                    self.resolve(item)?;
+                    inner(item)?;
                 }
             }
             _ => {}
@@ -605,6 +618,7 @@ impl<'a> Interp<'a> {
                     self.resolve(value)?;
                     defined(value)?;
                     text.push_str(&value.text());
+                    limits::text(text.len())?;
                 }
                 Ok(Value::str(text))
             }
@@ -885,15 +899,13 @@ impl<'a> Interp<'a> {
 
     /// The final form of a value: nothing lazy, no tuples, omitted entries dropped.
     pub(crate) fn finish(&self, value: &Value, soft: bool) -> Outcome {
-        self.finish_at(value, soft, 0)
+        self.finish_at(value, soft, 0, &Cell::new(0))
     }
 
-    fn finish_at(&self, value: &Value, soft: bool, depth: usize) -> Outcome {
-        if depth > 200 {
-            return Err(recursion());
-        }
+    fn finish_at(&self, value: &Value, soft: bool, depth: usize, seen: &Cell<usize>) -> Outcome {
+        count(depth, seen)?;
         let child = |item: &Value| -> Result<Option<Value>, Fault> {
-            let item = self.finish_at(&self.touch(item.clone())?, soft, depth + 1)?;
+            let item = self.finish_at(&self.touch(item.clone())?, soft, depth + 1, seen)?;
             Ok((!item.is_omit()).then_some(item))
         };
         Ok(match value {
@@ -928,7 +940,7 @@ impl<'a> Interp<'a> {
                 for (key, item) in &entries {
                     if let Some(item) = child(item)? {
                         let key = if key.0.may_hold_template() {
-                            self.finish_at(&self.touch(key.0.clone())?, false, depth + 1)?
+                            self.finish_at(&self.touch(key.0.clone())?, false, depth + 1, seen)?
                         } else {
                             untagged(&key.0)
                         };
@@ -940,13 +952,13 @@ impl<'a> Interp<'a> {
             Value::Str(_) => untagged(value),
             Value::Object(object) if !value.is_omit() => match (object.to_dict(), object.iterate())
             {
-                (Some(dict), _) => self.finish_at(&dict, soft, depth + 1)?,
+                (Some(dict), _) => self.finish_at(&dict, soft, depth + 1, seen)?,
                 (None, Some(items)) if object.storable() => {
                     if object.as_any().is::<Group>() {
                         let text = "Type 'GroupTuple' is unsupported in variable storage, converting to 'list'.";
                         self.note_here(Diagnostic::warning("unsupported-type", text));
                     }
-                    self.finish_at(&Value::list(items), soft, depth + 1)?
+                    self.finish_at(&Value::list(items), soft, depth + 1, seen)?
                 }
                 _ if object.storable() => value.clone(),
                 _ => {
@@ -1042,6 +1054,15 @@ fn index(key: &Value, length: usize) -> Option<usize> {
 }
 
 /// The error of templates that never end.
+/// Counts a value that is gone through: one that holds itself, or one item many times over, has no end.
+fn count(depth: usize, seen: &Cell<usize>) -> Result<(), Fault> {
+    if depth > NESTED {
+        return Err(recursion());
+    }
+    seen.set(seen.get() + 1);
+    Ok(limits::items(seen.get())?)
+}
+
 pub(crate) fn recursion() -> Fault {
     Fault::coded(
         "recursive-template",

@@ -7,6 +7,7 @@ use super::ast::{Expr, ExprKind, For, Macro, Stmt, Template};
 use super::eval::Interp;
 use super::fault::{Fault, Outcome};
 use super::files;
+use super::limits;
 use super::objects::{Frame, Loop, MacroObject, Module, Namespace, Super};
 use super::value::{Entries, Key, Value};
 
@@ -293,6 +294,11 @@ impl Interp<'_> {
         let items: Arc<[Value]> = kept.into();
         let changed = Arc::new(Mutex::new(None));
         for (index, item) in items.iter().enumerate() {
+            self.rounds.set(self.rounds.get() + 1);
+            if self.rounds.get() > limits::ROUNDS {
+                let text = format!("loops run more than {} times", limits::ROUNDS);
+                return Err(Fault::new(text).at(|| self.span(statement.items.place)));
+            }
             let inner = Frame::child(frame);
             self.assign(&statement.target, item.clone(), &inner)?;
             let state = Loop {

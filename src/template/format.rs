@@ -1,5 +1,6 @@
 //! Python's `%` operator and `str.format`.
 
+use super::limits;
 use super::ops::{Number, number};
 use super::value::Value;
 
@@ -112,12 +113,17 @@ fn conversion(spec: &str, kind: char, value: &Value) -> Result<String, String> {
     };
     let fill = width.saturating_sub(body.chars().count());
     Ok(if flags.contains('-') {
-        body + &" ".repeat(fill)
+        body + &limits::repeat(" ", fill)?
     } else if flags.contains('0') && !matches!(kind, 's' | 'r' | 'c') {
         let at = usize::from(body.starts_with(['-', '+', ' ']));
-        format!("{}{}{}", &body[..at], "0".repeat(fill), &body[at..])
+        format!(
+            "{}{}{}",
+            &body[..at],
+            limits::repeat("0", fill)?,
+            &body[at..]
+        )
     } else {
-        " ".repeat(fill) + &body
+        limits::repeat(" ", fill)? + &body
     })
 }
 
@@ -138,6 +144,9 @@ fn numeric(
     precision: Option<usize>,
     alternate: bool,
 ) -> Result<String, String> {
+    if precision.is_some_and(|digits| digits > limits::DIGITS) {
+        return Err("precision too big".into());
+    }
     let whole = match amount {
         Number::Int(value) => value,
         Number::Float(value) => value as i128,
@@ -340,16 +349,16 @@ pub(crate) fn spec_format(value: &Value, spec: &str) -> Result<String, String> {
         .parse::<usize>()
         .unwrap_or(0)
         .saturating_sub(body.chars().count());
-    let padding = |count: usize| fill.to_string().repeat(count);
+    let padding = |count: usize| limits::repeat(&fill.to_string(), count);
     Ok(
         match align.unwrap_or(if number(value).is_some() { '>' } else { '<' }) {
-            '<' => body + &padding(missing),
-            '^' => padding(missing / 2) + &body + &padding(missing - missing / 2),
+            '<' => body + &padding(missing)?,
+            '^' => padding(missing / 2)? + &body + &padding(missing - missing / 2)?,
             '=' => {
                 let split = usize::from(body.starts_with(['-', '+', ' ']));
-                format!("{}{}{}", &body[..split], padding(missing), &body[split..])
+                format!("{}{}{}", &body[..split], padding(missing)?, &body[split..])
             }
-            _ => padding(missing) + &body,
+            _ => padding(missing)? + &body,
         },
     )
 }

@@ -7,7 +7,7 @@ use super::eval::Interp;
 use super::fault::{Fault, Outcome};
 use super::objects::{Namespace, Turns};
 use super::value::{Dict, Entries, Key, Object, Value};
-use super::{filters, lookups};
+use super::{filters, limits, lookups};
 
 const NAMES: &[&str] = &[
     "lookup",
@@ -121,14 +121,18 @@ fn range(args: &Args) -> Outcome {
     if step == 0 {
         return Err(Fault::new("range() arg 3 must not be zero"));
     }
-    if (stop - start) / step > 10_000_000 {
-        return Err(Fault::new("range too long"));
-    }
+    let distance = if step > 0 {
+        stop.saturating_sub(start)
+    } else {
+        start.saturating_sub(stop)
+    };
+    let count = u128::try_from(distance).map_or(0, |far| far.div_ceil(step.unsigned_abs()));
+    limits::items(usize::try_from(count).unwrap_or(usize::MAX))?;
     let mut items = Vec::new();
     let mut at = start;
     while (step > 0 && at < stop) || (step < 0 && at > stop) {
         items.push(Value::Int(at));
-        at += step;
+        at = at.saturating_add(step);
     }
     Ok(Value::list(items))
 }

@@ -6,7 +6,7 @@ use super::args::{Args, whole};
 use super::eval::Interp;
 use super::fault::{Fault, Outcome};
 use super::value::{Dict, Key, List, Value};
-use super::{filters, format, ops};
+use super::{filters, format, limits, ops};
 
 const TEXT: &[&str] = &[
     "split",
@@ -267,12 +267,9 @@ fn text(interp: &Interp<'_>, text: &str, name: &str, args: &Args) -> Outcome {
         }
         "replace" => {
             let (from, to) = (needed_text(args, 0, name)?, needed_text(args, 1, name)?);
-            match args.get(2, "count").and_then(whole) {
-                Some(count) if count >= 0 => {
-                    Value::str(text.replacen(from, to, usize::try_from(count).unwrap_or(0)))
-                }
-                _ => Value::str(text.replace(from, to)),
-            }
+            let count = args.get(2, "count").and_then(whole);
+            let most = count.and_then(|count| usize::try_from(count).ok());
+            Value::str(limits::replace(text, from, to, most)?)
         }
         "format" => Value::str(formatted(interp, text, args)?),
         "join" => {
@@ -286,6 +283,8 @@ fn text(interp: &Interp<'_>, text: &str, name: &str, args: &Args) -> Outcome {
                     ))
                 })?);
             }
+            let length: usize = parts.iter().map(|part| part.len() + text.len()).sum();
+            limits::text(length)?;
             Value::str(parts.join(text))
         }
         "find" | "rfind" | "index" | "rindex" => {
@@ -517,15 +516,20 @@ fn justified(text: &str, name: &str, args: &Args) -> Outcome {
     let fill = args.pos.get(1).map_or_else(|| " ".to_owned(), Value::text);
     let missing = width.saturating_sub(text.chars().count());
     Ok(Value::str(match name {
-        "ljust" => text.to_owned() + &fill.repeat(missing),
-        "rjust" => fill.repeat(missing) + text,
+        "ljust" => text.to_owned() + &limits::repeat(&fill, missing)?,
+        "rjust" => limits::repeat(&fill, missing)? + text,
         "zfill" => {
             let at = usize::from(text.starts_with(['-', '+']));
-            format!("{}{}{}", &text[..at], "0".repeat(missing), &text[at..])
+            format!(
+                "{}{}{}",
+                &text[..at],
+                limits::repeat("0", missing)?,
+                &text[at..]
+            )
         }
         _ => {
             let left = missing / 2 + (missing & width & 1);
-            fill.repeat(left) + text + &fill.repeat(missing - left)
+            limits::repeat(&fill, left)? + text + &limits::repeat(&fill, missing - left)?
         }
     }))
 }

@@ -12,6 +12,7 @@ pub(crate) use filters::crypt;
 mod format;
 mod functions;
 mod ini;
+mod limits;
 mod lookups;
 mod methods;
 mod net;

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use super::limits;
 use super::value::{Key, Value};
 
 impl PartialEq for Value {
@@ -124,12 +125,18 @@ fn unsupported(op: &str, a: &Value, b: &Value) -> String {
 /// `a + b`.
 pub(crate) fn add(a: &Value, b: &Value) -> Result<Value, String> {
     match (a, b) {
-        (Value::Str(x), Value::Str(y)) => Ok(Value::str([x.as_str(), y.as_str()].concat())),
+        (Value::Str(x), Value::Str(y)) => {
+            limits::text(x.as_str().len() + y.as_str().len())?;
+            Ok(Value::str([x.as_str(), y.as_str()].concat()))
+        }
         (Value::Str(_), _) => Err(format!(
             "can only concatenate str (not \"{}\") to str",
             b.type_name()
         )),
-        (Value::List(x), Value::List(y)) => Ok(Value::list([x.to_vec(), y.to_vec()].concat())),
+        (Value::List(x), Value::List(y)) => {
+            limits::items(x.read().len() + y.read().len())?;
+            Ok(Value::list([x.to_vec(), y.to_vec()].concat()))
+        }
         (Value::List(_), _) => Err(format!(
             "can only concatenate list (not \"{}\") to list",
             b.type_name()
@@ -161,16 +168,16 @@ pub(crate) fn binary(op: &str, a: &Value, b: &Value) -> Result<Value, String> {
         ("+", ..) => add(a, b),
         ("%", Value::Str(text), _) => super::format::percent(text.as_str(), b),
         ("*", Value::Str(text), _) => {
-            repeat(b, "*", a).map(|count| Value::str(text.as_str().repeat(count)))
+            limits::repeat(text.as_str(), repeat(b, "*", a)?).map(Value::str)
         }
         ("*", _, Value::Str(text)) => {
-            repeat(a, "*", b).map(|count| Value::str(text.as_str().repeat(count)))
+            limits::repeat(text.as_str(), repeat(a, "*", b)?).map(Value::str)
         }
         ("*", Value::List(list), _) => {
-            repeat(b, "*", a).map(|count| Value::list(repeated(&list.to_vec(), count)))
+            repeated(&list.to_vec(), repeat(b, "*", a)?).map(Value::list)
         }
         ("*", _, Value::List(list)) => {
-            repeat(a, "*", b).map(|count| Value::list(repeated(&list.to_vec(), count)))
+            repeated(&list.to_vec(), repeat(a, "*", b)?).map(Value::list)
         }
         _ => object_op(op, a, b).unwrap_or_else(|| arithmetic(op, a, b)),
     }
@@ -178,14 +185,7 @@ pub(crate) fn binary(op: &str, a: &Value, b: &Value) -> Result<Value, String> {
 
 fn repeat(count: &Value, op: &str, other: &Value) -> Result<usize, String> {
     match number(count) {
-        Some(Number::Int(count)) => {
-            let count = usize::try_from(count.max(0)).unwrap_or(usize::MAX);
-            if count > 100_000_000 {
-                Err("cannot repeat that often".into())
-            } else {
-                Ok(count)
-            }
-        }
+        Some(Number::Int(count)) => Ok(usize::try_from(count.max(0)).unwrap_or(usize::MAX)),
         _ if op == "*" => Err(format!(
             "can't multiply sequence by non-int of type '{}'",
             count.type_name()
@@ -194,8 +194,12 @@ fn repeat(count: &Value, op: &str, other: &Value) -> Result<usize, String> {
     }
 }
 
-fn repeated(items: &[Value], count: usize) -> Vec<Value> {
-    (0..count).flat_map(|_| items.iter().cloned()).collect()
+fn repeated(items: &[Value], count: usize) -> Result<Vec<Value>, String> {
+    limits::items(items.len().saturating_mul(count))?;
+    if items.is_empty() {
+        return Ok(vec![]);
+    }
+    Ok((0..count).flat_map(|_| items.iter().cloned()).collect())
 }
 
 fn arithmetic(op: &str, a: &Value, b: &Value) -> Result<Value, String> {
@@ -242,9 +246,12 @@ fn whole(op: &str, x: i128, y: i128) -> Result<Value, String> {
         "-" => x.checked_sub(y),
         "*" => x.checked_mul(y),
         "/" => return Ok(Value::Float(x as f64 / y as f64)),
-        "//" => Some(x.div_euclid(y) - i128::from(y < 0 && x.rem_euclid(y) != 0)),
+        // The least number divided by -1 is no number.
+        "//" => x
+            .checked_div_euclid(y)
+            .map(|whole| whole - i128::from(y < 0 && x.rem_euclid(y) != 0)),
         "%" => {
-            let rest = x.rem_euclid(y);
+            let rest = x.checked_rem_euclid(y).unwrap_or(0);
             Some(if y < 0 && rest != 0 { rest + y } else { rest })
         }
         _ if y < 0 => return Ok(Value::Float((x as f64).powf(y as f64))),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::limits;
 use super::value::{Key, Value};
 
 /// Python's `repr`.
@@ -22,7 +23,8 @@ pub(crate) fn text(value: &Value) -> String {
 }
 
 fn write_repr(out: &mut String, value: &Value, depth: usize) {
-    if depth > 100 {
+    // What is so long is refused by who asked for it: one item many times over has no end.
+    if depth > 100 || limits::text(out.len()).is_err() {
         out.push_str("...");
         return;
     }

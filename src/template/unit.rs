@@ -157,6 +157,102 @@ fn endless_and_deep_templates_are_errors() {
 }
 
 #[test]
+fn what_a_template_makes_is_bounded() {
+    for (template, expected) in [
+        ("{{ range(10**30) | length }}", "more than 4000000 items"),
+        ("{{ [1] * 10**12 }}", "more than 4000000 items"),
+        (
+            "{{ [1, 2] | product(repeat=40) }}",
+            "more than 4000000 items",
+        ),
+        (
+            "{{ range(60) | combinations(20) }}",
+            "more than 4000000 items",
+        ),
+        (
+            "{{ range(-170141183460469231731687303715884105727, 170141183460469231731687303715884105727) }}",
+            "more than 4000000 items",
+        ),
+        (
+            "{{ lookup('sequence', 'end=9999999999') }}",
+            "more than 4000000 items",
+        ),
+        (
+            "{{ ('a' * 10**7) * 10**15 }}",
+            "longer than 100000000 bytes",
+        ),
+        ("{{ 'a'.ljust(10**15) }}", "longer than 100000000 bytes"),
+        ("{{ 'a' | indent(10**15) }}", "longer than 100000000 bytes"),
+        ("{{ '%999999999999d' % 1 }}", "longer than 100000000 bytes"),
+        (
+            "{{ '{:>999999999999}'.format(1) }}",
+            "longer than 100000000 bytes",
+        ),
+        (
+            "{{ 'a' | comment(prefix_count=10**15) }}",
+            "longer than 100000000 bytes",
+        ),
+        (
+            "{{ ('a' * 10**6) | replace('a', 'b' * 10**6) }}",
+            "longer than 100000000 bytes",
+        ),
+        (
+            "{{ ('a' * 10**6).replace('a', 'b' * 10**6) }}",
+            "longer than 100000000 bytes",
+        ),
+        (
+            "{{ (['a' * 10**6] * 1000) | join }}",
+            "longer than 100000000 bytes",
+        ),
+        (
+            "{% for i in range(1000) %}{% for j in range(1000) %}{% endfor %}{% endfor %}",
+            "loops run more than",
+        ),
+        ("{{ '%.99999f' % 1 }}", "precision too big"),
+        ("{{ '{:.99999e}'.format(1.5) }}", "precision too big"),
+        (
+            "{{ (-170141183460469231731687303715884105727 - 1) // -1 }}",
+            "integer too large",
+        ),
+    ] {
+        let error = rendered(template).unwrap_err();
+        assert!(error.contains(expected), "{template}: {error}");
+    }
+    assert_eq!(rendered("{{ 1.5 | round(99999) }}"), Ok(Value::Float(1.5)));
+    assert_eq!(
+        rendered("{{ (-170141183460469231731687303715884105727 - 1) % -1 }}"),
+        Ok(Value::Int(0))
+    );
+    assert_eq!(
+        rendered("{{ range(1000000) | length }}"),
+        Ok(Value::Int(1_000_000))
+    );
+}
+
+#[test]
+fn values_that_nest_without_end_are_errors() {
+    let start = "{% set ns = namespace(x=[1]) %}{% for i in range(100000) %}";
+    let deep = format!("{start}{{% set ns.x = [ns.x] %}}{{% endfor %}}");
+    assert_eq!(rendered(&format!("{deep}{{{{ 1 }}}}")), Ok(Value::Int(1)));
+    let endless = "Recursive loop detected in template: maximum recursion depth exceeded";
+    assert_eq!(
+        rendered(&format!("{deep}{{{{ ns.x }}}}")),
+        Err(endless.into())
+    );
+    assert_eq!(
+        rendered(&format!("{deep}a{{{{ ns.x }}}}")),
+        Err(endless.into())
+    );
+    let itself = "{% set l = [] %}{% do l.append(l) %}{{ l }}";
+    assert_eq!(rendered(itself), Err(endless.into()));
+    let doubled = "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}";
+    for end in ["{{ ns.x }}", "a{{ ns.x }}", "{{ ns.x ~ 1 }}"] {
+        let error = rendered(&format!("{doubled}{end}")).unwrap_err();
+        assert!(error.contains("more than 4000000 items"), "{error}");
+    }
+}
+
+#[test]
 fn a_template_is_parsed_once() {
     let templar = Templar::new(Settings::default());
     let scope = Table(Entries::new());

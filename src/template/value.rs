@@ -104,6 +104,50 @@ pub struct Dict {
 /// The entries of a dictionary.
 pub type Entries = IndexMap<Key, Value>;
 
+impl Drop for List {
+    fn drop(&mut self) {
+        release(std::mem::take(&mut *self.write()));
+    }
+}
+
+impl Drop for Dict {
+    fn drop(&mut self) {
+        release(std::mem::take(&mut *self.write()).into_values());
+    }
+}
+
+/// Frees values one after the other: what a loop has nested is deeper than a stack.
+fn release(values: impl IntoIterator<Item = Value>) {
+    let nested = |value: &Value| matches!(value, Value::List(_) | Value::Dict(_) | Value::Tuple(_));
+    let mut left: Vec<Value> = values.into_iter().filter(nested).collect();
+    while let Some(value) = left.pop() {
+        match value {
+            Value::List(list) => left.extend(
+                Arc::into_inner(list)
+                    .map(|list| std::mem::take(&mut *list.write()))
+                    .into_iter()
+                    .flatten()
+                    .filter(nested),
+            ),
+            Value::Dict(dict) => left.extend(
+                Arc::into_inner(dict)
+                    .map(|dict| std::mem::take(&mut *dict.write()))
+                    .into_iter()
+                    .flat_map(Entries::into_values)
+                    .filter(nested),
+            ),
+            Value::Tuple(mut items) => left.extend(
+                Arc::get_mut(&mut items)
+                    .into_iter()
+                    .flatten()
+                    .map(|item| std::mem::replace(item, Value::None))
+                    .filter(nested),
+            ),
+            _ => {}
+        }
+    }
+}
+
 /// A hashable value, with Python's equality: `1 == 1.0 == True`.
 #[derive(Clone)]
 pub struct Key(pub Value);

@@ -7,6 +7,9 @@ use super::super::ops::{self, Number, number};
 use super::super::value::Value;
 use crate::diag::Diagnostic;
 
+/// No fraction has more digits.
+const FINEST: i32 = 1100;
+
 super::filters! {
     "default": "another value if it is undefined, or false where the second argument is true" => |_, a| default(a);
     "d": "the same as `default`" => |_, a| default(a);
@@ -166,9 +169,12 @@ fn round(args: &Args) -> Outcome {
     }
     let (number, factor) = (number.float(), 10f64.powi(digits));
     Ok(Value::Float(match method.as_str() {
-        "common" if digits >= 0 => format!("{number:.*}", usize::try_from(digits).unwrap_or(0))
-            .parse()
-            .unwrap_or(number),
+        "common" if digits >= 0 => format!(
+            "{number:.*}",
+            usize::try_from(digits.min(FINEST)).unwrap_or(0)
+        )
+        .parse()
+        .unwrap_or(number),
         "common" => {
             let rounded = (number * factor).round_ties_even() / factor;
             #[expect(clippy::cast_possible_truncation, reason = "a rounded whole number")]

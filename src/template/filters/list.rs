@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::super::args::{Args, whole};
 use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
+use super::super::limits;
 use super::super::objects::Group;
 use super::super::ops;
 use super::super::tests;
@@ -73,6 +74,7 @@ fn join(interp: &Interp<'_>, args: &Args) -> Outcome {
             out.push_str(&mark);
         }
         out.push_str(&item.text());
+        limits::text(out.len())?;
     }
     Ok(Value::str(out))
 }
@@ -366,6 +368,9 @@ fn batch(interp: &Interp<'_>, args: &Args) -> Outcome {
     let fill = args
         .get(2, "fill_with")
         .filter(|fill| !matches!(fill, Value::None));
+    if fill.is_some() {
+        limits::items(count)?;
+    }
     let rows = items.chunks(count).map(|row| {
         let mut row = row.to_vec();
         if let Some(fill) = fill {
@@ -467,13 +472,18 @@ fn product(interp: &Interp<'_>, args: &Args) -> Outcome {
         .collect::<Result<_, _>>()?;
     let repeat = args.named("repeat").and_then(whole).unwrap_or(1);
     let repeat = usize::try_from(repeat.clamp(0, 1000)).unwrap_or(0);
+    limits::items(
+        lists
+            .iter()
+            .map(Vec::len)
+            .sum::<usize>()
+            .saturating_mul(repeat),
+    )?;
     let lists: Vec<Vec<Value>> = (0..repeat).flat_map(|_| lists.iter().cloned()).collect();
     let rows = lists
         .iter()
         .fold(1usize, |rows, list| rows.saturating_mul(list.len()));
-    if rows > 10_000_000 {
-        return Err(Fault::new("the product has too many items"));
-    }
+    limits::items(rows.saturating_mul(lists.len().max(1)))?;
     Ok(Value::list(
         cross(&lists).into_iter().map(Value::tuple).collect(),
     ))
@@ -582,7 +592,12 @@ fn combinations(interp: &Interp<'_>, args: &Args, ordered: bool) -> Outcome {
                 .map(|at| [&row[..], &[at]].concat())
                 .collect()
         };
+        let next = rows.len().saturating_mul(items.len());
+        limits::items(next.saturating_mul(rows.first().map_or(1, |row| row.len() + 1)))?;
         rows = rows.iter().flat_map(longer).collect();
+        if rows.is_empty() {
+            break;
+        }
     }
     Ok(Value::list(
         rows.into_iter()

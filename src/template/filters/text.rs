@@ -3,6 +3,7 @@
 use super::super::args::Args;
 use super::super::fault::{Fault, Outcome};
 use super::super::format;
+use super::super::limits;
 use super::super::methods;
 use super::super::ops;
 use super::super::value::Value;
@@ -82,10 +83,8 @@ fn trim(args: &Args) -> Outcome {
 fn replace(args: &Args) -> Outcome {
     let text = args.operand().text();
     let (from, to) = (args.need(1, "old")?.text(), args.need(2, "new")?.text());
-    Ok(Value::str(match args.int(3, "count", -1)? {
-        count if count >= 0 => text.replacen(&from, &to, usize::try_from(count).unwrap_or(0)),
-        _ => text.replace(&from, &to),
-    }))
+    let most = usize::try_from(args.int(3, "count", -1)?).ok();
+    Ok(Value::str(limits::replace(&text, &from, &to, most)?))
 }
 
 /// Quoted for a shell, as Python's `shlex.quote`.
@@ -109,11 +108,12 @@ fn indent(args: &Args) -> Outcome {
     };
     let pad = match args.get(1, "width") {
         Some(Value::Str(pad)) => pad.as_str().to_owned(),
-        _ => " ".repeat(usize::try_from(args.int(1, "width", 4)?).unwrap_or(0)),
+        _ => limits::repeat(" ", usize::try_from(args.int(1, "width", 4)?).unwrap_or(0))?,
     };
     let (first, blank) = (args.truth(2, "first", false), args.truth(3, "blank", false));
     let text = text + "\n";
     let lines = methods::lines(&text, false);
+    limits::text(lines.len().saturating_mul(pad.len()))?;
     let mut out = String::new();
     for (index, line) in lines.iter().enumerate() {
         if index > 0 {
@@ -170,7 +170,7 @@ fn comment(args: &Args) -> Outcome {
         out += &format!("{beginning}{newline}");
     }
     if !prefix.is_empty() || args.named("prefix").is_none() {
-        out += &format!("{prefix}{newline}").repeat(count("prefix_count"));
+        out += &limits::repeat(&format!("{prefix}{newline}"), count("prefix_count"))?;
     }
     let body = args.operand().text();
     let lines = body
@@ -179,6 +179,7 @@ fn comment(args: &Args) -> Outcome {
     out += &lines.collect::<Vec<String>>().join(&newline);
     if !postfix.is_empty() || args.named("postfix").is_none() {
         out += &newline;
+        limits::text((postfix.len() + newline.len() + 24).saturating_mul(count("postfix_count")))?;
         out += &vec![postfix; count("postfix_count")].join(&newline);
     }
     if !end.is_empty() {

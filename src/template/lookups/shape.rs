@@ -4,6 +4,7 @@ use super::super::args::whole;
 use super::super::eval::Interp;
 use super::super::fault::Fault;
 use super::super::filters::{dict, format_percent, list, random};
+use super::super::limits;
 use super::super::value::{Key, Value};
 use super::Call;
 
@@ -244,7 +245,11 @@ pub(super) fn sequence(_interp: &Interp<'_>, call: &Call) -> Results {
             }
             (None, None) => return Err(Fault::new("must specify count or end in with_sequence")),
             (Some(0), None) => continue,
-            (Some(count), None) => start + count * stride - stride,
+            (Some(count), None) => count
+                .checked_sub(1)
+                .and_then(|steps| steps.checked_mul(stride))
+                .and_then(|far| start.checked_add(far))
+                .ok_or("the numbers are too large")?,
             (None, Some(end)) => end,
         };
         if stride > 0 && end < start && !fields.iter().any(|(key, _)| key == "stride") {
@@ -256,13 +261,17 @@ pub(super) fn sequence(_interp: &Interp<'_>, call: &Call) -> Results {
         if stride < 0 && end > start {
             return Err(Fault::new("to count forward don't make stride negative"));
         }
+        if stride != 0 {
+            let count = end.abs_diff(start) / stride.unsigned_abs();
+            limits::items(usize::try_from(count).unwrap_or(usize::MAX))?;
+        }
         let mut at = start;
-        while stride != 0
-            && ((stride > 0 && at <= end) || (stride < 0 && at >= end))
-            && out.len() < 1_000_000
-        {
+        while stride != 0 && ((stride > 0 && at <= end) || (stride < 0 && at >= end)) {
             out.push(format_percent(&format, &Value::Int(at))?);
-            at += stride;
+            let Some(next) = at.checked_add(stride) else {
+                break;
+            };
+            at = next;
         }
     }
     Ok(out)
