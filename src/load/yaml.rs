@@ -8,9 +8,14 @@ use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, St
 use super::node::{Node, NodeKind};
 use super::resolve;
 use crate::diag::{Checked, Diagnostic, Source, Span};
+use crate::template::deep;
 
 /// How many nodes aliases may add to a file; more is an attack or an accident.
 const ALIAS_BUDGET: usize = 1_000_000;
+
+/// How deep values may nest; the parser has about the same limit for brackets. Python gives up, too, some
+/// hundred levels later.
+const DEPTH: usize = 250;
 
 /// The documents of a text. A text of nothing but comments has none.
 pub fn parse(source: &Arc<Source>) -> Checked<Vec<Node>> {
@@ -19,6 +24,7 @@ pub fn parse(source: &Arc<Source>) -> Checked<Vec<Node>> {
         parser: Parser::new_from_str(&source.text),
         anchors: HashMap::new(),
         budget: ALIAS_BUDGET,
+        depth: 0,
         problems: vec![],
     };
     let mut documents = vec![];
@@ -69,6 +75,7 @@ struct Reader<'s> {
     parser: Parser<'s, StrInput<'s>>,
     anchors: HashMap<usize, Node>,
     budget: usize,
+    depth: usize,
     problems: Vec<Diagnostic>,
 }
 
@@ -115,6 +122,17 @@ impl<'s> Reader<'s> {
 
     fn node(&mut self, event: Event<'s>, span: granit_parser::Span) -> Result<Node, Failed> {
         let place = self.place(&span);
+        if self.depth > DEPTH {
+            return Err(failed("Values nest too deep.", &place));
+        }
+        // After an error nothing more is read, so that it need not be counted down there.
+        self.depth += 1;
+        let node = deep(|| self.node_here(event, place))?;
+        self.depth -= 1;
+        Ok(node)
+    }
+
+    fn node_here(&mut self, event: Event<'s>, place: Span) -> Result<Node, Failed> {
         let (anchor, node) = match event {
             Event::Alias(id) => return self.alias(id, place),
             Event::Scalar(text, style, anchor, tag) => {
@@ -131,6 +149,8 @@ impl<'s> Reader<'s> {
             ),
         };
         if anchor != 0 {
+            // A copy of each level would cost as much as aliases do.
+            self.spend(&node, &node.span)?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
@@ -143,16 +163,18 @@ impl<'s> Reader<'s> {
                 &place,
             ));
         };
-        match self.budget.checked_sub(size(&node)) {
-            Some(left) => self.budget = left,
-            None => {
-                return Err(failed(
-                    "Aliases expand to more values than a file may hold.",
-                    &place,
-                ));
-            }
-        }
+        self.spend(&node, &place)?;
         Ok(node)
+    }
+
+    /// Takes the copy of a node from what aliases may add.
+    fn spend(&mut self, node: &Node, place: &Span) -> Result<(), Failed> {
+        let Some(left) = self.budget.checked_sub(size(node)) else {
+            let text = "Aliases expand to more values than a file may hold.";
+            return Err(failed(text, place));
+        };
+        self.budget = left;
+        Ok(())
     }
 
     fn scalar(
@@ -244,7 +266,8 @@ impl<'s> Reader<'s> {
                 .text
                 .get(key.span.start as usize..)
                 .unwrap_or_default();
-            let outer = (key.span.start as usize).saturating_sub(1);
+            // Without a letter before it there is no second brace.
+            let outer = (key.span.start as usize).wrapping_sub(1);
             if braces
                 && text.starts_with('{')
                 && self.source.text.as_bytes().get(outer) == Some(&b'{')
@@ -322,9 +345,13 @@ fn closing(place: &Span, items: &[Node], end: &granit_parser::Span) -> u32 {
     offset(&end.end).max(last).max(place.start)
 }
 
-/// How many nodes a node is made of.
+/// How many nodes a node is made of, long texts counted as several.
 fn size(node: &Node) -> usize {
     1 + match &node.kind {
+        NodeKind::Str(text)
+        | NodeKind::Unsafe(text)
+        | NodeKind::Date(text)
+        | NodeKind::Vault(text) => text.len() / 64,
         NodeKind::Seq(items) => items.iter().map(size).sum(),
         NodeKind::Map(entries) => entries.iter().map(|(_, value)| 1 + size(value)).sum(),
         _ => 0,
@@ -577,6 +604,7 @@ fn is_colon(kind: &ErrorKind) -> bool {
 /// The error in PyYAML's words where it has some.
 fn words(error: &ScanError) -> String {
     let known = match error.kind() {
+        ErrorKind::RecursionLimitExceeded => "Values nest too deep.",
         ErrorKind::UnknownAnchor => "Found undefined alias.",
         ErrorKind::ExpectedBlockMappingKey => {
             "While parsing a block mapping did not find expected key."
@@ -709,6 +737,36 @@ mod tests {
             );
         }
         assert!(problem(&text).contains("Aliases expand"));
+    }
+
+    #[test]
+    fn long_texts_and_anchors_in_anchors_cannot_explode_either() {
+        let long = format!(
+            "a: &a {}\nb: [{}]\n",
+            "x".repeat(100_000),
+            "*a,".repeat(1000)
+        );
+        assert!(problem(&long).contains("Aliases expand"));
+        let open: String = (0..200).map(|level| format!("&a{level} [")).collect();
+        let nested = format!("{open}{}{}", "1,".repeat(10_000), "]".repeat(200));
+        assert!(problem(&nested).contains("Aliases expand"));
+    }
+
+    #[test]
+    fn a_mapping_as_key_at_the_very_start() {
+        let message =
+            "a.yml:1:1: YAML parsing failed: While constructing a mapping found unhashable key.";
+        assert_eq!(problem("{}: 1\n"), message);
+        assert!(problem("{{ a }}: 1\n").contains("missing quotes"));
+    }
+
+    #[test]
+    fn values_nest_a_few_hundred_levels_deep() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(problem(&nested(200)), "");
+        assert!(problem(&nested(1000)).ends_with("YAML parsing failed: Values nest too deep."));
+        assert!(problem(&"[".repeat(100_000)).contains("too deep"));
+        assert!(problem(&"- ".repeat(100_000)).contains("too deep"));
     }
 
     #[test]
