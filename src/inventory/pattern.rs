@@ -1,10 +1,15 @@
 //! Host patterns: `web:&staging:!w1`, `~regex`, `web[0:2]`, limits, and the order of hosts.
 
+use std::cell::Cell;
+
 use indexmap::IndexSet;
-use rplay_modules::regex::{Flags, Regex};
+use rplay_modules::regex::{Flags, Regex, TooLong};
 
 use super::{Inventory, Mismatch, range};
 use crate::diag::{Checked, Diagnostic, Severity, nearest};
+
+/// For how many patterns without a match a name is suggested: it means comparing all names.
+const SUGGESTIONS: usize = 20;
 
 /// Ansible's sentence for a selection without any host.
 pub const NO_HOSTS: &str =
@@ -169,11 +174,16 @@ impl Inventory {
             found.extend(self.group_hosts(name));
         }
         if groups.is_empty()
-            || matches!(matcher, Matcher::Regex(_))
+            || matches!(matcher, Matcher::Regex(..))
             || pattern.contains(['.', '?', '*', '['])
         {
             let names = self.hosts.keys().map(String::as_str);
             found.extend(names.filter(|name| matcher.matches(name)));
+        }
+        if matches!(&matcher, Matcher::Regex(_, gave_up) if gave_up.get()) {
+            let text = format!("Invalid host list pattern: {pattern}");
+            problems.push(Diagnostic::error("host-pattern", text).cause(TooLong.to_string()));
+            return IndexSet::new();
         }
         if found.is_empty() {
             found.extend(self.localhost(pattern));
@@ -190,7 +200,10 @@ impl Inventory {
             if self.mismatch == Mismatch::Error {
                 problem.severity = Severity::Error;
             }
-            problems.push(match nearest(pattern, known) {
+            let name = (problems.len() < SUGGESTIONS)
+                .then(|| nearest(pattern, known))
+                .flatten();
+            problems.push(match name {
                 Some(name) => problem.hint(format!("did you mean `{name}`?")),
                 None => problem,
             });
@@ -339,14 +352,16 @@ impl Subscript {
 /// How names are compared.
 enum Matcher {
     Exact(String),
-    Regex(Regex),
+    /// With whether a search took too long: then no further name is tried.
+    Regex(Regex, Cell<bool>),
     Glob(Vec<char>),
 }
 
 impl Matcher {
     fn new(pattern: &str) -> Result<Self, String> {
         if let Some(regex) = pattern.strip_prefix('~') {
-            return Regex::new(regex, Flags::default()).map(Self::Regex);
+            let regex = Regex::new(regex, Flags::default())?;
+            return Ok(Self::Regex(regex, Cell::new(false)));
         }
         if pattern.contains(['*', '?', '[']) {
             return Ok(Self::Glob(pattern.chars().collect()));
@@ -357,8 +372,11 @@ impl Matcher {
     fn matches(&self, name: &str) -> bool {
         match self {
             Self::Exact(text) => text == name,
-            // Nobody names hosts so that this takes long.
-            Self::Regex(regex) => regex.fits_start(name) == Ok(true),
+            Self::Regex(regex, gave_up) => {
+                let fits = (!gave_up.get()).then(|| regex.fits_start(name));
+                gave_up.set(gave_up.get() || matches!(fits, Some(Err(_))));
+                fits == Some(Ok(true))
+            }
             Self::Glob(pattern) => glob(pattern, &name.chars().collect::<Vec<_>>()),
         }
     }
@@ -442,6 +460,28 @@ mod tests {
         ini::parse(&mut inventory, &source, std::path::Path::new("/hosts")).unwrap();
         inventory.reconcile();
         inventory
+    }
+
+    #[test]
+    fn a_search_that_takes_long_is_given_up_once() {
+        let mut inventory = inventory();
+        for number in 0..200 {
+            let name = format!("{}{number}", "a".repeat(40));
+            inventory.add_host(&name, "ungrouped", None);
+        }
+        let selected = inventory.select("~(a|a)*b", None);
+        assert_eq!(selected.value, [""; 0]);
+        let cause = "the regular expression needs too many steps on this text";
+        assert_eq!(selected.problems[0].causes, [cause]);
+    }
+
+    #[test]
+    fn suggestions_end_some_time() {
+        let unknown: Vec<String> = (0..100).map(|number| format!("webb{number}")).collect();
+        let problems = inventory().select_list(&unknown, None).problems;
+        let suggested = problems.iter().filter(|problem| !problem.hints.is_empty());
+        assert!(suggested.count() <= SUGGESTIONS);
+        assert_eq!(problems.len(), 100);
     }
 
     /// Recorded from `ansible --list-hosts`.

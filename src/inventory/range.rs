@@ -1,5 +1,11 @@
 //! Names of hosts as an inventory writes them: `web[01:10].example.org:2222`.
 
+/// How many hosts a pattern may stand for.
+const MOST: usize = 100_000;
+
+/// How many digits a number in a name may have: names of hosts are not longer.
+const WIDEST: usize = 255;
+
 /// A host pattern of an inventory: the names it stands for, and the port after it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Expanded {
@@ -58,19 +64,33 @@ pub(super) fn split_port(pattern: &str) -> (&str, Option<i128>) {
     if inside { whole } else { (host, Some(number)) }
 }
 
+/// From left to right, so that a text full of brackets needs no stack.
 fn expand_ranges(pattern: &str) -> Result<Vec<String>, String> {
-    let Some((head, rest)) = pattern.split_once('[') else {
-        return Ok(vec![pattern.to_owned()]);
-    };
-    let Some((range, tail)) = rest.split_once(']') else {
-        return Err(format!("host range in '{pattern}' has no closing bracket"));
-    };
-    let tails = expand_ranges(tail)?;
-    let mut names = vec![];
-    for middle in range_items(range)? {
-        names.extend(tails.iter().map(|tail| format!("{head}{middle}{tail}")));
+    let mut names = vec![String::new()];
+    let mut rest = pattern;
+    while let Some((head, after)) = rest.split_once('[') {
+        let Some((range, tail)) = after.split_once(']') else {
+            return Err(format!("host range in '{rest}' has no closing bracket"));
+        };
+        let items = range_items(range)?;
+        if names.len().saturating_mul(items.len()) > MOST {
+            return Err(too_many(pattern));
+        }
+        let with = |name: &String| -> Vec<String> {
+            let one = |item: &String| format!("{name}{head}{item}");
+            items.iter().map(one).collect()
+        };
+        names = names.iter().flat_map(with).collect();
+        rest = tail;
+    }
+    for name in &mut names {
+        name.push_str(rest);
     }
     Ok(names)
+}
+
+fn too_many(pattern: &str) -> String {
+    format!("host range '{pattern}' has more than a hundred thousand hosts")
 }
 
 fn range_items(range: &str) -> Result<Vec<String>, String> {
@@ -105,16 +125,17 @@ fn range_items(range: &str) -> Result<Vec<String>, String> {
     if width > 0 && width != end.len() {
         return Err("host range must specify equal-length begin and end formats".to_owned());
     }
+    if width > WIDEST {
+        return Err(too_many(range));
+    }
     let number = |text: &str| {
         text.parse::<u64>().map_err(|_| {
             format!("host range must be made of numbers or single letters, got: '{range}'")
         })
     };
     let (first, last) = (number(begin)?, number(end)?);
-    if last.saturating_sub(first) / step as u64 > 1_000_000 {
-        return Err(format!(
-            "host range '{range}' has more than a million hosts"
-        ));
+    if last.saturating_sub(first) / step as u64 >= MOST as u64 {
+        return Err(too_many(range));
     }
     Ok((first..=last)
         .step_by(step)
@@ -171,6 +192,9 @@ mod tests {
             "h[01:100]",
             "h[c:a]",
             "h[1:]",
+            "h[0:9999999]",
+            &format!("h[{0}:{0}]", "0".repeat(70_000)),
+            "h[0:9999][0:9999]",
         ] {
             assert!(expand(pattern).is_err(), "{pattern}");
         }
