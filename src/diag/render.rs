@@ -130,9 +130,8 @@ fn place(text: &mut String, title: &str, label: &Label) {
     };
     let _ = writeln!(
         text,
-        "{:indent$}^ column {column}{remark}\n",
-        "",
-        indent = width + column
+        "{}^ column {column}{remark}\n",
+        " ".repeat(width + column)
     );
 }
 
@@ -140,6 +139,15 @@ fn place(text: &mut String, title: &str, label: &Label) {
 mod tests {
     use super::*;
     use crate::diag::{Source, Span};
+
+    #[test]
+    fn a_mark_may_be_far_to_the_right() {
+        let source = Source::new("a.yml", "x".repeat(100_000));
+        let (start, end) = (99_000, 99_001);
+        let span = Span { source, start, end };
+        let shown = render(&Diagnostic::error("x", "y").at(&span), Style::default());
+        assert!(shown.contains("^ column 99001"));
+    }
 
     fn span(text: &str, part: &str) -> Span {
         let start = u32::try_from(text.find(part).unwrap()).unwrap();
