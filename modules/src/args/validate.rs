@@ -70,12 +70,20 @@ pub fn prepare_as(module: &Module, called: &str, given: &Map) -> Result<Prepared
     }
 }
 
+/// Longer words are no slips of names, and comparing them would take long.
+const WORD: usize = 200;
+
 /// The candidate that a mistyped word most probably means.
 #[must_use]
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).max(1);
+    let length = word.chars().count();
+    if length > WORD {
+        return None;
+    }
+    let limit = (length / 3).max(1);
     let scored = candidates
         .into_iter()
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= limit)
         .map(|candidate| (distance(word, candidate), candidate));
     scored
         .filter(|(distance, _)| *distance <= limit)
