@@ -20,6 +20,7 @@ mod harness {
     pub(crate) mod snapshot;
     pub(crate) mod stages;
 }
+mod fuzz;
 mod hosts;
 mod program;
 mod ssh;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     let mut results = run_pages(root, &words, &mode);
     if mode == Mode::Verify {
         let wanted = |name: &str| wanted(name, &words);
+        results.extend(fuzz::all(root, &wanted));
         results.extend(program::all(root, &wanted));
         results.extend(ssh::all(root, &wanted));
         results.extend(hosts::all(root, &wanted));
