@@ -141,12 +141,13 @@ mod tests {
     use crate::diag::{Source, Span};
 
     #[test]
-    fn a_mark_may_be_far_to_the_right() {
+    fn a_line_is_cut_off_and_its_mark_left_out() {
         let source = Source::new("a.yml", "x".repeat(100_000));
         let (start, end) = (99_000, 99_001);
         let span = Span { source, start, end };
         let shown = render(&Diagnostic::error("x", "y").at(&span), Style::default());
-        assert!(shown.contains("^ column 99001"));
+        assert!(shown.contains("a.yml:1:99001\n"), "{shown}");
+        assert!(!shown.contains('^') && shown.len() < 1000, "{shown}");
     }
 
     fn span(text: &str, part: &str) -> Span {

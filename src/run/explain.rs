@@ -184,27 +184,7 @@ impl Worker<'_> {
                 keyword,
                 place,
                 error,
-            } => {
-                const WHILE: &str = "Error while evaluating conditional";
-                let mut cause = Cause::of(&error.diagnostic);
-                if let Some((_, inner)) = cause.message.split_once(&format!("{WHILE}: ")) {
-                    cause.message = inner.to_owned();
-                }
-                let mut failed = format!("A '{keyword}' expression failed");
-                if error.diagnostic.code != crate::template::EXPRESSION_SYNTAX {
-                    failed = format!("{failed}: {WHILE}");
-                }
-                let mut causes = vec![Cause::new(what, Some(&self.action_span()))];
-                if error.diagnostic.code == crate::template::BROKEN_CONDITIONAL {
-                    // The value is wrong, not its evaluation: two links even at one place.
-                    let failed = format!("A '{keyword}' expression failed");
-                    causes.push(Cause::new(failed, place.as_ref()));
-                    causes.push(cause);
-                } else {
-                    causes.extend(links(failed, place, cause));
-                }
-                one = self.template_failed(&causes);
-            }
+            } => one = self.template_failed(&self.condition_causes(what, &keyword, place, &error)),
             ActionError::NoMapping { kind, place } => {
                 let wrong = format!("Task args must resolve to a 'dict' not '{kind}'.");
                 let mut causes = self.finalization();
@@ -223,6 +203,33 @@ impl Worker<'_> {
         one.result
             .insert("failed".to_owned(), Data::Bool(one.failed));
         one
+    }
+
+    /// The chain of a condition that failed, which begins with `what`.
+    fn condition_causes(
+        &self,
+        what: &str,
+        keyword: &str,
+        place: Option<Span>,
+        error: &TemplateError,
+    ) -> Vec<Cause> {
+        const WHILE: &str = "Error while evaluating conditional";
+        let mut causes = vec![Cause::new(what, Some(&self.action_span()))];
+        let failed = format!("A '{keyword}' expression failed");
+        let mut cause = Cause::of(&error.diagnostic);
+        if let Some((_, inner)) = cause.message.split_once(&format!("{WHILE}: ")) {
+            cause.message = inner.to_owned();
+        }
+        match error.diagnostic.code {
+            // The value is wrong, not its evaluation: two links even at one place.
+            crate::template::BROKEN_CONDITIONAL => {
+                causes.push(Cause::new(failed, place.as_ref()));
+                causes.push(cause);
+            }
+            crate::template::EXPRESSION_SYNTAX => causes.extend(links(failed, place, cause)),
+            _ => causes.extend(links(format!("{failed}: {WHILE}"), place, cause)),
+        }
+        causes
     }
 
     fn while_templating(&self, what: &str, error: &TemplateError) -> [Cause; 2] {

@@ -570,19 +570,7 @@ impl<'a> Interp<'a> {
     /// A flat dispatch over the kinds of expressions.
     fn eval_kind(&self, expr: &Expr, frame: &Arc<Frame>) -> Outcome {
         match &expr.kind {
-            ExprKind::Const(value) => match value {
-                // Ansible renders templates inside of a condition's strings and a lookup's arguments.
-                Value::Str(text)
-                    if self.embedded.get() && super::value::has_delimiters(text.as_str()) =>
-                {
-                    self.note_here(
-                        Diagnostic::warning("embedded-template", EMBEDDED)
-                            .hint(INSTEAD_OF_EMBEDDED),
-                    );
-                    self.touch(Value::template(text.shared(), None))
-                }
-                value => Ok(value.clone()),
-            },
+            ExprKind::Const(value) => self.constant(value),
             ExprKind::Name(name) => self.name(name, frame),
             ExprKind::Slice(value, parts) => self.eval_slice(value, parts, frame),
             ExprKind::Not(value) => Ok(Value::Bool(!self.need(value, frame)?.is_true())),
@@ -680,6 +668,22 @@ impl<'a> Interp<'a> {
                 }
                 Ok(Value::dict(entries))
             }
+        }
+    }
+
+    /// A constant; Ansible renders templates inside of a condition's strings and a lookup's
+    /// arguments.
+    fn constant(&self, value: &Value) -> Outcome {
+        match value {
+            Value::Str(text)
+                if self.embedded.get() && super::value::has_delimiters(text.as_str()) =>
+            {
+                self.note_here(
+                    Diagnostic::warning("embedded-template", EMBEDDED).hint(INSTEAD_OF_EMBEDDED),
+                );
+                self.touch(Value::template(text.shared(), None))
+            }
+            value => Ok(value.clone()),
         }
     }
 
