@@ -6,6 +6,7 @@ use super::options::TaskOptions;
 use super::version;
 use crate::config::Config;
 use crate::run::Inputs;
+use crate::secrets::STARS;
 
 /// The program and where it looks.
 pub(super) fn program(config: &Config) -> String {
@@ -79,7 +80,10 @@ pub(super) fn options(positional: &str, wanted: &TaskOptions, inputs: &Inputs) -
         ("inventory", list(&sources(wanted, config))),
         ("subset", options.limit.clone()),
         ("flush_cache", yes(options.flush_cache)),
-        ("extra_vars", list(&wanted.extra.extra_vars)),
+        (
+            "extra_vars",
+            list(&without_values(&wanted.extra.extra_vars)),
+        ),
         ("forks", Some(options.forks.to_string())),
         ("start_at_task", options.start_at.clone()),
     ];
@@ -88,6 +92,17 @@ pub(super) fn options(positional: &str, wanted: &TaskOptions, inputs: &Inputs) -
         .chain(rows)
         .filter_map(|(name, value)| Some(format!("{name}: {}", value?)))
         .collect()
+}
+
+/// The `-e` of the command line with the names of variables and files alone: at this point of a
+/// run it is not known yet which value is a secret.
+fn without_values(given: &[String]) -> Vec<String> {
+    let shown = |text: &String| match text.split_once('=') {
+        _ if text.starts_with('@') => text.clone(),
+        Some((name, _)) if crate::load::is_variable_name(name) => format!("{name}={STARS}"),
+        _ => STARS.to_owned(),
+    };
+    given.iter().map(shown).collect()
 }
 
 /// The inventory sources, files with their whole path.

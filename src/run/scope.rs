@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use rplay_modules::data::Map;
+use rplay_modules::data::{Data, Map};
 
 use super::context::to_bool;
 use super::play::{Batch, problem_text};
@@ -14,6 +14,7 @@ use crate::diag::Span;
 use crate::load::keyword::Keyword;
 use crate::plan::{Frame, Role};
 use crate::report::event::{MessageKind, TaskInfo};
+use crate::secrets::STARS;
 use crate::template::value::Value;
 use crate::vars::{HostScope, Level, VarMap, reserved_name};
 
@@ -245,9 +246,20 @@ fn written_arguments(spec: &TaskSpec) -> Map {
         .iter()
         .map(|(name, (_, value))| (name.as_str(), value));
     let text = spec.free_form.iter().map(|text| ("_raw_params", text));
+    let module = rplay_modules::registry::find(&spec.action);
+    let hidden = |name: &str| {
+        let mut args = module.into_iter().flat_map(|module| module.args);
+        args.any(|arg| arg.secret && arg.answers_to(name))
+    };
     named
         .chain(text)
-        .filter_map(|(name, value)| Some((name.to_owned(), value.to_data().ok()?)))
+        .filter_map(|(name, value)| {
+            let value = match hidden(name) {
+                true => Data::from(STARS),
+                false => value.to_data().ok()?,
+            };
+            Some((name.to_owned(), value))
+        })
         .collect()
 }
 

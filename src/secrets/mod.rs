@@ -7,6 +7,7 @@
 //! | value | masked |
 //! | --- | --- |
 //! | [`SHORTEST`] characters and more | wherever it occurs, also in the forms of `forms.rs` |
+//! | the beginning of such a one, where a line was cut off | there |
 //! | shorter | where a value of a result is this text and nothing else |
 //! | a line of a value with several lines (the first `LINES`), of [`LINE`] characters and more | as a value of its own |
 //! | a text in the result of a `no_log` task, of [`LINE`] characters and more | as a value |
@@ -27,6 +28,9 @@ pub const STARS: &str = "********";
 
 /// Shorter values would blot out ordinary text, so they are masked as whole values only.
 pub const SHORTEST: usize = 4;
+
+/// What stands where a line was cut off.
+const CUTS: &[&[u8]] = &[b"[...]", b"..."];
 
 /// The shortest line of a longer value that is a secret of its own.
 pub const LINE: usize = 8;
@@ -250,6 +254,7 @@ impl Matcher {
             return vec![];
         };
         let mut places: Vec<Range<usize>> = found.map(|found| found.range()).collect();
+        places.extend(self.beginnings(text));
         places.sort_by_key(|place| place.start);
         places.dedup_by(|next, last| {
             let overlap = next.start < last.end;
@@ -258,6 +263,30 @@ impl Matcher {
             }
             overlap
         });
+        places
+    }
+
+    /// Where a line was cut off inside of a secret, as excerpts of sources are: its beginning.
+    fn beginnings(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let cut = |line: &[u8]| {
+            CUTS.iter()
+                .find_map(|mark| Some(line.strip_suffix(*mark)?.len()))
+        };
+        let mut places = vec![];
+        let mut start = 0;
+        for line in text.split(|byte| *byte == b'\n') {
+            if let Some(length) = cut(line) {
+                let line = &line[..length];
+                let known = |secret: &String| -> Option<usize> {
+                    let ends = secret.char_indices().map(|(at, _)| at).skip(SHORTEST);
+                    ends.filter(|end| line.ends_with(&secret.as_bytes()[..*end]))
+                        .last()
+                };
+                let longest = self.whole.iter().filter_map(known).max();
+                places.extend(longest.map(|part| start + length - part..start + length));
+            }
+            start += line.len() + 1;
+        }
         places
     }
 
@@ -344,6 +373,16 @@ mod tests {
         // Those that overlap are one place: no end of one remains.
         assert_eq!(all.text("s3cret-long-tail!"), "********!");
         assert_eq!(all.text("s3crets3cret"), "****************");
+    }
+
+    #[test]
+    fn secrets_that_are_cut_off() {
+        let all = hiding(&["s3cret-long", "s3c"]);
+        assert_eq!(
+            all.text("a s3cret-l...\nb s3cret-"),
+            "a ********...\nb s3cret-"
+        );
+        assert_eq!(all.text("s3cre[...]\ns3c..."), "********[...]\ns3c...");
     }
 
     #[test]
