@@ -19,7 +19,8 @@ use crate::vars::VarMap;
 pub struct Files {
     /// What opens vaulted files and values.
     pub secrets: VaultSecrets,
-    tasks: Mutex<HashMap<PathBuf, Arc<Vec<Item>>>>,
+    /// By path, and whether they were read as handlers.
+    tasks: Mutex<HashMap<(PathBuf, bool), Arc<Vec<Item>>>>,
 }
 
 impl Files {
@@ -40,18 +41,28 @@ impl Files {
         load::read(path, &self.secrets)
     }
 
-    /// A list of tasks. Problems are told the first time only.
+    /// A list of tasks, or of handlers. Problems are told the first time only.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn tasks(&self, path: &Path) -> Result<Checked<Arc<Vec<Item>>>, Diagnostic> {
+    pub fn tasks(
+        &self,
+        path: &Path,
+        handlers: bool,
+    ) -> Result<Checked<Arc<Vec<Item>>>, Diagnostic> {
         let mut cache = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(items) = cache.get(path) {
+        let key = (path.to_path_buf(), handlers);
+        if let Some(items) = cache.get(&key) {
             return Ok(Checked::ok(Arc::clone(items)));
         }
-        let checked = play::tasks(&self.read(path)?);
+        let read = if handlers {
+            play::handlers
+        } else {
+            play::tasks
+        };
+        let checked = read(&self.read(path)?);
         let items = Arc::new(checked.value);
-        cache.insert(path.to_path_buf(), Arc::clone(&items));
+        cache.insert(key, Arc::clone(&items));
         Ok(Checked {
             value: items,
             problems: checked.problems,

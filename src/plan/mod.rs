@@ -425,7 +425,7 @@ impl<'a> Pass<'a> {
             self.problems.push(problem);
             return vec![];
         }
-        let tasks = match self.planner.files.tasks(path) {
+        let tasks = match self.planner.files.tasks(path, handler) {
             Ok(checked) => checked,
             Err(problem) => {
                 self.problems.push(match from {
