@@ -2,6 +2,7 @@
 //! with its view.
 
 use std::io::IsTerminal;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -122,7 +123,10 @@ pub(super) fn inventory(
             );
             if let Some(near) = similar_file(Path::new(source)) {
                 problem = problem.hint(format!("did you mean `{near}`?"));
-                sources.push(near);
+                // What was not named is never run, nor a folder looked through.
+                if is_text(Path::new(&near)) {
+                    sources.push(near);
+                }
             }
             problem = problem.hint("a list of hosts ends with a comma: `-i host,`");
             problems.push(problem);
@@ -162,6 +166,12 @@ pub(super) fn inventory(
         }
     }
     Ok(inventory)
+}
+
+/// Whether this is a file that nothing would run.
+fn is_text(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 == 0)
 }
 
 fn options(
