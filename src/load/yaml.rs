@@ -1,5 +1,6 @@
 //! YAML text as nodes: syntax from an event parser, meaning by the YAML 1.1 rules of PyYAML and Ansible.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -17,24 +18,103 @@ const ALIAS_BUDGET: usize = 1_000_000;
 /// hundred levels later.
 const DEPTH: usize = 250;
 
+/// How many lines of quoted texts in a file may be indented less than the parser asks for.
+const MOVED: usize = 500;
+
 /// The documents of a text. A text of nothing but comments has none.
 pub fn parse(source: &Arc<Source>) -> Checked<Vec<Node>> {
+    let mut text = Indented {
+        text: Cow::Borrowed(&source.text),
+        added: vec![],
+    };
+    for _ in 0..MOVED {
+        let (documents, line) = read(source, &text);
+        match line {
+            Some(place) => text.indent(place),
+            None => return documents,
+        }
+    }
+    read(source, &text).0
+}
+
+/// A source's text in which the next lines of quoted texts stand far enough to the right. What is
+/// before such a line is no part of the value: PyYAML takes any indentation, also of tabs, where the
+/// parser does not.
+struct Indented<'s> {
+    text: Cow<'s, str>,
+    /// Where blanks were added, and how many, in order.
+    added: Vec<(usize, usize)>,
+}
+
+impl Indented<'_> {
+    /// The place in the source of a place here.
+    fn place(&self, mark: &Marker) -> u32 {
+        let at = mark.byte_offset().unwrap_or_default();
+        let before = self.added.iter().take_while(|(start, _)| *start < at);
+        let added: usize = before
+            .map(|(start, blanks)| (*blanks).min(at - start))
+            .sum();
+        u32::try_from(at - added).unwrap_or(u32::MAX)
+    }
+
+    /// Moves the line of a place to the right, the further the more often it is asked for.
+    fn indent(&mut self, at: usize) {
+        let Some((before, after)) = self.text.split_at_checked(at) else {
+            return;
+        };
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        let blank = |text: &str| text.len() - text.trim_start_matches([' ', '\t']).len();
+        let head = blank(&before[start..]);
+        let width = if start + head == at {
+            head + blank(after)
+        } else {
+            head
+        };
+        let known = self
+            .added
+            .iter()
+            .position(|(place, _)| (start..=at).contains(place));
+        let more = known.map_or(16, |known| self.added[known].1);
+        let blanks = " ".repeat(width + more);
+        self.text
+            .to_mut()
+            .replace_range(start..start + width, &blanks);
+        for (place, _) in &mut self.added {
+            if *place > start {
+                *place += more;
+            }
+        }
+        match known {
+            Some(known) => self.added[known] = (start, more * 2),
+            None => {
+                let next = self.added.partition_point(|(place, _)| *place < start);
+                self.added.insert(next, (start, more));
+            }
+        }
+    }
+}
+
+/// The documents of a source by a text of it, and the place of a line that is to be moved.
+fn read(source: &Arc<Source>, text: &Indented<'_>) -> (Checked<Vec<Node>>, Option<usize>) {
     let mut reader = Reader {
         source,
-        parser: Parser::new_from_str(&source.text),
+        text,
+        parser: Parser::new_from_str(&text.text),
         anchors: HashMap::new(),
         budget: ALIAS_BUDGET,
         depth: 0,
         problems: vec![],
+        misplaced: None,
     };
     let mut documents = vec![];
     if let Err(problem) = reader.documents(&mut documents) {
         reader.problems.push(*problem);
     }
-    Checked {
+    let documents = Checked {
         value: documents,
         problems: reader.problems,
-    }
+    };
+    (documents, reader.misplaced)
 }
 
 /// The only document of a text, null when it is empty.
@@ -72,11 +152,14 @@ type Failed = Box<Diagnostic>;
 
 struct Reader<'s> {
     source: &'s Arc<Source>,
+    text: &'s Indented<'s>,
     parser: Parser<'s, StrInput<'s>>,
     anchors: HashMap<usize, Node>,
     budget: usize,
     depth: usize,
     problems: Vec<Diagnostic>,
+    /// Where a line of a quoted text begins too far to the left for the parser.
+    misplaced: Option<usize>,
 }
 
 impl<'s> Reader<'s> {
@@ -85,7 +168,19 @@ impl<'s> Reader<'s> {
             match self.parser.next_event() {
                 Some(Ok((Event::Comment(..), _))) => {}
                 Some(Ok(event)) => return Ok(event),
-                Some(Err(error)) => return Err(Box::new(syntax_error(self.source, &error))),
+                Some(Err(error)) => {
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::TabInIndentation | ErrorKind::InvalidQuotedScalarIndent
+                    ) {
+                        self.misplaced = error.marker().byte_offset();
+                    }
+                    return Err(Box::new(syntax_error(
+                        self.source,
+                        self.text.place(error.marker()),
+                        &error,
+                    )));
+                }
                 None => {
                     let end = granit_parser::Span::empty(Marker::default());
                     return Ok((Event::StreamEnd, end));
@@ -110,13 +205,13 @@ impl<'s> Reader<'s> {
 
     /// The place of an event, from its tag on if it has one.
     fn place(&self, span: &granit_parser::Span) -> Span {
-        let start = span.tag_start.map_or(offset(&span.start), |tag| {
-            offset(&tag).min(offset(&span.start))
+        let start = span.tag_start.map_or(self.text.place(&span.start), |tag| {
+            self.text.place(&tag).min(self.text.place(&span.start))
         });
         Span {
             source: Arc::clone(self.source),
             start,
-            end: offset(&span.end).max(start),
+            end: self.text.place(&span.end).max(start),
         }
     }
 
@@ -197,7 +292,7 @@ impl<'s> Reader<'s> {
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::SequenceEnd | Event::StreamEnd) {
-                place.end = closing(&place, &items, &span);
+                place.end = closing(&place, &items, self.text.place(&span.end));
                 break;
             }
             items.push(self.node(event, span)?);
@@ -224,8 +319,8 @@ impl<'s> Reader<'s> {
             if matches!(event, Event::MappingEnd | Event::StreamEnd) {
                 let last = own.last().map(|(_, value): &(Node, Node)| value);
                 place.end = last
-                    .map_or(offset(&span.end), |node| {
-                        node.span.end.max(offset(&span.end))
+                    .map_or(self.text.place(&span.end), |node| {
+                        node.span.end.max(self.text.place(&span.end))
                     })
                     .max(place.start);
                 break;
@@ -336,13 +431,9 @@ fn paired(node: Node) -> Node {
     }
 }
 
-fn offset(mark: &Marker) -> u32 {
-    u32::try_from(mark.byte_offset().unwrap_or_default()).unwrap_or(u32::MAX)
-}
-
-fn closing(place: &Span, items: &[Node], end: &granit_parser::Span) -> u32 {
+fn closing(place: &Span, items: &[Node], end: u32) -> u32 {
     let last = items.last().map_or(0, |node| node.span.end);
-    offset(&end.end).max(last).max(place.start)
+    end.max(last).max(place.start)
 }
 
 /// How many nodes a node is made of, long texts counted as several.
@@ -484,8 +575,8 @@ fn missing_quotes(place: &Span) -> Diagnostic {
 }
 
 /// A syntax error in the words Ansible has for it, with its hints for the usual mistakes.
-fn syntax_error(source: &Arc<Source>, error: &ScanError) -> Diagnostic {
-    let at = offset(error.marker()).min(u32::try_from(source.text.len()).unwrap_or(u32::MAX));
+fn syntax_error(source: &Arc<Source>, at: u32, error: &ScanError) -> Diagnostic {
+    let at = at.min(u32::try_from(source.text.len()).unwrap_or(u32::MAX));
     let place = Span {
         source: Arc::clone(source),
         start: at,
