@@ -13,6 +13,7 @@ use super::worker::{Done, shown_name};
 use crate::diag::{Diagnostic, Span};
 use crate::load::keyword::Keyword;
 use crate::report::event::{MessageKind, Status};
+use crate::template::Scope;
 use crate::template::value::{Entries, Key, Value};
 use crate::vars::{HostScope, Level, VarMap};
 
@@ -229,10 +230,13 @@ impl Run<'_> {
             }
             other => other,
         };
+        // The variables of the task are what templates call `vars`.
+        let vars = Scope::get(scope, "vars").unwrap_or(Value::None);
         let seen = VarMap::from([
             ("task".to_owned(), task),
             ("host".to_owned(), Value::str(done.host.as_str())),
             ("result".to_owned(), result),
+            ("task_vars".to_owned(), vars),
         ]);
         let pending = scope.with(Level::Extra, session.pending.clone());
         pending.with(Level::Extra, seen)
@@ -263,15 +267,13 @@ impl Run<'_> {
                 "***NameError:NameError(\"name '{first}' is not defined\")"
             ));
         }
-        // The variables of the task are what templates call `vars`.
-        let expression = expression.replace("task_vars", "vars");
         let templar = &self.shared.templar;
-        let found = templar.expression(&expression, None::<&Span>, seen);
+        let found = templar.expression(expression, None::<&Span>, seen);
         let found = found.map_err(|error| format!("***{}", error.diagnostic.message))?;
         if found.is_undefined() {
             return Err(format!(
                 "***KeyError:KeyError({})",
-                Data::from(expression.as_str()).repr()
+                Data::from(expression).repr()
             ));
         }
         found.to_data().map_err(|error| format!("***{error}"))

@@ -5,11 +5,10 @@ use rplay_modules::data::{Data, Map};
 use super::failure::{Cause, explain, joined};
 use super::worker::{ItemResult, Worker, mark};
 use crate::action::{ActionError, TaskResult};
-use crate::diag::{Diagnostic, Span, excerpt};
+use crate::diag::{Diagnostic, Span};
 use crate::load::keyword::Keyword;
 use crate::report::event::MessageKind;
 use crate::template::TemplateError;
-use crate::template::value::Value;
 
 impl Worker<'_> {
     /// Tells why a module or action failed, with the place of its task.
@@ -66,19 +65,6 @@ impl Worker<'_> {
         Span {
             source: blank,
             ..span
-        }
-    }
-
-    /// A condition is an expression already; as a template it is evaluated twice.
-    pub(super) fn deprecate_braces(&self, condition: &Value, span: &Span) {
-        let text = condition.as_str().unwrap_or_default().trim();
-        let enclosed = |(start, end): (&str, &str)| text.starts_with(start) && text.ends_with(end);
-        if [("{{", "}}"), ("{%", "%}")].into_iter().any(enclosed) {
-            let text = format!(
-                "Conditionals should not be surrounded by templating delimiters such as {{{{ }}}} or {{% %}}. This feature will be removed from ansible-core version 2.23.\n{}",
-                excerpt(&self.visible(span.clone()))
-            );
-            self.say(MessageKind::Deprecation, text);
         }
     }
 

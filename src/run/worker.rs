@@ -157,7 +157,6 @@ impl Worker<'_> {
     pub(super) async fn item(&mut self, scope: &HostScope, item: Option<&VarMap>) -> ItemResult {
         let spec = Arc::clone(&self.job.spec);
         for (condition, span) in &spec.when {
-            self.deprecate_braces(condition, span);
             match self.run.templar.condition(condition, scope) {
                 Ok(true) => {}
                 Ok(false) => return self.skip(condition),
