@@ -235,55 +235,57 @@ impl Templar {
             Value::Str(text) => text,
             other => return self.verdict(other, None),
         };
+        self.written_condition(text, scope, true)
+    }
+
+    /// A condition in words; one that is nothing but a template gives another one, or a result.
+    fn written_condition(
+        &self,
+        text: &value::Str,
+        scope: &dyn Scope,
+        may_be_template: bool,
+    ) -> Result<bool, TemplateError> {
+        let origin = text.origin();
         if text.as_str().trim().is_empty() {
-            if self.settings.allow_broken_conditionals {
-                return Ok(true);
-            }
-            return Err(self.broken(
-                "Empty conditional expressions are not allowed.",
-                text.origin(),
-            ));
+            return self.empty(origin);
         }
         let interp = Interp::new(self, scope);
         interp.embedded.set(true);
-        let value = if value::has_delimiters(text.as_str())
-            && text.is_template()
-            && text.as_str().trim_start().starts_with('{')
-            && looks_whole(text.as_str())
-        {
-            self.delimited(&interp, condition)
-        } else {
-            self.evaluate(&interp, text.as_str(), text.origin())
-        };
-        let value = value.map_err(Fault::in_condition)?;
-        if let Value::Undefined(undefined) = &value {
-            return Err(Fault::undefined(undefined)
-                .at(|| text.origin().cloned())
-                .in_condition()
-                .into());
-        }
-        self.verdict(&value, text.origin())
-    }
-
-    /// A condition that is nothing but a template, of a value or of another condition.
-    fn delimited(&self, interp: &Interp<'_>, condition: &Value) -> Result<Value, Fault> {
-        let condition = match condition {
-            Value::Str(text) => Value::template(text.as_str().trim(), text.origin().cloned()),
-            other => other.clone(),
-        };
-        match interp.touch(condition)? {
-            Value::Str(inner) if inner.is_template() => {
-                self.evaluate(interp, inner.as_str(), inner.origin())
-            }
-            value @ (Value::Undefined(_) | Value::Str(_)) => Ok(value),
-            value => {
-                interp.note_here(Diagnostic::deprecation(
+        let value = if may_be_template && text.is_template() && looks_whole(text.as_str()) {
+            let template = Value::template(text.as_str().trim(), origin.cloned());
+            let value = interp.touch(template).map_err(Fault::in_condition)?;
+            match &value {
+                Value::Str(inner) if inner.is_template() => {
+                    return self.written_condition(inner, scope, false);
+                }
+                Value::Str(_) => return Err(untrusted(origin)),
+                Value::None => return self.empty(None),
+                Value::Undefined(_) => {}
+                other if other.is_omit() => {}
+                _ => interp.note_here(Diagnostic::deprecation(
                     "delimited-condition",
                     "Conditionals should not be surrounded by templating delimiters such as {{ }} or {% %}.",
                     "2.23",
-                ));
-                Ok(value)
+                )),
             }
+            value
+        } else {
+            self.evaluate(&interp, text.as_str(), origin)
+                .map_err(Fault::in_condition)?
+        };
+        if let Value::Undefined(undefined) = &value {
+            return Err(Fault::undefined(undefined)
+                .at(|| origin.cloned())
+                .in_condition()
+                .into());
+        }
+        self.verdict(&value, origin)
+    }
+
+    fn empty(&self, origin: Option<&Span>) -> Result<bool, TemplateError> {
+        match self.settings.allow_broken_conditionals {
+            true => Ok(true),
+            false => Err(self.broken("Empty conditional expressions are not allowed.", origin)),
         }
     }
 
@@ -439,6 +441,21 @@ pub(crate) fn deep<T>(level: impl FnOnce() -> T) -> T {
 fn looks_whole(text: &str) -> bool {
     let text = text.trim();
     (text.starts_with("{{") && text.ends_with("}}")) || text.starts_with("{%")
+}
+
+/// What a condition gives that is a template of a text from elsewhere.
+fn untrusted(origin: Option<&Span>) -> TemplateError {
+    let message = "Encountered untrusted template or expression.";
+    let mut diagnostic = Diagnostic::error(BROKEN_CONDITIONAL, message).hint(
+        "Templates and expressions must be defined by trusted sources such as playbooks or roles, not untrusted sources such as module results.",
+    );
+    if let Some(span) = origin {
+        diagnostic = diagnostic.at(span);
+    }
+    TemplateError {
+        diagnostic: Box::new(diagnostic),
+        undefined: false,
+    }
 }
 
 fn cached<K: Eq + std::hash::Hash, T>(
