@@ -9,7 +9,7 @@ use std::sync::{Arc, RwLock};
 use super::args::Args;
 use super::ast::{Arg, Comparison, Expr, ExprKind, Place, Stmt};
 use super::fault::{EXPRESSION_SYNTAX, Fault, Outcome};
-use super::objects::{BoundMethod, Frame, Group, Loop, MacroObject, Nothing, Super};
+use super::objects::{Blocks, BoundMethod, Frame, Group, Loop, MacroObject, Nothing, Super};
 use super::parse::Syntax;
 use super::value::{Dict, Entries, Key, List, Str, Undefined, Unknown, Value};
 use super::{Remark, Scope, Templar, filters, functions, limits, methods, ops, tests};
@@ -268,6 +268,12 @@ impl<'a> Interp<'a> {
         }
         match name {
             "omit" => return Ok(Value::omit()),
+            "self" if !self.blocks.borrow().is_empty() => return Ok(Value::object(Blocks)),
+            "lipsum" => {
+                return Err(Fault::new(
+                    "rplay does not make up text: it has no `lipsum`",
+                ));
+            }
             _ if functions::exists(name) => return Ok(functions::object(name)),
             _ => {}
         }
@@ -487,6 +493,16 @@ impl<'a> Interp<'a> {
         }
         if let Some(found) = self.item(value, &Value::str(name))? {
             return Ok(found);
+        }
+        if let Value::Object(object) = value
+            && object.as_any().is::<Blocks>()
+            && self.blocks.borrow().contains_key(name)
+        {
+            let name = name.into();
+            return Ok(Value::object(Super { name, level: 0 }));
+        }
+        if let Some(part) = methods::part(value, name) {
+            return Ok(part);
         }
         if let Value::Object(object) = value
             && object.as_any().is::<Nothing>()
@@ -884,7 +900,7 @@ impl<'a> Interp<'a> {
         }
         if let Some(parent) = any.downcast_ref::<Super>() {
             let mut out = Vec::new();
-            self.run_block(&parent.name, parent.level + 1, frame, &mut out)?;
+            self.run_block(&parent.name, parent.level, frame, &mut out)?;
             return self.concat(out);
         }
         if let Some(function) = any.downcast_ref::<functions::Function>() {
@@ -1038,11 +1054,16 @@ pub(crate) fn defined(value: &Value) -> Result<(), Fault> {
 
 /// The undefined value for what an object has not.
 pub(crate) fn missing(value: &Value, key: &Value) -> Value {
-    Value::undefined(format!(
-        "object of type '{}' has no attribute {}",
-        value.type_name(),
-        key.repr()
-    ))
+    Value::undefined(match (value, key) {
+        (Value::List(_) | Value::Tuple(_) | Value::Str(_), _)
+        | (_, Value::Str(_) | Value::List(_) | Value::Dict(_)) => format!(
+            "object of type '{}' has no attribute {}",
+            value.type_name(),
+            key.repr()
+        ),
+        (Value::None, _) => format!("None has no element {}", key.repr()),
+        _ => format!("{} object has no element {}", value.type_name(), key.repr()),
+    })
 }
 
 fn index(key: &Value, length: usize) -> Option<usize> {

@@ -161,7 +161,15 @@ impl Interp<'_> {
             } => {
                 let module = self.module(path, *context, frame)?;
                 for (from, to) in names {
-                    frame.set(Arc::clone(to), self.attr(&module, from)?);
+                    let found = match self.attr(&module, from)? {
+                        Value::Undefined(_) => Value::undefined(format!(
+                            "the template {} (imported on line 1) does not export the requested name {}",
+                            module.repr(),
+                            Value::str(&**from).repr()
+                        )),
+                        found => found,
+                    };
+                    frame.set(Arc::clone(to), found);
                 }
             }
             Stmt::Extends(path) => {
@@ -342,7 +350,7 @@ impl Interp<'_> {
             "super".into(),
             Value::object(Super {
                 name: Arc::clone(name),
-                level,
+                level: level + 1,
             }),
         );
         self.run(&body, &inner, out)?;

@@ -273,7 +273,12 @@ fn text(interp: &Interp<'_>, text: &str, name: &str, args: &Args) -> Outcome {
         }
         "format" => Value::str(formatted(interp, text, args)?),
         "join" => {
-            let items = interp.iterate(needed(args, 0, name)?)?;
+            let items = interp.iterate(needed(args, 0, name)?).map_err(|fault| {
+                match fault.as_undefined() {
+                    Some(_) => fault,
+                    None => Fault::new("can only join an iterable"),
+                }
+            })?;
             let mut parts = Vec::with_capacity(items.len());
             for (index, item) in items.iter().enumerate() {
                 parts.push(item.as_str().map(ToOwned::to_owned).ok_or_else(|| {
@@ -348,7 +353,12 @@ fn text(interp: &Interp<'_>, text: &str, name: &str, args: &Args) -> Outcome {
             text.strip_suffix(needed_text(args, 0, name)?)
                 .unwrap_or(text),
         ),
-        "encode" => Value::Bytes(text.as_bytes().into()),
+        "encode" => {
+            let encoding = args
+                .get(0, "encoding")
+                .map_or_else(|| "utf-8".into(), Value::text);
+            Value::Bytes(filters::encode::encoded(text, &encoding)?.into())
+        }
         "istitle" => {
             Value::Bool(text.chars().any(char::is_alphabetic) && python_title(text) == *text)
         }
@@ -535,11 +545,17 @@ fn justified(text: &str, name: &str, args: &Args) -> Outcome {
 }
 
 fn formatted(interp: &Interp<'_>, text: &str, args: &Args) -> Result<String, Fault> {
-    let mut next = 0;
+    let (mut next, mut manual) = (0, false);
     let mut field = |path: &str| -> Result<Value, String> {
         let end = path.find(['.', '[']).unwrap_or(path.len());
         let (name, mut rest) = path.split_at(end);
         let mut value = if name.is_empty() {
+            if manual {
+                return Err(
+                    "cannot switch from manual field specification to automatic field numbering"
+                        .into(),
+                );
+            }
             next += 1;
             args.pos.get(next - 1).cloned().ok_or_else(|| {
                 format!(
@@ -548,6 +564,13 @@ fn formatted(interp: &Interp<'_>, text: &str, args: &Args) -> Result<String, Fau
                 )
             })?
         } else if let Ok(index) = name.parse::<usize>() {
+            if next > 0 {
+                return Err(
+                    "cannot switch from automatic field numbering to manual field specification"
+                        .into(),
+                );
+            }
+            manual = true;
             args.pos.get(index).cloned().ok_or_else(|| {
                 format!("Replacement index {index} out of range for positional args tuple")
             })?
@@ -575,6 +598,17 @@ fn formatted(interp: &Interp<'_>, text: &str, args: &Args) -> Result<String, Fau
         Ok(value)
     };
     Ok(format::braces(text, &mut field)?)
+}
+
+/// The attributes that Python's numbers have.
+pub(crate) fn part(value: &Value, name: &str) -> Option<Value> {
+    match (value, name) {
+        (Value::Int(_), "real" | "numerator") | (Value::Float(_), "real") => Some(value.clone()),
+        (Value::Int(_), "imag") => Some(Value::Int(0)),
+        (Value::Int(_), "denominator") => Some(Value::Int(1)),
+        (Value::Float(_), "imag") => Some(Value::Float(0.0)),
+        _ => None,
+    }
 }
 
 fn list(interp: &Interp<'_>, list: &Arc<List>, name: &str, args: &Args) -> Outcome {

@@ -252,9 +252,25 @@ impl Object for Namespace {
     }
 }
 
-/// `super` inside a block.
+/// `self`: the blocks of a template by name.
+pub(crate) struct Blocks;
+
+impl Object for Blocks {
+    fn type_name(&self) -> &'static str {
+        "TemplateReference"
+    }
+    fn storable(&self) -> bool {
+        false
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// A block to be called: `super()` inside a block, `self.name()`.
 pub(crate) struct Super {
     pub(crate) name: Arc<str>,
+    /// How many templates that extend this one are passed over.
     pub(crate) level: usize,
 }
 

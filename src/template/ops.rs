@@ -225,6 +225,9 @@ fn arithmetic(op: &str, a: &Value, b: &Value) -> Result<Value, String> {
         "/" => x / y,
         "//" => (x / y).floor(),
         "%" => x - y * (x / y).floor(),
+        _ if x < 0.0 && y.fract() != 0.0 => {
+            return Err("Type 'complex' is unsupported for variable storage.".into());
+        }
         _ => x.powf(y),
     }))
 }

@@ -27,7 +27,12 @@ super::filters! {
     };
     "round": "it rounded to so many digits" => |_, a| round(a);
     "ternary": "one value if true, another if false" => |_, a| ternary(a);
-    "type_debug": "the name of its type" => |_, a| Ok(Value::str(a.operand().type_name()));
+    "type_debug": "the name of its type" => |_, a| Ok(Value::str(match a.operand() {
+        // What templates see of these two is a class of Ansible's, which scripts compare with.
+        Value::Undefined(_) => "UndefinedMarker",
+        omit if omit.is_omit() => "_OmitType",
+        other => other.type_name(),
+    }));
     "length": "how many items it has" => |_, a| Ok(Value::from(ops::length(a.operand())?));
     "count": "the same as `length`" => |_, a| Ok(Value::from(ops::length(a.operand())?));
 }

@@ -48,6 +48,14 @@ fn pairs(_interp: &Interp<'_>, value: &Value, error: &str) -> Outcome {
     ))
 }
 
+fn not_dicts(first: &Value, second: &Value) -> Fault {
+    Fault::new(format!(
+        "failed to combine variables, expected dicts but got a '{}' and a '{}'.",
+        first.type_name(),
+        second.type_name()
+    ))
+}
+
 fn combine(_interp: &Interp<'_>, args: &Args) -> Outcome {
     let recursive = args.named("recursive").is_some_and(Value::is_true);
     let lists = args
@@ -74,22 +82,22 @@ fn combine(_interp: &Interp<'_>, args: &Args) -> Outcome {
     {
         return Ok(only.clone());
     }
+    let first_pair = all.get(..2).map(<[Value]>::to_vec);
     all.retain(Value::is_true);
     if all.is_empty() {
         return Ok(Value::dict(Entries::new()));
     }
     if let [only] = &all[..] {
+        if let (None, Some([first, second])) = (entries(only), first_pair.as_deref()) {
+            return Err(not_dicts(first, second));
+        }
         return Ok(only.clone());
     }
     let mut result = Entries::new();
     // Ansible merges from the end, so that the last two are the first to be looked at.
     for pair in all.windows(2).rev() {
         if pair.iter().any(|value| entries(value).is_none()) {
-            return Err(Fault::new(format!(
-                "failed to combine variables, expected dicts but got a '{}' and a '{}'.",
-                pair[0].type_name(),
-                pair[1].type_name()
-            )));
+            return Err(not_dicts(&pair[0], &pair[1]));
         }
     }
     for value in all {

@@ -24,13 +24,13 @@ super::filters! {
     };
     "from_json": "the value that JSON text writes" => |_, a| from_json(a);
     "b64encode": "as base 64" => |_, a| {
-        if let Some(encoding) = a.get(1, "encoding").map(Value::text)
-            && !matches!(encoding.to_lowercase().as_str(), "utf-8" | "utf8")
-        {
-            return Err(Fault::new(format!("rplay encodes text as utf-8 only, not as {encoding}")));
-        }
         let engine = if a.truth(usize::MAX, "urlsafe", false) { &URL_SAFE } else { &STANDARD };
-        Ok(Value::str(engine.encode(bytes(a.operand()))))
+        let bytes = match (a.operand(), a.get(1, "encoding")) {
+            (Value::Bytes(bytes), _) => bytes.to_vec(),
+            (_, None) => bytes(a.operand()),
+            (value, Some(encoding)) => encoded(&value.text(), &encoding.text())?,
+        };
+        Ok(Value::str(engine.encode(bytes)))
     };
     "b64decode": "the text that base 64 writes" => |_, a| b64decode(a);
     "urlencode": "with characters that addresses refuse written in hexadecimal" => |i, a| Ok(Value::str(match super::dict::entries(a.operand()) {
@@ -404,13 +404,51 @@ fn unpercent(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn urlsplit(args: &Args) -> Outcome {
-    let Value::Str(_) = args.operand() else {
-        return Err(Fault::new(format!(
-            "'{}' object has no attribute 'decode'",
-            args.operand().type_name()
-        )));
+/// A text as bytes of an encoding that Python names.
+pub(in super::super) fn encoded(text: &str, encoding: &str) -> Result<Vec<u8>, Fault> {
+    let name = encoding.to_lowercase().replace('_', "-");
+    let narrow = |limit: u32, name: &str| {
+        let one = |(at, c): (usize, char)| {
+            u8::try_from(u32::from(c)).ok().filter(|byte| u32::from(*byte) < limit).ok_or_else(|| {
+                let c = u32::from(c);
+                let code = match c {
+                    0..=0xff => format!("\\x{c:02x}"),
+                    0x100..=0xffff => format!("\\u{c:04x}"),
+                    _ => format!("\\U{c:08x}"),
+                };
+                Fault::new(format!(
+                    "'{name}' codec can't encode character '{code}' in position {at}: ordinal not in range({limit})"
+                ))
+            })
+        };
+        text.chars().enumerate().map(one).collect()
     };
+    let wide = |bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    match name.as_str() {
+        "utf-8" | "utf8" => Ok(text.as_bytes().to_vec()),
+        "ascii" | "us-ascii" => narrow(128, "ascii"),
+        "latin-1" | "latin1" | "iso-8859-1" | "iso8859-1" => narrow(256, "latin-1"),
+        "utf-16-le" | "utf-16le" => Ok(wide(u16::to_le_bytes)),
+        "utf-16-be" | "utf-16be" => Ok(wide(u16::to_be_bytes)),
+        "utf-16" | "utf16" => Ok([vec![0xff, 0xfe], wide(u16::to_le_bytes)].concat()),
+        _ => Err(Fault::new(format!(
+            "rplay does not have the encoding {encoding}"
+        ))),
+    }
+}
+
+fn urlsplit(args: &Args) -> Outcome {
+    let kind = args.operand().type_name();
+    match args.operand() {
+        Value::Str(_) => {}
+        Value::List(_) | Value::Dict(_) => {
+            return Err(Fault::new(format!("unhashable type: '{kind}'")));
+        }
+        _ => {
+            let text = format!("'{kind}' object has no attribute 'decode'");
+            return Err(Fault::new(text));
+        }
+    }
     let text = args.operand().text();
     let (rest, fragment) = text.split_once('#').unwrap_or((&text, ""));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));

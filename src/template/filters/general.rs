@@ -142,14 +142,16 @@ fn version_sort(interp: &Interp<'_>, args: &Args) -> Outcome {
     let mut failure = None;
     items.sort_by(|(a, _), (b, _)| {
         // As in Python, the later item is what is compared with the earlier one.
-        let order = super::version::ordered(b, a).unwrap_or_else(|fault| {
-            failure.get_or_insert(fault);
-            Ordering::Equal
-        });
+        let order = super::version::ordered(a, b)
+            .map(Ordering::reverse)
+            .unwrap_or_else(|text| {
+                failure.get_or_insert(text);
+                Ordering::Equal
+            });
         if reverse { order } else { order.reverse() }
     });
     match failure {
-        Some(fault) => Err(fault),
+        Some(text) => Err(Fault::new(text)),
         None => Ok(Value::list(
             items.into_iter().map(|(_, item)| item).collect(),
         )),

@@ -47,7 +47,7 @@ super::filters! {
     "batch": "in rows of so many items" => |i, a| batch(i, a);
     "slice": "in so many columns" => |i, a| columns(i, a);
     "flatten": "nested lists opened" => |i, a| flatten(i, a);
-    "union": "the items of both" => |i, a| Ok(Value::list(deduplicated([i.iterate(a.operand())?, i.iterate(a.need(1, "b")?)?].concat())));
+    "union": "the items of both" => |i, a| Ok(Value::list(deduplicated(joined(i, a.operand(), a.need(1, "b")?)?)));
     "intersect": "the items in both" => |i, a| { let other = i.iterate(a.need(1, "b")?)?; Ok(Value::list(deduplicated(i.iterate(a.operand())?).into_iter().filter(|item| other.contains(item)).collect())) };
     "difference": "the items that the other has not" => |i, a| { let other = i.iterate(a.need(1, "b")?)?; Ok(Value::list(deduplicated(i.iterate(a.operand())?).into_iter().filter(|item| !other.contains(item)).collect())) };
     "symmetric_difference": "the items in one of both only" => |i, a| symmetric(i, a);
@@ -87,7 +87,13 @@ pub(crate) fn attribute(interp: &Interp<'_>, item: &Value, name: &Value) -> Outc
     let mut value = item.clone();
     for part in path.as_str().split('.') {
         value = match part.parse::<i128>() {
-            Ok(index) => interp.subscript(&value, &Value::Int(index))?,
+            // Jinja2 and not Ansible looks here, in words of its own.
+            Ok(index) => match interp.subscript(&value, &Value::Int(index))? {
+                Value::Undefined(_) if matches!(value, Value::List(_)) => {
+                    Value::undefined(format!("list object has no element {index}"))
+                }
+                found => found,
+            },
             Err(_) => interp.subscript(&value, &Value::str(part))?,
         };
     }
@@ -438,6 +444,17 @@ fn open(
         }
     }
     Ok(())
+}
+
+/// The items of both, which have to be lists where the first one is.
+pub(super) fn joined(interp: &Interp<'_>, a: &Value, b: &Value) -> Result<Vec<Value>, Fault> {
+    if matches!(a, Value::List(_)) && ops::number(b).is_some() {
+        return Err(Fault::new(format!(
+            "can only concatenate list (not \"{}\") to list",
+            b.type_name()
+        )));
+    }
+    Ok([interp.iterate(a)?, interp.iterate(b)?].concat())
 }
 
 fn symmetric(interp: &Interp<'_>, args: &Args) -> Outcome {

@@ -218,7 +218,10 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Outcome {
     };
     let result = result.and_then(|()| {
         if found.family.whole || WHOLE.contains(&filter.name) {
-            args.pos.iter().try_for_each(defined)?;
+            args.pos
+                .iter()
+                .try_for_each(defined)
+                .map_err(|undefined| refused_anyway(filter, interp, &args).unwrap_or(undefined))?;
         }
         (filter.run)(interp, &args)
     });
@@ -226,6 +229,18 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Outcome {
         let collection = found.family.collections[0];
         fault.plugin("filter", &format!("{collection}.{}", filter.name))
     })
+}
+
+/// What a filter says of an operand that it would not take whatever it holds: of that it speaks before it looks inside.
+fn refused_anyway(filter: &Filter, interp: &Interp<'_>, args: &Args) -> Option<Fault> {
+    let mut args = args.clone();
+    let operand = args.pos.first_mut()?;
+    *operand = match operand {
+        Value::List(_) if !matches!(filter.name, "commonpath" | "path_join") => Value::list(vec![]),
+        Value::Dict(_) => Value::dict(super::value::Entries::new()),
+        _ => return None,
+    };
+    (filter.run)(interp, &args).err()
 }
 
 /// Filters that look at all of their operand, in families of which others do not.

@@ -26,7 +26,7 @@ super::filters! {
     "win_dirname": "what precedes the last backslash" => |_, a| Ok(Value::str(path(a.operand())?.rsplit_once(['\\', '/']).map_or("", |(folder, _)| if folder.ends_with(':') { folder } else { folder.trim_end_matches(['\\', '/']) })));
     "win_splitdrive": "the drive and the rest" => |_, a| {
         let text = path(a.operand())?;
-        let (drive, rest) = if text.get(1..2) == Some(":") { text.split_at(2) } else { ("", text.as_str()) };
+        let (drive, rest) = text.split_at(drive_length(&text));
         Ok(Value::tuple(vec![drive.into(), rest.into()]))
     };
 }
@@ -181,11 +181,33 @@ fn expand_vars(text: &str) -> String {
     crate::config::expand(text, &|name| std::env::var(name).ok())
 }
 
+/// How long the drive is: a letter, or a server with its share.
+fn drive_length(path: &str) -> usize {
+    let separator = |from: usize| {
+        let rest = path.get(from..)?;
+        rest.find(['\\', '/']).map(|at| from + at)
+    };
+    if path.get(1..2) == Some(":") {
+        return 2;
+    }
+    if separator(0) != Some(0) || separator(1) != Some(1) {
+        return 0;
+    }
+    let device = path
+        .get(..8)
+        .map(|start| start.replace('/', "\\").to_uppercase());
+    let start = if device.as_deref() == Some("\\\\?\\UNC\\") {
+        8
+    } else {
+        2
+    };
+    separator(start)
+        .and_then(|server| separator(server + 1))
+        .unwrap_or(path.len())
+}
+
 fn common(args: &Args) -> Outcome {
-    if !matches!(
-        args.operand(),
-        Value::List(_) | Value::Tuple(_) | Value::Dict(_)
-    ) {
+    if !matches!(args.operand(), Value::List(_) | Value::Tuple(_)) {
         return Err(Fault::new(format!(
             "|commonpath expects sequence, got {} instead.",
             super::dict::python_type(args.operand())

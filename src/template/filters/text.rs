@@ -99,6 +99,9 @@ pub(crate) fn quote(text: &str) -> String {
 fn indent(args: &Args) -> Outcome {
     let text = match args.operand() {
         Value::Str(text) => text.as_str().to_owned(),
+        Value::List(_) => {
+            return Err(Fault::new("'list' object has no attribute 'splitlines'"));
+        }
         other => {
             return Err(Fault::new(format!(
                 "unsupported operand type(s) for +=: '{}' and 'str'",
@@ -276,10 +279,13 @@ fn amount(value: &Value) -> Result<f64, Fault> {
         value => ops::number(value).map(ops::Number::float),
     }
     .ok_or_else(|| {
-        Fault::new(format!(
-            "could not convert string to float: {}",
-            value.repr()
-        ))
+        Fault::new(match value {
+            Value::Str(_) => format!("could not convert string to float: {}", value.repr()),
+            other => format!(
+                "float() argument must be a string or a real number, not '{}'",
+                other.type_name()
+            ),
+        })
     })
 }
 
@@ -365,7 +371,7 @@ fn human_to_bytes(args: &Args) -> Outcome {
     let number: f64 = trimmed[..end].parse().map_err(|_| {
         Fault::new(format!(
             "human_to_bytes() can't interpret the input: human_to_bytes() can't interpret following string: {text}"
-        ))
+        ).trim_end())
     })?;
     let unit = trimmed[end..].trim();
     let unit = if unit.is_empty() {

@@ -201,7 +201,10 @@ fn to_datetime(args: &Args) -> Outcome {
     let Value::Str(text) = args.operand() else {
         return Err(Fault::new(format!(
             "strptime() argument 1 must be str, not {}",
-            args.operand().type_name()
+            match args.operand() {
+                Value::None => "None",
+                other => other.type_name(),
+            }
         )));
     };
     let format = args.text(1, "format", "%Y-%m-%d %H:%M:%S");

@@ -35,6 +35,10 @@ pub(crate) fn test(args: &Args) -> Result<bool, Fault> {
     if super::super::tests::answers(&op, Ordering::Equal).is_none() {
         return Err(unknown());
     }
+    super::super::eval::defined(args.operand()).map_err(|fault| match args.operand() {
+        Value::Undefined(_) => fault,
+        _ => failed(fault.text()),
+    })?;
     let kind = args
         .named("version_type")
         .map_or_else(|| args.text(4, "version_type", "loose"), |kind| kind.text());
@@ -63,7 +67,7 @@ pub(crate) fn test(args: &Args) -> Result<bool, Fault> {
         }
         "strict" => strict(&value)?.cmp(&strict(&version)?),
         "pep440" => pep440(&value)?.cmp(&pep440(&version)?),
-        "loose" => ordered(&loose(&value), &loose(&version))?,
+        "loose" => ordered(&loose(&value), &loose(&version)).map_err(failed)?,
         other => {
             return Err(Fault::new(format!(
                 "Invalid version type ({other}). Must be one of 'loose', 'strict', 'semver', 'semantic', 'pep440'"
@@ -77,20 +81,15 @@ fn failed(problem: &str) -> Fault {
     Fault::new(format!("Version comparison failed: {problem}"))
 }
 
-/// Python's ordering of lists: a text and a number at one place do not compare.
-/// Which of two versions is the later one.
-pub(super) fn ordered(a: &[Part], b: &[Part]) -> Result<Ordering, Fault> {
+/// Which of two versions is the later one. In Python a text and a number at one place do not compare.
+pub(super) fn ordered(a: &[Part], b: &[Part]) -> Result<Ordering, &'static str> {
     for (a, b) in a.iter().zip(b) {
         match (a, b) {
             (Part::Text(_), Part::Number(_)) => {
-                return Err(failed(
-                    "'<' not supported between instances of 'str' and 'int'",
-                ));
+                return Err("'<' not supported between instances of 'str' and 'int'");
             }
             (Part::Number(_), Part::Text(_)) => {
-                return Err(failed(
-                    "'<' not supported between instances of 'int' and 'str'",
-                ));
+                return Err("'<' not supported between instances of 'int' and 'str'");
             }
             _ if a != b => return Ok(a.cmp(b)),
             _ => {}

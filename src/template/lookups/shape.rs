@@ -234,6 +234,13 @@ pub(super) fn sequence(_interp: &Interp<'_>, call: &Call) -> Results {
         if let Some((_, given)) = fields.iter().find(|(key, _)| key == "format") {
             format.clone_from(given);
         }
+        const KNOWN: [&str; 5] = ["start", "end", "count", "stride", "format"];
+        let mut unknown = fields.iter().map(|(key, _)| key.as_str());
+        if let Some(key) = unknown.find(|key| !KNOWN.contains(key)) {
+            let key = Value::str(key).repr();
+            let text = format!("unrecognized arguments to with_sequence: [{key}]");
+            return Err(Fault::new(text));
+        }
         let start = number("start")?.unwrap_or(1);
         let (count, end) = (number("count")?, number("end")?);
         let mut stride = number("stride")?.unwrap_or(1);
@@ -267,7 +274,9 @@ pub(super) fn sequence(_interp: &Interp<'_>, call: &Call) -> Results {
         }
         let mut at = start;
         while stride != 0 && ((stride > 0 && at <= end) || (stride < 0 && at >= end)) {
-            out.push(format_percent(&format, &Value::Int(at))?);
+            let text = format_percent(&format, &Value::Int(at))
+                .map_err(|_| Fault::new(format!("bad formatting string: {format}")))?;
+            out.push(text);
             let Some(next) = at.checked_add(stride) else {
                 break;
             };

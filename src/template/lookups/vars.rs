@@ -20,7 +20,18 @@ pub(super) fn env(_interp: &Interp<'_>, call: &Call) -> Results {
     Ok(call
         .terms
         .iter()
-        .map(|term| std::env::var(term.text()).map_or_else(|_| default.clone(), Value::from))
+        .map(|term| {
+            let name = term.text();
+            std::env::var(&name).map_or_else(
+                |_| match &default {
+                    Value::Undefined(_) => {
+                        Value::undefined(format!("The environment variable '{name}' is not set."))
+                    }
+                    default => default.clone(),
+                },
+                Value::from,
+            )
+        })
         .collect())
 }
 

@@ -269,8 +269,8 @@ fn truthy(args: &Args) -> Result<bool, Fault> {
 }
 
 fn subset(interp: &Interp<'_>, a: &Value, b: &Value) -> Result<bool, Fault> {
-    let b = interp.iterate(b)?;
-    Ok(interp.iterate(a)?.iter().all(|item| b.contains(item)))
+    let (a, b) = (interp.iterate(a)?, interp.iterate(b)?);
+    Ok(a.iter().all(|item| b.contains(item)))
 }
 
 fn result_of<'a>(
