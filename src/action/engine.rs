@@ -43,7 +43,13 @@ pub(super) fn debug(context: &mut Context<'_>) -> Result<TaskResult, ActionError
                 let found = match templar.expression_soft(&name, text.origin(), context.scope) {
                     Ok(found) => found,
                     Err(error) if error.undefined => Value::undefined(error.diagnostic.message),
-                    Err(error) => return Err(error.into()),
+                    Err(error) => {
+                        return Err(ActionError::Expression {
+                            what: "Error while resolving `var` expression",
+                            place: text.origin().cloned(),
+                            error,
+                        });
+                    }
                 };
                 let mut gaps = Gaps {
                     templar,
@@ -61,12 +67,16 @@ pub(super) fn debug(context: &mut Context<'_>) -> Result<TaskResult, ActionError
         };
         result.insert(name, shown);
     } else {
-        let msg = context
-            .value("msg")?
-            .map_or(Ok(Data::from("Hello world!")), |value| {
-                context.to_data(&value)
-            })?;
-        result.insert("msg".to_owned(), msg);
+        let msg = match context.args.get("msg") {
+            Some((_, raw)) => context.argument("msg", raw)?,
+            None => Value::omit(),
+        };
+        // A message that is null is left out, but the result is about one.
+        match msg {
+            Value::None => result.insert("_ansible_null_message".to_owned(), Data::Bool(true)),
+            msg if msg.is_omit() => result.insert("msg".to_owned(), Data::from("Hello world!")),
+            msg => result.insert("msg".to_owned(), context.to_data(&msg)?),
+        };
     }
     result.insert("_ansible_verbose_always".to_owned(), Data::Bool(true));
     Ok(TaskResult::ok(result))

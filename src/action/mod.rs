@@ -92,6 +92,12 @@ pub(crate) enum ActionError {
         place: Option<Span>,
         error: TemplateError,
     },
+    /// An expression is wrong that an argument names.
+    Expression {
+        what: &'static str,
+        place: Option<Span>,
+        error: TemplateError,
+    },
     /// The template in place of the arguments gives no mapping.
     NoMapping {
         kind: &'static str,

@@ -78,6 +78,7 @@ pub(super) fn prepare(
     let settings = Settings {
         allow_broken_conditionals: config.bool("allow_broken_conditionals"),
         facts_chosen: config.origin("inject_facts_as_vars") != Origin::Default,
+        config: Some(Arc::new(config.clone())),
     };
     let templar = Arc::new(Templar::new(settings).with_secrets(files.secrets.clone()));
     let options = options(wanted, &config, tags, hidden)?;

@@ -171,6 +171,38 @@ pub(super) fn is_timestamp(text: &str) -> bool {
     plain_date || date_and_time(text).is_some()
 }
 
+/// Why there is no such date, in Python's words.
+pub(super) fn impossible(text: &str) -> Option<&'static str> {
+    let mut numbers = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|part| !part.is_empty())
+        .map_while(|part| part.parse::<u32>().ok());
+    let (year, month, day) = (numbers.next()?, numbers.next()?, numbers.next()?);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days = match month {
+        2 => 28 + u32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if year == 0 {
+        return Some("year 0 is out of range");
+    }
+    if !(1..=12).contains(&month) {
+        return Some("month must be in 1..12");
+    }
+    if !(1..=days).contains(&day) {
+        return Some("day is out of range for month");
+    }
+    let limits = [
+        (23, "hour must be in 0..23"),
+        (59, "minute must be in 0..59"),
+        (59, "second must be in 0..59"),
+    ];
+    let wrong = limits.into_iter().zip(numbers);
+    let mut wrong = wrong.filter(|((most, _), number)| number > most);
+    wrong.next().map(|((_, why), _)| why)
+}
+
 fn date_and_time(text: &str) -> Option<()> {
     let rest = digits(text, 4, 4)?.strip_prefix('-')?;
     let rest = digits(rest, 1, 2)?.strip_prefix('-')?;

@@ -284,6 +284,10 @@ impl<'s> Reader<'s> {
             None => NodeKind::Str(text.to_owned()),
             Some(tag) => tagged(&tag, text, &place)?,
         };
+        let place = match style {
+            ScalarStyle::Literal | ScalarStyle::Folded if tag.is_none() => with_header(place),
+            _ => place,
+        };
         Ok(Node { span: place, kind })
     }
 
@@ -495,12 +499,21 @@ fn plain(text: &str, place: &Span) -> Result<NodeKind, Failed> {
     match text {
         "=" => Err(unknown_tag("tag:yaml.org,2002:value", place)),
         "<<" => Err(unknown_tag("tag:yaml.org,2002:merge", place)),
-        _ => Ok(resolve::plain(text)),
+        _ => match resolve::plain(text) {
+            NodeKind::Date(_) => match resolve::impossible(text) {
+                Some(why) => Err(failed(why, place)),
+                None => Ok(resolve::plain(text)),
+            },
+            kind => Ok(kind),
+        },
     }
 }
 
 /// The value of a scalar with a tag.
 fn tagged(tag: &str, text: &str, place: &Span) -> Result<NodeKind, Failed> {
+    if is_vault(tag) && text.is_empty() {
+        return Err(unknown_tag(tag, place));
+    }
     let invalid = |what: &str| failed(&format!("Invalid value {text:?} for {what}."), place);
     match tag.strip_prefix("tag:yaml.org,2002:").unwrap_or(tag) {
         "!" | "str" => Ok(NodeKind::Str(text.to_owned())),
@@ -554,15 +567,41 @@ fn distrust(node: &mut Node) {
     }
 }
 
+/// The place of a block from its `|` or `>` on.
+fn with_header(place: Span) -> Span {
+    let before = place.source.text.as_str().get(..place.start as usize);
+    let line = before.map(str::trim_end).unwrap_or_default();
+    let first = line.rfind('\n').map_or(0, |at| at + 1);
+    let is_header = |rest: &str| {
+        let rest = rest.trim_start_matches(['+', '-', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+        rest.is_empty() || rest.trim_start().starts_with('#')
+    };
+    let mut marks = line[first..].match_indices(['|', '>']);
+    match marks.find(|(at, _)| is_header(&line[first + at + 1..])) {
+        Some((at, _)) => Span {
+            start: u32::try_from(first + at).unwrap_or(place.start),
+            ..place
+        },
+        None => place,
+    }
+}
+
 fn failed(text: &str, place: &Span) -> Failed {
     Box::new(Diagnostic::error("yaml-value", format!("YAML parsing failed: {text}")).at(place))
 }
 
 fn unknown_tag(tag: &str, place: &Span) -> Failed {
+    if is_vault(tag) {
+        return failed(&format!("The '{tag}' tag requires a string value."), place);
+    }
     failed(
         &format!("Could not determine a constructor for the tag '{tag}'."),
         place,
     )
+}
+
+fn is_vault(tag: &str) -> bool {
+    matches!(tag, "!vault" | "!vault-encrypted")
 }
 
 fn missing_quotes(place: &Span) -> Diagnostic {
@@ -576,7 +615,11 @@ fn missing_quotes(place: &Span) -> Diagnostic {
 
 /// A syntax error in the words Ansible has for it, with its hints for the usual mistakes.
 fn syntax_error(source: &Arc<Source>, at: u32, error: &ScanError) -> Diagnostic {
-    let at = at.min(u32::try_from(source.text.len()).unwrap_or(u32::MAX));
+    let length = u32::try_from(source.text.len()).unwrap_or(u32::MAX);
+    // PyYAML names what follows the backslash or the asterisk.
+    let after = ["unknown escape character", "expected alphabetic"];
+    let after = u32::from(after.iter().any(|text| error.info().contains(text)));
+    let at = at.saturating_add(after).min(length);
     let place = Span {
         source: Arc::clone(source),
         start: at,
@@ -719,7 +762,7 @@ fn words(error: &ScanError) -> String {
         ErrorKind::UnexpectedCharacter { .. } => {
             "While scanning for the next token found character that cannot start any token."
         }
-        _ => return sentence(&error.info()),
+        _ => return sentence(&error.info().replacen(", ", " ", 1)),
     };
     known.to_owned()
 }
@@ -890,6 +933,18 @@ mod tests {
             (
                 "a: =\n",
                 "a.yml:1:4: YAML parsing failed: Could not determine a constructor for the tag 'tag:yaml.org,2002:value'.",
+            ),
+            (
+                "a: 2001-02-29\n",
+                "a.yml:1:4: YAML parsing failed: day is out of range for month",
+            ),
+            (
+                "a: 2001-02-28 24:00:00\n",
+                "a.yml:1:4: YAML parsing failed: hour must be in 0..23",
+            ),
+            (
+                "a: \"\\q\"\n",
+                "a.yml:1:5: YAML parsing failed: While parsing a quoted scalar found unknown escape character.",
             ),
             (
                 "a: @foo\n",

@@ -133,7 +133,7 @@ pub(crate) fn named<'a>(action: &str, result: &'a Map) -> Cow<'a, Map> {
     ) {
         return Cow::Borrowed(result);
     }
-    let message = result.contains_key("msg");
+    let message = result.contains_key("msg") || result.contains_key("_ansible_null_message");
     let dropped = [
         "changed",
         "failed",

@@ -147,7 +147,7 @@ impl Context<'_> {
     }
 
     /// Templates an argument.
-    fn argument(&self, name: &str, raw: &Value) -> Result<Value, ActionError> {
+    pub(crate) fn argument(&self, name: &str, raw: &Value) -> Result<Value, ActionError> {
         self.expand(raw).map_err(|error| {
             let place = match raw {
                 Value::Str(text) => text.origin().cloned(),

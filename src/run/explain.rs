@@ -166,6 +166,15 @@ impl Worker<'_> {
                 causes.extend(links(what, place, Cause::of(&error.diagnostic)));
                 one = self.template_failed(&causes);
             }
+            ActionError::Expression {
+                what: doing,
+                place,
+                error,
+            } => {
+                let mut causes = vec![Cause::new(what, Some(&self.action_span()))];
+                causes.extend(links(doing.to_owned(), place, Cause::of(&error.diagnostic)));
+                one = self.template_failed(&causes);
+            }
             ActionError::Condition {
                 keyword,
                 place,

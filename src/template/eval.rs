@@ -167,6 +167,20 @@ impl<'a> Interp<'a> {
                     end: base + end,
                 })
             }
+            None if written.contains('\n') => {
+                let at = inner_place(written, &current.text, start as usize, end as usize);
+                Some(at.map_or_else(
+                    || origin.clone(),
+                    |at| {
+                        let start = origin.start + u32::try_from(at).unwrap_or(0);
+                        Span {
+                            source: Arc::clone(&origin.source),
+                            start,
+                            end: start,
+                        }
+                    },
+                ))
+            }
             _ => Some(origin.clone()),
         }
     }
@@ -1008,6 +1022,17 @@ fn untagged(value: &Value) -> Value {
     }
 }
 
+/// Where a part of a text stands in what was written: lines of a block are indented there, or folded.
+fn inner_place(written: &str, text: &str, start: usize, end: usize) -> Option<usize> {
+    let part = text.get(start..end)?.lines().next()?;
+    if part.is_empty() {
+        return None;
+    }
+    let before = text.get(..start)?.matches(part).count();
+    let (at, _) = written.match_indices(part).nth(before)?;
+    Some(at)
+}
+
 fn unsafe_attribute(value: &Value, name: &str) -> Fault {
     Fault::coded(
         "unsafe-attribute",
@@ -1055,6 +1080,9 @@ pub(crate) fn defined(value: &Value) -> Result<(), Fault> {
 /// The undefined value for what an object has not.
 pub(crate) fn missing(value: &Value, key: &Value) -> Value {
     Value::undefined(match (value, key) {
+        (Value::Object(object), _) if object.type_name() == "HostVars" => {
+            format!("hostvars[{}]", key.repr())
+        }
         (Value::List(_) | Value::Tuple(_) | Value::Str(_), _)
         | (_, Value::Str(_) | Value::List(_) | Value::Dict(_)) => format!(
             "object of type '{}' has no attribute {}",

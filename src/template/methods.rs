@@ -142,6 +142,9 @@ pub(crate) fn call(interp: &Interp<'_>, receiver: &Value, name: &str, args: &Arg
                 if name == "get" {
                     return Ok(match interp.item(receiver, args.operand())? {
                         Some(value) => value,
+                        None if object.type_name() == "HostVars" && args.pos.len() == 1 => {
+                            super::eval::missing(receiver, args.operand())
+                        }
                         None => args.get(1, "default").cloned().unwrap_or(Value::None),
                     });
                 }

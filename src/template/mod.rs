@@ -40,6 +40,7 @@ pub use functions::is_global;
 pub use parse::Syntax;
 pub use value::Value;
 
+use crate::config::Config;
 use crate::diag::{Diagnostic, Severity, Source, Span};
 use crate::load::vault::VaultSecrets;
 use ast::{Expr, Template};
@@ -111,6 +112,8 @@ pub struct Settings {
     pub allow_broken_conditionals: bool,
     /// Whether the user asked for facts as variables, or chose to be without them.
     pub facts_chosen: bool,
+    /// The settings that the lookup `config` tells.
+    pub config: Option<Arc<Config>>,
 }
 
 /// How many compiled texts are kept.

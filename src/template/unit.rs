@@ -89,7 +89,11 @@ fn expressions_give_what_ansible_gives() {
         panic!("variables are a mapping")
     };
     let scope = Table(vars.read().clone());
-    let templar = Templar::new(Settings::default());
+    let config = crate::config::Config::load(&folder(), &|_| None).value;
+    let templar = Templar::new(Settings {
+        config: Some(config.into()),
+        ..Settings::default()
+    });
     let known = std::fs::read_to_string(folder().join("differences.txt")).unwrap();
     // A paragraph that begins with `# ` is the reason of those that follow it.
     let known: Vec<&str> = known

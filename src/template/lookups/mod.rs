@@ -1,5 +1,6 @@
 //! Lookup plugins: data from outside of the variables, one file each.
 
+mod config;
 mod file;
 mod merge;
 mod password;
@@ -82,7 +83,7 @@ lookups! {
     "sequence": "numbers from a start to an end" => shape::sequence;
     "url": "what a web server answers" => url::url;
     "unvault": "what a file of the controller holds" => file::unvault;
-    "config": "refused: not written yet" => |_, _| Err(Fault::new("rplay does not have this lookup yet"));
+    "config": "the values of settings" => config::run;
 }
 
 /// Lookups of other collections by their whole names; some are found without them, see [`LOOKUPS`].
