@@ -70,7 +70,7 @@ fn from_variables(context: &Context<'_>, wanted: &Map) -> Result<Map, ActionErro
         let Some(raw) = context.scope.get(name) else {
             continue;
         };
-        let value = context.expand(&raw).map_err(ActionError::Acting)?;
+        let value = context.expand(&raw).map_err(ActionError::Template)?;
         if !value.is_omit() {
             given.insert(name.clone(), context.to_data(&value)?);
         }

@@ -5,9 +5,11 @@ use rplay_modules::map;
 
 use super::{ActionError, Effect, TaskResult};
 use crate::diag::{Diagnostic, Span};
-use crate::run::context::Context;
-use crate::template::Templar;
+use crate::load::node::NodeKind;
+use crate::load::{VARIABLE_NAMES, is_variable_name};
+use crate::run::context::{Context, to_bool};
 use crate::template::value::Value;
+use crate::template::{Templar, TemplateError};
 use crate::vars::VarMap;
 
 /// Prints a message or a variable.
@@ -126,7 +128,8 @@ impl Gaps<'_> {
 pub(super) fn assert(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
     context.only(&["that", "fail_msg", "msg", "success_msg", "quiet"])?;
     let Some((_, that)) = context.raw("that") else {
-        return Err(ActionError::new("missing required arguments: that"));
+        let missing = "missing required arguments: that".to_owned();
+        return Err(ActionError::Denied(missing));
     };
     let quiet = context.bool("quiet")?.unwrap_or(false);
     let conditions = match &that {
@@ -241,7 +244,13 @@ pub(super) fn group_by(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
         .collect();
     let result = map! { "add_group" => key.as_str(), "parent_groups" => parents.clone() };
     let inventory = &context.world.vars.inventory;
-    let changed = !inventory.group_names(context.host).contains(&key);
+    let member = inventory.group_names(context.host).contains(&key);
+    // New parents are the work of the host that comes first.
+    let below = |parent: &String| {
+        let group = inventory.groups.get(&key);
+        group.is_some_and(|group| group.parents.contains(parent))
+    };
+    let changed = !member || (context.first && !parents.iter().all(below));
     Ok(TaskResult::changed(changed, result).effect(Effect::GroupBy { key, parents }))
 }
 
@@ -251,18 +260,25 @@ pub(super) fn set_stats(context: &mut Context<'_>) -> Result<TaskResult, ActionE
     let data = match context.value("data")? {
         Some(value) => match context.to_data(&value)? {
             Data::Map(data) => data,
-            other => {
-                let msg = format!(
-                    "The 'data' option needs to be a dictionary/hash, not {}",
-                    other.type_name()
-                );
+            _ => {
+                let msg = "The 'data' option needs to be a dictionary/hash";
                 return Err(ActionError::new(msg));
             }
         },
         None => Map::new(),
     };
-    let per_host = context.bool("per_host")?.unwrap_or(false);
-    let aggregate = context.bool("aggregate")?.unwrap_or(true);
+    for name in data.keys() {
+        if !is_variable_name(name) {
+            return Err(wrong_name(context, name));
+        }
+    }
+    // What is neither true nor false counts as false here.
+    let flag = |name| -> Result<Option<bool>, ActionError> {
+        let value = context.value(name)?;
+        Ok(value.map(|value| to_bool(&value).unwrap_or(false)))
+    };
+    let per_host = flag("per_host")?.unwrap_or(false);
+    let aggregate = flag("aggregate")?.unwrap_or(true);
     let stats = map! { "data" => data.clone(), "per_host" => per_host, "aggregate" => aggregate };
     let result = map! { "ansible_stats" => stats };
     Ok(TaskResult::ok(result).effect(Effect::Stats {
@@ -270,6 +286,26 @@ pub(super) fn set_stats(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         per_host,
         aggregate,
     }))
+}
+
+/// A name in `data` that no variable may have.
+fn wrong_name(context: &Context<'_>, name: &str) -> ActionError {
+    let call = &context.spec.task.ast.call;
+    let data = call.args.get("data").map(|arg| &arg.value);
+    let key = data.and_then(|data| match &data.kind {
+        NodeKind::Map(entries) => {
+            let mut keys = entries.iter().map(|(key, _)| key);
+            keys.find(|key| key.as_str() == Some(name))
+        }
+        _ => None,
+    });
+    let span = key.or(data).map_or(&call.span, |node| &node.span);
+    let text = format!("Invalid variable name '{name}'.");
+    let problem = Diagnostic::error("variable-name", text).at(span);
+    ActionError::Template(TemplateError {
+        diagnostic: Box::new(problem.hint(VARIABLE_NAMES)),
+        undefined: false,
+    })
 }
 
 /// A list, or a text with commas.

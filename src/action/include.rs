@@ -61,7 +61,7 @@ pub(super) fn role(context: &mut Context<'_>) -> Result<TaskResult, ActionError>
     let mut call = RoleCall {
         name: name.clone(),
         span: Some(role_place(context)),
-        again: true,
+        again: context.bool("allow_duplicates")?.unwrap_or(true),
         ..RoleCall::default()
     };
     call.tasks_from = context.text("tasks_from")?;

@@ -84,8 +84,6 @@ pub(crate) enum Effect {
 pub(crate) enum ActionError {
     /// A template or condition is wrong.
     Template(TemplateError),
-    /// A template or condition is wrong that the action itself evaluates: something was run.
-    Acting(TemplateError),
     /// An argument's template is wrong.
     Argument {
         name: String,
@@ -132,6 +130,8 @@ pub(crate) enum ActionError {
         place: Option<Span>,
         message: String,
     },
+    /// It took longer than its `timeout`, in seconds.
+    TimedOut(i128),
     /// The host cannot be reached.
     Unreachable(String),
     /// Anything else, with further results.

@@ -8,9 +8,11 @@ use rplay_modules::regex::{Flags, Regex};
 
 use super::{ActionError, Effect, TaskResult};
 use crate::diag::Severity;
+use crate::load::is_variable_name;
 use crate::run::context::Context;
+use crate::template::Scope;
 use crate::template::value::{Entries, Key, Value, has_delimiters};
-use crate::vars::VarMap;
+use crate::vars::{VarMap, merged};
 
 /// Sets variables of the host.
 pub(super) fn set_fact(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
@@ -19,9 +21,9 @@ pub(super) fn set_fact(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
         .shift_remove("cacheable")
         .is_some_and(|value| value.is_true());
     if facts.is_empty() {
-        return Err(ActionError::new(
-            "No key/value pairs provided, at least one is required for this action to succeed",
-        ));
+        let text =
+            "No key/value pairs provided, at least one is required for this action to succeed";
+        return Err(ActionError::Denied(text.to_owned()));
     }
     let mut shown = Map::new();
     for (name, value) in &facts {
@@ -62,14 +64,6 @@ fn named(context: &Context<'_>, facts: VarMap) -> Result<VarMap, ActionError> {
     Ok(named)
 }
 
-fn is_variable_name(name: &str) -> bool {
-    let mut letters = name.chars();
-    letters
-        .next()
-        .is_some_and(|first| first.is_alphabetic() || first == '_')
-        && letters.all(|letter| letter.is_alphanumeric() || letter == '_')
-}
-
 /// Reads variables from files.
 pub(super) fn include_vars(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
     context.only(&[
@@ -90,13 +84,15 @@ pub(super) fn include_vars(context: &mut Context<'_>) -> Result<TaskResult, Acti
     let paths = match (file, context.text("dir")?) {
         (Some(file), None) => match context.find_file("vars", &file) {
             Some(path) => vec![path],
-            None => return Ok(not_found(context, &file)),
+            None => return Ok(stopped(not_found(context, &file), &[])),
         },
-        (None, Some(dir)) => files_below(context, &dir)?,
+        (None, Some(dir)) => match files_below(context, &dir)? {
+            Ok(paths) => paths,
+            Err(stopped) => return Ok(*stopped),
+        },
         _ => {
-            return Err(ActionError::new(
-                "You are mixing file only and dir only arguments, these are incompatible",
-            ));
+            let text = "You are mixing file only and dir only arguments, these are incompatible";
+            return Err(ActionError::Bare(text.to_owned()));
         }
     };
     let mut vars = VarMap::new();
@@ -134,6 +130,15 @@ pub(super) fn include_vars(context: &mut Context<'_>) -> Result<TaskResult, Acti
             None => drop(vars.insert(name, value)),
         }
     }
+    if context.text("hash_behaviour")?.as_deref() == Some("merge") {
+        let names: Vec<String> = vars.keys().cloned().collect();
+        for name in names {
+            let (known, value) = (context.scope.get(&name), vars.get(&name));
+            if let (Some(known), Some(value)) = (known, value.cloned()) {
+                vars.insert(name, merged(&known, value));
+            }
+        }
+    }
     let shown: Map = vars
         .iter()
         .map(|(key, value)| {
@@ -154,71 +159,93 @@ pub(super) fn include_vars(context: &mut Context<'_>) -> Result<TaskResult, Acti
     Ok(TaskResult::ok(result).effect(Effect::IncludeVars(vars)))
 }
 
-fn not_found(context: &Context<'_>, file: &str) -> TaskResult {
+fn not_found(context: &Context<'_>, file: &str) -> String {
     let searched: Vec<String> = context
         .places("vars", file)
         .iter()
         .map(|path| format!("\t{}", path.display()))
         .collect();
-    let message = format!(
+    format!(
         "Could not find or access '{file}'\nSearched in:\n{} on the Ansible Controller.",
         searched.join("\n")
-    );
-    let result = map! { "ansible_facts" => Map::new(), "ansible_included_var_files" => Data::List(vec![]), "message" => message };
+    )
+}
+
+/// A failure after some files were read: none of their variables is set.
+fn stopped(message: String, read: &[PathBuf]) -> TaskResult {
+    let read = read.iter().map(|path| path.display().to_string());
+    let read: Vec<String> = read.collect();
+    let result = map! { "ansible_facts" => Map::new(), "ansible_included_var_files" => read, "message" => message };
     TaskResult {
         failed: true,
         ..TaskResult::ok(result)
     }
 }
 
-fn files_below(context: &mut Context<'_>, dir: &str) -> Result<Vec<PathBuf>, ActionError> {
-    let root = context
-        .find_dir("vars", dir)
-        .ok_or_else(|| ActionError::new(format!("{dir} directory does not exist")))?;
+/// The files of variables in a folder and below it, or why they are not read.
+fn files_below(
+    context: &mut Context<'_>,
+    dir: &str,
+) -> Result<Result<Vec<PathBuf>, Box<TaskResult>>, ActionError> {
+    let stop = |message: String, read: &[PathBuf]| Ok(Err(Box::new(stopped(message, read))));
+    let Some(root) = context.find_dir("vars", dir) else {
+        let places = context.places("vars", dir);
+        if let Some(file) = places.iter().find(|path| path.exists()) {
+            return stop(format!("{} is not a directory", file.display()), &[]);
+        }
+        let place = places.last().map_or(Path::new(dir), PathBuf::as_path);
+        return stop(format!("{} directory does not exist", place.display()), &[]);
+    };
     let depth = context.int("depth")?.unwrap_or(0);
+    let pattern = |text: &str, option: &str| {
+        Regex::new(text, Flags::default()).map_err(|error| {
+            ActionError::new(format!("Invalid regular expression in {option}: {error}"))
+        })
+    };
     let matching = context.text("files_matching")?;
-    let matching = matching
-        .map(|pattern| Regex::new(&pattern, Flags::default()))
-        .transpose();
-    let matching = matching.map_err(|error| {
-        ActionError::new(format!(
-            "Invalid regular expression in files_matching: {error}"
-        ))
-    })?;
-    let extensions = match context.value("extensions")? {
-        Some(Value::List(items)) => items.to_vec().iter().map(ToString::to_string).collect(),
-        Some(other) => vec![other.to_string()],
-        None => vec!["yaml".to_owned(), "yml".to_owned(), "json".to_owned()],
-    };
-    let ignored = match context.value("ignore_files")? {
-        Some(Value::List(items)) => items.to_vec().iter().map(ToString::to_string).collect(),
-        Some(other) => vec![other.to_string()],
-        None => vec![],
-    };
+    let matching = matching.map(|text| pattern(&text, "files_matching"));
+    let matching = matching.transpose()?;
+    let extensions = texts(context.value("extensions")?)
+        .unwrap_or_else(|| ["yaml", "yml", "json"].map(str::to_owned).to_vec());
+    let strangers = context.bool("ignore_unknown_extensions")?.unwrap_or(false);
+    let ignored = texts(context.value("ignore_files")?).unwrap_or_default();
+    let ignored = ignored
+        .iter()
+        .map(|text| pattern(&format!("{text}$"), "ignore_files"));
+    let ignored = ignored.collect::<Result<Vec<Regex>, ActionError>>()?;
     let mut walk = walkdir::WalkDir::new(&root).sort_by_file_name();
     if depth > 0 {
         walk = walk.max_depth(usize::try_from(depth).unwrap_or(usize::MAX));
     }
-    let wanted = |path: &Path| {
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let extension = path
-            .extension()
-            .map(|end| end.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        extensions.contains(&extension)
-            && !ignored.contains(&name)
-            && matching
-                .as_ref()
-                .is_none_or(|pattern| pattern.found(&name) == Ok(true))
-    };
-    Ok(walk
-        .into_iter()
-        .flatten()
-        .filter(|entry| entry.file_type().is_file())
-        .map(walkdir::DirEntry::into_path)
-        .filter(|path| wanted(path))
-        .collect())
+    let files = walk.into_iter().flatten();
+    let mut found = vec![];
+    for entry in files.filter(|entry| entry.file_type().is_file()) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let matches = |pattern: &Regex| pattern.found(&name) == Ok(true);
+        if matching.as_ref().is_some_and(|pattern| !matches(pattern)) || ignored.iter().any(matches)
+        {
+            continue;
+        }
+        let path = entry.into_path();
+        let extension = path.extension().map(|end| end.to_string_lossy());
+        if extension.is_some_and(|end| extensions.iter().any(|known| *known == end)) {
+            found.push(path);
+        } else if !strangers {
+            let message = format!(
+                "'{}' does not have a valid extension: {}",
+                path.display(),
+                extensions.join(", ")
+            );
+            return stop(message, &found);
+        }
+    }
+    Ok(Ok(found))
+}
+
+/// A list of texts, or one.
+fn texts(value: Option<Value>) -> Option<Vec<String>> {
+    Some(match value? {
+        Value::List(items) => items.to_vec().iter().map(ToString::to_string).collect(),
+        other => vec![other.to_string()],
+    })
 }

@@ -8,7 +8,7 @@ use super::play::Reader;
 use crate::diag::{Diagnostic, nearest};
 
 /// What names of variables are.
-const VARIABLE_NAMES: &str = "Variable names must be strings starting with a letter or underscore character, and contain only letters, numbers and underscores.";
+pub(crate) const VARIABLE_NAMES: &str = "Variable names must be strings starting with a letter or underscore character, and contain only letters, numbers and underscores.";
 
 impl Reader {
     pub(super) fn check_vars(&mut self, value: &Node, place: Places) {
@@ -70,6 +70,12 @@ impl Reader {
             NodeKind::Seq(maps) => maps.as_slice(),
             _ => std::slice::from_ref(value),
         };
+        for map in maps {
+            if matches!(map.kind, NodeKind::Str(_)) {
+                let text = "The field 'module_defaults' is supposed to be a dictionary or list of dictionaries, the keys of which must be static action, module, or group names. Only the values may contain templates. For example: {'ping': \"{{ ping_defaults }}\"}";
+                self.error("module-defaults", text, &map.span);
+            }
+        }
         let entries = maps.iter().filter_map(|map| match &map.kind {
             NodeKind::Map(entries) => Some(entries),
             _ => None,
@@ -118,8 +124,15 @@ impl Reader {
             self.error("loop-control", text, &value.span);
             return;
         };
-        for (key, _) in entries {
+        for (key, value) in entries {
             let name = key.as_str().unwrap_or_default();
+            if name == "label" && matches!(value.kind, NodeKind::Map(_) | NodeKind::Seq(_)) {
+                let text = format!(
+                    "The field 'label' is supposed to be a string type, however the incoming data structure is a {}",
+                    value.kind_name()
+                );
+                self.error("loop-control", text, &value.span);
+            }
             if !NAMES.contains(&name) {
                 let text = format!("'{name}' is not a valid attribute for a LoopControl");
                 let mut problem = Diagnostic::error("unknown-keyword", text).at(&key.span);

@@ -15,5 +15,5 @@ mod task;
 pub mod vault;
 pub mod yaml;
 
-pub(crate) use check::is_variable_name;
+pub(crate) use check::{VARIABLE_NAMES, is_variable_name};
 pub use vault::read;

@@ -45,14 +45,14 @@ pub(super) fn nothing(source: &Arc<Source>) -> Playbook {
 /// Reads a file of tasks.
 pub fn tasks(source: &Arc<Source>) -> Checked<Vec<Item>> {
     checked(source, |root, reader| {
-        reader.items(root, "tasks", Places::TASK)
+        reader.file_items(root, "tasks", Places::TASK)
     })
 }
 
 /// Reads a file of handlers.
 pub fn handlers(source: &Arc<Source>) -> Checked<Vec<Item>> {
     checked(source, |root, reader| {
-        reader.items(root, "handlers", Places::HANDLER)
+        reader.file_items(root, "handlers", Places::HANDLER)
     })
 }
 
@@ -209,10 +209,10 @@ impl Reader {
         match keyword {
             Keyword::Vars => self.check_vars(&value, place),
             Keyword::ModuleDefaults => self.check_module_defaults(&value),
-            Keyword::Register => self.check_register(&value),
             Keyword::VarsPrompt => {
                 super::prompt::prompts(&value, &mut self.problems);
             }
+            Keyword::Register => self.check_register(&value),
             Keyword::LoopControl => self.check_loop_control(&value),
             Keyword::Tags
                 if !matches!(
@@ -318,6 +318,16 @@ impl Reader {
                 vec![]
             }
         }
+    }
+
+    /// The tasks of a whole file.
+    fn file_items(&mut self, root: Node, what: &str, place: Places) -> Vec<Item> {
+        if matches!(root.kind, NodeKind::Seq(_) | NodeKind::Null) {
+            return self.items(root, what, place);
+        }
+        let text = "included task files must contain a list of tasks";
+        self.error("malformed-block", text, &root.span);
+        vec![]
     }
 
     fn item(&mut self, item: Node, what: &str, place: Places) -> Option<Item> {

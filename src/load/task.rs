@@ -54,6 +54,16 @@ pub(super) fn read(
             reader.unknown(&key, place, place.title());
         }
     }
+    if let Some(looping) = &parts.looping
+        && matches!(actions::short(&call.name), "import_tasks" | "import_role")
+    {
+        let name = actions::short(&call.name);
+        let other = name.replace("import", "include");
+        let text = format!(
+            "You cannot use loops on '{name}' statements. You should use '{other}' instead."
+        );
+        reader.error("loop-on-import", text, &looping.span);
+    }
     Some(Task {
         span,
         call,
@@ -160,6 +170,9 @@ fn call(
         return None;
     };
     if let Some(args) = args {
+        if matches!(args.kind, NodeKind::Map(_)) {
+            deprecate_merging(reader, &call);
+        }
         more_arguments(reader, &mut call, args)?;
     }
     take_raw_params(&mut call);
@@ -261,8 +274,12 @@ fn from_action(reader: &mut Reader, keyword: Keyword, key: &Node, value: Node) -
         NodeKind::Str(ref text) => {
             let name = text.trim_start();
             let start = text.len() - name.len();
-            let length = name.find(char::is_whitespace).unwrap_or(name.len());
-            let inside = part(&value, start, start + length);
+            let length = first_word(name);
+            // Ansible points at a template where its text starts.
+            let inside = match crate::template::value::has_delimiters(&name[..length]) {
+                true => value.span.clone(),
+                false => part(&value, start, start + length),
+            };
             let mut call = empty(name[..length].to_owned(), inside);
             let rest = Node {
                 span: part(&value, start + length, text.len()),
@@ -274,6 +291,10 @@ fn from_action(reader: &mut Reader, keyword: Keyword, key: &Node, value: Node) -
             call
         }
         NodeKind::Map(entries) => {
+            let what = "Using a mapping for `action` is deprecated.";
+            let problem = Diagnostic::deprecation("action-mapping", what, "2.23");
+            let problem = problem.hint("Use a string value for `action`.");
+            reader.problems.push(problem.at(&value.span));
             let (module, rest): (Vec<_>, Vec<_>) = entries
                 .into_iter()
                 .partition(|(key, _)| key.as_str() == Some("module"));
@@ -319,6 +340,16 @@ fn from_action(reader: &mut Reader, keyword: Keyword, key: &Node, value: Node) -
     };
     call.local = local;
     Some(call)
+}
+
+/// The length of the first word; a template is one word, whatever is in it.
+fn first_word(text: &str) -> usize {
+    let from = match (text.starts_with("{{"), text.find("}}")) {
+        (true, Some(end)) => end + 2,
+        _ => 0,
+    };
+    let end = text[from..].find(char::is_whitespace);
+    end.map_or(text.len(), |end| from + end)
 }
 
 /// Takes in the value under a module's name.
@@ -429,6 +460,28 @@ fn part(whole: &Node, start: usize, end: usize) -> Span {
         }
         _ => whole.span.clone(),
     }
+}
+
+/// Arguments written as `k=v` and as a mapping at once are merged for a while only.
+fn deprecate_merging(reader: &mut Reader, call: &Call) {
+    let mut legacy = call.args.iter().filter(|(_, arg)| {
+        // A name of its own stands before the value, not around it.
+        arg.key.start == arg.value.span.start
+    });
+    let names: Vec<String> = legacy
+        .clone()
+        .map(|(name, _)| format!("'{name}'"))
+        .collect();
+    let Some((_, first)) = legacy.next() else {
+        return;
+    };
+    let what = format!(
+        "Merging legacy k=v args ({}) into task args.",
+        names.join(", ")
+    );
+    let problem = Diagnostic::deprecation("merged-args", &what, "2.23");
+    let problem = problem.hint("Include all task args in the task `args` mapping.");
+    reader.problems.push(problem.at(&first.key));
 }
 
 /// Takes in `args`: the task's own arguments win.

@@ -53,6 +53,8 @@ pub struct RoleCall {
     pub vars_from: Option<String>,
     /// `defaults_from`, else `main`.
     pub defaults_from: Option<String>,
+    /// It has run before.
+    pub known: bool,
     /// `handlers_from`, else `main`.
     pub handlers_from: Option<String>,
     /// Run again although it ran with the same parameters.
@@ -159,7 +161,7 @@ impl Pass<'_> {
             call.tasks_from
         );
         let allow_again = call.again || meta.as_ref().is_some_and(|meta| meta.allow_duplicates);
-        if !allow_again && !self.planner.listing && self.seen.contains(&key) {
+        if !allow_again && !self.planner.listing && (call.known || self.seen.contains(&key)) {
             return vec![];
         }
         self.seen.push(key);

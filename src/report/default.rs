@@ -1,5 +1,6 @@
 //! The view that Ansible calls `default`: headings, a line a host, the recap.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Write;
 
@@ -313,7 +314,8 @@ impl Default {
             }
             Status::Failed => {
                 self.head(line.task);
-                if !looped {
+                // Of a loop of `debug`, no items are left to tell.
+                if !looped || !self.named(line.task, line.result).contains_key("results") {
                     self.task_path(line.task);
                     let text = format!(
                         "fatal: [{}]: FAILED! => {}",
@@ -416,15 +418,13 @@ impl Default {
     }
 
     fn dump(&self, task: usize, result: &Map) -> String {
-        let action = self
-            .tasks
-            .get(&task)
-            .map_or("", |task| task.action.as_str());
-        result::dump(
-            &result::named(action, result),
-            &self.settings,
-            self.options.verbosity,
-        )
+        let named = self.named(task, result);
+        result::dump(&named, &self.settings, self.options.verbosity)
+    }
+
+    fn named<'r>(&self, task: usize, result: &'r Map) -> Cow<'r, Map> {
+        let task = self.tasks.get(&task);
+        result::named(task.map_or("", |task| &task.action), result)
     }
 
     fn end(&mut self, recap: &[(String, Counts)]) {

@@ -216,6 +216,9 @@ pub enum JobState {
     Failed,
 }
 
+/// What failed results have under `exception`: there are no tracebacks, but readers ask for the key.
+pub const NO_TRACEBACK: &str = "(traceback unavailable)";
+
 /// Kinds of [`Event::Message`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -9,13 +9,10 @@ use rplay_modules::data::{Data, Map};
 use rplay_modules::map;
 
 use super::dump::{self, Layout};
-use super::event::{Counts, Event, MessageKind, Status, TaskInfo};
+use super::event::{Counts, Event, MessageKind, NO_TRACEBACK, Status, TaskInfo};
 use super::output::{Output, Stream};
 use super::{Settings, View, result};
 use crate::config::{Config, Origin};
-
-/// Failures have this key there; readers of such documents may ask for it.
-const NO_TRACEBACK: &str = "(traceback unavailable)";
 
 /// The view.
 pub(crate) struct Json {

@@ -25,6 +25,7 @@ mod yaml;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::Config;
 use crate::diag::{Diagnostic, Severity};
@@ -313,14 +314,30 @@ pub fn open_log(config: &Config) -> std::io::Result<()> {
     let colors = Settings::new(config, terminal);
     // It is set once, as there is one run a process.
     drop(COLORS.set(colors.color.then_some(colors.palette)));
+    let _ = DEPRECATIONS.set(colors.deprecation_warnings);
     log::open(config)
 }
 
 /// The colours of problems outside of a run.
 static COLORS: OnceLock<Option<palette::Palette>> = OnceLock::new();
 
+/// Whether deprecations outside of a run are told.
+static DEPRECATIONS: OnceLock<bool> = OnceLock::new();
+
+/// The user knows how to be rid of deprecations.
+static HINTED: AtomicBool = AtomicBool::new(false);
+
 /// Writes a problem to standard error and to the log.
 pub(crate) fn problem(severity: Severity, text: &str) {
+    if severity == Severity::Deprecation {
+        if DEPRECATIONS.get() == Some(&false) {
+            return;
+        }
+        if !HINTED.swap(true, Ordering::Relaxed) {
+            let hint = format!("[WARNING]: {}\n", output::DEPRECATIONS_OFF);
+            problem(Severity::Warning, &hint);
+        }
+    }
     let (level, color) = match severity {
         Severity::Error => (log::Level::Error, palette::Color::Error),
         Severity::Warning => (log::Level::Warning, palette::Color::Warn),

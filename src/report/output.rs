@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::sync::atomic::Ordering;
 
 use super::Settings;
 use super::event::MessageKind;
@@ -9,7 +10,7 @@ use super::log::{self, Level};
 pub(crate) use super::palette::{Color, Palette};
 
 /// What is told before a deprecation.
-const DEPRECATIONS_OFF: &str =
+pub(super) const DEPRECATIONS_OFF: &str =
     "Deprecation warnings can be disabled by setting `deprecation_warnings=False` in ansible.cfg.";
 
 /// Which stream.
@@ -105,7 +106,9 @@ impl Output {
         match kind {
             MessageKind::Warning => self.tell(Stream::Err, Color::Warn, "[WARNING]", text),
             MessageKind::Deprecation if self.deprecations => {
-                self.tell(Stream::Err, Color::Warn, "[WARNING]", DEPRECATIONS_OFF);
+                if !super::HINTED.load(Ordering::Relaxed) {
+                    self.tell(Stream::Err, Color::Warn, "[WARNING]", DEPRECATIONS_OFF);
+                }
                 self.tell(Stream::Err, Color::Deprecate, "[DEPRECATION WARNING]", text);
             }
             MessageKind::Deprecation => {}

@@ -27,6 +27,8 @@ pub(crate) struct Context<'a> {
     pub(crate) scope: &'a HostScope,
     /// The host whose task it is.
     pub(crate) host: &'a str,
+    /// It is the first host of its task.
+    pub(crate) first: bool,
     /// The host that does the work: another one when it is delegated.
     pub(crate) target: &'a str,
     pub(crate) links: &'a mut Links,

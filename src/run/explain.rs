@@ -10,6 +10,9 @@ use crate::load::keyword::Keyword;
 use crate::report::event::MessageKind;
 use crate::template::TemplateError;
 
+/// What a condition's error begins with.
+pub(super) const WHILE: &str = "Error while evaluating conditional";
+
 impl Worker<'_> {
     /// Tells why a module or action failed, with the place of its task.
     pub(super) fn explain_failure(&self, one: &mut ItemResult) {
@@ -22,6 +25,7 @@ impl Worker<'_> {
             );
         };
         if self.job.spec.action == "include_tasks" {
+            one.unread = true;
             let help = "If you are using a module and expect the file to exist on the remote, see the remote_src option.";
             return self.say(MessageKind::TaskError, format!("{msg} {help}"));
         }
@@ -85,7 +89,11 @@ impl Worker<'_> {
             "Task failed: Action failed",
             condition_error(keyword, error, span),
         );
+        // What the module itself says stays.
+        let says = |msg: &Data| msg.as_str().is_some_and(|msg| !msg.is_empty());
+        let own = one.result.get("msg").cloned().filter(says);
         one.result.extend(failed.result);
+        one.result.extend(own.map(|msg| ("msg".to_owned(), msg)));
         mark(one);
     }
 
@@ -132,8 +140,22 @@ impl Worker<'_> {
                 self.say(MessageKind::TaskError, explain(&[cause]));
                 one.result = rplay_modules::map! { "changed" => false, "msg" => message };
             }
+            ActionError::TimedOut(seconds) => {
+                one.failed = true;
+                let text = format!("Task failed: Timed out after {seconds} second(s).");
+                let cause = Cause::new(text.as_str(), Some(&self.action_span()));
+                self.say(MessageKind::TaskError, explain(&[cause]));
+                let timedout = rplay_modules::map! {
+                    "frame" => "Configure `DISPLAY_TRACEBACK` to see a traceback on timeout errors.",
+                    "period" => seconds
+                };
+                one.result = rplay_modules::map! {
+                    "changed" => false, "msg" => text, "timedout" => timedout
+                };
+            }
             ActionError::Missing(problem) => {
                 one.failed = true;
+                one.unread = true;
                 let text = super::play::problem_text(&problem);
                 self.say(MessageKind::TaskError, text);
                 one.result = rplay_modules::map! { "changed" => false, "msg" => problem.message };
@@ -149,8 +171,6 @@ impl Worker<'_> {
                     Cause::new(what, place.as_ref()),
                     Cause::new(message, place.as_ref()),
                 ]);
-                one.bare = false;
-                one.result.insert("changed".to_owned(), Data::Bool(false));
             }
             ActionError::Refused {
                 what,
@@ -189,11 +209,6 @@ impl Worker<'_> {
             ActionError::Template(error) => {
                 one = self.template_failed(&self.while_templating(what, &error));
             }
-            ActionError::Acting(error) => {
-                one = self.template_failed(&self.while_templating(what, &error));
-                one.bare = false;
-                one.result.insert("changed".to_owned(), Data::Bool(false));
-            }
         }
         one.result
             .insert("failed".to_owned(), Data::Bool(one.failed));
@@ -208,9 +223,9 @@ impl Worker<'_> {
         place: Option<Span>,
         error: &TemplateError,
     ) -> Vec<Cause> {
-        const WHILE: &str = "Error while evaluating conditional";
         let mut causes = vec![Cause::new(what, Some(&self.action_span()))];
-        let failed = format!("A '{keyword}' expression failed");
+        let article = if keyword == "until" { "An" } else { "A" };
+        let failed = format!("{article} '{keyword}' expression failed");
         let mut cause = Cause::of(&error.diagnostic);
         if let Some((_, inner)) = cause.message.split_once(&format!("{WHILE}: ")) {
             cause.message = inner.to_owned();
@@ -283,15 +298,14 @@ impl Worker<'_> {
     }
 
     /// A failure before anything ran.
-    fn template_failed(&self, causes: &[Cause]) -> ItemResult {
+    pub(super) fn template_failed(&self, causes: &[Cause]) -> ItemResult {
         let text = joined(causes);
         self.say(MessageKind::TaskError, explain(causes));
         let ignored = self.flag(Keyword::IgnoreErrors, &self.job.scope);
         ItemResult {
             failed: true,
-            bare: true,
             ignored,
-            result: rplay_modules::map! { "msg" => text },
+            result: rplay_modules::map! { "changed" => false, "msg" => text },
             ..ItemResult::default()
         }
     }

@@ -8,15 +8,24 @@ use indexmap::IndexMap;
 use rplay_modules::data::Data;
 
 use super::Run;
-use super::play::Batch;
+use super::cursor::Cursor;
+use super::play::{Batch, problem_text};
 use super::spec::TaskSpec;
 use super::worker::ItemEffect;
 use crate::action::Effect;
-use crate::diag::{Checked, Severity};
+use crate::diag::{Checked, Diagnostic, Severity};
 use crate::load::keyword::Keyword;
 use crate::plan::{Frame, FrameKind, PlanItem};
-use crate::report::event::Event;
+use crate::report::event::{Event, MessageKind, Status};
 use crate::template::value::Value;
+
+/// What the task of a host asked to include.
+pub(super) struct Inclusion {
+    pub(super) host: String,
+    /// The number of the task in its events.
+    pub(super) task: usize,
+    pub(super) effects: Vec<ItemEffect>,
+}
 
 impl Run<'_> {
     /// Reads what `include_tasks` and `include_role` named, and sends the hosts there.
@@ -24,12 +33,17 @@ impl Run<'_> {
         &mut self,
         state: &mut Batch<'_>,
         spec: &Arc<TaskSpec>,
-        includes: Vec<(String, Vec<ItemEffect>)>,
+        includes: Vec<Inclusion>,
     ) {
         // Hosts that include the same things share the list, so that they go on side by side.
         let mut lists: Vec<(String, Arc<Vec<PlanItem>>)> = vec![];
         let mut announced: IndexMap<(String, Option<String>), Vec<String>> = IndexMap::new();
-        for (host, effects) in includes {
+        for Inclusion {
+            host,
+            task,
+            effects,
+        } in includes
+        {
             let key = format!(
                 "{:?}",
                 effects
@@ -37,6 +51,14 @@ impl Run<'_> {
                     .map(|one| (format!("{:?}", one.effect), format!("{:?}", one.vars)))
                     .collect::<Vec<_>>()
             );
+            if !lists.iter().any(|(known, _)| *known == key) {
+                let (items, failed) = self.read_includes(state, spec, &effects, &host);
+                if let Some(problem) = failed {
+                    self.unread(state, task, &host, &problem);
+                    continue;
+                }
+                lists.push((key.clone(), Arc::new(items)));
+            }
             for one in &effects {
                 let label = one
                     .label
@@ -46,18 +68,6 @@ impl Run<'_> {
                     .entry((include_name(&one.effect), label))
                     .or_default()
                     .push(host.clone());
-            }
-            if !lists.iter().any(|(known, _)| *known == key) {
-                let (items, failed) = self.read_includes(state, spec, &effects, &host);
-                if failed {
-                    if let Some(cursor) = state.cursors.get_mut(&host) {
-                        cursor.fail();
-                    }
-                    self.count(&host, |counts| counts.failed += 1);
-                    self.host_failed(&host);
-                    continue;
-                }
-                lists.push((key.clone(), Arc::new(items)));
             }
             let number = lists
                 .iter()
@@ -75,20 +85,47 @@ impl Run<'_> {
         }
     }
 
+    /// A host fails because what it includes cannot be read; it goes on in `rescue`.
+    fn unread(&mut self, state: &mut Batch<'_>, id: usize, host: &str, problem: &Diagnostic) {
+        self.message(MessageKind::TaskError, problem_text(problem));
+        // The task was counted as done; it is not.
+        self.count(host, |counts| {
+            counts.ok = counts.ok.saturating_sub(1);
+            counts.failed += 1;
+        });
+        self.emit(Event::TaskDone {
+            task: id,
+            host: host.to_owned(),
+            delegated_to: None,
+            status: Status::Failed,
+            ignored: false,
+            looped: false,
+            result: rplay_modules::map! { "changed" => false, "msg" => problem.message.as_str() },
+            diff: vec![],
+        });
+        let rescued = state.cursors.get_mut(host).is_some_and(Cursor::fail);
+        if !rescued {
+            self.host_failed(host);
+        }
+    }
+
     fn read_includes(
         &mut self,
         state: &mut Batch<'_>,
         spec: &Arc<TaskSpec>,
         effects: &[ItemEffect],
         host: &str,
-    ) -> (Vec<PlanItem>, bool) {
+    ) -> (Vec<PlanItem>, Option<Diagnostic>) {
         let mut items = vec![];
-        let mut failed = false;
+        let mut failed = None;
         for one in effects {
             let Checked { value, problems } = self.read_include(state, spec, one, host);
             for problem in problems {
-                failed |= problem.severity == Severity::Error;
-                self.tell_problem(&problem);
+                if problem.severity == Severity::Error && failed.is_none() {
+                    failed = Some(problem);
+                } else {
+                    self.tell_problem(&problem);
+                }
             }
             items.extend(value);
         }
@@ -137,10 +174,16 @@ impl Run<'_> {
                     .include(file, &frame, task.handler, &dir, &scope)
             }
             Effect::IncludeRole { call, public, .. } => {
-                let checked = self.shared.planner.include_role(call, &frame, &dir, &scope);
-                state
-                    .role_names
-                    .extend(super::scope::name_roles(&checked.value.roles));
+                let mut call = call.clone();
+                call.known = state.role_names.iter().any(|(name, _)| *name == call.name);
+                let checked = self
+                    .shared
+                    .planner
+                    .include_role(&call, &frame, &dir, &scope);
+                // What a role imports is known before itself.
+                let mut named = super::scope::name_roles(&checked.value.roles);
+                named.sort_by_key(|(name, direct)| *direct && *name == call.name);
+                state.role_names.extend(named);
                 if *public {
                     state.roles.extend(checked.value.roles.iter().cloned());
                 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rplay_modules::data::Data;
 
-use super::context::{Shared, to_bool, to_float};
+use super::context::{to_bool, to_dict, to_float};
+use super::explain::{WHILE, condition_error};
 use super::failure::{Cause, explain};
 use super::worker::{ItemResult, Worker, mark, status};
-use crate::action::Effect;
+use crate::action::{ActionError, Effect};
 use crate::diag::{Diagnostic, Source, Span};
 use crate::load::keyword::Keyword;
 use crate::report::event::{Event, MessageKind};
@@ -45,11 +46,20 @@ impl Worker<'_> {
         match expanded {
             Ok(Ok(items)) => Ok(items),
             Ok(Err(other)) => {
-                let message = format!(
-                    "The `loop` value must resolve to a 'list', not '{}'.",
-                    other.type_name()
-                );
-                let help = "Provide a list of items/templates, or a template resolving to a list.";
+                let (message, help) = if other.is_omit() {
+                    (
+                        "A template was resolved to an Omit scalar.".to_owned(),
+                        "Callers must be prepared to handle this value. This is most likely a bug in the code requesting templating.",
+                    )
+                } else {
+                    (
+                        format!(
+                            "The `loop` value must resolve to a 'list', not '{}'.",
+                            other.type_name()
+                        ),
+                        "Provide a list of items/templates, or a template resolving to a list.",
+                    )
+                };
                 let cause = Cause {
                     message: message.clone(),
                     span: Some(span.clone()),
@@ -58,10 +68,18 @@ impl Worker<'_> {
                 self.say(MessageKind::TaskError, explain(&[cause]));
                 Err(Box::new(ItemResult {
                     failed: true,
-                    bare: true,
                     result: rplay_modules::map! { "msg" => message },
                     ..ItemResult::default()
                 }))
+            }
+            // The lookup itself failed.
+            Err(error)
+                if lookup.is_some()
+                    && error.diagnostic.message.starts_with("The lookup plugin '") =>
+            {
+                let mut cause = Cause::of(&error.diagnostic);
+                cause.span = cause.span.or_else(|| Some(span.clone()));
+                Err(Box::new(self.template_failed(&[cause])))
             }
             // A task that is skipped anyway may loop over something undefined.
             Err(error) => match self.skipped_without_item(scope) {
@@ -87,7 +105,7 @@ impl Worker<'_> {
     pub(super) async fn each(&mut self, items: Vec<Value>, scope: &HostScope) -> ItemResult {
         let control = match self.loop_control(scope) {
             Ok(control) => control,
-            Err(error) => return self.error(error.into()),
+            Err(result) => return *result,
         };
         let mut all = ItemResult::default();
         if items.is_empty() {
@@ -107,17 +125,21 @@ impl Worker<'_> {
         let base = scope;
         let mut scope = base.clone();
         let (mut set, mut included) = (VarMap::new(), VarMap::new());
+        let registered = self.job.spec.keyword(Keyword::Register);
+        let registered = registered.and_then(Value::as_str).map(str::to_owned);
         for (index, item) in items.iter().enumerate() {
             if index > 0 && control.pause > 0.0 {
                 tokio::time::sleep(Duration::from_secs_f64(control.pause)).await;
             }
             let vars = control.vars(&items, index, item);
             let inner = scope.with(Level::Loop, vars.clone());
-            let one = self.item(&inner, Some(&vars)).await;
-            let one = self.item_done(one, &control, item, index, &inner);
+            let mut one = self.item(&inner, Some(&vars)).await;
+            let over = self.breaks(&mut one, &control, &inner);
+            let mut one = self.item_done(one, &control, item, index, &inner);
             all.changed |= one.changed;
             all.failed |= one.failed;
             all.unreachable |= one.unreachable;
+            all.unread |= one.unread;
             skipped += usize::from(one.skipped);
             all.notify.extend(one.notify);
             for effect in one.effects.iter().filter(|effect| effect.on.is_none()) {
@@ -126,18 +148,31 @@ impl Worker<'_> {
                     Effect::IncludeVars(vars) => included.extend(vars.clone()),
                     _ => continue,
                 }
+            }
+            if let Some(name) = &registered {
+                set.insert(name.clone(), to_dict(&one.result));
+            }
+            if !set.is_empty() || !included.is_empty() {
                 scope = base
                     .with(Level::SetFacts, set.clone())
                     .with(Level::IncludeVars, included.clone());
             }
             all.effects.extend(one.effects);
             all.delegated_to = one.delegated_to.or(all.delegated_to.take());
+            let unreachable = one.unreachable;
+            one.result
+                .entry("failed".to_owned())
+                .or_insert(Data::Bool(false));
             results.push(Data::Map(one.result));
-            if control.breaks(self.run, &inner) || one.unreachable {
+            if over || unreachable {
                 break;
             }
         }
         all.skipped = skipped == count;
+        // One changed item notifies for all that ran.
+        if !all.changed {
+            all.notify.clear();
+        }
         let msg = match () {
             () if all.failed => "One or more items failed",
             () if all.skipped => "All items skipped",
@@ -174,13 +209,17 @@ impl Worker<'_> {
         let hidden_by_no_log = self.flag(Keyword::NoLog, scope);
         let label = match &control.label {
             _ if hidden_by_no_log => Data::from("(censored due to no_log)"),
-            Some(label) => self
-                .run
-                .templar
-                .expand_soft(label, scope)
-                .ok()
-                .and_then(|label| label.to_data().ok())
-                .unwrap_or(shown),
+            Some(label) => match self.run.templar.expand(label, scope) {
+                Ok(label) => label.to_data().unwrap_or(shown),
+                Err(error) => {
+                    let mut problem = error.diagnostic;
+                    problem.message =
+                        format!("Failed to template loop_control label: {}", problem.message);
+                    let text = super::play::problem_text(&problem);
+                    self.say(MessageKind::Warning, text);
+                    shown
+                }
+            },
             None => shown,
         };
         for effect in &mut one.effects {
@@ -230,7 +269,58 @@ impl Worker<'_> {
         }
     }
 
-    fn loop_control(&self, scope: &HostScope) -> Result<LoopControl, TemplateError> {
+    /// Whether the loop ends after an item, by `break_when`.
+    fn breaks(&self, one: &mut ItemResult, control: &LoopControl, scope: &HostScope) -> bool {
+        let Some(raw) = &control.break_when else {
+            return false;
+        };
+        let conditions = match raw {
+            Value::List(conditions) => conditions.to_vec(),
+            one => vec![one.clone()],
+        };
+        let seen = self.with_result(scope, one);
+        for condition in &conditions {
+            match self.run.templar.condition(condition, &seen) {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(error) => {
+                    let error = condition_error("break_when", error, None);
+                    let ActionError::Condition { error, .. } = error else {
+                        return true;
+                    };
+                    let mut cause = Cause::of(&error.diagnostic);
+                    if !cause.message.starts_with(WHILE) {
+                        cause.message = format!("{WHILE}: {}", cause.message);
+                    }
+                    cause.message = format!("A 'break_when' expression failed: {}", cause.message);
+                    self.say(MessageKind::TaskError, explain(&[cause]));
+                    one.failed = true;
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
+    fn loop_control(&self, scope: &HostScope) -> Result<LoopControl, Box<ItemResult>> {
+        let control = self.read_control(scope);
+        let control = control.map_err(|error| Box::new(self.error(error.into())))?;
+        let Some(pause) = &control.wrong_pause else {
+            return Ok(control);
+        };
+        let span = self.job.spec.control_span("pause");
+        let message = format!(
+            "The value {} could not be converted to 'float'.",
+            pause.repr()
+        );
+        let causes = [
+            Cause::new("Error processing keyword 'pause'", span.as_ref()),
+            Cause::new(message, span.as_ref()),
+        ];
+        Err(Box::new(self.template_failed(&causes)))
+    }
+
+    fn read_control(&self, scope: &HostScope) -> Result<LoopControl, TemplateError> {
         let mut control = LoopControl {
             var: "item".to_owned(),
             ..LoopControl::default()
@@ -249,11 +339,20 @@ impl Worker<'_> {
         control.label = entries.get("label");
         control.break_when = entries.get("break_when");
         if let Some(pause) = entries.get("pause") {
-            control.pause = to_float(&self.run.templar.expand(&pause, scope)?).unwrap_or(0.0);
+            let pause = self.run.templar.expand(&pause, scope)?;
+            match to_float(&pause) {
+                Some(seconds) => control.pause = seconds,
+                None if matches!(pause, Value::None) || pause.is_omit() => {}
+                None => control.wrong_pause = Some(pause),
+            }
         }
         if let Some(extended) = entries.get("extended") {
             control.extended =
                 to_bool(&self.run.templar.expand(&extended, scope)?).unwrap_or(false);
+        }
+        if let Some(all) = entries.get("extended_allitems") {
+            let all = self.run.templar.expand(&all, scope)?;
+            control.without_allitems = to_bool(&all) == Some(false);
         }
         Ok(control)
     }
@@ -267,7 +366,11 @@ struct LoopControl {
     label: Option<Value>,
     break_when: Option<Value>,
     pause: f64,
+    /// What was written for `pause` is no number.
+    wrong_pause: Option<Value>,
     extended: bool,
+    /// `extended_allitems: false`
+    without_allitems: bool,
 }
 
 impl LoopControl {
@@ -284,7 +387,6 @@ impl LoopControl {
             let last = items.len() - 1;
             let int = |value: usize| Value::Int(value as i128);
             let mut entries: Entries = [
-                ("allitems", Value::list(items.to_vec())),
                 ("index", int(index + 1)),
                 ("index0", int(index)),
                 ("revindex", int(items.len() - index)),
@@ -296,6 +398,9 @@ impl LoopControl {
             .into_iter()
             .map(|(name, value)| (Key::from(name), value))
             .collect();
+            if !self.without_allitems {
+                entries.insert(Key::from("allitems"), Value::list(items.to_vec()));
+            }
             if index > 0 {
                 entries.insert(Key::from("previtem"), items[index - 1].clone());
             }
@@ -305,12 +410,6 @@ impl LoopControl {
             vars.insert("ansible_loop".to_owned(), Value::dict(entries));
         }
         vars
-    }
-
-    pub(super) fn breaks(&self, run: &Shared, scope: &HostScope) -> bool {
-        self.break_when
-            .as_ref()
-            .is_some_and(|condition| run.templar.condition(condition, scope).unwrap_or(false))
     }
 }
 

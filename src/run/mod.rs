@@ -86,6 +86,8 @@ pub struct Run<'a> {
     stats: IndexMap<String, IndexMap<String, rplay_modules::data::Data>>,
     /// Facts for later runs.
     cache: Option<cache::FactCache>,
+    /// What the task adds to the inventory.
+    arrivals: Vec<outcome::Dynamic>,
     /// What plays added to the inventory.
     dynamic: Vec<outcome::Dynamic>,
     /// Answers to the play's `vars_prompt`.
@@ -147,6 +149,7 @@ impl<'a> Run<'a> {
             unreachable: HashSet::new(),
             stats: IndexMap::new(),
             cache: None,
+            arrivals: vec![],
             dynamic: vec![],
             prompted: Arc::default(),
             warned_not_interactive: false,

@@ -7,15 +7,16 @@ use rplay_modules::data::{Data, Map};
 
 use super::Run;
 use super::context::to_dict;
+use super::include::Inclusion;
 use super::play::Batch;
 use super::spec::TaskSpec;
 use super::worker::{self, Done, ItemEffect};
 use crate::action::Effect;
 use crate::inventory::Inventory;
-use crate::load::keyword::Keyword;
-use crate::report::event::{MessageKind, Status};
+use crate::load::keyword::{KEYWORDS, Keyword, Places};
+use crate::report::event::{MessageKind, NO_TRACEBACK, Status};
 use crate::template::value::{Entries, Key, Value};
-use crate::vars::{HostScope, VarMap, is_reserved, reserved_name};
+use crate::vars::{Level, VarMap, is_reserved, reserved_name};
 
 impl Run<'_> {
     /// Registers results, counts them, moves the hosts on.
@@ -29,7 +30,7 @@ impl Run<'_> {
         extra: bool,
     ) -> Failed {
         let mut failures = Failed::default();
-        let mut includes: Vec<(String, Vec<ItemEffect>)> = vec![];
+        let mut includes: Vec<Inclusion> = vec![];
         for mut one in done {
             let effects = std::mem::take(&mut one.effects);
             let everywhere: Vec<String> = if run_once {
@@ -62,15 +63,23 @@ impl Run<'_> {
             if !included.is_empty() {
                 let further = u32::try_from(included.len() - 1).unwrap_or_default();
                 self.count(&one.host, |counts| counts.ok += further);
-                includes.extend(
-                    everywhere
-                        .iter()
-                        .map(|host| (host.clone(), included.clone())),
-                );
+                // With `run_once` only the first host goes there.
+                let others: Vec<String> = everywhere
+                    .iter()
+                    .filter(|host| **host != one.host)
+                    .cloned()
+                    .collect();
+                state.advance(&others);
+                includes.push(Inclusion {
+                    host: one.host.clone(),
+                    task: one.task,
+                    effects: included,
+                });
             } else if !extra {
                 state.advance(&everywhere);
             }
         }
+        self.settle();
         self.include(state, spec, includes);
         failures
     }
@@ -87,10 +96,14 @@ impl Run<'_> {
         };
         let mut shown = done.result.clone();
         shown.retain(|key, _| !key.starts_with("_ansible_"));
+        if crate::load::actions::is_include(&spec.action) {
+            shown.shift_remove("include");
+            shown.shift_remove("include_args");
+        }
         shown
             .entry("failed".to_owned())
             .or_insert(Data::Bool(done.status == Status::Failed));
-        let value = to_dict(&shown);
+        let value = to_dict(&with_exception(shown));
         if let Some(place) = spec.keyword_span(Keyword::Register)
             && is_reserved(name.as_str())
         {
@@ -131,7 +144,7 @@ impl Run<'_> {
             }
             Status::Unreachable if done.ignored => {
                 self.count(host, |counts| {
-                    counts.skipped += 1;
+                    counts.ok += 1;
                     counts.ignored += 1;
                 });
                 false
@@ -158,28 +171,19 @@ impl Run<'_> {
         };
         let rescued = match () {
             () if extra => false,
+            // It goes on in `rescue`, but counts as failed.
+            () if done.unread && cursor.fail() => {
+                self.count(host, |counts| counts.failed += 1);
+                return;
+            }
+            () if done.unread => false,
             () if state.force_handlers => cursor.fail_but_flush(),
             () => cursor.fail(),
         };
         if rescued {
             self.count(host, |counts| counts.rescued += 1);
-            let task = Value::dict(Entries::from([
-                (
-                    Key::from("name"),
-                    Value::str(
-                        spec.keyword(Keyword::Name)
-                            .map(|name| {
-                                worker::shown_name(&self.shared, name, &HostScope::default())
-                            })
-                            .unwrap_or_default(),
-                    ),
-                ),
-                (
-                    Key::from("action"),
-                    Value::str(spec.task.ast.call.name.as_str()),
-                ),
-            ]));
-            let result = to_dict(&done.result);
+            let task = self.failed_task(host, spec);
+            let result = to_dict(&with_exception(done.result.clone()));
             self.remember(host, |memory| {
                 let set = Arc::make_mut(&mut memory.set);
                 set.insert("ansible_failed_task".to_owned(), task);
@@ -192,6 +196,52 @@ impl Run<'_> {
             cursor.end();
         }
         self.host_failed(host);
+    }
+
+    /// `ansible_failed_task`: the task's keywords and arguments as the host has them.
+    fn failed_task(&self, host: &str, spec: &TaskSpec) -> Value {
+        let mut scope = self.world.base(host);
+        scope.push(Level::TaskVars, &spec.vars);
+        let seen = |raw: &Value| {
+            let value = self.shared.templar.expand_soft(raw, &scope).ok();
+            value
+                .and_then(|value| value.to_data().ok())
+                .map_or(Value::None, |data| Value::from_data(&data))
+        };
+        let mut entries = Entries::new();
+        for row in KEYWORDS
+            .iter()
+            .filter(|row| row.places.contains(Places::TASK))
+        {
+            let value = match row.keyword {
+                Keyword::Action | Keyword::LocalAction | Keyword::Args => continue,
+                Keyword::Name => Value::str(
+                    spec.keyword(Keyword::Name)
+                        .map(|name| worker::shown_name(&self.shared, name, &scope))
+                        .unwrap_or_default(),
+                ),
+                Keyword::AnyErrorsFatal
+                | Keyword::Become
+                | Keyword::CheckMode
+                | Keyword::Diff
+                | Keyword::IgnoreErrors
+                | Keyword::IgnoreUnreachable
+                | Keyword::NoLog => Value::Bool(self.flag(spec, row.keyword, &scope)),
+                keyword => spec.keyword(keyword).map_or(Value::None, seen),
+            };
+            entries.insert(Key::from(row.name), value);
+        }
+        let action = spec.task.ast.call.name.as_str();
+        entries.insert(Key::from("action"), Value::str(action));
+        let hidden = self.flag(spec, Keyword::NoLog, &scope);
+        let args = spec.args.iter().filter(|_| !hidden);
+        let args = args.map(|(name, (_, raw))| (Key::from(name.as_str()), seen(raw)));
+        let mut args: Entries = args.collect();
+        if let Some(text) = spec.free_form.as_ref().filter(|_| !hidden) {
+            args.insert(Key::from("_raw_params"), seen(text));
+        }
+        entries.insert(Key::from("args"), Value::dict(args));
+        Value::dict(entries)
     }
 
     pub(super) fn host_failed(&mut self, host: &str) {
@@ -230,7 +280,7 @@ impl Run<'_> {
                 self.remember(&name, |memory| {
                     Arc::make_mut(&mut memory.added).extend(vars)
                 });
-                self.add_dynamic(vec![Dynamic::Host { name, groups }]);
+                self.arrivals.push(Dynamic::Host { name, groups });
             }
             Effect::GroupBy { key, parents } => {
                 let member = |host: &String| Dynamic::Member {
@@ -238,7 +288,7 @@ impl Run<'_> {
                     key: key.clone(),
                     parents: parents.clone(),
                 };
-                self.add_dynamic(everywhere.iter().map(member).collect());
+                self.arrivals.extend(everywhere.iter().map(member));
             }
             Effect::Stats {
                 data,
@@ -256,7 +306,12 @@ impl Run<'_> {
         }
     }
 
-    fn add_dynamic(&mut self, additions: Vec<Dynamic>) {
+    /// Brings what a task added into the inventory, for all hosts at once: each change copies it.
+    fn settle(&mut self) {
+        let additions = std::mem::take(&mut self.arrivals);
+        if additions.is_empty() {
+            return;
+        }
         self.change_inventory(|inventory| {
             for addition in &additions {
                 addition.add_to(inventory);
@@ -295,6 +350,30 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// A result as later tasks see it: what failed has a key for its traceback.
+fn with_exception(mut result: Map) -> Map {
+    let lost = |map: &Map| {
+        let is = |name| map.get(name).and_then(Data::as_bool) == Some(true);
+        is("failed") || is("unreachable")
+    };
+    let complete = |map: &mut Map| {
+        if lost(map) {
+            map.entry("exception".to_owned())
+                .or_insert(Data::from(NO_TRACEBACK));
+        }
+    };
+    let Some(Data::List(items)) = result.get_mut("results") else {
+        complete(&mut result);
+        return result;
+    };
+    for item in items {
+        if let Data::Map(item) = item {
+            complete(item);
+        }
+    }
+    result
 }
 
 /// What a play added to the inventory; it outlives `refresh_inventory`.

@@ -43,7 +43,7 @@ pub(super) struct Batch<'p> {
     pub(super) handlers: Arc<Vec<PlanItem>>,
     pub(super) roles: Vec<Arc<Role>>,
     /// Those and the ones that were included: the play's names of roles.
-    pub(super) role_names: IndexMap<String, bool>,
+    pub(super) role_names: Vec<(String, bool)>,
     pub(super) play_files: Vec<PlayFile>,
     /// No host goes on.
     pub(super) ended: bool,
@@ -122,7 +122,7 @@ impl Run<'_> {
         let name = self
             .play_text(play, Keyword::Name, &early)
             .unwrap_or_else(|| pattern.join(","));
-        let (hosts, lost) = match self.play_hosts(play, &pattern, &early) {
+        let (selected, hosts, lost) = match self.play_hosts(play, &pattern, &early) {
             Ok(found) => found,
             Err(problem) => {
                 self.abort(*problem);
@@ -156,7 +156,7 @@ impl Run<'_> {
                 path: place(&play.plan.play.span),
             });
             let before = self.failed.len() + self.unreachable.len();
-            let end = self.batch(play, &name, &hosts, &batch).await;
+            let end = self.batch(play, &name, &selected, &batch).await;
             let lost = self.failed.len() + self.unreachable.len() - before;
             if self.fault.is_some() {
                 return false;
@@ -175,13 +175,14 @@ impl Run<'_> {
         true
     }
 
-    /// The hosts of a play, in its order, and whether some of them could not begin.
+    /// The hosts of a play as its pattern names them and in its order, and whether some of them
+    /// could not begin.
     fn play_hosts(
         &mut self,
         play: &PlannedPlay,
         pattern: &[String],
         early: &HostScope,
-    ) -> Result<(Vec<String>, bool), Box<Diagnostic>> {
+    ) -> Result<(Vec<String>, Vec<String>, bool), Box<Diagnostic>> {
         let limit = self.shared.options.limit.clone();
         let inventory = &self.world.vars.inventory;
         let selected = inventory.select_list(pattern, limit.as_deref());
@@ -199,9 +200,10 @@ impl Run<'_> {
         };
         let seed = u64::from(std::process::id()) ^ jiff::Timestamp::now().as_nanosecond() as u64;
         let lost = selected.value.iter().any(|host| self.doomed.contains(host));
-        let hosts = ordered(selected.value, order, seed).into_iter();
-        let hosts = hosts.filter(|host| !self.is_out(host)).collect();
-        Ok((hosts, lost))
+        let hosts = selected.value.into_iter();
+        let selected: Vec<String> = hosts.filter(|host| !self.is_out(host)).collect();
+        let hosts = ordered(selected.clone(), order, seed);
+        Ok((selected, hosts, lost))
     }
 
     /// Splits the hosts by `serial`.
@@ -416,7 +418,8 @@ impl Run<'_> {
         Arc::new(spec)
     }
 
-    /// Starts a worker; it waits for its turn where there is a limit.
+    /// Starts a worker; where hosts wait for each other, it waits for its turn and knows whether it
+    /// is the first one.
     pub(super) fn spawn(
         &mut self,
         spec: &Arc<TaskSpec>,
@@ -424,7 +427,7 @@ impl Run<'_> {
         host: String,
         scope: HostScope,
         out: &UnboundedSender<Message>,
-        limit: Option<Arc<Semaphore>>,
+        limit: Option<(Arc<Semaphore>, bool)>,
     ) {
         let job = Job {
             spec: Arc::clone(spec),
@@ -432,6 +435,7 @@ impl Run<'_> {
             scope,
             world: self.world.clone(),
             links: self.links.remove(&host).unwrap_or_default(),
+            first: limit.as_ref().is_none_or(|(_, first)| *first),
             host,
             out: out.clone(),
         };
@@ -443,7 +447,7 @@ impl Run<'_> {
         tokio::spawn(async move {
             // The semaphore is never closed.
             let _permit = match &limit {
-                Some(limit) => limit.acquire().await.ok(),
+                Some((limit, _)) => limit.acquire().await.ok(),
                 None => None,
             };
             worker::work(run, job).await;
@@ -462,8 +466,9 @@ impl Run<'_> {
         let limit = Arc::new(Semaphore::new(limit));
         let count = scopes.len();
         let hosts: Vec<String> = scopes.iter().map(|(host, _)| host.clone()).collect();
-        for (host, scope) in scopes {
-            self.spawn(spec, id, host, scope, &out, Some(Arc::clone(&limit)));
+        for (index, (host, scope)) in scopes.into_iter().enumerate() {
+            let turn = (Arc::clone(&limit), index == 0);
+            self.spawn(spec, id, host, scope, &out, Some(turn));
         }
         drop(out);
         let mut order = Ordered::new(hosts);

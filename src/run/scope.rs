@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use rplay_modules::data::{Data, Map};
 
 use super::context::to_bool;
@@ -15,7 +15,7 @@ use crate::load::keyword::Keyword;
 use crate::plan::{Frame, Role};
 use crate::report::event::{MessageKind, TaskInfo};
 use crate::secrets::STARS;
-use crate::template::value::Value;
+use crate::template::value::{Value, has_delimiters};
 use crate::vars::{HostScope, Level, VarMap, reserved_name};
 
 impl Run<'_> {
@@ -119,13 +119,24 @@ impl Run<'_> {
         TaskInfo {
             id,
             name,
-            action: spec.task.ast.call.name.clone(),
+            action: self.shown_action(spec, scope),
             path: place(spec.span()),
             role,
             handler: spec.task.handler,
             check,
             args: (!self.flag(spec, Keyword::NoLog, scope)).then(|| written_arguments(spec)),
         }
+    }
+
+    /// The action as it was written, or what its template comes to.
+    fn shown_action(&self, spec: &TaskSpec, scope: &HostScope) -> String {
+        let call = &spec.task.ast.call;
+        if !has_delimiters(&call.name) {
+            return call.name.clone();
+        }
+        let raw = Value::template(call.name.as_str(), Some(call.span.clone()));
+        let name = self.shared.templar.expand(&raw, scope);
+        name.map_or_else(|_| call.name.clone(), |name| name.to_string())
     }
 
     /// What banners show for a task without a name.
@@ -190,9 +201,17 @@ impl Run<'_> {
                 own.insert("ansible_parent_role_names".to_owned(), parents);
             }
         }
+        let environment = spec.environment.iter().flat_map(|one| match one {
+            Value::List(parts) => parts.to_vec(),
+            one => vec![one.clone()],
+        });
+        own.insert("environment".to_owned(), Value::list(environment.collect()));
         let places = search_path(frame, &state.play.dir)
             .into_iter()
-            .map(|path| Value::str(path.display().to_string()));
+            .map(|path| (path.display().to_string(), ()))
+            .collect::<IndexMap<_, _>>()
+            .into_keys()
+            .map(Value::str);
         own.insert(
             "ansible_search_path".to_owned(),
             Value::list(places.collect()),
@@ -276,28 +295,35 @@ fn search_path(frame: &Frame, playbook_dir: &std::path::Path) -> Vec<PathBuf> {
     places
 }
 
-/// Roles by name, and whether a play or include names them: others are dependencies.
-pub(super) fn name_roles(roles: &[Arc<Role>]) -> IndexMap<String, bool> {
+/// Roles by name, and whether a play, import or include names them: others are dependencies.
+pub(super) fn name_roles(roles: &[Arc<Role>]) -> Vec<(String, bool)> {
     let named = roles
         .iter()
-        .map(|role| (role.name.clone(), role.parents.is_empty()));
+        .map(|role| (role.name.clone(), !role.dependency));
     named.collect()
 }
 
 /// The magic names of a play's roles: all, those that it names, those that other roles need.
-fn role_names(roles: &IndexMap<String, bool>) -> VarMap {
-    let names = |wanted: &dyn Fn(bool) -> bool| {
-        let names = roles.iter().filter(|(_, direct)| wanted(**direct));
-        Value::list(names.map(|(name, _)| Value::str(name.as_str())).collect())
+///
+/// What the play names is a list in which each inclusion counts; the others have each name once.
+fn role_names(roles: &[(String, bool)]) -> VarMap {
+    let list = |names: &mut dyn Iterator<Item = &String>| {
+        Value::list(names.map(|name| Value::str(name.as_str())).collect())
     };
-    let direct = names(&|direct| direct);
+    let once = |wanted: &dyn Fn(bool) -> bool| {
+        let names = roles.iter().filter(|(_, direct)| wanted(*direct));
+        let names: IndexSet<&String> = names.map(|(name, _)| name).collect();
+        list(&mut names.into_iter())
+    };
+    let named = roles.iter().filter(|(_, direct)| *direct);
+    let direct = list(&mut named.map(|(name, _)| name));
     VarMap::from([
-        ("ansible_role_names".to_owned(), names(&|_| true)),
+        ("ansible_role_names".to_owned(), once(&|_| true)),
         ("ansible_play_role_names".to_owned(), direct.clone()),
         ("role_names".to_owned(), direct),
         (
             "ansible_dependent_role_names".to_owned(),
-            names(&|direct| !direct),
+            once(&|direct| !direct),
         ),
     ])
 }

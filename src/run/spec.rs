@@ -39,7 +39,7 @@ pub(crate) struct TaskSpec {
     /// `vars` of the task.
     pub(crate) vars: Arc<VarMap>,
     /// Every other keyword: its nearest value.
-    keywords: HashMap<Keyword, (Value, Span)>,
+    pub(super) keywords: HashMap<Keyword, (Value, Span)>,
 }
 
 /// Keywords that add up instead of being overridden.
@@ -138,6 +138,12 @@ impl TaskSpec {
     /// Where the nearest value of a keyword stands.
     pub(crate) fn keyword_span(&self, keyword: Keyword) -> Option<&Span> {
         self.keywords.get(&keyword).map(|(_, span)| span)
+    }
+
+    /// Where an entry of `loop_control` stands.
+    pub(crate) fn control_span(&self, name: &str) -> Option<Span> {
+        let control = self.task.ast.keywords.get(&Keyword::LoopControl)?;
+        control.get(name).map(|node| node.span.clone())
     }
 
     /// Where the template in place of the arguments stands.

@@ -9,9 +9,9 @@ use super::spec::TaskSpec;
 use crate::action::ActionError;
 use crate::connect::{Become, Kind, Link, Secret, Target};
 use crate::load::keyword::Keyword;
-use crate::template::value::Value;
+use crate::template::value::{Entries, Key, Value};
 use crate::template::{Scope, TemplateError};
-use crate::vars::{HostScope, Hosts, VarMap};
+use crate::vars::{HostScope, Hosts, Level, VarMap};
 
 /// The connections of one worker: several to one host when tasks log in as several users.
 #[derive(Default)]
@@ -132,7 +132,7 @@ fn describe(
         "local" => Kind::Local,
         "ssh" | "smart" | "paramiko" | "paramiko_ssh" => Kind::Ssh,
         other => {
-            return Err(ActionError::new(format!(
+            return Err(ActionError::Bare(format!(
                 "the connection plugin '{other}' was not found"
             )));
         }
@@ -288,16 +288,28 @@ pub(super) fn connection_vars(
 
 /// What a task that is delegated sees of the other host's connection, unless its own host has
 /// variables of these names.
-pub(super) fn delegate_vars(world: &World, target: &str) -> VarMap {
-    let Some(other) = world.scope(target) else {
-        return VarMap::new();
-    };
+pub(super) fn delegate_vars(world: &World, target: &str, scope: &HostScope) -> VarMap {
+    let other = world.scope(target).unwrap_or_else(|| world.base(target));
     let mut vars = VarMap::new();
+    let address = Value::str(target);
+    let own = scope.get("inventory_hostname").unwrap_or(Value::None);
+    let seen = other.with(
+        Level::Connection,
+        VarMap::from([("ansible_host".to_owned(), address.clone())]),
+    );
+    let seen = seen.with(
+        Level::Magic,
+        VarMap::from([("inventory_hostname".to_owned(), own)]),
+    );
+    let all = seen.get("vars").unwrap_or(Value::None);
+    let by_name = Entries::from([(Key::from(target), all)]);
+    vars.insert("ansible_delegated_vars".to_owned(), Value::dict(by_name));
     for names in [
         ["ansible_user", "ansible_ssh_user"],
         ["ansible_host", "ansible_ssh_host"],
     ] {
         let given = names.iter().find_map(|name| other.get(name));
+        let given = given.or_else(|| (names[0] == "ansible_host").then(|| address.clone()));
         vars.extend(
             given
                 .into_iter()

@@ -16,10 +16,10 @@ use super::spec::TaskSpec;
 use super::target::{self, Links};
 use crate::action::background::Background;
 use crate::action::{self, ActionError, Effect, TaskResult};
-use crate::diag::Span;
+use crate::diag::{Diagnostic, Span};
 use crate::load::keyword::Keyword;
 use crate::report::event::{Event, JobState, MessageKind, Status};
-use crate::template::value::Value;
+use crate::template::value::{Value, has_delimiters};
 use crate::template::{Scope, TemplateError};
 use crate::vars::{HostScope, Level, VarMap};
 
@@ -29,6 +29,8 @@ pub(super) struct Job {
     /// The task's number in events.
     pub(super) id: usize,
     pub(super) host: String,
+    /// It is the first host of the task.
+    pub(super) first: bool,
     pub(super) scope: HostScope,
     pub(super) world: World,
     pub(super) links: Links,
@@ -44,9 +46,13 @@ pub(super) enum Message {
 /// A task that is done on a host.
 pub(super) struct Done {
     pub(super) host: String,
+    /// The number of the task in its events.
+    pub(super) task: usize,
     pub(super) links: Links,
     pub(super) status: Status,
     pub(super) ignored: bool,
+    /// What it includes cannot be read.
+    pub(super) unread: bool,
     pub(super) result: Map,
     pub(super) effects: Vec<ItemEffect>,
     pub(super) notify: Vec<String>,
@@ -75,10 +81,10 @@ pub(super) struct ItemResult {
     pub(super) delegated_to: Option<String>,
     pub(super) notify: Vec<String>,
     pub(super) ignored: bool,
-    /// It failed before anything ran: its result has no `changed`.
-    pub(super) bare: bool,
     /// The controller's part of the action failed, not a module.
     pub(super) by_action: bool,
+    /// What it includes cannot be read: that is never ignored.
+    pub(super) unread: bool,
     /// The user was told why it failed.
     pub(super) told: bool,
     /// What a module says about its failure at more length than `msg`.
@@ -130,7 +136,9 @@ impl Worker<'_> {
             }
             Some(items) => {
                 let result = self.each(items, &scope).await;
-                self.finish(result, true)
+                // A loop that could not be steered is told like a task without items.
+                let whole = result.result.contains_key("results");
+                self.finish(result, whole)
             }
         }
     }
@@ -174,10 +182,78 @@ impl Worker<'_> {
         if result.failed {
             result.ignored = self.flag(Keyword::IgnoreErrors, scope);
         }
-        if result.changed && !result.failed {
+        // An item notifies where another one of its loop changed something.
+        if (result.changed || item.is_some()) && !result.failed && !result.skipped {
             result.notify = self.notified(scope);
         }
         result
+    }
+
+    /// Renders the name of the module where it is a template.
+    fn resolve_action(&mut self, scope: &HostScope) -> Result<(), ActionError> {
+        let call = &self.job.spec.task.ast.call;
+        if !has_delimiters(&call.name) {
+            return Ok(());
+        }
+        let place = call.span.clone();
+        let raw = Value::template(call.name.as_str(), Some(place.clone()));
+        let name = self.run.templar.expand(&raw, scope);
+        let name = name.map_err(ActionError::Template)?.to_string();
+        if !crate::load::actions::is_callable(&name) {
+            let text = format!("Cannot resolve '{name}' to an action or module.");
+            return Err(ActionError::Template(TemplateError {
+                diagnostic: Box::new(Diagnostic::error("unknown-module", text).at(&place)),
+                undefined: false,
+            }));
+        }
+        let action = crate::action::canonical(&name).to_owned();
+        self.job.spec = Arc::new(TaskSpec {
+            action,
+            ..(*self.job.spec).clone()
+        });
+        Ok(())
+    }
+
+    /// Keywords that are numbers or truth values must be that.
+    fn check_keywords(&self, scope: &HostScope) -> Result<(), ActionError> {
+        const TYPED: &[(Keyword, &str)] = &[
+            (Keyword::AnyErrorsFatal, "bool"),
+            (Keyword::Become, "bool"),
+            (Keyword::CheckMode, "bool"),
+            (Keyword::DelegateFacts, "bool"),
+            (Keyword::Diff, "bool"),
+            (Keyword::IgnoreErrors, "bool"),
+            (Keyword::IgnoreUnreachable, "bool"),
+            (Keyword::NoLog, "bool"),
+            (Keyword::RunOnce, "bool"),
+            (Keyword::Retries, "int"),
+            (Keyword::Timeout, "int"),
+            (Keyword::Delay, "float"),
+        ];
+        for (keyword, kind) in TYPED {
+            let Some(raw) = self.job.spec.keyword(*keyword) else {
+                continue;
+            };
+            let wrong = |message: String| ActionError::Keyword {
+                name: keyword.name(),
+                place: self.job.spec.keyword_span(*keyword).cloned(),
+                message,
+            };
+            let value = self.run.templar.expand(raw, scope);
+            let value = value.map_err(|error| unrendered(*keyword, error))?;
+            let fits = match *kind {
+                "bool" => to_bool(&value).is_some(),
+                "int" => to_int(&value).is_some(),
+                _ => to_float(&value).is_some(),
+            };
+            if !fits && !matches!(value, Value::None) && !value.is_omit() {
+                return Err(wrong(format!(
+                    "The value {} could not be converted to '{kind}'.",
+                    value.repr()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Runs the action until it succeeds or the attempts are used up.
@@ -186,7 +262,9 @@ impl Worker<'_> {
         scope: &HostScope,
         item: Option<&VarMap>,
     ) -> Result<ItemResult, ActionError> {
+        self.resolve_action(scope)?;
         let spec = Arc::clone(&self.job.spec);
+        self.check_keywords(scope)?;
         let until = spec.keyword(Keyword::Until).cloned();
         let expand = |keyword| -> Result<Option<Value>, TemplateError> {
             spec.keyword(keyword)
@@ -214,7 +292,9 @@ impl Worker<'_> {
                 && attempts > 1
             {
                 let seen = self.with_result(scope, &one);
-                finished = self.run.templar.condition(until, &seen)?;
+                let met = self.run.templar.condition(until, &seen);
+                let place = spec.keyword_span(Keyword::Until);
+                finished = met.map_err(|error| condition_error("until", error, place))?;
             }
             if finished || attempt >= attempts {
                 if !finished && attempts > 1 {
@@ -262,16 +342,12 @@ impl Worker<'_> {
             Some(value) => to_bool(&run.templar.expand(value, scope)?).unwrap_or(run.options.diff),
             None => run.options.diff,
         };
-        let scope = scope.with(
-            Level::Magic,
-            VarMap::from([("ansible_check_mode".to_owned(), Value::Bool(check))]),
-        );
         let scope = match &delegated_to {
             Some(name) => {
-                let own = target::delegate_vars(&self.job.world, name);
+                let own = target::delegate_vars(&self.job.world, name, scope);
                 scope.with(Level::Connection, own)
             }
-            None => scope,
+            None => scope.clone(),
         };
         let timeout = match spec.keyword(Keyword::Timeout) {
             Some(value) => to_int(&run.templar.expand(value, &scope)?),
@@ -292,6 +368,7 @@ impl Worker<'_> {
             spec: &spec,
             scope: &scope,
             host: &self.job.host,
+            first: self.job.first,
             target: &target,
             links: &mut self.job.links,
             world: &self.job.world,
@@ -299,7 +376,8 @@ impl Worker<'_> {
             check,
             diff,
             environment: environment(&run, &spec, &scope)?,
-            timeout_ms: timeout.and_then(|seconds| u64::try_from(seconds * 1000).ok()),
+            // The agent ends what runs a little later, so that it is always told in the same words.
+            timeout_ms: timeout.and_then(|seconds| u64::try_from(seconds * 1000 + 500).ok()),
             job: None,
             args: arguments(&run, &spec, &scope)?,
             warnings: vec![],
@@ -330,9 +408,7 @@ impl Worker<'_> {
                     Ok(ran) => ran,
                     Err(_) => {
                         context.reset_link();
-                        Err(ActionError::Bare(format!(
-                            "Timed out after {seconds} second(s)."
-                        )))
+                        Err(ActionError::TimedOut(seconds))
                     }
                 }
             }
@@ -342,7 +418,7 @@ impl Worker<'_> {
         let ran = match ran {
             Ok(ran) => ran,
             Err(ActionError::Template(error)) if !error.undefined => {
-                return Err(ActionError::Acting(error));
+                return Err(ActionError::Template(error));
             }
             Err(ActionError::Failed(failure)) => {
                 by_action = true;
@@ -453,7 +529,7 @@ impl Worker<'_> {
     }
 
     /// The scope with the task's own result under its registered name.
-    fn with_result(&self, scope: &HostScope, one: &ItemResult) -> HostScope {
+    pub(super) fn with_result(&self, scope: &HostScope, one: &ItemResult) -> HostScope {
         let mut vars = VarMap::new();
         if let Some(Value::Str(name)) = self.job.spec.keyword(Keyword::Register) {
             vars.insert(name.as_str().to_owned(), to_dict(&one.result));
@@ -540,7 +616,7 @@ impl Worker<'_> {
         let scope = self.job.scope.clone();
         let status = status(&all);
         let ignored = match status {
-            Status::Failed => self.flag(Keyword::IgnoreErrors, &scope),
+            Status::Failed => !all.unread && self.flag(Keyword::IgnoreErrors, &scope),
             Status::Unreachable => self.flag(Keyword::IgnoreUnreachable, &scope),
             _ => false,
         };
@@ -575,9 +651,11 @@ impl Worker<'_> {
         }
         Done {
             host: String::new(),
+            task: self.job.id,
             links: Links::default(),
             status,
             ignored,
+            unread: all.unread,
             result: all.result,
             effects: all.effects,
             notify: all.notify,
@@ -607,10 +685,8 @@ pub(super) fn mark(one: &mut ItemResult) {
     set("failed", one.failed);
     set("skipped", one.skipped);
     set("unreachable", one.unreachable);
-    if !one.bare || one.changed {
-        one.result
-            .insert("changed".to_owned(), Data::Bool(one.changed));
-    }
+    one.result
+        .insert("changed".to_owned(), Data::Bool(one.changed));
 }
 
 pub(super) fn status(one: &ItemResult) -> Status {
@@ -670,22 +746,44 @@ fn whole(
         })
 }
 
+/// A keyword whose template is wrong.
+fn unrendered(keyword: Keyword, mut error: TemplateError) -> ActionError {
+    let text = format!(
+        "Error processing keyword '{}': {}",
+        keyword.name(),
+        error.diagnostic.message
+    );
+    error.diagnostic.message = text;
+    ActionError::Template(error)
+}
+
 /// The environment of the task: outer ones first, inner ones override.
 fn environment(
     run: &Shared,
     spec: &TaskSpec,
     scope: &HostScope,
-) -> Result<Vec<(String, String)>, TemplateError> {
+) -> Result<Vec<(String, String)>, ActionError> {
     let mut all: indexmap::IndexMap<String, String> = indexmap::IndexMap::new();
     for raw in &spec.environment {
-        let parts = match run.templar.expand(raw, scope)? {
+        let value = run.templar.expand(raw, scope);
+        let value = value.map_err(|error| unrendered(Keyword::Environment, error))?;
+        let parts = match value {
             Value::List(items) => items.to_vec(),
             other => vec![other],
         };
-        for part in parts {
-            if let Value::Dict(entries) = part {
-                for (key, value) in entries.read().iter() {
-                    all.insert(key.0.to_string(), value.to_string());
+        for part in &parts {
+            match part {
+                Value::Dict(entries) => {
+                    for (key, value) in entries.read().iter() {
+                        all.insert(key.0.to_string(), value.to_string());
+                    }
+                }
+                Value::None => {}
+                part if part.is_omit() => {}
+                _ => {
+                    let all = Value::list(parts.clone()).repr();
+                    let text = format!("could not parse environment value, skipping: {all}");
+                    run.templar.note(Diagnostic::warning("environment", text));
                 }
             }
         }
@@ -709,17 +807,23 @@ fn arguments(
         }
     };
     for raw in &spec.module_defaults {
-        let Value::Dict(defaults) = run.templar.expand_soft(raw, scope)? else {
-            continue;
-        };
-        let defaults = defaults.read();
         let full = rplay_modules::registry::find(&spec.action).map_or_else(
             || format!("ansible.builtin.{}", spec.action),
             |module| module.name.to_owned(),
         );
-        for name in [spec.action.as_str(), full.as_str()] {
-            if let Some(value) = defaults.get(name) {
-                add(value.clone());
+        let layers = match run.templar.expand_soft(raw, scope)? {
+            Value::List(layers) => layers.to_vec(),
+            one => vec![one],
+        };
+        for layer in layers {
+            let Value::Dict(defaults) = layer else {
+                continue;
+            };
+            let defaults = defaults.read();
+            for name in [spec.action.as_str(), full.as_str()] {
+                if let Some(value) = defaults.get(name) {
+                    add(value.clone());
+                }
             }
         }
     }
