@@ -40,18 +40,6 @@ pub(crate) fn all(root: &Path) -> Vec<(String, Verdict)> {
     RULES.iter().map(check).collect()
 }
 
-/// Settings whose use is being written.
-const COMING: &[&str] = &[
-    "async_dir",
-    "callbacks_enabled",
-    "collections_path",
-    "fact_caching",
-    "fact_caching_connection",
-    "fact_caching_prefix",
-    "fact_caching_timeout",
-    "log_path",
-];
-
 /// Settings that are read and used nowhere, and are not marked as without meaning.
 fn idle_settings(root: &Path) -> Result<Vec<String>, String> {
     let read = |path: &Path| fs::read_to_string(path).map_err(|fault| fault.to_string());
@@ -68,7 +56,7 @@ fn idle_settings(root: &Path) -> Result<Vec<String>, String> {
     for entry in text.split("\n    setting(").skip(1) {
         let name = entry.split('"').nth(1).unwrap_or_default();
         let marked = entry.contains(".accepted(") || entry.contains(".only(");
-        if !marked && !COMING.contains(&name) && !users.contains(&format!("\"{name}\"")) {
+        if !marked && !users.contains(&format!("\"{name}\"")) {
             idle.push(format!("the setting `{name}` is used nowhere"));
         }
     }

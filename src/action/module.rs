@@ -20,5 +20,9 @@ pub(super) async fn call_named(
     if let Some(text) = context.free_form()? {
         args.insert("_raw_params".to_owned(), Data::Str(text));
     }
+    if crate::load::actions::short(name) == "shell" && !args.contains_key("executable") {
+        let shell = context.variable("ansible_shell_executable")?;
+        args.extend(shell.map(|shell| ("executable".to_owned(), Data::from(shell.to_string()))));
+    }
     context.call_module(name, &args).await
 }

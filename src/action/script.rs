@@ -51,6 +51,7 @@ pub(super) async fn raw(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         return Err(ActionError::new("no command given"));
     };
     let executable = context.text("executable")?;
+    let executable = executable.or_else(|| context.run.config.chosen("executable"));
     if context.check {
         return Ok(TaskResult {
             skipped: true,

@@ -190,7 +190,7 @@ impl Console<'_> {
         let mut sink = |event: Event| view.event(&event);
         let mut run = Run::new(session.inputs, session.planner, dir, &mut sink);
         loop {
-            crate::report::print(&self.prompt());
+            crate::report::prompt(&self.prompt());
             let reply = tokio::task::spawn_blocking(prompt::reply).await;
             let Some(line) = reply.ok().flatten() else {
                 break;

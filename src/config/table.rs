@@ -1166,7 +1166,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Text,
         Some("dark gray"),
         "The colour of constants in documents.",
-    ),
+    )
+    .accepted("pages of `doc` have no colours"),
     setting(
         "color_doc_deprecated",
         &[("colors", "doc_deprecated")],
@@ -1174,7 +1175,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Text,
         Some("magenta"),
         "The colour of what will go away, in documents.",
-    ),
+    )
+    .accepted("pages of `doc` have no colours"),
     setting(
         "color_doc_link",
         &[("colors", "doc_link")],
@@ -1182,7 +1184,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Text,
         Some("cyan"),
         "The colour of links in documents.",
-    ),
+    )
+    .accepted("pages of `doc` have no colours"),
     setting(
         "color_doc_module",
         &[("colors", "doc_module")],
@@ -1190,7 +1193,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Text,
         Some("yellow"),
         "The colour of modules in documents.",
-    ),
+    )
+    .accepted("pages of `doc` have no colours"),
     setting(
         "color_doc_plugin",
         &[("colors", "doc_plugin")],
@@ -1198,7 +1202,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Text,
         Some("yellow"),
         "The colour of plug-ins in documents.",
-    ),
+    )
+    .accepted("pages of `doc` have no colours"),
     setting(
         "color_doc_reference",
         &[("colors", "doc_reference")],
@@ -1206,7 +1211,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Text,
         Some("magenta"),
         "The colour of references in documents.",
-    ),
+    )
+    .accepted("pages of `doc` have no colours"),
     setting(
         "color_error",
         &[("colors", "error")],
@@ -1222,7 +1228,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Text,
         Some("white"),
         "The colour of what stands out.",
-    ),
+    )
+    .accepted("nothing is shown in it"),
     setting(
         "color_included",
         &[("colors", "included")],

@@ -79,6 +79,8 @@ pub struct Settings {
     pub pretty: Option<bool>,
     /// `callback_result_indentation`.
     pub indent: usize,
+    /// The column after which results in YAML are folded.
+    pub width: usize,
     /// Lines of context in a difference.
     pub diff_context: usize,
 }
@@ -104,6 +106,7 @@ impl Default for Settings {
             unescaped: false,
             pretty: None,
             indent: 4,
+            width: 80,
             diff_context: 3,
         }
     }
@@ -141,6 +144,14 @@ impl Settings {
             unescaped: false,
             pretty,
             indent: count("callback_result_indentation", 4),
+            width: match config.text("callback_result_yaml_line_width").as_deref() {
+                Some("no-break") => usize::MAX,
+                Some("terminal-width") => {
+                    let columns = if terminal { columns() } else { 0 };
+                    columns.max(NARROWEST)
+                }
+                _ => 80,
+            },
             diff_context: count("diff_context", 3),
         }
     }
@@ -151,6 +162,9 @@ fn columns() -> usize {
     rustix::termios::tcgetwinsize(std::io::stdout())
         .map_or(0, |size| usize::from(size.ws_col).saturating_sub(1))
 }
+
+/// The columns of what is no terminal, or a narrow one.
+const NARROWEST: usize = 79;
 
 /// The views by their names, with what they show.
 pub(crate) const VIEWS: &[(&str, &str)] = &[
@@ -326,6 +340,13 @@ static DEPRECATIONS: OnceLock<bool> = OnceLock::new();
 
 /// The user knows how to be rid of deprecations.
 static HINTED: AtomicBool = AtomicBool::new(false);
+/// Asks on standard output, in the colour of prompts.
+pub(crate) fn prompt(text: &str) {
+    match COLORS.get() {
+        Some(Some(palette)) => print(&palette.paint(palette::Color::Prompt, text)),
+        _ => print(text),
+    }
+}
 
 /// Writes a problem to standard error and to the log.
 pub(crate) fn problem(severity: Severity, text: &str) {

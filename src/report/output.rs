@@ -45,7 +45,7 @@ impl Output {
             out,
             err,
             palette: settings.color.then(|| settings.palette.clone()),
-            columns: settings.columns.max(79),
+            columns: settings.columns.max(super::NARROWEST),
             deprecations: settings.deprecation_warnings,
             verbose: if settings.verbose_to_stderr {
                 Stream::Err

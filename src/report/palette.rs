@@ -19,10 +19,11 @@ pub(crate) enum Color {
     DiffAdd,
     DiffRemove,
     DiffLines,
+    Prompt,
 }
 
 /// Each colour but the plain one with its setting, in the order of the codes of a palette.
-const SETTINGS: [(Color, &str); 13] = [
+const SETTINGS: [(Color, &str); 14] = [
     (Color::Ok, "color_ok"),
     (Color::Changed, "color_changed"),
     (Color::Skip, "color_skip"),
@@ -36,6 +37,7 @@ const SETTINGS: [(Color, &str); 13] = [
     (Color::DiffAdd, "color_diff_add"),
     (Color::DiffRemove, "color_diff_remove"),
     (Color::DiffLines, "color_diff_lines"),
+    (Color::Prompt, "color_console_prompt"),
 ];
 
 /// The names of colours.

@@ -10,9 +10,6 @@ use rplay_modules::regex::{Flags, Regex};
 
 use super::Settings;
 
-/// The column after which a text is folded.
-const WIDTH: usize = 80;
-
 /// The result on lines of its own.
 pub(crate) fn dump(shown: &Map, settings: &Settings) -> String {
     let mut shown = shown.clone();
@@ -25,6 +22,7 @@ pub(crate) fn dump(shown: &Map, settings: &Settings) -> String {
     let mut emitter = Emitter {
         out: String::new(),
         step: settings.indent.max(2),
+        width: settings.width,
     };
     if shown.is_empty() {
         emitter.out.push_str("{}");
@@ -58,6 +56,7 @@ enum Style {
 
 struct Emitter {
     out: String,
+    width: usize,
     step: usize,
 }
 
@@ -186,7 +185,7 @@ impl Emitter {
                 && !blank
                 && inside
                 && (style == Style::Double || !next)
-                && column > WIDTH
+                && column > self.width
             {
                 self.out.push('\n');
                 self.out.push_str(&" ".repeat(indent));

@@ -79,7 +79,7 @@ impl Run<'_> {
 
     pub(super) fn flag(&self, spec: &TaskSpec, keyword: Keyword, scope: &HostScope) -> bool {
         let Some(raw) = spec.keyword(keyword) else {
-            return false;
+            return keyword == Keyword::NoLog && self.shared.config.bool("no_log");
         };
         self.shared
             .templar

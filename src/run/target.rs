@@ -282,7 +282,10 @@ pub(super) fn connection_vars(
         &["ansible_pipelining", "ansible_ssh_pipelining"],
         Some(pipelining),
     );
-    set(&["ansible_shell_executable"], Some(Value::str("/bin/sh")));
+    set(
+        &["ansible_shell_executable"],
+        run.config.text("executable").map(Value::str),
+    );
     vars
 }
 

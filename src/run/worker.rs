@@ -580,7 +580,7 @@ impl Worker<'_> {
     /// A keyword that is on or off.
     pub(super) fn flag(&self, keyword: Keyword, scope: &HostScope) -> bool {
         let Some(raw) = self.job.spec.keyword(keyword) else {
-            return false;
+            return keyword == Keyword::NoLog && self.run.config.bool("no_log");
         };
         self.run
             .templar
