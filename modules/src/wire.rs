@@ -58,6 +58,8 @@ pub struct Run {
     pub check: bool,
     /// Whether diffs are wanted.
     pub diff: bool,
+    /// How large a content differences show, in bytes; zero: any.
+    pub diff_limit: Option<u64>,
     /// Environment of the call, on top of the agent's own.
     pub env: Vec<(String, String)>,
     /// Changes recorded by other agents of the same host since this agent's last call.

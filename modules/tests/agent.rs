@@ -52,6 +52,7 @@ impl Agent {
             diff: true,
             env: vec![("GREETING".to_owned(), "hi".to_owned())],
             assumed: Vec::new(),
+            diff_limit: None,
             timeout_ms: None,
             job: None,
         };

@@ -18,7 +18,7 @@ use crate::plan::{Files, to_value};
 use crate::secrets::Secrets;
 use crate::template::value::{Entries, Key, Object};
 use crate::template::{ENVELOPE, JsonStyle, Value, json_text, yaml_document};
-use crate::vars::{VarMap, merged};
+use crate::vars::{RESERVED_NAME, VarMap, is_reserved, merged, reserved_name};
 
 /// Variables that the program sets itself: they are never shown.
 const INTERNAL: [&str; 18] = [
@@ -278,6 +278,14 @@ impl Shown {
             false => self.inventory.layers(host, Some(&dir)),
         };
         let layers = layers.collect(&mut self.problems);
+        for (name, node) in layers.iter().flat_map(|layer| layer.vars.iter()) {
+            let known = |problem: &Diagnostic| {
+                problem.code == RESERVED_NAME && problem.message.contains(&format!("'{name}'"))
+            };
+            if is_reserved(name) && !self.problems.iter().any(known) {
+                self.problems.push(reserved_name(name, &node.span));
+            }
+        }
         let mut vars = self.merged(&layers);
         if self.inventory.is_implicit(host) {
             let python = Value::str("/usr/bin/python3");

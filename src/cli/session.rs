@@ -143,6 +143,10 @@ pub(super) fn inventory(
         && !missing
     {
         let hosts = inventory.select("all", Some(limit));
+        let wrong = |problem: &&Diagnostic| problem.severity == Severity::Error;
+        if let Some(problem) = hosts.problems.iter().find(wrong) {
+            return Err(CommandError::new(Exit::Error, problem.clone()));
+        }
         if hosts.value.is_empty() && !matches!(limit.as_str(), "localhost" | "127.0.0.1") {
             tell(
                 &hosts
@@ -388,7 +392,8 @@ fn fault_exit(problem: &Diagnostic) -> Exit {
         "order" => Exit::Options,
         crate::run::debugger::QUIT => Exit::Interrupted,
         // What could not be read, whenever it was read.
-        "vars-not-a-mapping" | "yaml-syntax" | "yaml-value" | "missing-file" => Exit::Parse,
+        "vars-not-a-mapping" | "yaml-syntax" | "yaml-value" | "missing-file" | "vault"
+        | "not-utf8" => Exit::Parse,
         _ => Exit::Error,
     }
 }

@@ -485,8 +485,7 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         Some("True"),
         "Whether warnings of modules are shown.",
-    )
-    .only("True", "warnings of modules are always shown"),
+    ),
     // Facts
     setting(
         "fact_caching",
@@ -1462,8 +1461,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Int,
         Some("104448"),
         "Bytes up to which the difference of a file is shown.",
-    )
-    .only("104448", "the limit is part of the agent"),
+    ),
+
     setting(
         "home",
         &[("defaults", "home")],

@@ -92,6 +92,7 @@ fn ping() -> Run {
         args: rplay_modules::data::Map::default(),
         check: false,
         diff: false,
+        diff_limit: None,
         env: Vec::new(),
         assumed: Vec::new(),
         timeout_ms: None,

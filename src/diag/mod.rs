@@ -282,8 +282,17 @@ impl Diagnostic {
 
     /// A deprecation without a place yet: what no longer works from a version of ansible-core on.
     pub fn deprecation(code: &'static str, what: &str, version: &str) -> Self {
+        Self::deprecation_of(code, "", what, version)
+    }
+
+    /// Like [`Diagnostic::deprecation`], of something that is not ansible-core as a whole.
+    pub fn deprecation_of(code: &'static str, owner: &str, what: &str, version: &str) -> Self {
+        let owner = match owner {
+            "" => "ansible-core".to_owned(),
+            owner => format!("{owner} in ansible-core"),
+        };
         let message =
-            format!("{what} This feature will be removed from ansible-core version {version}.");
+            format!("{what} This feature will be removed from {owner} version {version}.");
         Self {
             severity: Severity::Deprecation,
             ..Self::error(code, message)

@@ -152,7 +152,12 @@ impl Inventory {
             let text = "Use [x:y] inclusive subscripts instead of [x-y] which has been removed";
             problems.push(Diagnostic::warning("host-pattern", text));
         }
-        subscript.apply(&hosts)
+        let chosen = subscript.apply(&hosts);
+        if chosen.is_empty() && !hosts.is_empty() && !subscript.range {
+            let text = format!("No hosts matched the subscripted pattern '{pattern}'");
+            problems.push(Diagnostic::error("host-pattern", text));
+        }
+        chosen
     }
 
     fn enumerate(&self, pattern: &str, problems: &mut Vec<Diagnostic>) -> IndexSet<&str> {
@@ -253,25 +258,22 @@ fn split(pattern: &str) -> Vec<String> {
     if ipv6 || (port.is_some() && !host.contains(':')) {
         return vec![trimmed(pattern)];
     }
-    let (mut parts, mut current, mut inside) = (vec![], String::new(), false);
-    for c in pattern.chars() {
-        match c {
-            '[' => inside = true,
-            ']' => inside = false,
-            _ => {}
-        }
-        if !inside && (c == ':' || c.is_whitespace()) {
+    let (mut parts, mut current) = (vec![], String::new());
+    let mut rest = pattern;
+    while let Some(c) = rest.chars().next() {
+        // Brackets hold colons and blanks together; one without the other separates like these.
+        let bracket = rest.find(']').filter(|_| c == '[');
+        let taken = bracket.map_or(c.len_utf8(), |end| end + 1);
+        if bracket.is_none() && (matches!(c, ':' | '[' | ']') || c.is_whitespace()) {
             parts.push(std::mem::take(&mut current));
         } else {
-            current.push(c);
+            current.push_str(&rest[..taken]);
         }
+        rest = &rest[taken..];
     }
     parts.push(current);
+    parts.retain(|part| !part.is_empty());
     parts
-        .into_iter()
-        .map(|part| trimmed(&part))
-        .filter(|part| !part.is_empty())
-        .collect()
 }
 
 /// `[3]`, `[-1]`, `[1:3]`, `[2:]` after a pattern.

@@ -421,9 +421,12 @@ impl Loader<'_> {
     fn script(&mut self, inventory: &mut Inventory, path: &Path) -> Result<(), Diagnostic> {
         let root = run_script(path, &["--list"])?;
         let hosts_before: Vec<String> = inventory.hosts.keys().cloned().collect();
-        let complete = yaml::script(inventory, &root, path)
+        let complete = yaml::script(inventory, &root, path, &mut self.problems)
             .map_err(|broken| broken_source("script", "", broken))?;
         if !complete {
+            let text = "Inventory scripts should always provide 'meta.hostvars'. Host variables will be \
+                        collected by running the inventory script with the '--host' option for each host.";
+            self.problems.push(yaml::script_deprecation(text, &root));
             let added: Vec<String> = inventory
                 .hosts
                 .keys()

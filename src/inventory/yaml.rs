@@ -175,7 +175,12 @@ impl Reader<'_> {
 }
 
 /// Adds what a script printed under `--list`; the answer tells whether it had `_meta`.
-pub(super) fn script(inventory: &mut Inventory, root: &Node, file: &Path) -> Result<bool, Broken> {
+pub(super) fn script(
+    inventory: &mut Inventory,
+    root: &Node,
+    file: &Path,
+    problems: &mut Vec<Diagnostic>,
+) -> Result<bool, Broken> {
     let NodeKind::Map(entries) = &root.kind else {
         let message = format!(
             "inventory script result must be a dictionary, got {}",
@@ -186,6 +191,10 @@ pub(super) fn script(inventory: &mut Inventory, root: &Node, file: &Path) -> Res
     for (key, data) in entries {
         let written = scalar(key).unwrap_or_default();
         if written != "_meta" {
+            if matches!(data.kind, NodeKind::Seq(_)) {
+                let text = format!("Group '{written}' was converted to 'dict' from 'list'.");
+                problems.push(script_deprecation(&text, root));
+            }
             script_group(inventory, &written, data, file)?;
         }
     }
@@ -199,6 +208,12 @@ pub(super) fn script(inventory: &mut Inventory, root: &Node, file: &Path) -> Res
         }
     }
     Ok(true)
+}
+
+/// What a script should no longer print.
+pub(super) fn script_deprecation(what: &str, root: &Node) -> Diagnostic {
+    let owner = "inventory plugin 'script'";
+    Diagnostic::deprecation_of("inventory-script", owner, what, "2.23").at(&root.span)
 }
 
 /// Adds the variables of a host that a script printed.

@@ -187,8 +187,8 @@ pub fn to_value(node: &Node, files: &Files, problems: &mut Vec<Diagnostic>) -> V
                 Value::Str(Str::from(text).tagged(tag))
             }
             Err(error) => {
-                problems.push(Diagnostic::error("vault", error.to_string()).at(&node.span));
-                Value::None
+                // It may be needed nowhere: where it is, its use fails.
+                Value::undefined(format!("Attempt to use undecryptable variable: {error}"))
             }
         },
         NodeKind::Seq(items) => {

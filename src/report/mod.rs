@@ -348,6 +348,9 @@ pub(crate) fn prompt(text: &str) {
     }
 }
 
+/// Whether what will go away is told outside of a run.
+static DEPRECATIONS: OnceLock<bool> = OnceLock::new();
+
 /// Writes a problem to standard error and to the log.
 pub(crate) fn problem(severity: Severity, text: &str) {
     if severity == Severity::Deprecation {

@@ -286,6 +286,11 @@ impl Context<'_> {
             args: prepared.args,
             check: self.check,
             diff: self.diff,
+            diff_limit: self
+                .run
+                .config
+                .int("max_diff_size")
+                .and_then(|limit| u64::try_from(limit).ok()),
             env: self.environment.clone(),
             assumed: vec![],
             timeout_ms: self.timeout_ms,

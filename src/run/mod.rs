@@ -100,6 +100,8 @@ pub struct Run<'a> {
     noted: HashSet<(String, Option<(PathBuf, u32)>)>,
     /// Why the run cannot go on at all.
     fault: Option<Box<Diagnostic>>,
+    /// Why files of variables that the run needs cannot be read.
+    broken_files: Vec<Diagnostic>,
 }
 
 impl<'a> Run<'a> {
@@ -156,6 +158,7 @@ impl<'a> Run<'a> {
             start_at,
             noted: HashSet::new(),
             fault: None,
+            broken_files: vec![],
         }
     }
 

@@ -17,7 +17,7 @@ use super::scope::{name_roles, place};
 use super::spec::TaskSpec;
 use super::worker::{self, Done, Job, Message};
 use super::{PlannedPlay, Run};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Severity};
 use crate::inventory::{Order, ordered};
 use crate::load::keyword::Keyword;
 use crate::plan::{PlanItem, PlanTask, Role};
@@ -155,6 +155,9 @@ impl Run<'_> {
                 check: false,
                 path: place(&play.plan.play.span),
             });
+            if self.stops_at_broken(&batch) {
+                return false;
+            }
             let before = self.failed.len() + self.unreachable.len();
             let end = self.batch(play, &name, &selected, &batch).await;
             let lost = self.failed.len() + self.unreachable.len() - before;
@@ -186,8 +189,11 @@ impl Run<'_> {
         let limit = self.shared.options.limit.clone();
         let inventory = &self.world.vars.inventory;
         let selected = inventory.select_list(pattern, limit.as_deref());
-        for problem in &selected.problems {
-            self.tell_problem(problem);
+        for problem in selected.problems {
+            if problem.severity == Severity::Error {
+                return Err(Box::new(problem));
+            }
+            self.tell_problem(&problem);
         }
         let order = match self.play_text(play, Keyword::Order, early) {
             None => Order::default(),
@@ -204,6 +210,29 @@ impl Run<'_> {
         let selected: Vec<String> = hosts.filter(|host| !self.is_out(host)).collect();
         let hosts = ordered(selected.clone(), order, seed);
         Ok((selected, hosts, lost))
+    }
+
+    /// Files of variables that cannot be read end the run, also those of later plays.
+    fn stops_at_broken(&mut self, hosts: &[String]) -> bool {
+        let mut broken = std::mem::take(&mut self.broken_files);
+        for host in hosts {
+            let of_host = self.world.vars.broken(host);
+            for problem in of_host
+                .iter()
+                .filter(|problem| !broken.contains(problem))
+                .cloned()
+                .collect::<Vec<_>>()
+            {
+                broken.push(problem);
+            }
+        }
+        let last = broken.pop();
+        for problem in &broken {
+            self.tell_problem(problem);
+        }
+        let stops = last.is_some();
+        last.into_iter().for_each(|problem| self.abort(problem));
+        stops
     }
 
     /// Splits the hosts by `serial`.

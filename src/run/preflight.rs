@@ -129,6 +129,13 @@ impl Run<'_> {
         let limit = self.shared.options.limit.clone();
         let inventory = &self.world.vars.inventory;
         let hosts = inventory.select_list(&pattern, limit.as_deref()).value;
+        for host in &hosts {
+            for problem in self.world.vars.broken(host).iter() {
+                if !self.broken_files.contains(problem) {
+                    self.broken_files.push(problem.clone());
+                }
+            }
+        }
         let mut tasks = vec![];
         collect(&play.plan.items, open, &mut tasks);
         // Most inventories have plain values, and then there is nothing to find.

@@ -10,6 +10,7 @@ use rplay_modules::data::{Data, Map};
 
 use crate::config::Config;
 use crate::connect::Secret;
+use crate::diag::{Diagnostic, Severity};
 use crate::inventory::Inventory;
 use crate::plan::{Files, Planner, key_place, to_variable};
 use crate::secrets::Secrets;
@@ -157,6 +158,11 @@ impl InventoryVars {
         self.of(host).vars
     }
 
+    /// Why files of a host's variables cannot be read.
+    pub(super) fn broken(&self, host: &str) -> Arc<Vec<Diagnostic>> {
+        self.of(host).broken
+    }
+
     /// What is known of a host before anything runs.
     fn of(&self, host: &str) -> HostBase {
         let place = self.inventory.hosts.get_index_of(host);
@@ -167,18 +173,22 @@ impl InventoryVars {
     }
 
     fn base(&self, host: &str) -> HostBase {
+        let (vars, broken) = self.read(host);
         HostBase {
-            vars: Arc::new(self.read(host)),
+            vars: Arc::new(vars),
+            broken: Arc::new(broken),
             magic: Arc::new(self.magic(host)),
         }
     }
 
-    fn read(&self, host: &str) -> VarMap {
+    fn read(&self, host: &str) -> (VarMap, Vec<Diagnostic>) {
         let mut problems = vec![];
         let layers = self
             .inventory
             .layers(host, Some(&self.playbook_dir))
             .collect(&mut problems);
+        let broken = problems.extract_if(.., |problem| problem.severity == Severity::Error);
+        let broken = broken.collect();
         let mut all = VarMap::new();
         for layer in layers {
             for (name, node) in layer.vars.iter() {
@@ -191,7 +201,7 @@ impl InventoryVars {
             }
         }
         self.templar.note_warnings(problems);
-        all
+        (all, broken)
     }
 
     fn magic(&self, host: &str) -> VarMap {
@@ -235,6 +245,7 @@ impl InventoryVars {
 struct HostBase {
     vars: Arc<VarMap>,
     magic: Arc<VarMap>,
+    broken: Arc<Vec<Diagnostic>>,
 }
 
 /// What a host has learnt during the run.

@@ -444,7 +444,9 @@ impl Worker<'_> {
         let on = delegated_to
             .clone()
             .filter(|_| self.flag(Keyword::DelegateFacts, scope));
+        let shown = self.run.config.bool("action_warnings");
         let effects = ran.effects.into_iter().chain(warnings);
+        let effects = effects.filter(|effect| shown || !matches!(effect, Effect::Warning(_)));
         let effects = effects.map(|effect| ItemEffect {
             effect,
             vars: item.cloned().unwrap_or_default(),

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use rplay_modules::args::expand_path;
 use rplay_modules::data::{Data, Map};
-use rplay_modules::machine::attrs::os_error_text;
+use rplay_modules::machine::attrs::{limit_diff, os_error_text};
 use rplay_modules::machine::overlay::Overlay;
 use rplay_modules::machine::real::{RealMachine, stop};
 use rplay_modules::machine::{Change, Machine, Process};
@@ -230,6 +230,7 @@ impl Agent {
             Err(why) => return (Err(Failure::new(why)), Vec::new()),
         };
         let timeout = run.timeout_ms.map(Duration::from_millis);
+        limit_diff(run.diff_limit);
         let (mut result, changes) = if run.check {
             self.check.below().begin_call(run.env, timeout);
             self.check.absorb(run.assumed);

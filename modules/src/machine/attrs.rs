@@ -9,6 +9,7 @@ pub use contents::{
 };
 pub use extended::selinux_context;
 
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,8 +20,23 @@ use crate::map;
 use crate::outcome::{Diff, DiffSide, Failure};
 use crate::text::quote;
 
-/// The largest content that is shown in a diff, in bytes, as Ansible's `max_diff_size`.
-pub const MAX_DIFF: u64 = 104_448;
+/// The largest content that is shown in a diff where nothing else is asked for, in bytes.
+const MAX_DIFF: u64 = 104_448;
+
+thread_local! {
+    /// The limit of the call that this thread works on.
+    static DIFF_LIMIT: Cell<u64> = const { Cell::new(MAX_DIFF) };
+}
+
+/// Sets the largest content that calls of this thread show in a diff: Ansible's `max_diff_size`,
+/// of which zero means any.
+pub fn limit_diff(limit: Option<u64>) {
+    DIFF_LIMIT.set(match limit {
+        None => MAX_DIFF,
+        Some(0) => u64::MAX,
+        Some(limit) => limit,
+    });
+}
 
 /// Owner, group, mode and further attributes of a file.
 #[derive(ModuleArgs, Clone, Debug, Default)]
@@ -415,9 +431,9 @@ pub fn content_side(content: Option<&[u8]>) -> DiffSide {
     let Some(content) = content else {
         return DiffSide::Text(String::new());
     };
-    let size = content.len() as u64;
+    let (size, limit) = (content.len() as u64, DIFF_LIMIT.get());
     match std::str::from_utf8(content) {
-        _ if size > MAX_DIFF => DiffSide::TooLarge(MAX_DIFF),
+        _ if size > limit => DiffSide::TooLarge(limit),
         // As Ansible does: binary is what has a NUL near its beginning.
         _ if content.iter().take(1024).any(|byte| *byte == 0) => DiffSide::Binary,
         Ok(text) => DiffSide::Text(text.to_owned()),
@@ -428,8 +444,9 @@ pub fn content_side(content: Option<&[u8]>) -> DiffSide {
 /// The content of a file of the machine as one side of a diff; `None` as well when it cannot be read.
 #[must_use]
 pub fn file_side(machine: &mut dyn Machine, path: &Path) -> DiffSide {
+    let limit = DIFF_LIMIT.get();
     match machine.stat(path, true) {
-        Ok(Some(stat)) if stat.size > MAX_DIFF => DiffSide::TooLarge(MAX_DIFF),
+        Ok(Some(stat)) if stat.size > limit => DiffSide::TooLarge(limit),
         _ => content_side(machine.read(path).ok().as_deref()),
     }
 }
