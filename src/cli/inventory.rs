@@ -12,7 +12,7 @@ use super::vault::VaultOptions;
 use super::{CommandError, Exit, extra_vars, finish, toml};
 use crate::config::Config;
 use crate::diag::Diagnostic;
-use crate::inventory::{Inventory, Layer, VarsKind};
+use crate::inventory::{Inventory, Layer, PRIORITY, VarsKind};
 use crate::load::node::{Node, NodeKind};
 use crate::plan::{Files, to_value};
 use crate::secrets::Secrets;
@@ -307,7 +307,13 @@ impl Shown {
             .inventory
             .own_layers(VarsKind::Group, group, Some(&dir));
         let layers = layers.collect(&mut self.problems);
-        self.merged(&layers)
+        let mut vars = self.merged(&layers);
+        let known = self.inventory.groups.get(group);
+        let priority = known.map_or(PRIORITY, |group| group.priority);
+        if priority != PRIORITY {
+            vars.insert(Key::from("ansible_group_priority"), Value::Int(priority));
+        }
+        vars
     }
 
     fn merged(&mut self, layers: &[Layer]) -> Entries {

@@ -20,6 +20,9 @@ pub(super) fn safe_name(written: &str) -> String {
     }
 }
 
+/// The priority of groups that say nothing of it.
+pub(crate) const PRIORITY: i128 = 1;
+
 impl Inventory {
     /// An inventory with nothing but the groups `all` and `ungrouped`.
     #[must_use]
@@ -61,6 +64,7 @@ impl Inventory {
                 name.to_owned(),
                 Group {
                     name: name.to_owned(),
+                    priority: PRIORITY,
                     ..Group::default()
                 },
             );

@@ -72,7 +72,7 @@ pub(super) fn parse(
 }
 
 /// `[name]` or `[name:kind]`, perhaps with a comment.
-fn header(line: &str) -> Option<(&str, Option<&str>)> {
+pub(super) fn header(line: &str) -> Option<(&str, Option<&str>)> {
     let (inside, after) = line.strip_prefix('[')?.split_once(']')?;
     let after = after.trim();
     let (name, kind) = match inside.split_once(':') {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
+pub(crate) use graph::PRIORITY;
 pub use layers::{Layer, LayerKind, VarsKind, vars_files};
 pub use pattern::{EMPTY, NO_HOSTS, Order, ordered};
 

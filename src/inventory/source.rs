@@ -251,7 +251,15 @@ impl Loader<'_> {
             text: None,
         };
         let mut problems = vec![];
-        for plugin in self.plugins() {
+        let plugins = self.plugins();
+        // Such a text is no mapping in YAML: that is tried only to tell why nothing fits.
+        let later = file.ending.is_none()
+            && plugins.iter().any(|name| name == "ini")
+            && file.opens_as_ini(self.secrets);
+        for plugin in plugins {
+            if later && plugin == "yaml" {
+                continue;
+            }
             match self.try_plugin(&plugin, inventory, &mut file, &problems) {
                 Ok(true) => return true,
                 Ok(false) => {}
@@ -262,6 +270,12 @@ impl Loader<'_> {
                     problems.push(problem);
                 }
             }
+        }
+        if later
+            && let Err(problem) = self.try_plugin("yaml", inventory, &mut file, &[])
+            && problem.code != "inventory-not-a-mapping"
+        {
+            problems.insert(0, problem);
         }
         self.problems.append(&mut problems);
         false
@@ -454,6 +468,16 @@ impl File<'_> {
     fn ends_in(&self, endings: &[&str]) -> bool {
         let ending = self.ending.as_deref();
         ending.is_some_and(|ending| endings.contains(&ending))
+    }
+
+    /// Whether the first line that counts is the head of a section.
+    fn opens_as_ini(&mut self, secrets: &VaultSecrets) -> bool {
+        let Ok(source) = self.read(secrets) else {
+            return false;
+        };
+        let mut lines = source.text.lines().map(str::trim);
+        let first = lines.find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
+        first.is_some_and(|line| ini::header(line).is_some())
     }
 
     /// The text, decrypted where it is vaulted.

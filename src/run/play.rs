@@ -1,6 +1,7 @@
 //! Runs one play in linear order: the hosts of a batch go through the tasks side by side.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -115,6 +116,7 @@ impl Run<'_> {
     /// Runs a play. Returns false when no host is left for further plays.
     pub(super) async fn play(&mut self, play: &PlannedPlay) -> bool {
         self.prompted = Arc::default();
+        self.look_beside(&play.dir);
         self.note_play(play);
         self.prompt(play);
         let early = self.early_scope(play);
@@ -210,6 +212,13 @@ impl Run<'_> {
         let selected: Vec<String> = hosts.filter(|host| !self.is_out(host)).collect();
         let hosts = ordered(selected.clone(), order, seed);
         Ok((selected, hosts, lost))
+    }
+
+    /// `group_vars` and `host_vars` are those beside the playbook that a play stands in.
+    pub(super) fn look_beside(&mut self, playbook_dir: &Path) {
+        if self.world.vars.playbook_dir != playbook_dir {
+            self.world.vars = Arc::new(self.world.vars.beside(playbook_dir));
+        }
     }
 
     /// Files of variables that cannot be read end the run, also those of later plays.

@@ -124,6 +124,7 @@ impl Run<'_> {
         open: &mut bool,
         doomed: &mut IndexMap<String, Diagnostic>,
     ) {
+        self.look_beside(&play.dir);
         let early = self.early_scope(play);
         let pattern = self.pattern(play, &early);
         let limit = self.shared.options.limit.clone();

@@ -216,6 +216,10 @@ impl Run<'_> {
             "ansible_search_path".to_owned(),
             Value::list(places.collect()),
         );
+        own.insert(
+            "environment".to_owned(),
+            Value::list(spec.environment.clone()),
+        );
         scope.push(Level::Magic, &Arc::new(own));
         self.note_reserved(&scope);
         let connection = super::target::connection_vars(&self.shared, spec, &scope, host);

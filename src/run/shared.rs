@@ -1,7 +1,7 @@
 //! What every worker of a run may read: options, templates, files. Nothing here changes.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
@@ -153,6 +153,17 @@ impl InventoryVars {
         }
     }
 
+    /// The same inventory, with the files beside another playbook.
+    pub(super) fn beside(&self, playbook_dir: &Path) -> Self {
+        Self::new(
+            self.inventory.clone(),
+            Arc::clone(&self.files),
+            Arc::clone(&self.templar),
+            playbook_dir.to_path_buf(),
+            self.rules,
+        )
+    }
+
     /// The variables that the inventory gives a host.
     pub(super) fn vars_of(&self, host: &str) -> Arc<VarMap> {
         self.of(host).vars
@@ -218,6 +229,9 @@ impl InventoryVars {
             ("group_names".to_owned(), Value::list(groups)),
             (ANSIBLE_FACTS.to_owned(), Value::dict(Entries::new())),
         ]);
+        for name in ["inventory_file", "inventory_dir"] {
+            magic.insert(name.to_owned(), Value::None);
+        }
         if let Some(source) = inventory.hosts.get(host).and_then(|host| host.file.clone()) {
             let source = std::path::absolute(&source).unwrap_or(source);
             let dir = if source.is_dir() {

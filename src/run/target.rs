@@ -329,7 +329,9 @@ fn is_implicit(host: &str, scope: &HostScope) -> bool {
 
 /// Whether the host stands in the inventory; then it has its settings there.
 fn has_inventory_entry(scope: &HostScope) -> bool {
-    scope.get("inventory_file").is_some()
+    scope
+        .get("inventory_file")
+        .is_some_and(|file| !matches!(file, Value::None))
 }
 
 /// As whom the work is done; `None`: as the user of the connection.

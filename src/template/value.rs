@@ -443,7 +443,7 @@ pub(crate) struct Omit;
 
 impl Object for Omit {
     fn type_name(&self) -> &'static str {
-        "Omit"
+        "_OmitType"
     }
     fn repr(&self) -> String {
         "<<Omit>>".into()
