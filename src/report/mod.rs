@@ -340,6 +340,7 @@ static DEPRECATIONS: OnceLock<bool> = OnceLock::new();
 
 /// The user knows how to be rid of deprecations.
 static HINTED: AtomicBool = AtomicBool::new(false);
+
 /// Asks on standard output, in the colour of prompts.
 pub(crate) fn prompt(text: &str) {
     match COLORS.get() {
@@ -347,9 +348,6 @@ pub(crate) fn prompt(text: &str) {
         _ => print(text),
     }
 }
-
-/// Whether what will go away is told outside of a run.
-static DEPRECATIONS: OnceLock<bool> = OnceLock::new();
 
 /// Writes a problem to standard error and to the log.
 pub(crate) fn problem(severity: Severity, text: &str) {
