@@ -170,6 +170,10 @@ fn hide(node: &Node, hidden: &Secrets) {
 }
 
 /// A written value as a variable: vaulted text decrypted, collections lazy.
+#[expect(
+    clippy::only_used_in_recursion,
+    reason = "callers collect problems; those of vaulted texts are told where the value is used"
+)]
 pub fn to_value(node: &Node, files: &Files, problems: &mut Vec<Diagnostic>) -> Value {
     if !has_vault(node) {
         return Value::from_node(node);
