@@ -109,8 +109,6 @@ pub(crate) enum ActionError {
     },
     /// The arguments are not what the module takes.
     Arguments(Box<Diagnostic>),
-    /// The task took longer than so many seconds.
-    TimedOut(i128),
     /// Nothing was done, for a reason that is no failure of the action.
     Refused {
         /// What the reason is introduced by; empty for most actions.

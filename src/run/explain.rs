@@ -133,15 +133,6 @@ impl Worker<'_> {
                     Cause::new(format!("Task failed: {message}"), Some(&self.action_span()));
                 one = self.template_failed(&[cause]);
             }
-            ActionError::TimedOut(seconds) => {
-                let text = format!("Task failed: Timed out after {seconds} second(s).");
-                one = self.template_failed(&[Cause::new(text, Some(&self.action_span()))]);
-                one.bare = false;
-                let hint = "Configure `DISPLAY_TRACEBACK` to see a traceback on timeout errors.";
-                let timed_out = rplay_modules::map! { "frame" => hint, "period" => seconds };
-                one.result
-                    .insert("timedout".to_owned(), Data::Map(timed_out));
-            }
             ActionError::Denied(message) => {
                 one.failed = true;
                 let text = format!("Task failed: {message}");
