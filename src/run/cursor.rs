@@ -11,8 +11,12 @@ pub(super) struct Cursor {
     levels: Vec<Level>,
     /// Handlers that were notified, by their place in the play's list.
     pub(super) notified: BTreeSet<usize>,
+    /// What was notified since handlers ran: a name means what it means when they run.
+    pub(super) saved: Vec<String>,
     /// The host failed, and goes on to run the handlers that were notified before.
     only_flushes: bool,
+    /// A failure that waits for `always` to end leads there, too.
+    forced: bool,
 }
 
 /// What comes next for a host.
@@ -62,8 +66,7 @@ impl Cursor {
         };
         Self {
             levels: vec![level],
-            notified: BTreeSet::new(),
-            only_flushes: false,
+            ..Self::default()
         }
     }
 
@@ -166,7 +169,7 @@ impl Cursor {
                         section: ALWAYS,
                         kind: Kind::Always { failed: true },
                     };
-                    return false;
+                    return self.is_rescued_later();
                 }
                 Kind::Handlers => {
                     self.notified.remove(&level.index);
@@ -180,14 +183,28 @@ impl Cursor {
         false
     }
 
+    /// Whether a block around the current one catches what goes on to it.
+    fn is_rescued_later(&self) -> bool {
+        let blocks = self.levels.iter().map(|level| &level.kind);
+        let mut blocks = blocks.filter_map(|kind| match kind {
+            Kind::Block(block) => Some(block),
+            _ => None,
+        });
+        blocks.any(|block| !block.rescue.is_empty())
+    }
+
+    /// Whether the host runs handlers.
+    pub(super) fn is_in_handlers(&self) -> bool {
+        let mut levels = self.levels.iter();
+        levels.any(|level| matches!(level.kind, Kind::Handlers))
+    }
+
     /// Fails like [`Cursor::fail`]; where nothing catches the failure, the host waits for the point
     /// at which the others run their handlers, and runs its own. A handler that fails is the end.
     pub(super) fn fail_but_flush(&mut self) -> bool {
         let root = self.levels.first().cloned();
-        let in_handlers = self
-            .levels
-            .iter()
-            .any(|level| matches!(level.kind, Kind::Handlers));
+        let in_handlers = self.is_in_handlers();
+        self.forced = true;
         let rescued = self.fail();
         if self.levels.is_empty() && !in_handlers {
             self.levels.extend(root);
@@ -244,7 +261,11 @@ impl Cursor {
             }
             Kind::Always { failed: true } => {
                 self.levels.pop();
-                self.fail();
+                if self.forced {
+                    self.fail_but_flush();
+                } else {
+                    self.fail();
+                }
             }
             _ => {
                 self.levels.pop();

@@ -148,8 +148,7 @@ impl Run<'_> {
             let task = match state.cursors.get_mut(host)?.peek()? {
                 Step::Task(task) => task,
                 Step::FlushHandlers => {
-                    let handlers = Arc::clone(&state.handlers);
-                    state.cursors.get_mut(host)?.flush(&handlers);
+                    self.flush(state, host);
                     continue;
                 }
             };

@@ -24,15 +24,54 @@ impl Run<'_> {
         host: &str,
         name: &str,
     ) {
-        self.name_handlers(state);
-        let mut found = listeners(&state.handlers, name);
-        found.extend(named(&state.handlers, &state.handler_names, name));
+        let found = self.meant(state, name);
         if found.is_empty() {
             return self.no_handler(state, spec, name);
         }
         if let Some(cursor) = state.cursors.get_mut(host) {
-            cursor.notified.extend(found);
+            if cursor.is_in_handlers() {
+                cursor.notified.extend(found);
+            } else if !cursor.saved.iter().any(|saved| saved == name) {
+                cursor.saved.push(name.to_owned());
+            }
         }
+    }
+
+    /// Sends a host into the handlers that were notified.
+    pub(super) fn flush(&mut self, state: &mut Batch<'_>, host: &str) {
+        self.settle_notified(state, host);
+        let handlers = Arc::clone(&state.handlers);
+        if let Some(cursor) = state.cursors.get_mut(host) {
+            cursor.flush(&handlers);
+        }
+    }
+
+    /// Decides which handlers the names mean that were notified: roles that came in later count.
+    pub(super) fn settle_notified(&mut self, state: &mut Batch<'_>, host: &str) {
+        let Some(cursor) = state.cursors.get_mut(host) else {
+            return;
+        };
+        for name in std::mem::take(&mut cursor.saved) {
+            for index in self.meant(state, &name) {
+                let Some(cursor) = state.cursors.get_mut(host) else {
+                    return;
+                };
+                if cursor.notified.insert(index)
+                    && let Some(name) = shown_name(state, index)
+                {
+                    let text = format!("NOTIFIED HANDLER {name} for {host}");
+                    self.message(MessageKind::Verbose(2), text);
+                }
+            }
+        }
+    }
+
+    /// The handlers that a name or topic means.
+    fn meant(&self, state: &mut Batch<'_>, name: &str) -> Vec<usize> {
+        self.name_handlers(state);
+        let mut found = listeners(&state.handlers, name);
+        found.extend(named(&state.handlers, &state.handler_names, name));
+        found
     }
 
     fn no_handler(&mut self, state: &Batch<'_>, spec: &TaskSpec, name: &str) {
@@ -90,6 +129,16 @@ impl Run<'_> {
         name.map(|name| name.to_string())
             .map_err(|error| error.diagnostic.message)
     }
+}
+
+/// The name of a handler, after that of its role.
+fn shown_name(state: &Batch<'_>, index: usize) -> Option<String> {
+    let own = state.handler_names.get(index)?.as_ref().ok()?;
+    let task = tasks(&state.handlers).nth(index)?;
+    Some(match &task.frame.role {
+        Some(role) => format!("{} : {own}", role.name),
+        None => own.clone(),
+    })
 }
 
 /// Handlers are tasks only: blocks among them were opened when they were planned.

@@ -47,7 +47,9 @@ impl Run<'_> {
             };
             match self.holds(meta, spec, scope) {
                 Ok(true) => {
-                    self.tell_notified(state, meta.name, host);
+                    if meta.name == "flush_handlers" {
+                        self.settle_notified(state, host);
+                    }
                     let text = done_text(meta.name, host);
                     let moved = self.steer(state, meta.name, concerned);
                     if !moved {
@@ -65,21 +67,6 @@ impl Run<'_> {
                     state.advance(concerned);
                 }
                 Err(problem) => return self.abort(*problem),
-            }
-        }
-    }
-
-    /// Which handlers are going to run.
-    fn tell_notified(&mut self, state: &Batch<'_>, action: &str, host: &str) {
-        let cursor = state
-            .cursors
-            .get(host)
-            .filter(|_| action == "flush_handlers");
-        let notified = cursor.map(|cursor| cursor.notified.clone());
-        for index in notified.unwrap_or_default() {
-            if let Some(Ok(name)) = state.handler_names.get(index) {
-                let text = format!("NOTIFIED HANDLER {name} for {host}");
-                self.message(MessageKind::Verbose(2), text);
             }
         }
     }

@@ -353,8 +353,9 @@ impl Run<'_> {
             };
             match step {
                 Step::FlushHandlers => {
-                    let handlers = Arc::clone(&state.handlers);
-                    state.move_on(&hosts, |cursor| cursor.flush(&handlers));
+                    for host in &hosts {
+                        self.flush(state, host);
+                    }
                 }
                 Step::Task(task) => self.run_on(state, &task, &hosts, false).await,
             }

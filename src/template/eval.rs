@@ -210,6 +210,14 @@ impl<'a> Interp<'a> {
             let result = self.run_template(&template, &Frame::root(true), &mut out);
             self.blocks.replace(blocks);
             result?;
+            // A newline at the end belongs to a text only: what is one value keeps its type.
+            if let [value, Value::Str(end)] = out.as_slice()
+                && end.as_str() == "\n"
+                && !matches!(value, Value::None | Value::Str(_) | Value::Undefined(_))
+                && !value.is_omit()
+            {
+                out.pop();
+            }
             self.concat(out)
         })
     }
