@@ -139,6 +139,16 @@ pub(crate) enum ActionError {
 }
 
 impl ActionError {
+    /// The error of a template that it comes from.
+    pub(crate) fn template(&mut self) -> Option<&mut TemplateError> {
+        match self {
+            Self::Template(error)
+            | Self::Argument { error, .. }
+            | Self::Condition { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
     pub(crate) fn new(msg: impl Into<String>) -> Self {
         Self::Failed(Box::new(Failure::new(msg)))
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use render::{Style, excerpt, render};
+pub use render::{Style, advice, excerpt, render};
 
 /// A text that a user wrote: a file, a command-line argument, a variable's value.
 pub struct Source {

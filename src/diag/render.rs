@@ -45,7 +45,8 @@ pub fn render(problem: &Diagnostic, style: Style) -> String {
         let _ = writeln!(text, "<<< caused by >>>\n\n{cause}\n");
     }
     for hint in &problem.hints {
-        text.push_str(&advice(hint));
+        let end = if is_sentence(hint) { "\n\n" } else { "\n" };
+        text.push_str(&(advice(hint) + end));
     }
     if style.color {
         format!("{color}{}\x1b[0m\n", text.trim_end_matches('\n'))
@@ -55,11 +56,18 @@ pub fn render(problem: &Diagnostic, style: Style) -> String {
 }
 
 /// Sentences are Ansible's own and stand as they are; what we add is in lower case and marked.
-fn advice(hint: &str) -> String {
-    match hint.trim_start().chars().next() {
-        Some(first) if first.is_uppercase() => format!("{hint}\n\n"),
-        _ => format!("help: {hint}\n"),
+#[must_use]
+pub fn advice(hint: &str) -> String {
+    if is_sentence(hint) {
+        hint.to_owned()
+    } else {
+        format!("help: {hint}")
     }
+}
+
+fn is_sentence(hint: &str) -> bool {
+    let first = hint.trim_start().chars().next();
+    first.is_some_and(char::is_uppercase)
 }
 
 /// A place with the lines around it, for messages that are chains of causes.

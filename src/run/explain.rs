@@ -5,10 +5,10 @@ use rplay_modules::data::{Data, Map};
 use super::failure::{Cause, explain, joined};
 use super::worker::{ItemResult, Worker, mark};
 use crate::action::{ActionError, TaskResult};
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, Span, nearest};
 use crate::load::keyword::Keyword;
 use crate::report::event::MessageKind;
-use crate::template::TemplateError;
+use crate::template::{Scope, TemplateError};
 
 /// What a condition's error begins with.
 pub(super) const WHILE: &str = "Error while evaluating conditional";
@@ -103,7 +103,10 @@ impl Worker<'_> {
     }
 
     /// A failed result with its explanation, which begins with `what`.
-    fn error_after(&self, what: &str, error: ActionError) -> ItemResult {
+    fn error_after(&self, what: &str, mut error: ActionError) -> ItemResult {
+        if let Some(error) = error.template() {
+            suggest(&mut error.diagnostic, &self.job.scope);
+        }
         let mut one = ItemResult::default();
         match error {
             ActionError::Unreachable(msg) => {
@@ -318,6 +321,24 @@ impl Worker<'_> {
             None if action.contains('.') => action.clone(),
             None => format!("ansible.builtin.{action}"),
         }
+    }
+}
+
+/// Adds the variable that a misspelt name may mean.
+pub(super) fn suggest(problem: &mut Diagnostic, scope: &dyn Scope) {
+    /// Of shorter names every other one is near.
+    const LONG_ENOUGH: usize = 4;
+    let said = problem.message.rsplit(": ").next();
+    let name = said.and_then(|text| text.strip_suffix("' is undefined")?.strip_prefix('\''));
+    let Some(name) = name.filter(|name| name.len() >= LONG_ENOUGH) else {
+        return;
+    };
+    let names = scope.names();
+    let own = names.iter().map(String::as_str);
+    let near = nearest(name, own.filter(|known| !known.starts_with("ansible_")));
+    if let Some(near) = near.filter(|near| near.len() >= LONG_ENOUGH && *near != name) {
+        let hint = format!("did you mean `{near}`?");
+        problem.hints.insert(0, hint);
     }
 }
 

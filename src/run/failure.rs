@@ -1,6 +1,6 @@
 //! Why a task failed, as a chain of causes with their places.
 
-use crate::diag::{Diagnostic, Span, excerpt};
+use crate::diag::{Diagnostic, Span, advice, excerpt};
 
 /// One link of the chain.
 #[derive(Clone, Debug)]
@@ -22,7 +22,8 @@ impl Cause {
     /// A problem as the last link of a chain.
     pub(super) fn of(problem: &Diagnostic) -> Self {
         let span = problem.labels.first().map(|label| &label.span);
-        let mut help = problem.hints.clone();
+        let hints = problem.hints.iter();
+        let mut help: Vec<String> = hints.map(|hint| advice(hint)).collect();
         help.extend(problem.causes.iter().cloned());
         Self {
             message: problem.message.clone(),

@@ -176,11 +176,13 @@ impl Run<'_> {
             }
             let found = steps.iter().find_map(|step| {
                 let elsewhere = index > 0 && step.spec.keyword(Keyword::RunOnce).is_some();
-                let error =
-                    (!elsewhere).then(|| self.failure(&step.spec, &forecast(self, step)))??;
+                let seen = forecast(self, step);
+                let error = (!elsewhere).then(|| self.failure(&step.spec, &seen))??;
                 let span = place(&error)?;
                 let (variable, _) = broken.iter().find(|(_, known)| known == span)?;
-                Some(explained(host, variable, span, &error, &step.spec))
+                let mut problem = explained(host, variable, span, &error, &step.spec);
+                super::explain::suggest(&mut problem, &seen);
+                Some(problem)
             });
             doomed.extend(found.map(|problem| (host.clone(), problem)));
         }
