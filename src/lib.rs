@@ -15,12 +15,15 @@
 //! * [`action`]: names that need the controller
 //! * [`connect`]: local and SSH connections, the agent's bootstrap, become
 //! * [`report`]: events, and the views of them
+//!
+//! `files` stands beside them: it writes files of the controller in one step.
 
 pub mod action;
 pub mod cli;
 pub mod config;
 pub mod connect;
 pub mod diag;
+mod files;
 pub mod inventory;
 pub mod load;
 pub mod plan;

@@ -1,6 +1,5 @@
 //! `fetch`: files of the target to the controller.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use rplay_modules::data::Data;
@@ -49,7 +48,7 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         ));
     }
     if !context.check {
-        write_atomically(&place, &bytes).map_err(|error| {
+        crate::files::write(&place, &bytes).map_err(|error| {
             let error = os_error(&error, &place);
             ActionError::new(format!("Failed to transfer file to '{shown}': {error}"))
         })?;
@@ -97,27 +96,6 @@ fn destination(context: &Context<'_>, src: &str, dest: &str, flat: bool) -> Path
         (true, false) => base,
         (false, _) => base.join(context.host).join(src.trim_start_matches('/')),
     }
-}
-
-/// Writes a file of the controller in one step.
-fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let part = folder.join(format!(
-        ".{}.{}",
-        path.file_name().unwrap_or_default().to_string_lossy(),
-        std::process::id()
-    ));
-    let written = std::fs::File::create(&part).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&part, path)
-    });
-    if written.is_err() {
-        // The error that is reported is the first one.
-        let _ = std::fs::remove_file(&part);
-    }
-    written
 }
 
 /// Bytes as hexadecimal digits.

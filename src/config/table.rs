@@ -1310,6 +1310,14 @@ pub static SETTINGS: &[Setting] = &[
         "The folder of JUnit reports.",
     ),
     setting(
+        "callback_tree_directory",
+        &[("callback_tree", "directory")],
+        &["ANSIBLE_CALLBACK_TREE_DIR"],
+        Kind::Path,
+        Some("~/.ansible/tree"),
+        "The folder of results, a file a host.",
+    ),
+    setting(
         "junit_task_class",
         &[],
         &["JUNIT_TASK_CLASS"],

@@ -170,8 +170,7 @@ impl Junit {
             stamp / 1_000_000,
             stamp % 1_000_000
         );
-        std::fs::create_dir_all(&self.wanted.folder)?;
-        std::fs::write(self.wanted.folder.join(name), text)
+        crate::files::write(&self.wanted.folder.join(name), text.as_bytes())
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use rplay_modules::data::Map;
 use rplay_modules::outcome::Diff;
 
-use super::event::{Event, RunOptions, Status};
+use super::event::{Event, MessageKind, RunOptions, Status};
 use super::output::{Color, Output, Stream};
 use super::{Settings, View, diff, dump, result};
 
@@ -16,6 +16,8 @@ pub(crate) struct Minimal {
     options: RunOptions,
     /// The action of the task that runs.
     action: String,
+    /// Why the task failed: told with its result, not for each item of a loop.
+    reasons: Vec<String>,
 }
 
 impl Minimal {
@@ -34,6 +36,7 @@ impl Minimal {
             settings,
             options: RunOptions::default(),
             action: String::new(),
+            reasons: vec![],
         }
     }
 }
@@ -54,6 +57,9 @@ impl View for Minimal {
                 if !looped {
                     self.differences(diff);
                 }
+                for reason in std::mem::take(&mut self.reasons) {
+                    self.message(MessageKind::TaskError, &reason);
+                }
                 self.done(host, *status, result);
             }
             Event::Included { hosts, .. } => {
@@ -62,10 +68,19 @@ impl View for Minimal {
                     self.done(host, Status::Ok, &result);
                 }
             }
-            Event::ItemDone { diff, .. } => self.differences(diff),
-            Event::Message { kind, text } => {
-                self.output
-                    .message(*kind, text, self.options.verbosity, Stream::Out)
+            Event::ItemDone { diff, .. } => {
+                self.reasons.clear();
+                self.differences(diff);
+            }
+            Event::Message {
+                kind: MessageKind::TaskError,
+                text,
+            } => self.reasons.push(text.clone()),
+            Event::Message { kind, text } => self.message(*kind, text),
+            Event::RunEnded { .. } => {
+                for reason in std::mem::take(&mut self.reasons) {
+                    self.message(MessageKind::TaskError, &reason);
+                }
             }
             _ => {}
         }
@@ -73,6 +88,11 @@ impl View for Minimal {
 }
 
 impl Minimal {
+    fn message(&mut self, kind: MessageKind, text: &str) {
+        let verbosity = self.options.verbosity;
+        self.output.message(kind, text, verbosity, Stream::Out);
+    }
+
     fn done(&mut self, host: &str, status: Status, result: &Map) {
         let (color, word) = match status {
             Status::Ok => (Color::Ok, "SUCCESS"),

@@ -249,6 +249,9 @@ fn view(
 fn unknown(name: &str) -> Diagnostic {
     let message = format!("Could not load '{name}' callback plugin.");
     let problem = Diagnostic::error("unknown-view", message);
+    if short(name) == "tree" {
+        return problem.hint("it stands beside another view: put it into `callbacks_enabled`");
+    }
     match crate::diag::nearest(short(name), VIEWS.iter().map(|(name, _)| *name)) {
         Some(near) => problem.hint(format!("did you mean `{near}`?")),
         None => problem,
@@ -286,12 +289,20 @@ pub fn open(
         view(name, config, &settings, Box::new(out), Box::new(err))
     };
     let mut first = load(name).ok_or_else(|| unknown(name))?;
-    if let Some(folder) = tree {
-        first = Box::new(tree::Tree::beside(first, folder, &settings));
+    let enabled = config.list("callbacks_enabled");
+    let enabled_tree = enabled.iter().any(|name| short(name) == "tree");
+    let folder = tree.map(Path::to_path_buf);
+    let folder = folder.or_else(|| {
+        config
+            .path("callback_tree_directory")
+            .filter(|_| enabled_tree)
+    });
+    if let Some(folder) = folder {
+        first = Box::new(tree::Tree::beside(first, &folder, &settings));
     }
     let mut views = vec![first];
-    let mut told = vec![];
-    for further in config.list("callbacks_enabled") {
+    let mut told = vec!["tree".to_owned()];
+    for further in enabled {
         let loaded = load(&further);
         let name = short(&further).to_owned();
         if told.contains(&name) || (loaded.is_some() && !FURTHER.contains(&name.as_str())) {

@@ -31,11 +31,11 @@ impl OneLine {
         }
     }
 
-    fn done(&mut self, host: &str, status: Status, result: &Map) {
+    fn done(&mut self, host: &str, status: Status, looped: bool, result: &Map) {
         let (color, word) = match status {
             Status::Ok => (Color::Ok, "SUCCESS"),
             Status::Changed => (Color::Changed, "CHANGED"),
-            Status::Failed => return self.failed(host, result),
+            Status::Failed => return self.failed(host, looped, result),
             Status::Unreachable => {
                 let message = result.get("msg").map(dump::text).unwrap_or_default();
                 let text = format!("{host} | UNREACHABLE!: {message}");
@@ -53,26 +53,30 @@ impl OneLine {
         self.output.line(color, &text);
     }
 
-    fn failed(&mut self, host: &str, result: &Map) {
+    fn failed(&mut self, host: &str, looped: bool, result: &Map) {
         let first = if minimal::is_command(&self.action) {
             command(host, "FAILED", result)
         } else {
             // Ansible speaks of a traceback, which a module that fails by itself does not have.
-            "An exception occurred during task execution. To see the full traceback, use -vvv. \
-             The error was: (traceback unavailable)"
-                .to_owned()
+            let how = match self.options.verbosity {
+                0..3 => "To see the full traceback, use -vvv. The error was: ",
+                _ => "The full traceback is:\n",
+            };
+            let what = "An exception occurred during task execution.";
+            format!("{what} {how}{}", result::NO_TRACEBACK)
         };
-        self.output.line(Color::Error, &first);
+        if !looped {
+            self.output.line(Color::Error, &first);
+        }
         let text = format!("{host} | FAILED! => {}", self.dump(result));
         self.output.line(Color::Error, &text);
     }
 
     /// JSON without line ends; results that are always shown in full keep their indentation.
     fn dump(&self, result: &Map) -> String {
-        let indent = match result::is_true(result, "_ansible_verbose_always") {
-            true => self.settings.indent,
-            false => 0,
-        };
+        let spread =
+            self.options.verbosity > 2 || result::is_true(result, "_ansible_verbose_always");
+        let indent = if spread { self.settings.indent } else { 0 };
         let settings = Settings {
             pretty: Some(true),
             indent,
@@ -96,13 +100,14 @@ impl View for OneLine {
             Event::TaskDone {
                 host,
                 status,
+                looped,
                 result,
                 ..
-            } => self.done(host, *status, result),
+            } => self.done(host, *status, *looped, result),
             Event::Included { hosts, .. } => {
                 let result = rplay_modules::map! { "changed" => false };
                 for host in hosts {
-                    self.done(host, Status::Ok, &result);
+                    self.done(host, Status::Ok, false, &result);
                 }
             }
             // The result itself tells it.

@@ -115,13 +115,30 @@ fn clean(value: &Data) -> Data {
     }
 }
 
-/// The result with `changed`, which Ansible adds to every one that it shows in full.
+/// What stands for the traceback of a failure.
+pub(crate) const NO_TRACEBACK: &str = "(traceback unavailable)";
+
+/// The result with `changed`, which Ansible adds to every one that it shows in full, and with items
+/// of a loop as it leaves them.
 pub(crate) fn with_changed(result: &Map) -> Cow<'_, Map> {
-    if result.contains_key("changed") {
+    let looped = matches!(result.get("results"), Some(Data::List(_)));
+    if result.contains_key("changed") && !looped {
         return Cow::Borrowed(result);
     }
     let mut result = result.clone();
-    result.insert("changed".to_owned(), Data::Bool(false));
+    result
+        .entry("changed".to_owned())
+        .or_insert(Data::Bool(false));
+    if let Some(Data::List(items)) = result.get_mut("results") {
+        for item in items {
+            if let Data::Map(item) = item {
+                if is_true(item, "failed") {
+                    item.insert("exception".to_owned(), Data::from(NO_TRACEBACK));
+                }
+                clean_item(item);
+            }
+        }
+    }
     Cow::Owned(result)
 }
 

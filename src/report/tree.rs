@@ -39,7 +39,7 @@ impl Tree {
             &self.settings,
             self.options.verbosity,
         );
-        std::fs::write(&path, text)
+        crate::files::write(&path, text.as_bytes())
             .map_err(|error| format!("Unable to write to {host}'s file: {error}"))
     }
 }

@@ -111,6 +111,7 @@ impl Worker<'_> {
         match error {
             ActionError::Unreachable(msg) => {
                 one.unreachable = true;
+                one.delegated_to = self.delegate(&self.job.scope).ok().flatten();
                 one.ignored = self.flag(Keyword::IgnoreUnreachable, &self.job.scope);
                 one.result = rplay_modules::map! { "changed" => false, "msg" => format!("Task failed: {msg}"), "unreachable" => true };
                 let cause = Cause::new(format!("Task failed: {msg}"), Some(&self.action_span()));

@@ -546,7 +546,7 @@ impl Worker<'_> {
     }
 
     /// The host that the task is delegated to.
-    fn delegate(&self, scope: &HostScope) -> Result<Option<String>, ActionError> {
+    pub(super) fn delegate(&self, scope: &HostScope) -> Result<Option<String>, ActionError> {
         if self.job.spec.task.ast.call.local {
             return Ok(Some("localhost".to_owned()));
         }

@@ -1,0 +1,27 @@
+//! Files that the controller writes: whole, or not at all.
+
+use std::io::Write;
+use std::path::Path;
+
+/// Writes a file of the controller in one step, with the folders that lead to it: whoever looks
+/// meanwhile sees the former one or the new one.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let part = folder.join(format!(
+        ".{}.{}",
+        path.file_name().unwrap_or_default().to_string_lossy(),
+        std::process::id()
+    ));
+    let written = std::fs::File::create(&part).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&part, path)
+    });
+    if written.is_err() {
+        // The error that is reported is the first one.
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
