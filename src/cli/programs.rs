@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::{Exit, adhoc, config, console, doc, inventory, playbook, shell, usage, vault, version};
@@ -141,6 +141,29 @@ pub(crate) fn parse<T: CommandFactory + FromArgMatches>(call: &Call) -> Result<T
             crate::report::print(&shell::whole().render_help().to_string());
             Exit::Ok
         }
+        ErrorKind::UnknownArgument => {
+            let told = ambiguous(&command, &error);
+            usage(told.as_ref().unwrap_or(&error))
+        }
         _ => usage(&error),
     })
+}
+
+/// The error of an abbreviation that several options begin with.
+fn ambiguous(command: &clap::Command, error: &clap::Error) -> Option<clap::Error> {
+    let given = error.get(ContextKind::InvalidArg)?.to_string();
+    let start = given.strip_prefix("--").filter(|start| !start.is_empty())?;
+    let names = command.get_arguments().flat_map(|option| {
+        let others = option.get_all_aliases().unwrap_or_default();
+        option.get_long().into_iter().chain(others)
+    });
+    let meant: Vec<String> = names
+        .filter(|name| name.starts_with(start))
+        .map(|name| format!("--{name}"))
+        .collect();
+    let text = format!(
+        "ambiguous option: {given} could match {}\n",
+        meant.join(", ")
+    );
+    (meant.len() > 1).then(|| clap::Error::raw(ErrorKind::UnknownArgument, text).with_cmd(command))
 }

@@ -101,7 +101,8 @@ impl Minimal {
             Status::Unreachable => (Color::Unreachable, "UNREACHABLE"),
             Status::Skipped => return self.output.line(Color::Skip, &format!("{host} | SKIPPED")),
         };
-        let text = if is_command(&self.action) && status != Status::Unreachable {
+        let written = is_command(&self.action, result) && status != Status::Unreachable;
+        let text = if written {
             command(host, word, result)
         } else {
             let mark = if matches!(status, Status::Failed | Status::Unreachable) {
@@ -129,12 +130,11 @@ impl Minimal {
     }
 }
 
-/// Whether what the action ran is shown as it was written.
-pub(super) fn is_command(action: &str) -> bool {
-    matches!(
-        action.rsplit('.').next(),
-        Some("command" | "shell" | "raw" | "script")
-    )
+/// Whether what the action ran is shown as it was written; a job in the background is more than that.
+pub(super) fn is_command(action: &str, result: &Map) -> bool {
+    let name = action.rsplit('.').next();
+    matches!(name, Some("command" | "shell" | "raw" | "script"))
+        && !result.contains_key("ansible_job_id")
 }
 
 /// What a command wrote, without a frame.

@@ -45,7 +45,7 @@ impl OneLine {
                 return self.output.line(Color::Skip, &format!("{host} | SKIPPED"));
             }
         };
-        let text = if minimal::is_command(&self.action) {
+        let text = if minimal::is_command(&self.action, result) {
             command(host, word, result)
         } else {
             format!("{host} | {word} => {}", self.dump(result))
@@ -54,7 +54,7 @@ impl OneLine {
     }
 
     fn failed(&mut self, host: &str, looped: bool, result: &Map) {
-        let first = if minimal::is_command(&self.action) {
+        let first = if minimal::is_command(&self.action, result) {
             command(host, "FAILED", result)
         } else {
             // Ansible speaks of a traceback, which a module that fails by itself does not have.

@@ -115,7 +115,7 @@ fn clean(value: &Data) -> Data {
     }
 }
 
-/// What stands for the traceback of a failure.
+/// What stands for the traceback of a failure: readers of results may ask for the key.
 pub(crate) const NO_TRACEBACK: &str = "(traceback unavailable)";
 
 /// The result with `changed`, which Ansible adds to every one that it shows in full, and with items

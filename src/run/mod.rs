@@ -194,7 +194,10 @@ impl<'a> Run<'a> {
         let path = playbook.path.display().to_string();
         self.emit(Event::PlaybookStarted { path: path.clone() });
         let count = playbook.plays.len();
-        self.message(MessageKind::Verbose(2), format!("{count} plays in {path}"));
+        // A task of the command line stands in no file.
+        if !path.starts_with('<') {
+            self.message(MessageKind::Verbose(2), format!("{count} plays in {path}"));
+        }
         for play in &playbook.plays {
             let go_on = self.play(play).await;
             if let Some(fault) = self.fault.take() {
