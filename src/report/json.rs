@@ -220,7 +220,7 @@ impl Json {
             for (item, label) in items.iter_mut().zip(labels) {
                 if let Data::Map(item) = item {
                     if result::is_true(item, "failed") {
-                        item.insert("exception".to_owned(), Data::from(result::NO_TRACEBACK));
+                        item.insert("exception".to_owned(), Data::from(NO_TRACEBACK));
                     }
                     result::clean_item(item);
                     item.insert("_ansible_item_label".to_owned(), label);
@@ -248,7 +248,7 @@ impl Json {
             .entry("changed".to_owned())
             .or_insert(Data::Bool(false));
         if status == Status::Failed && !result.contains_key("results") {
-            result.insert("exception".to_owned(), Data::from(result::NO_TRACEBACK));
+            result.insert("exception".to_owned(), Data::from(NO_TRACEBACK));
         }
         result
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use rplay_modules::data::Map;
 
-use super::event::{Event, MessageKind, RunOptions, Status};
+use super::event::{Event, MessageKind, NO_TRACEBACK, RunOptions, Status};
 use super::output::{Color, Output, Stream};
 use super::{Settings, View, dump, minimal, result};
 
@@ -63,7 +63,7 @@ impl OneLine {
                 _ => "The full traceback is:\n",
             };
             let what = "An exception occurred during task execution.";
-            format!("{what} {how}{}", result::NO_TRACEBACK)
+            format!("{what} {how}{}", NO_TRACEBACK)
         };
         if !looped {
             self.output.line(Color::Error, &first);

@@ -6,6 +6,7 @@ use rplay_modules::data::{Data, Map};
 
 use super::Settings;
 use super::dump::{self, Layout};
+use super::event::NO_TRACEBACK;
 
 /// Whether a flag of a result is on.
 pub(crate) fn is_true(result: &Map, name: &str) -> bool {
@@ -114,9 +115,6 @@ fn clean(value: &Data) -> Data {
         other => other.clone(),
     }
 }
-
-/// What stands for the traceback of a failure: readers of results may ask for the key.
-pub(crate) const NO_TRACEBACK: &str = "(traceback unavailable)";
 
 /// The result with `changed`, which Ansible adds to every one that it shows in full, and with items
 /// of a loop as it leaves them.

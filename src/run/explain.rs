@@ -107,54 +107,99 @@ impl Worker<'_> {
         if let Some(error) = error.template() {
             suggest(&mut error.diagnostic, &self.job.scope);
         }
+        let mut one = match self.causes(what, error) {
+            Ok(causes) => self.template_failed(&causes),
+            Err(error) => self.failed(error),
+        };
+        one.result
+            .insert("failed".to_owned(), Data::Bool(one.failed));
+        one
+    }
+
+    /// What an error is told as that is a chain of causes; another error is given back.
+    fn causes(&self, what: &str, error: ActionError) -> Result<Vec<Cause>, ActionError> {
+        let here = |what: &str| Cause::new(what, Some(&self.action_span()));
+        Ok(match error {
+            ActionError::Bare(message) => vec![here(&format!("Task failed: {message}"))],
+            ActionError::Keyword {
+                name,
+                place,
+                message,
+            } => vec![
+                here("Task failed"),
+                Cause::new(format!("Error processing keyword '{name}'"), place.as_ref()),
+                Cause::new(message, place.as_ref()),
+            ],
+            ActionError::Argument { name, place, error } => {
+                let what = format!("Error while resolving value for '{name}'");
+                let mut causes = self.finalization();
+                causes.extend(links(what, place, Cause::of(&error.diagnostic)));
+                causes
+            }
+            ActionError::Expression {
+                what: doing,
+                place,
+                error,
+            } => {
+                let mut causes = vec![here(what)];
+                causes.extend(links(doing.to_owned(), place, Cause::of(&error.diagnostic)));
+                causes
+            }
+            ActionError::Condition {
+                keyword,
+                place,
+                error,
+            } => self.condition_causes(what, &keyword, place, &error),
+            ActionError::NoMapping { kind, place } => {
+                let wrong = format!("Task args must resolve to a 'dict' not '{kind}'.");
+                let mut causes = self.finalization();
+                causes.push(Cause::new(wrong, place.as_ref()));
+                causes
+            }
+            ActionError::Template(error) => self.while_templating(what, &error).into(),
+            other => return Err(other),
+        })
+    }
+
+    /// A failed result by an error that is no chain of causes.
+    fn failed(&self, error: ActionError) -> ItemResult {
         let mut one = ItemResult::default();
+        let say = |message: &str| {
+            let cause = Cause::new(format!("Task failed: {message}"), Some(&self.action_span()));
+            self.say(MessageKind::TaskError, explain(&[cause]));
+        };
         match error {
             ActionError::Unreachable(msg) => {
                 one.unreachable = true;
                 one.delegated_to = self.delegate(&self.job.scope).ok().flatten();
                 one.ignored = self.flag(Keyword::IgnoreUnreachable, &self.job.scope);
                 one.result = rplay_modules::map! { "changed" => false, "msg" => format!("Task failed: {msg}"), "unreachable" => true };
-                let cause = Cause::new(format!("Task failed: {msg}"), Some(&self.action_span()));
-                self.say(MessageKind::TaskError, explain(&[cause]));
+                say(&msg);
             }
             ActionError::Failed(failure) => {
-                one = self
-                    .adopt(
-                        TaskResult::from(Err(*failure)),
-                        vec![],
-                        None,
-                        None,
-                        &self.job.scope,
-                    )
-                    .unwrap_or_default();
+                let result = TaskResult::from(Err(*failure));
+                let adopted = self.adopt(result, vec![], None, None, &self.job.scope);
+                one = adopted.unwrap_or_default();
             }
             ActionError::Arguments(problem) => {
                 one.failed = true;
                 one.result = self.wrong_arguments(&problem);
             }
-            ActionError::Bare(message) => {
-                let cause =
-                    Cause::new(format!("Task failed: {message}"), Some(&self.action_span()));
-                one = self.template_failed(&[cause]);
-            }
             ActionError::Denied(message) => {
                 one.failed = true;
-                let text = format!("Task failed: {message}");
-                let cause = Cause::new(text, Some(&self.action_span()));
-                self.say(MessageKind::TaskError, explain(&[cause]));
+                say(&message);
                 one.result = rplay_modules::map! { "changed" => false, "msg" => message };
             }
             ActionError::TimedOut(seconds) => {
                 one.failed = true;
-                let text = format!("Task failed: Timed out after {seconds} second(s).");
-                let cause = Cause::new(text.as_str(), Some(&self.action_span()));
-                self.say(MessageKind::TaskError, explain(&[cause]));
+                let text = format!("Timed out after {seconds} second(s).");
+                say(&text);
                 let timedout = rplay_modules::map! {
                     "frame" => "Configure `DISPLAY_TRACEBACK` to see a traceback on timeout errors.",
                     "period" => seconds
                 };
                 one.result = rplay_modules::map! {
-                    "changed" => false, "msg" => text, "timedout" => timedout
+                    "changed" => false, "msg" => format!("Task failed: {text}"), "timedout" => timedout
                 };
             }
             ActionError::Missing(problem) => {
@@ -164,18 +209,6 @@ impl Worker<'_> {
                 self.say(MessageKind::TaskError, text);
                 one.result = rplay_modules::map! { "changed" => false, "msg" => problem.message };
             }
-            ActionError::Keyword {
-                name,
-                place,
-                message,
-            } => {
-                let what = format!("Error processing keyword '{name}'");
-                one = self.template_failed(&[
-                    Cause::new("Task failed", Some(&self.action_span())),
-                    Cause::new(what, place.as_ref()),
-                    Cause::new(message, place.as_ref()),
-                ]);
-            }
             ActionError::Refused {
                 what,
                 message,
@@ -184,38 +217,9 @@ impl Worker<'_> {
                 one.failed = true;
                 one.result = self.refused(what, &message, help);
             }
-            ActionError::Argument { name, place, error } => {
-                let what = format!("Error while resolving value for '{name}'");
-                let mut causes = self.finalization();
-                causes.extend(links(what, place, Cause::of(&error.diagnostic)));
-                one = self.template_failed(&causes);
-            }
-            ActionError::Expression {
-                what: doing,
-                place,
-                error,
-            } => {
-                let mut causes = vec![Cause::new(what, Some(&self.action_span()))];
-                causes.extend(links(doing.to_owned(), place, Cause::of(&error.diagnostic)));
-                one = self.template_failed(&causes);
-            }
-            ActionError::Condition {
-                keyword,
-                place,
-                error,
-            } => one = self.template_failed(&self.condition_causes(what, &keyword, place, &error)),
-            ActionError::NoMapping { kind, place } => {
-                let wrong = format!("Task args must resolve to a 'dict' not '{kind}'.");
-                let mut causes = self.finalization();
-                causes.push(Cause::new(wrong, place.as_ref()));
-                one = self.template_failed(&causes);
-            }
-            ActionError::Template(error) => {
-                one = self.template_failed(&self.while_templating(what, &error));
-            }
+            // `causes` has the others.
+            _ => one.failed = true,
         }
-        one.result
-            .insert("failed".to_owned(), Data::Bool(one.failed));
         one
     }
 
