@@ -21,6 +21,9 @@ const DEPTH: usize = 250;
 /// How many lines of quoted texts in a file may be indented less than the parser asks for.
 const MOVED: usize = 500;
 
+/// How far to the right a line is moved at once.
+const FURTHEST: usize = 1 << 12;
+
 /// The documents of a text. A text of nothing but comments has none.
 pub fn parse(source: &Arc<Source>) -> Checked<Vec<Node>> {
     let mut text = Indented {
@@ -29,9 +32,8 @@ pub fn parse(source: &Arc<Source>) -> Checked<Vec<Node>> {
     };
     for _ in 0..MOVED {
         let (documents, line) = read(source, &text);
-        match line {
-            Some(place) => text.indent(place),
-            None => return documents,
+        if !line.is_some_and(|place| text.indent(place)) {
+            return documents;
         }
     }
     read(source, &text).0
@@ -57,10 +59,11 @@ impl Indented<'_> {
         u32::try_from(at - added).unwrap_or(u32::MAX)
     }
 
-    /// Moves the line of a place to the right, the further the more often it is asked for.
-    fn indent(&mut self, at: usize) {
+    /// Moves the line of a place to the right, the further the more often it is asked for; false
+    /// when that is no use.
+    fn indent(&mut self, at: usize) -> bool {
         let Some((before, after)) = self.text.split_at_checked(at) else {
-            return;
+            return false;
         };
         let start = before.rfind('\n').map_or(0, |end| end + 1);
         let blank = |text: &str| text.len() - text.trim_start_matches([' ', '\t']).len();
@@ -75,6 +78,9 @@ impl Indented<'_> {
             .iter()
             .position(|(place, _)| (start..=at).contains(place));
         let more = known.map_or(16, |known| self.added[known].1);
+        if more > FURTHEST {
+            return false;
+        }
         let blanks = " ".repeat(width + more);
         self.text
             .to_mut()
@@ -91,6 +97,7 @@ impl Indented<'_> {
                 self.added.insert(next, (start, more));
             }
         }
+        true
     }
 }
 
