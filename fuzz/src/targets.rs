@@ -256,7 +256,9 @@ fn few() -> Variables {
 
 /// Whether a template orders work that takes seconds by design: keys derived with many rounds.
 fn derives_keys(text: &str) -> bool {
-    ["password_hash", "vault"].iter().any(|word| text.contains(word))
+    ["password_hash", "vault"]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 /// A template in a playbook, and a template file.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::playbook::{Arguments, Loaded};
+use crate::action;
 use crate::load::keyword::Keyword;
 use crate::plan::{PlanItem, PlanTask, early_scope};
 use crate::run::{Inputs, PlannedPlay};
@@ -74,10 +75,12 @@ fn write_tasks(text: &mut String, planned: &PlannedPlay, wanted: &Arguments) -> 
         writeln!(text, "    tasks:")?;
         for task in &tasks {
             let tags: BTreeSet<&str> = task.tags.iter().map(String::as_str).collect();
-            // Only a name of its own is told with its role.
-            let name = match task.ast.keywords.get(&Keyword::Name) {
-                Some(_) => task.full_name(),
-                None => task.shown_name().to_owned(),
+            // Only a name of its own is told with its role, and not that of an `include_role`.
+            let named = task.ast.keywords.contains_key(&Keyword::Name);
+            let name = match action::canonical(&task.ast.call.name) {
+                "include_role" => task.shown_name().to_owned(),
+                _ if named => task.full_name(),
+                _ => task.shown_name().to_owned(),
             };
             writeln!(text, "      {name}\tTAGS: [{}]", joined(tags))?;
         }

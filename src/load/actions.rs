@@ -1,6 +1,10 @@
 //! Names a task may call besides the modules of the registry, and how they read their text.
 
+use std::path::Path;
+
 use rplay_modules::registry;
+
+use crate::diag::Diagnostic;
 
 /// What the controller does itself, by short name.
 pub const ACTIONS: &[&str] = &[
@@ -135,11 +139,36 @@ pub fn short(name: &str) -> &str {
 /// Whether a task may call a name: it is known, or it names a collection, or it is a template.
 #[must_use]
 pub fn is_callable(name: &str) -> bool {
-    let core = short(name);
-    ACTIONS.contains(&core)
-        || registry::find(name).is_some()
-        || name.contains("{{")
-        || (core == name && name.contains('.'))
+    is_native(name) || name.contains("{{") || (short(name) == name && name.contains('.'))
+}
+
+/// Whether rplay itself runs what a name stands for.
+#[must_use]
+pub fn is_native(name: &str) -> bool {
+    ACTIONS.contains(&short(name)) || registry::find(name).is_some()
+}
+
+/// Tells of a name that nothing answers to. `keyword` is the nearest keyword, where one may stand;
+/// `python` the file that Ansible would run.
+#[must_use]
+pub fn unresolved(name: &str, keyword: Option<&str>, python: Option<&Path>) -> Diagnostic {
+    let text = format!(
+        "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
+    );
+    let meant = suggestion(name).or_else(|| keyword.map(str::to_owned));
+    let problem = Diagnostic::error("unknown-module", text);
+    if let Some(file) = python {
+        let file = file.display();
+        problem.hint(format!(
+            "`{file}` is written in Python, which rplay does not run"
+        ))
+    } else if let Some(meant) = meant {
+        problem.hint(format!("did you mean `{meant}`?"))
+    } else if name.contains('.') {
+        problem.hint("rplay runs the modules that `rplay doc -l` lists, and none in Python")
+    } else {
+        problem
+    }
 }
 
 /// The name that the user may have meant.
@@ -153,7 +182,8 @@ pub fn suggestion(name: &str) -> Option<String> {
     let candidates = names
         .into_iter()
         .chain(ACTIONS.iter().copied().filter(|action| *action != "normal"));
-    crate::diag::nearest(short(name), candidates).map(str::to_owned)
+    let word = name.rsplit('.').next().unwrap_or(name);
+    crate::diag::nearest(word, candidates).map(str::to_owned)
 }
 
 /// Commands: all of the text is the command but for a few options.

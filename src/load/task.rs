@@ -253,16 +253,9 @@ fn is_known(reader: &mut Reader, call: &Call, place: Places) -> bool {
     if actions::is_callable(&call.name) {
         return true;
     }
-    let name = &call.name;
-    let text = format!(
-        "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
-    );
-    let mut problem = Diagnostic::error("unknown-module", text).at(&call.span);
-    let keyword = || nearest(name, Keyword::names(place)).map(str::to_owned);
-    if let Some(meant) = actions::suggestion(name).or_else(keyword) {
-        problem = problem.hint(format!("did you mean `{meant}`?"));
-    }
-    reader.problems.push(problem);
+    let keyword = nearest(&call.name, Keyword::names(place));
+    let problem = actions::unresolved(&call.name, keyword, None);
+    reader.problems.push(problem.at(&call.span));
     false
 }
 

@@ -338,6 +338,7 @@ impl<'a> Pass<'a> {
             "import_role" => return self.import_role(task, frame),
             _ => {}
         }
+        self.check_collection(task);
         self.check_meta(task, frame, handler);
         let own = self.tags_of(&task.keywords);
         let mut tags = frame.tags(self);
@@ -352,6 +353,23 @@ impl<'a> Pass<'a> {
             tags,
             handler,
         }))]
+    }
+
+    /// A full name must be a module that is here, or one of a collection on disk: those are written in
+    /// Python and fail when they are reached, which a `when` may prevent.
+    fn check_collection(&mut self, task: &ast::Task) {
+        let name = &task.call.name;
+        let known = actions::is_native(name)
+            || name.contains("{{")
+            || self
+                .planner
+                .collections
+                .module(name, self.playbook_dir)
+                .is_some();
+        if !known {
+            let problem = actions::unresolved(name, None, None);
+            self.problems.push(problem.at(&task.call.span));
+        }
     }
 
     /// What a `meta` task does must be known, and `end_role` needs a role to end.

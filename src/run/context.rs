@@ -303,20 +303,14 @@ impl Context<'_> {
     }
 
     fn unknown_module(&self, name: &str) -> ActionError {
-        let message = format!(
-            "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
-        );
-        let mut problem =
-            Diagnostic::error("unknown-module", message).at(&self.spec.task.ast.call.span);
         let (known, dir) = (&self.run.planner.collections, &self.run.playbook_dir);
-        if let Some(file) = known.module(name, dir) {
-            let file = file.display();
-            problem = problem.hint(format!(
-                "`{file}` is written in Python, which rplay does not run"
-            ));
-        } else if let Some(near) = crate::load::actions::suggestion(name) {
-            problem = problem.hint(format!("did you mean `{near}`?"));
-        }
+        let python = known.module(name, dir);
+        let problem = crate::load::actions::unresolved(name, None, python.as_deref()).at(&self
+            .spec
+            .task
+            .ast
+            .call
+            .span);
         ActionError::Template(TemplateError {
             diagnostic: Box::new(problem),
             undefined: false,

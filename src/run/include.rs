@@ -33,8 +33,10 @@ impl Run<'_> {
         &mut self,
         state: &mut Batch<'_>,
         spec: &Arc<TaskSpec>,
-        includes: Vec<Inclusion>,
+        mut includes: Vec<Inclusion>,
     ) {
+        // They come as the hosts finish; what is told must not depend on that.
+        includes.sort_by_key(|include| state.cursors.get_index_of(&include.host));
         // Hosts that include the same things share the list, so that they go on side by side.
         let mut lists: Vec<(String, Arc<Vec<PlanItem>>)> = vec![];
         let mut announced: IndexMap<(String, Option<String>), Vec<String>> = IndexMap::new();

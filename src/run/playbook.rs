@@ -1,5 +1,6 @@
 //! Playbooks as they are to be run: every play planned, `import_playbook` followed. Nothing is run.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,8 +56,21 @@ pub fn plan_playbook(
             path: path.to_path_buf(),
             plays: reader.plays,
         },
-        problems: reader.problems,
+        problems: each_once(reader.problems),
     }
+}
+
+/// A file that is imported twice has its mistakes once.
+fn each_once(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut told = HashSet::new();
+    problems.retain(|problem| {
+        let place = problem.labels.first().map(|label| {
+            let span = &label.span;
+            (span.source.path.clone(), span.start)
+        });
+        told.insert((problem.message.clone(), place))
+    });
+    problems
 }
 
 /// Plans the plays of a playbook that no file holds; `dir` stands for its folder.
@@ -80,7 +94,7 @@ pub fn plan_plays(
             path: playbook.source.path.clone(),
             plays: reader.plays,
         },
-        problems: reader.problems,
+        problems: each_once(reader.problems),
     }
 }
 
