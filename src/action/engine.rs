@@ -204,7 +204,7 @@ pub(super) fn add_host(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
         && let Ok(port) = port.parse::<u16>()
     {
         name = host.to_owned();
-        vars.insert("ansible_ssh_port".to_owned(), Value::Int(port.into()));
+        vars.insert("ansible_port".to_owned(), Value::Int(port.into()));
     }
     let host_vars: Map = vars
         .iter()
@@ -234,7 +234,8 @@ pub(super) fn group_by(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
             "the 'key' param is required when using group_by",
         ));
     };
-    let key = key.to_string().replace(' ', "-");
+    // Only the result, and the names of the parents, are without blanks.
+    let key = key.to_string();
     let parents = context
         .value("parents")?
         .map_or(vec!["all".to_owned()], |value| words(&value));
@@ -242,7 +243,7 @@ pub(super) fn group_by(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
         .into_iter()
         .map(|name| name.replace(' ', "-"))
         .collect();
-    let result = map! { "add_group" => key.as_str(), "parent_groups" => parents.clone() };
+    let result = map! { "add_group" => key.replace(' ', "-"), "parent_groups" => parents.clone() };
     let inventory = &context.world.vars.inventory;
     let member = inventory.group_names(context.host).contains(&key);
     // New parents are the work of the host that comes first.

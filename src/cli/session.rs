@@ -392,7 +392,12 @@ fn fault_exit(problem: &Diagnostic) -> Exit {
         "order" => Exit::Options,
         crate::run::debugger::QUIT => Exit::Interrupted,
         // What could not be read, whenever it was read.
-        "vars-not-a-mapping" | "yaml-syntax" | "yaml-value" | "missing-file" | "vault"
+        crate::run::WRONG_KEYWORD
+        | "vars-not-a-mapping"
+        | "yaml-syntax"
+        | "yaml-value"
+        | "missing-file"
+        | "vault"
         | "not-utf8" => Exit::Parse,
         _ => Exit::Error,
     }

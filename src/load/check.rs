@@ -53,7 +53,7 @@ impl Reader {
     /// What a result is registered as is the name of a variable.
     pub(super) fn check_register(&mut self, value: &Node) {
         let Some(name) = value.as_str() else { return };
-        if is_variable_name(name) || name.contains("{{") {
+        if is_variable_name(name) {
             return;
         }
         let text = format!("Invalid 'register' specified: Invalid variable name '{name}'.");
@@ -156,11 +156,9 @@ impl Reader {
             NodeKind::Seq(items) if items.iter().any(Node::is_null) => {
                 "Hosts list cannot contain values of 'None'. Please check your playbook"
             }
-            NodeKind::Str(_)
-            | NodeKind::Unsafe(_)
-            | NodeKind::Seq(_)
-            | NodeKind::Int(_)
-            | NodeKind::Vault(_) => return true,
+            NodeKind::Str(_) | NodeKind::Unsafe(_) | NodeKind::Seq(_) | NodeKind::Vault(_) => {
+                return true;
+            }
             _ => "Hosts list must be a sequence or string. Please check your playbook.",
         };
         self.error("hosts", text, &hosts.span);

@@ -385,7 +385,9 @@ impl Default {
         let mut text = format!("FAILED - RETRYING: [{host}]: {name} ({left} retries left).");
         if result::is_verbose(result, self.options.verbosity, 2) {
             text.push_str("Result was: ");
-            text.push_str(&self.dump(task, result));
+            // All of it is shown, also what `debug` keeps to itself.
+            let shown = result::dump(result, &self.settings, self.options.verbosity);
+            text.push_str(&shown);
         }
         self.output.line(Color::Debug, &text);
     }

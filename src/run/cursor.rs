@@ -213,6 +213,11 @@ impl Cursor {
         rescued
     }
 
+    /// Whether a host that failed has tasks to do yet, other than handlers.
+    pub(super) fn goes_on(&self) -> bool {
+        !(self.is_over() || self.only_flushes)
+    }
+
     /// Whether the play is over for this host.
     pub(super) fn is_over(&self) -> bool {
         self.levels.is_empty()

@@ -16,6 +16,12 @@ pub(super) const WHILE: &str = "Error while evaluating conditional";
 impl Worker<'_> {
     /// Tells why a module or action failed, with the place of its task.
     pub(super) fn explain_failure(&self, one: &mut ItemResult) {
+        if one.by_condition {
+            let text =
+                "Task failed: Action failed: A 'failed_when' expression evaluated to 'True'.";
+            let cause = Cause::new(text, Some(&self.action_span()));
+            return self.say(MessageKind::TaskError, explain(&[cause]));
+        }
         let Some(msg) = one.result.get("msg").and_then(Data::as_str) else {
             let text = "Task failed: Action failed: Unknown error.";
             one.result.insert("msg".to_owned(), Data::from(text));
@@ -371,6 +377,7 @@ fn links(what: String, place: Option<Span>, cause: Cause) -> Vec<Cause> {
             message: format!("{what}: {}", cause.message),
             span: nearest_place(place, cause.span),
             help: cause.help,
+            apart: false,
         }],
     }
 }

@@ -8,6 +8,8 @@ pub(super) struct Cause {
     pub(super) message: String,
     pub(super) span: Option<Span>,
     pub(super) help: Option<String>,
+    /// A link of its own even without a place.
+    pub(super) apart: bool,
 }
 
 impl Cause {
@@ -16,6 +18,7 @@ impl Cause {
             message: message.into(),
             span: span.cloned(),
             help: None,
+            apart: false,
         }
     }
 
@@ -29,6 +32,7 @@ impl Cause {
             message: problem.message.clone(),
             span: span.cloned(),
             help: (!help.is_empty()).then(|| help.join("\n")),
+            apart: false,
         }
     }
 }
@@ -64,6 +68,8 @@ pub(super) fn explain(causes: &[Cause]) -> String {
                 let help = cause.help.as_ref();
                 let help = help.map_or_else(String::new, |help| format!("\n{help}\n"));
                 links.push(format!("{head}\n{help}"));
+            } else if cause.apart {
+                links.push(format!("{head}.\n"));
             } else {
                 carried = head;
             }

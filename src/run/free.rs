@@ -87,7 +87,9 @@ impl Run<'_> {
                     self.announce(&mut traffic, &host);
                     self.emit(*event);
                 }
-                Some(Message::Done(done)) => self.host_done(state, &mut traffic, *done),
+                Some(Message::Done(done)) => {
+                    self.host_done(state, &mut traffic, *done).await;
+                }
                 None => return,
             }
         }
@@ -254,7 +256,7 @@ impl Run<'_> {
         }
     }
 
-    fn host_done(&mut self, state: &mut Batch<'_>, traffic: &mut Traffic, mut done: Done) {
+    async fn host_done(&mut self, state: &mut Batch<'_>, traffic: &mut Traffic, mut done: Done) {
         let host = done.host.clone();
         let included = done.effects.iter().any(|one| {
             matches!(
@@ -271,12 +273,14 @@ impl Run<'_> {
             return;
         };
         let own = std::slice::from_ref(&host);
-        if spec.keyword(Keyword::Debugger).is_some() {
-            let text = "`debugger` has no effect where hosts do not wait for each other";
-            self.message(MessageKind::Warning, text);
+        // What other hosts tell meanwhile waits until the user has answered.
+        let id = done.task;
+        let done = self.debugged(state, &spec, id, vec![done]).await;
+        if self.fault.is_some() {
+            return;
         }
         // Hosts that go their own way do not fail with others.
-        self.follow_up(state, &spec, vec![done], own, false, false);
+        self.follow_up(state, &spec, done, own, false, false);
         self.check_limit(state);
         traffic.waiting.push_back(host);
     }

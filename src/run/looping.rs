@@ -12,6 +12,7 @@ use super::worker::{ItemResult, Worker, mark, status};
 use crate::action::{ActionError, Effect};
 use crate::diag::{Diagnostic, Source, Span};
 use crate::load::keyword::Keyword;
+use crate::load::{VARIABLE_NAMES, is_variable_name};
 use crate::report::event::{Event, MessageKind};
 use crate::template::value::{Entries, Key, Value};
 use crate::template::{Scope, Templar, TemplateError};
@@ -61,9 +62,8 @@ impl Worker<'_> {
                     )
                 };
                 let cause = Cause {
-                    message: message.clone(),
-                    span: Some(span.clone()),
                     help: Some(help.to_owned()),
+                    ..Cause::new(message.as_str(), Some(span))
                 };
                 self.say(MessageKind::TaskError, explain(&[cause]));
                 Err(Box::new(ItemResult {
@@ -111,10 +111,10 @@ impl Worker<'_> {
         if items.is_empty() {
             all.skipped = true;
             all.result.insert("changed".to_owned(), Data::Bool(false));
-            all.result.insert(
-                "skipped_reason".to_owned(),
-                Data::from("No items in the list"),
-            );
+            for name in ["skip_reason", "skipped_reason"] {
+                all.result
+                    .insert(name.to_owned(), Data::from("No items in the list"));
+            }
             all.result.insert("results".to_owned(), Data::List(vec![]));
             return all;
         }
@@ -135,6 +135,10 @@ impl Worker<'_> {
             let inner = scope.with(Level::Loop, vars.clone());
             let mut one = self.item(&inner, Some(&vars)).await;
             let over = self.breaks(&mut one, &control, &inner);
+            if let Some(around) = vars.get("ansible_loop") {
+                let around = around.to_data().unwrap_or_default();
+                one.result.insert("ansible_loop".to_owned(), around);
+            }
             let mut one = self.item_done(one, &control, item, index, &inner);
             all.changed |= one.changed;
             all.failed |= one.failed;
@@ -305,6 +309,7 @@ impl Worker<'_> {
     fn loop_control(&self, scope: &HostScope) -> Result<LoopControl, Box<ItemResult>> {
         let control = self.read_control(scope);
         let control = control.map_err(|error| Box::new(self.error(error.into())))?;
+        self.check_names(&control)?;
         let Some(pause) = &control.wrong_pause else {
             return Ok(control);
         };
@@ -318,6 +323,33 @@ impl Worker<'_> {
             Cause::new(message, span.as_ref()),
         ];
         Err(Box::new(self.template_failed(&causes)))
+    }
+
+    /// What the loop calls its variables are names that variables may have.
+    fn check_names(&self, control: &LoopControl) -> Result<(), Box<ItemResult>> {
+        let names = [
+            ("loop_var", Some(&control.var)),
+            ("index_var", control.index_var.as_ref()),
+        ];
+        for (option, name) in names {
+            let Some(name) = name.filter(|name| !is_variable_name(name)) else {
+                continue;
+            };
+            let span = self.job.spec.control_span(option);
+            let wrong = Cause::new(format!("Invalid variable name '{name}'."), span.as_ref());
+            let causes = [
+                Cause {
+                    apart: true,
+                    ..Cause::new(format!("Invalid '{option}'"), None)
+                },
+                Cause {
+                    help: Some(VARIABLE_NAMES.to_owned()),
+                    ..wrong
+                },
+            ];
+            return Err(Box::new(self.template_failed(&causes)));
+        }
+        Ok(())
     }
 
     fn read_control(&self, scope: &HostScope) -> Result<LoopControl, TemplateError> {
@@ -389,11 +421,11 @@ impl LoopControl {
             let mut entries: Entries = [
                 ("index", int(index + 1)),
                 ("index0", int(index)),
-                ("revindex", int(items.len() - index)),
-                ("revindex0", int(last - index)),
                 ("first", Value::Bool(index == 0)),
                 ("last", Value::Bool(index == last)),
                 ("length", int(items.len())),
+                ("revindex", int(items.len() - index)),
+                ("revindex0", int(last - index)),
             ]
             .into_iter()
             .map(|(name, value)| (Key::from(name), value))

@@ -11,7 +11,7 @@ use super::spec::TaskSpec;
 use crate::diag::Diagnostic;
 use crate::inventory::Inventory;
 use crate::load::actions::{self, Meta};
-use crate::plan::{PlanItem, PlanTask};
+use crate::plan::{Frame, FrameKind, PlanItem, PlanTask};
 use crate::report::event::{Event, MessageKind, Status};
 use crate::vars::HostScope;
 
@@ -45,6 +45,10 @@ impl Run<'_> {
             } else {
                 std::slice::from_ref(host)
             };
+            if meta.name == "flush_handlers" && spec.task.handler {
+                let text = "flush_handlers cannot be used as a handler";
+                return self.abort(Diagnostic::error("meta", text).at(spec.span()));
+            }
             match self.holds(meta, spec, scope) {
                 Ok(true) => {
                     if meta.name == "flush_handlers" {
@@ -205,9 +209,15 @@ fn done_text(action: &str, host: &str) -> Option<String> {
 
 /// Moves past the tasks of the role that the host is in.
 fn leave_role(cursor: &mut Cursor) {
-    let role_of = |task: &PlanTask| task.frame.role.as_ref().map(|role| role.path.clone());
-    if let Some(Step::Task(task)) = cursor.peek() {
-        let role = role_of(&task);
-        cursor.leave_while(|task| role_of(task) == role);
+    // The same role may follow at once: it is another frame.
+    fn roles(task: &PlanTask) -> impl Iterator<Item = *const Frame> {
+        let frames = task.frame.chain();
+        let roles = frames.filter(|frame| frame.kind == FrameKind::Role);
+        roles.map(std::ptr::from_ref)
+    }
+    if let Some(Step::Task(task)) = cursor.peek()
+        && let Some(role) = roles(&task).next()
+    {
+        cursor.leave_while(|task| roles(task).any(|one| one == role));
     }
 }

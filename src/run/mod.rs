@@ -16,6 +16,7 @@ mod meta;
 mod ordered;
 mod outcome;
 mod play;
+mod play_check;
 mod playbook;
 mod preflight;
 mod prologue;
@@ -44,6 +45,7 @@ use crate::template::Templar;
 use crate::template::value::Value;
 use crate::vars::{HostVars, RESERVED_NAME, VarMap};
 
+pub(crate) use self::play_check::WRONG as WRONG_KEYWORD;
 pub use self::playbook::{PlannedPlay, PlannedPlaybook, plan_playbook, plan_plays};
 pub use self::shared::{Options, SshArgs};
 

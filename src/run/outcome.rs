@@ -155,6 +155,7 @@ impl Run<'_> {
                 if let Some(cursor) = state.cursors.get_mut(host) {
                     cursor.end();
                 }
+                state.lost.insert(host.clone());
                 true
             }
             Status::Failed => {
@@ -194,6 +195,9 @@ impl Run<'_> {
         self.count(host, |counts| counts.failed += 1);
         if extra {
             cursor.end();
+        }
+        if !cursor.goes_on() {
+            state.lost.insert(host.clone());
         }
         self.host_failed(host);
     }
@@ -432,9 +436,13 @@ impl Batch<'_> {
 
     /// A host fails because another one did.
     pub(super) fn fail_host(&mut self, host: &str) {
+        let force = self.force_handlers;
         if let Some(cursor) = self.cursors.get_mut(host)
             && !cursor.is_over()
-            && !cursor.fail()
+            && !match force {
+                true => cursor.fail_but_flush(),
+                false => cursor.fail(),
+            }
         {
             self.dropped.insert(host.to_owned());
         }

@@ -1,6 +1,6 @@
 //! Runs one play in linear order: the hosts of a batch go through the tasks side by side.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use super::cursor::{Cursor, Place, Step};
 use super::free::Strategy;
 use super::handlers::HandlerName;
 use super::ordered::Ordered;
+use super::play_check::percent;
 use super::prologue::PlayFile;
 use super::scope::{name_roles, place};
 use super::spec::TaskSpec;
@@ -32,6 +33,8 @@ struct BatchEnd {
     play_over: bool,
     /// How many hosts failed only because another one did.
     dropped: usize,
+    /// More hosts failed than the play allows.
+    over_limit: bool,
 }
 
 /// State of one batch of a play.
@@ -50,6 +53,10 @@ pub(super) struct Batch<'p> {
     pub(super) ended: bool,
     /// Batches that follow are left out.
     pub(super) play_over: bool,
+    /// Hosts that failed with no `rescue` or `always` to go to: those count against the limit.
+    pub(super) lost: HashSet<String>,
+    /// More of them than `max_fail_percentage` allows.
+    over_limit: bool,
     /// Hosts that failed only because another one did.
     pub(super) dropped: HashSet<String>,
     pub(super) force_handlers: bool,
@@ -101,6 +108,8 @@ impl<'p> Batch<'p> {
             play_files: vec![],
             ended: false,
             play_over: false,
+            lost: HashSet::new(),
+            over_limit: false,
             dropped: HashSet::new(),
             force_handlers: false,
             handler_names: vec![],
@@ -119,8 +128,18 @@ impl Run<'_> {
         self.look_beside(&play.dir);
         self.note_play(play);
         self.prompt(play);
+        if self.fault.is_some() {
+            return false;
+        }
         let early = self.early_scope(play);
-        let pattern = self.pattern(play, &early);
+        let checked = self.check_play(play, &early);
+        let pattern = match checked.and_then(|()| self.pattern(play, &early)) {
+            Ok(pattern) => pattern,
+            Err(problem) => {
+                self.abort(*problem);
+                return false;
+            }
+        };
         let name = self
             .play_text(play, Keyword::Name, &early)
             .unwrap_or_else(|| pattern.join(","));
@@ -166,7 +185,7 @@ impl Run<'_> {
             if self.fault.is_some() {
                 return false;
             }
-            if self.over_limit(play, lost, batch.len()) {
+            if end.over_limit {
                 self.emit(Event::NoHostsRemaining);
                 return false;
             }
@@ -288,7 +307,7 @@ impl Run<'_> {
         }
         let scope = self.early_scope(play);
         let limit = self.play_value(play, Keyword::MaxFailPercentage, &scope);
-        let limit = limit.as_ref().and_then(super::context::to_float);
+        let limit = limit.as_ref().and_then(percent);
         #[expect(clippy::cast_precision_loss, reason = "numbers of hosts are small")]
         limit.is_some_and(|limit| lost as f64 / all as f64 * 100.0 > limit)
     }
@@ -328,6 +347,7 @@ impl Run<'_> {
             }
         }
         BatchEnd {
+            over_limit: state.over_limit,
             play_over: state.play_over,
             dropped: state
                 .dropped
@@ -440,9 +460,10 @@ impl Run<'_> {
 
     /// Ends the batch when more hosts failed than `max_fail_percentage` allows.
     pub(super) fn check_limit(&mut self, state: &mut Batch<'_>) {
-        let lost = state.batch.iter().filter(|host| self.is_out(host)).count();
-        if !state.ended && self.over_limit(state.play, lost, state.batch.len()) {
+        let (lost, all) = (state.lost.len(), state.batch.len());
+        if !state.ended && self.over_limit(state.play, lost, all) {
             self.emit(Event::NoHostsRemaining);
+            state.over_limit = true;
             state.ended = true;
         }
     }
@@ -510,6 +531,7 @@ impl Run<'_> {
             self.spawn(spec, id, host, scope, &out, Some(turn));
         }
         drop(out);
+        let places: HashMap<String, usize> = hosts.iter().cloned().zip(0..).collect();
         let mut order = Ordered::new(hosts);
         let mut all = Vec::with_capacity(count);
         loop {
@@ -542,6 +564,8 @@ impl Run<'_> {
             .release_all()
             .into_iter()
             .for_each(|event| self.emit(event));
+        // What follows from results is the same in every run, whichever host is quickest.
+        all.sort_by_key(|done: &Done| places.get(&done.host).copied());
         all
     }
 
@@ -597,9 +621,9 @@ fn same(left: &Step, right: &Step) -> bool {
 /// The number of hosts that a value of `serial` means.
 fn batch_size(size: &Value, all: usize) -> usize {
     if let Value::Str(text) = size
-        && let Some(percent) = text.as_str().trim().strip_suffix('%')
+        && text.as_str().contains('%')
     {
-        let percent: f64 = percent.trim().parse().unwrap_or(100.0);
+        let percent = percent(size).unwrap_or(100.0);
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,

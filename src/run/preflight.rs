@@ -126,7 +126,10 @@ impl Run<'_> {
     ) {
         self.look_beside(&play.dir);
         let early = self.early_scope(play);
-        let pattern = self.pattern(play, &early);
+        // A pattern that cannot be read is told when the play begins.
+        let Ok(pattern) = self.pattern(play, &early) else {
+            return;
+        };
         let limit = self.shared.options.limit.clone();
         let inventory = &self.world.vars.inventory;
         let hosts = inventory.select_list(&pattern, limit.as_deref()).value;

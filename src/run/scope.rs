@@ -7,13 +7,13 @@ use indexmap::{IndexMap, IndexSet};
 use rplay_modules::data::{Data, Map};
 
 use super::context::to_bool;
-use super::play::{Batch, problem_text};
+use super::play::Batch;
 use super::spec::TaskSpec;
 use super::{PlannedPlay, Run, worker};
 use crate::diag::Span;
 use crate::load::keyword::Keyword;
 use crate::plan::{Frame, Role};
-use crate::report::event::{MessageKind, TaskInfo};
+use crate::report::event::TaskInfo;
 use crate::secrets::STARS;
 use crate::template::value::{Value, has_delimiters};
 use crate::vars::{HostScope, Level, VarMap, reserved_name};
@@ -26,20 +26,6 @@ impl Run<'_> {
             crate::plan::early_scope(&self.world.extra, &play.vars, &Arc::new(magic), &play.dir);
         scope.push(Level::PlayPrompt, &self.prompted);
         scope
-    }
-
-    /// `hosts`: a text or a list, templated.
-    pub(super) fn pattern(&mut self, play: &PlannedPlay, scope: &HostScope) -> Vec<String> {
-        let raw = Value::from_node(&play.plan.play.hosts);
-        match self.shared.templar.expand(&raw, scope) {
-            Ok(Value::List(items)) => items.to_vec().iter().map(ToString::to_string).collect(),
-            Ok(value) => vec![value.to_string()],
-            Err(error) => {
-                let text = problem_text(&error.diagnostic);
-                self.message(MessageKind::Error, text);
-                vec![]
-            }
-        }
     }
 
     pub(super) fn play_value(
@@ -215,10 +201,6 @@ impl Run<'_> {
         own.insert(
             "ansible_search_path".to_owned(),
             Value::list(places.collect()),
-        );
-        own.insert(
-            "environment".to_owned(),
-            Value::list(spec.environment.clone()),
         );
         scope.push(Level::Magic, &Arc::new(own));
         self.note_reserved(&scope);

@@ -10,7 +10,6 @@ use rplay_modules::outcome::Diff;
 
 use super::context::{Context, Shared, to_bool, to_dict, to_float, to_int};
 use super::explain::condition_error;
-use super::failure::{Cause, explain};
 use super::shared::World;
 use super::spec::TaskSpec;
 use super::target::{self, Links};
@@ -85,6 +84,8 @@ pub(super) struct ItemResult {
     pub(super) by_action: bool,
     /// What it includes cannot be read: that is never ignored.
     pub(super) unread: bool,
+    /// Nothing failed but what `failed_when` says.
+    pub(super) by_condition: bool,
     /// The user was told why it failed.
     pub(super) told: bool,
     /// What a module says about its failure at more length than `msg`.
@@ -226,6 +227,7 @@ impl Worker<'_> {
             (Keyword::IgnoreUnreachable, "bool"),
             (Keyword::NoLog, "bool"),
             (Keyword::RunOnce, "bool"),
+            (Keyword::Port, "int"),
             (Keyword::Retries, "int"),
             (Keyword::Timeout, "int"),
             (Keyword::Delay, "float"),
@@ -298,6 +300,8 @@ impl Worker<'_> {
             }
             if finished || attempt >= attempts {
                 if !finished && attempts > 1 {
+                    // There is nothing to say of a result that only was not waited for any longer.
+                    one.told |= !one.failed;
                     one.failed = true;
                     one.result
                         .insert("attempts".to_owned(), Data::Int(attempt - 1));
@@ -511,9 +515,7 @@ impl Worker<'_> {
                 .insert("failed_when_result".to_owned(), Data::Bool(failed));
             if failed && !one.failed {
                 let text = "Action failed: A 'failed_when' expression evaluated to 'True'.";
-                let cause = Cause::new(format!("Task failed: {text}"), Some(&self.action_span()));
-                self.say(MessageKind::TaskError, explain(&[cause]));
-                one.told = true;
+                one.by_condition = true;
                 if one
                     .result
                     .get("msg")
@@ -765,28 +767,29 @@ fn environment(
     spec: &TaskSpec,
     scope: &HostScope,
 ) -> Result<Vec<(String, String)>, ActionError> {
-    let mut all: indexmap::IndexMap<String, String> = indexmap::IndexMap::new();
+    let mut parts = vec![];
     for raw in &spec.environment {
         let value = run.templar.expand(raw, scope);
         let value = value.map_err(|error| unrendered(Keyword::Environment, error))?;
-        let parts = match value {
-            Value::List(items) => items.to_vec(),
-            other => vec![other],
-        };
-        for part in &parts {
-            match part {
-                Value::Dict(entries) => {
-                    for (key, value) in entries.read().iter() {
-                        all.insert(key.0.to_string(), value.to_string());
-                    }
+        match value {
+            Value::List(items) => parts.extend(items.to_vec()),
+            other => parts.push(other),
+        }
+    }
+    let mut all: indexmap::IndexMap<String, String> = indexmap::IndexMap::new();
+    for part in &parts {
+        match part {
+            Value::Dict(entries) => {
+                for (key, value) in entries.read().iter() {
+                    all.insert(key.0.to_string(), value.to_string());
                 }
-                Value::None => {}
-                part if part.is_omit() => {}
-                _ => {
-                    let all = Value::list(parts.clone()).repr();
-                    let text = format!("could not parse environment value, skipping: {all}");
-                    run.templar.note(Diagnostic::warning("environment", text));
-                }
+            }
+            Value::None => {}
+            part if part.is_omit() => {}
+            _ => {
+                let all = Value::list(parts.clone()).repr();
+                let text = format!("could not parse environment value, skipping: {all}");
+                run.templar.note(Diagnostic::warning("environment", text));
             }
         }
     }

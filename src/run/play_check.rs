@@ -1,0 +1,149 @@
+//! What the keywords of a play must be: checked when it begins, after its questions were answered.
+
+use super::context::{to_bool, to_float, to_int};
+use super::failure::{Cause, explain};
+use super::{PlannedPlay, Run};
+use crate::diag::Diagnostic;
+use crate::load::keyword::Keyword;
+use crate::load::node::{Node, NodeKind};
+use crate::template::value::Value;
+use crate::vars::HostScope;
+
+/// What a keyword has to be.
+#[derive(Clone, Copy)]
+enum Kind {
+    Any,
+    Bool,
+    Int,
+    Percent,
+    Sizes,
+}
+
+const KEYWORDS: &[(Keyword, Kind)] = &[
+    (Keyword::Name, Kind::Any),
+    (Keyword::GatherFacts, Kind::Bool),
+    (Keyword::GatherSubset, Kind::Any),
+    (Keyword::GatherTimeout, Kind::Int),
+    (Keyword::FactPath, Kind::Any),
+    (Keyword::ForceHandlers, Kind::Bool),
+    (Keyword::MaxFailPercentage, Kind::Percent),
+    (Keyword::Serial, Kind::Sizes),
+    (Keyword::Strategy, Kind::Any),
+    (Keyword::Order, Kind::Any),
+];
+
+/// The problem of a keyword that is not what it must be.
+pub(crate) const WRONG: &str = "play-keyword";
+
+impl Run<'_> {
+    /// Checks the keywords that tasks do not inherit.
+    pub(super) fn check_play(
+        &self,
+        play: &PlannedPlay,
+        scope: &HostScope,
+    ) -> Result<(), Box<Diagnostic>> {
+        for (keyword, kind) in KEYWORDS {
+            let Some(node) = play.plan.play.keywords.get(keyword) else {
+                continue;
+            };
+            let value = self.play_keyword(keyword.name(), node, scope)?;
+            if matches!(value, Value::None) || value.is_omit() {
+                continue;
+            }
+            if let Some(wanted) = misfit(&value, *kind) {
+                let text = format!(
+                    "The value {} could not be converted to '{wanted}'.",
+                    value.repr()
+                );
+                return Err(wrong(keyword.name(), &text, node));
+            }
+        }
+        Ok(())
+    }
+
+    /// `hosts`: a text or a list of texts, templated.
+    pub(super) fn pattern(
+        &self,
+        play: &PlannedPlay,
+        scope: &HostScope,
+    ) -> Result<Vec<String>, Box<Diagnostic>> {
+        let node = &play.plan.play.hosts;
+        let Value::List(items) = self.play_keyword("hosts", node, scope)? else {
+            return Ok(vec![self.play_keyword("hosts", node, scope)?.to_string()]);
+        };
+        let text = |(index, item): (usize, &Value)| match item {
+            Value::Str(_) | Value::Int(_) => Ok(item.to_string()),
+            other => {
+                let kind = other.type_name();
+                let text = format!("Keyword 'hosts' items must be of type 'str', not '{kind}'.");
+                let inside = match &node.kind {
+                    NodeKind::Seq(items) => items.get(index),
+                    _ => None,
+                };
+                Err(wrong_at("hosts", &text, node, inside.unwrap_or(node)))
+            }
+        };
+        items.to_vec().iter().enumerate().map(text).collect()
+    }
+
+    fn play_keyword(
+        &self,
+        name: &str,
+        node: &Node,
+        scope: &HostScope,
+    ) -> Result<Value, Box<Diagnostic>> {
+        let value = self.shared.templar.expand(&Value::from_node(node), scope);
+        value.map_err(|error| {
+            let why = &error.diagnostic.message;
+            let text = format!("Error processing keyword '{name}': {why}");
+            Box::new(Diagnostic::error(WRONG, text).at(&node.span))
+        })
+    }
+}
+
+/// What the value should have been, if it is not.
+fn misfit(value: &Value, kind: Kind) -> Option<&'static str> {
+    let (fits, wanted) = match kind {
+        Kind::Any => (true, ""),
+        Kind::Bool => (to_bool(value).is_some(), "bool"),
+        Kind::Int => (to_int(value).is_some(), "int"),
+        Kind::Percent => (percent(value).is_some(), "percent"),
+        Kind::Sizes => match value {
+            Value::List(items) => (items.to_vec().iter().all(is_size), "list"),
+            one => (is_size(one), "list"),
+        },
+    };
+    (!fits).then_some(wanted)
+}
+
+/// A number of hosts, or a share of them.
+fn is_size(value: &Value) -> bool {
+    to_int(value).is_some() || matches!(value, Value::Str(_)) && percent(value).is_some()
+}
+
+/// A number that may have a percent sign.
+pub(super) fn percent(value: &Value) -> Option<f64> {
+    match value {
+        Value::Str(text) => {
+            let text = text.as_str().trim();
+            text.strip_suffix('%').unwrap_or(text).trim().parse().ok()
+        }
+        other => to_float(other),
+    }
+}
+
+/// A keyword's value is of the wrong kind; told as Ansible tells it, as a chain of causes.
+fn wrong(name: &str, why: &str, node: &Node) -> Box<Diagnostic> {
+    wrong_at(name, why, node, node)
+}
+
+/// The same for a part of the value.
+fn wrong_at(name: &str, why: &str, node: &Node, inside: &Node) -> Box<Diagnostic> {
+    let what = format!("Error processing keyword '{name}'");
+    let chain = [
+        Cause::new(what, Some(&node.span)),
+        Cause::new(why, Some(&inside.span)),
+    ];
+    let text = explain(&chain);
+    Box::new(Diagnostic::error(WRONG, text))
+}
