@@ -78,7 +78,7 @@ pub(super) fn run(arguments: Arguments, hidden: &Secrets) -> Result<Exit, Comman
     let loaded = load(&arguments, hidden)?;
     let listed = arguments.list_hosts || arguments.list_tasks || arguments.list_tags;
     if arguments.syntax_check || listed {
-        super::listing::print(&loaded, &arguments);
+        super::listing::print(&loaded, &arguments)?;
         return Ok(Exit::Ok);
     }
     let Loaded {

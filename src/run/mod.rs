@@ -26,6 +26,7 @@ pub(crate) mod shared;
 mod spec;
 mod step;
 mod target;
+mod vars_files;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -14,9 +14,9 @@ use super::free::Strategy;
 use super::handlers::HandlerName;
 use super::ordered::Ordered;
 use super::play_check::percent;
-use super::prologue::PlayFile;
 use super::scope::{name_roles, place};
 use super::spec::TaskSpec;
+use super::vars_files::PlayFile;
 use super::worker::{self, Done, Job, Message};
 use super::{PlannedPlay, Run};
 use crate::diag::{Diagnostic, Severity};
@@ -131,9 +131,11 @@ impl Run<'_> {
         if self.fault.is_some() {
             return false;
         }
-        let early = self.early_scope(play);
-        let checked = self.check_play(play, &early);
-        let pattern = match checked.and_then(|()| self.pattern(play, &early)) {
+        let mut early = self.early_scope(play);
+        play.add_files(&mut early, &self.shared.templar, &self.shared.planner.files);
+        let templar = &self.shared.templar;
+        let checked = play.check(templar, &early);
+        let pattern = match checked.and_then(|()| play.pattern(templar, &early)) {
             Ok(pattern) => pattern,
             Err(problem) => {
                 self.abort(*problem);

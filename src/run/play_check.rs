@@ -1,11 +1,12 @@
 //! What the keywords of a play must be: checked when it begins, after its questions were answered.
 
+use super::PlannedPlay;
 use super::context::{to_bool, to_float, to_int};
 use super::failure::{Cause, explain};
-use super::{PlannedPlay, Run};
 use crate::diag::Diagnostic;
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
+use crate::template::Templar;
 use crate::template::value::Value;
 use crate::vars::HostScope;
 
@@ -35,18 +36,18 @@ const KEYWORDS: &[(Keyword, Kind)] = &[
 /// The problem of a keyword that is not what it must be.
 pub(crate) const WRONG: &str = "play-keyword";
 
-impl Run<'_> {
+impl PlannedPlay {
     /// Checks the keywords that tasks do not inherit.
-    pub(super) fn check_play(
-        &self,
-        play: &PlannedPlay,
-        scope: &HostScope,
-    ) -> Result<(), Box<Diagnostic>> {
+    ///
+    /// # Errors
+    ///
+    /// The first that cannot be rendered or is of the wrong kind.
+    pub fn check(&self, templar: &Templar, scope: &HostScope) -> Result<(), Box<Diagnostic>> {
         for (keyword, kind) in KEYWORDS {
-            let Some(node) = play.plan.play.keywords.get(keyword) else {
+            let Some(node) = self.plan.play.keywords.get(keyword) else {
                 continue;
             };
-            let value = self.play_keyword(keyword.name(), node, scope)?;
+            let value = keyword_value(templar, keyword.name(), node, scope)?;
             if matches!(value, Value::None) || value.is_omit() {
                 continue;
             }
@@ -62,14 +63,20 @@ impl Run<'_> {
     }
 
     /// `hosts`: a text or a list of texts, templated.
-    pub(super) fn pattern(
+    ///
+    /// # Errors
+    ///
+    /// It cannot be rendered, or has other things than texts.
+    pub fn pattern(
         &self,
-        play: &PlannedPlay,
+        templar: &Templar,
         scope: &HostScope,
     ) -> Result<Vec<String>, Box<Diagnostic>> {
-        let node = &play.plan.play.hosts;
-        let Value::List(items) = self.play_keyword("hosts", node, scope)? else {
-            return Ok(vec![self.play_keyword("hosts", node, scope)?.to_string()]);
+        let node = &self.plan.play.hosts;
+        let Value::List(items) = keyword_value(templar, "hosts", node, scope)? else {
+            return Ok(vec![
+                keyword_value(templar, "hosts", node, scope)?.to_string(),
+            ]);
         };
         let text = |(index, item): (usize, &Value)| match item {
             Value::Str(_) | Value::Int(_) => Ok(item.to_string()),
@@ -85,20 +92,20 @@ impl Run<'_> {
         };
         items.to_vec().iter().enumerate().map(text).collect()
     }
+}
 
-    fn play_keyword(
-        &self,
-        name: &str,
-        node: &Node,
-        scope: &HostScope,
-    ) -> Result<Value, Box<Diagnostic>> {
-        let value = self.shared.templar.expand(&Value::from_node(node), scope);
-        value.map_err(|error| {
-            let why = &error.diagnostic.message;
-            let text = format!("Error processing keyword '{name}': {why}");
-            Box::new(Diagnostic::error(WRONG, text).at(&node.span))
-        })
-    }
+fn keyword_value(
+    templar: &Templar,
+    name: &str,
+    node: &Node,
+    scope: &HostScope,
+) -> Result<Value, Box<Diagnostic>> {
+    let value = templar.expand(&Value::from_node(node), scope);
+    value.map_err(|error| {
+        let why = &error.diagnostic.message;
+        let text = format!("Error processing keyword '{name}': {why}");
+        Box::new(Diagnostic::error(WRONG, text).at(&node.span))
+    })
 }
 
 /// What the value should have been, if it is not.

@@ -125,9 +125,10 @@ impl Run<'_> {
         doomed: &mut IndexMap<String, Diagnostic>,
     ) {
         self.look_beside(&play.dir);
-        let early = self.early_scope(play);
+        let mut early = self.early_scope(play);
+        play.add_files(&mut early, &self.shared.templar, &self.shared.planner.files);
         // A pattern that cannot be read is told when the play begins.
-        let Ok(pattern) = self.pattern(play, &early) else {
+        let Ok(pattern) = play.pattern(&self.shared.templar, &early) else {
             return;
         };
         let limit = self.shared.options.limit.clone();

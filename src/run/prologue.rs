@@ -1,4 +1,4 @@
-//! What a batch does before its first task: variable files and facts.
+//! What a batch does before its first task: questions and facts.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::play::Batch;
 use super::{PlannedPlay, Run, worker};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::Diagnostic;
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
 use crate::load::prompt::{Prompt, prompts};
@@ -14,7 +14,7 @@ use crate::plan::{Frame, PlanTask};
 use crate::report::event::MessageKind;
 use crate::template::crypt::{self, Wanted};
 use crate::template::value::Value;
-use crate::vars::{HostScope, Level, VarMap};
+use crate::vars::VarMap;
 
 impl Run<'_> {
     /// `--start-at-task`: moves the hosts there. Returns whether there is anything to do.
@@ -44,6 +44,7 @@ impl Run<'_> {
                 continue;
             }
             let default = question.default.as_ref().map(Value::from_node);
+            let default = default.filter(|default| !matches!(default, Value::None));
             let default = default.map(|raw| worker::shown_name(&self.shared, &raw, &scope));
             let answer = super::prompt::answer(&question, default.as_deref());
             // A default stands in the playbook for everyone to read.
@@ -74,85 +75,6 @@ impl Run<'_> {
             let text = "Not prompting as we are not in interactive mode";
             self.message(MessageKind::Warning, text);
         }
-    }
-
-    /// `vars_files`: each a file, or a list of which the first that exists counts. Names with
-    /// variables of a host are left for its tasks.
-    pub(super) fn vars_files(&mut self, state: &mut Batch<'_>, scope: &HostScope) -> bool {
-        let Some(node) = state.play.plan.play.keywords.get(&Keyword::VarsFiles) else {
-            return true;
-        };
-        let entries = match &node.kind {
-            NodeKind::Seq(items) => items.clone(),
-            NodeKind::Null => vec![],
-            _ => vec![node.clone()],
-        };
-        for entry in &entries {
-            match self.vars_file(state.play, entry, scope) {
-                Ok(VarsFile::Read(vars)) => state.play_files.push(PlayFile::Read(vars)),
-                Ok(VarsFile::Missing(tried)) => self.message(MessageKind::Warning, missing(&tried)),
-                Ok(VarsFile::Undefined) => {
-                    let text = "skipping vars_files item due to an undefined variable";
-                    let problem = Diagnostic::warning("vars-files", text).at(&entry.span);
-                    self.tell_problem(&problem);
-                    state.play_files.push(PlayFile::Late(entry.clone()));
-                }
-                Err(problem) => {
-                    self.abort(*problem);
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    /// Adds the variables of `vars_files` to the scope of a host.
-    pub(super) fn push_play_files(&self, state: &Batch<'_>, scope: &mut HostScope) {
-        for file in &state.play_files {
-            match file {
-                PlayFile::Read(vars) => scope.push(Level::PlayFiles, vars),
-                // What cannot be read now is undefined for this host.
-                PlayFile::Late(entry) => {
-                    if let Ok(VarsFile::Read(vars)) = self.vars_file(state.play, entry, scope) {
-                        scope.push(Level::PlayFiles, &vars);
-                    }
-                }
-            }
-        }
-    }
-
-    fn vars_file(
-        &self,
-        play: &PlannedPlay,
-        entry: &Node,
-        scope: &HostScope,
-    ) -> Result<VarsFile, Box<Diagnostic>> {
-        let alternatives = match &entry.kind {
-            NodeKind::Seq(items) => items.as_slice(),
-            _ => std::slice::from_ref(entry),
-        };
-        let mut tried = vec![];
-        for node in alternatives {
-            let name = match self.shared.templar.expand(&Value::from_node(node), scope) {
-                Ok(name) => name.to_string(),
-                Err(error) if error.undefined => return Ok(VarsFile::Undefined),
-                Err(error) => return Err(error.diagnostic),
-            };
-            let places = [play.dir.join("vars").join(&name), play.dir.join(&name)];
-            if let Some(path) = places.iter().find(|path| path.is_file()) {
-                let checked = self.shared.planner.files.vars(path).map_err(Box::new)?;
-                let mut problems = checked.problems.iter();
-                let error = problems.find(|problem| problem.severity == Severity::Error);
-                let error = error.cloned();
-                self.shared.templar.note_warnings(checked.problems);
-                return match error {
-                    Some(problem) => Err(Box::new(problem)),
-                    None => Ok(VarsFile::Read(Arc::new(checked.value))),
-                };
-            }
-            tried.push(name);
-        }
-        Ok(VarsFile::Missing(tried))
     }
 
     /// The implicit `Gathering Facts`, before the first task of all hosts.
@@ -211,28 +133,6 @@ fn hashed(question: &Prompt, answer: String) -> Result<String, Diagnostic> {
         let message = format!("`encrypt` of {}: {}", question.name, fault.text());
         Diagnostic::error("vars-prompt", message)
     })
-}
-
-/// An entry of `vars_files` for a batch.
-pub(super) enum PlayFile {
-    /// Read for all hosts.
-    Read(Arc<VarMap>),
-    /// Its name needs variables of a host.
-    Late(Node),
-}
-
-/// What came of an entry of `vars_files`.
-enum VarsFile {
-    Read(Arc<VarMap>),
-    Missing(Vec<String>),
-    Undefined,
-}
-
-fn missing(tried: &[String]) -> String {
-    match tried {
-        [one] => format!("vars file {one} was not found"),
-        many => format!("vars files were not found: {}", many.join(", ")),
-    }
 }
 
 /// Whether `--start-at-task` means a task: its name, that of its role before it, or a pattern.

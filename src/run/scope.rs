@@ -22,8 +22,7 @@ impl Run<'_> {
     pub(super) fn early_scope(&self, play: &PlannedPlay) -> HostScope {
         let mut magic = (*self.world.magic).clone();
         magic.extend(self.play_magic(play, &[], &[]));
-        let mut scope =
-            crate::plan::early_scope(&self.world.extra, &play.vars, &Arc::new(magic), &play.dir);
+        let mut scope = play.early_scope(&self.world.extra, &Arc::new(magic));
         scope.push(Level::PlayPrompt, &self.prompted);
         scope
     }
@@ -211,8 +210,10 @@ impl Run<'_> {
 
     /// Tells of the reserved names among the variables of a play and its roles.
     pub(super) fn note_play(&self, play: &PlannedPlay) {
-        let mut scope = self.early_scope(play);
+        let (extra, magic) = (&self.world.extra, &self.world.magic);
+        let mut scope = crate::plan::early_scope(extra, &play.vars, magic, &play.dir);
         self.note_reserved(&scope);
+        // Role after role, in the order in which the play names them.
         for role in &play.plan.roles {
             scope.push(Level::RoleDefaults, &role.defaults);
             scope.push(Level::RoleVars, &role.vars);

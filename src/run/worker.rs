@@ -855,6 +855,7 @@ fn arguments(
 /// Reads a name for views: softly, an error leaves the text as it was written.
 pub(super) fn shown_name(run: &Shared, raw: &Value, scope: &dyn Scope) -> String {
     match run.templar.expand_soft(raw, scope) {
+        Ok(Value::None) => String::new(),
         Ok(value) if !value.is_undefined() => value.to_string(),
         _ => raw.as_str().unwrap_or_default().to_owned(),
     }

@@ -1,0 +1,168 @@
+//! `vars_files` of a play: read when it begins, with what is known then, and for each host.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::play::Batch;
+use super::{PlannedPlay, Run};
+use crate::diag::{Diagnostic, Severity};
+use crate::load::keyword::Keyword;
+use crate::load::node::{Node, NodeKind};
+use crate::plan::{Files, early_scope};
+use crate::report::event::MessageKind;
+use crate::template::Templar;
+use crate::template::value::Value;
+use crate::vars::{HostScope, Level, VarMap};
+
+impl PlannedPlay {
+    /// What is known before any host is: the play's variables and those of its roles.
+    #[must_use]
+    pub fn early_scope(&self, extra: &Arc<VarMap>, magic: &Arc<VarMap>) -> HostScope {
+        let mut scope = early_scope(extra, &self.vars, magic, &self.dir);
+        for role in &self.plan.roles {
+            scope.push(Level::RoleDefaults, &role.defaults);
+            scope.push(Level::RoleVars, &role.vars);
+        }
+        scope
+    }
+
+    /// Adds the `vars_files` that can be read before any host is known. What is wrong with one is
+    /// told when the play reads it.
+    pub fn add_files(&self, scope: &mut HostScope, templar: &Templar, files: &Files) {
+        let Some(node) = self.plan.play.keywords.get(&Keyword::VarsFiles) else {
+            return;
+        };
+        for entry in entries(node) {
+            if let Ok(VarsFile::Read(vars, _)) = read(templar, files, &self.dir, entry, scope) {
+                scope.push(Level::PlayFiles, &vars);
+            }
+        }
+    }
+}
+
+impl Run<'_> {
+    /// `vars_files`: each a file, or a list of which the first that exists counts. Names with
+    /// variables of a host are left for its tasks.
+    pub(super) fn vars_files(&mut self, state: &mut Batch<'_>, scope: &HostScope) -> bool {
+        let Some(node) = state.play.plan.play.keywords.get(&Keyword::VarsFiles) else {
+            return true;
+        };
+        for entry in entries(node) {
+            match self.vars_file(state.play, entry, scope) {
+                Ok(VarsFile::Read(vars, _)) => state.play_files.push(PlayFile::Read(vars)),
+                Ok(VarsFile::Missing(tried)) => self.message(MessageKind::Warning, missing(&tried)),
+                Ok(VarsFile::Undefined) => {
+                    let text = "skipping vars_files item due to an undefined variable";
+                    let problem = Diagnostic::warning("vars-files", text).at(&entry.span);
+                    self.tell_problem(&problem);
+                    state.play_files.push(PlayFile::Late(entry.clone()));
+                }
+                Err(problem) => {
+                    self.abort(*problem);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Adds the variables of `vars_files` to the scope of a host.
+    pub(super) fn push_play_files(&self, state: &Batch<'_>, scope: &mut HostScope) {
+        for file in &state.play_files {
+            match file {
+                PlayFile::Read(vars) => scope.push(Level::PlayFiles, vars),
+                // What cannot be read now is undefined for this host.
+                PlayFile::Late(entry) => {
+                    if let Ok(VarsFile::Read(vars, _)) = self.vars_file(state.play, entry, scope) {
+                        scope.push(Level::PlayFiles, &vars);
+                    }
+                }
+            }
+        }
+    }
+
+    fn vars_file(
+        &self,
+        play: &PlannedPlay,
+        entry: &Node,
+        scope: &HostScope,
+    ) -> Result<VarsFile, Box<Diagnostic>> {
+        let shared = &self.shared;
+        let mut found = read(
+            &shared.templar,
+            &shared.planner.files,
+            &play.dir,
+            entry,
+            scope,
+        )?;
+        if let VarsFile::Read(_, warnings) = &mut found {
+            shared.templar.note_warnings(std::mem::take(warnings));
+        }
+        Ok(found)
+    }
+}
+
+/// An entry of `vars_files` for a batch.
+pub(super) enum PlayFile {
+    /// Read for all hosts.
+    Read(Arc<VarMap>),
+    /// Its name needs variables of a host.
+    Late(Node),
+}
+
+/// What came of an entry.
+enum VarsFile {
+    Read(Arc<VarMap>, Vec<Diagnostic>),
+    Missing(Vec<String>),
+    Undefined,
+}
+
+/// The entries: `vars_files` may also be one name.
+fn entries(node: &Node) -> &[Node] {
+    match &node.kind {
+        NodeKind::Seq(items) => items,
+        NodeKind::Null => &[],
+        _ => std::slice::from_ref(node),
+    }
+}
+
+/// Reads the first file of an entry that exists.
+fn read(
+    templar: &Templar,
+    files: &Files,
+    dir: &Path,
+    entry: &Node,
+    scope: &HostScope,
+) -> Result<VarsFile, Box<Diagnostic>> {
+    let alternatives = match &entry.kind {
+        NodeKind::Seq(items) => items.as_slice(),
+        _ => std::slice::from_ref(entry),
+    };
+    let mut tried = vec![];
+    for node in alternatives {
+        let name = match templar.expand(&Value::from_node(node), scope) {
+            Ok(name) => name.to_string(),
+            Err(error) if error.undefined => return Ok(VarsFile::Undefined),
+            Err(error) => return Err(error.diagnostic),
+        };
+        let places = [dir.join("vars").join(&name), dir.join(&name)];
+        if let Some(path) = places.iter().find(|path| path.is_file()) {
+            let checked = files.vars(path).map_err(Box::new)?;
+            let mut problems = checked.problems.iter();
+            let error = problems.find(|problem| problem.severity == Severity::Error);
+            return match error {
+                Some(problem) => Err(Box::new(problem.clone())),
+                None => Ok(VarsFile::Read(Arc::new(checked.value), checked.problems)),
+            };
+        }
+        tried.push(name);
+    }
+    Ok(VarsFile::Missing(tried))
+}
+
+fn missing(tried: &[String]) -> String {
+    match tried {
+        [one] => format!("vars file {one} was not found"),
+        many => format!("vars files were not found: {}", many.join(", ")),
+    }
+}
