@@ -8,7 +8,7 @@ use crate::diag::{Diagnostic, Span};
 use crate::load::node::NodeKind;
 use crate::load::{VARIABLE_NAMES, is_variable_name};
 use crate::run::context::{Context, to_bool};
-use crate::template::value::Value;
+use crate::template::value::{Key, Value};
 use crate::template::{Templar, TemplateError};
 use crate::vars::VarMap;
 
@@ -20,9 +20,8 @@ pub(super) fn debug(context: &mut Context<'_>) -> Result<TaskResult, ActionError
         return Err(ActionError::Bare(message.to_owned()));
     }
     if context.has("msg") && context.has("var") {
-        return Err(ActionError::new(
-            "parameters are mutually exclusive: msg|var",
-        ));
+        let text = "parameters are mutually exclusive: msg|var".to_owned();
+        return Err(ActionError::Denied(text));
     }
     let wanted = context.int("verbosity")?.unwrap_or(0);
     if i128::from(context.run.options.verbosity) < wanted {
@@ -190,9 +189,8 @@ pub(super) fn add_host(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
     let mut args = context.all_args()?;
     let mut take = |names: &[&str]| names.iter().find_map(|name| args.shift_remove(*name));
     let Some(name) = take(&["name", "hostname", "host"]) else {
-        return Err(ActionError::new(
-            "name, host or hostname needs to be provided",
-        ));
+        let text = "name, host or hostname needs to be provided".to_owned();
+        return Err(ActionError::Denied(text));
     };
     let groups = take(&["groups", "groupname", "group"]);
     let groups = groups.map(|value| words(&value)).unwrap_or_default();
@@ -204,7 +202,7 @@ pub(super) fn add_host(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
         && let Ok(port) = port.parse::<u16>()
     {
         name = host.to_owned();
-        vars.insert("ansible_port".to_owned(), Value::Int(port.into()));
+        vars.insert("ansible_ssh_port".to_owned(), Value::Int(port.into()));
     }
     let host_vars: Map = vars
         .iter()
@@ -258,8 +256,8 @@ pub(super) fn group_by(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
 /// Hands values to the end of the run.
 pub(super) fn set_stats(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
     context.only(&["data", "per_host", "aggregate"])?;
-    let data = match context.value("data")? {
-        Some(value) => match context.to_data(&value)? {
+    let data = match context.raw("data") {
+        Some((_, raw)) => match context.to_data(&named(context, raw)?)? {
             Data::Map(data) => data,
             _ => {
                 let msg = "The 'data' option needs to be a dictionary/hash";
@@ -287,6 +285,17 @@ pub(super) fn set_stats(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         per_host,
         aggregate,
     }))
+}
+
+/// The values, templated as well as their names.
+fn named(context: &Context<'_>, data: Value) -> Result<Value, ActionError> {
+    let Value::Dict(entries) = data else {
+        return context.argument("data", &data);
+    };
+    let entries = entries.read().clone().into_iter();
+    let named = entries.map(|(key, value)| Ok((Key(context.expand(&key.0)?), value)));
+    let named = Value::dict(named.collect::<Result<_, ActionError>>()?);
+    context.argument("data", &named)
 }
 
 /// A name in `data` that no variable may have.

@@ -36,18 +36,6 @@ pub(super) fn tasks(context: &mut Context<'_>) -> Result<TaskResult, ActionError
 
 /// `include_role`.
 pub(super) fn role(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    context.only(&[
-        "name",
-        "role",
-        "tasks_from",
-        "vars_from",
-        "defaults_from",
-        "handlers_from",
-        "apply",
-        "public",
-        "allow_duplicates",
-        "rolespec_validate",
-    ])?;
     let name = match context.text("name")? {
         Some(name) => Some(name),
         None => context.text("role")?,
@@ -61,7 +49,7 @@ pub(super) fn role(context: &mut Context<'_>) -> Result<TaskResult, ActionError>
     let mut call = RoleCall {
         name: name.clone(),
         span: Some(role_place(context)),
-        again: context.bool("allow_duplicates")?.unwrap_or(true),
+        again: Some(context.bool("allow_duplicates")?.unwrap_or(true)),
         ..RoleCall::default()
     };
     call.tasks_from = context.text("tasks_from")?;

@@ -79,6 +79,9 @@ pub(crate) enum Effect {
     Warning(String),
 }
 
+/// An argument that no action on the controller takes.
+pub(crate) const NOT_AN_OPTION: &str = "unknown-option";
+
 /// Why a task could not be run to its end.
 #[derive(Debug)]
 pub(crate) enum ActionError {

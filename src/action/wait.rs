@@ -6,17 +6,16 @@ use rplay_modules::map;
 use rplay_modules::text::float;
 
 use super::{ActionError, TaskResult};
-use crate::run::context::Context;
+use crate::run::context::{Context, to_float};
 
 /// Waits for a time, or for the user.
 pub(super) async fn pause(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
     context.only(&["prompt", "seconds", "minutes", "echo"])?;
-    let minutes = context.float("minutes")?;
-    let seconds = context.float("seconds")?;
+    let minutes = time(context, "minutes")?;
+    let seconds = time(context, "seconds")?;
     if minutes.is_some() && seconds.is_some() {
-        return Err(ActionError::new(
-            "parameters are mutually exclusive: minutes|seconds",
-        ));
+        let text = "parameters are mutually exclusive: minutes|seconds".to_owned();
+        return Err(ActionError::Denied(text));
     }
     let echo = context.bool("echo")?.unwrap_or(true);
     let prompt = context.text("prompt")?;
@@ -55,14 +54,28 @@ pub(super) async fn pause(context: &mut Context<'_>) -> Result<TaskResult, Actio
     };
     Ok(TaskResult::ok(map! {
         "rc" => 0,
-        "stdout" => shown,
+        "stdout" => shown.as_str(),
+        "stdout_lines" => vec![shown.clone()],
         "stderr" => "",
+        "stderr_lines" => Vec::<String>::new(),
         "start" => start,
         "stop" => crate::run::context::timestamp(),
         "delta" => passed as i64,
         "echo" => echo,
         "user_input" => input,
     }))
+}
+
+fn time(context: &Context<'_>, name: &str) -> Result<Option<f64>, ActionError> {
+    let Some(value) = context.value(name)? else {
+        return Ok(None);
+    };
+    to_float(&value).map(Some).ok_or_else(|| {
+        let (kind, shown) = (value.type_name(), value.repr());
+        ActionError::Denied(format!(
+            "argument '{name}' is of type {kind} and we were unable to convert to int: invalid literal for int() with base 10: {shown}"
+        ))
+    })
 }
 
 /// Waits until the host answers.

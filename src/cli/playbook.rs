@@ -179,7 +179,7 @@ fn parse_exit(problems: &[Diagnostic]) -> Exit {
         .iter()
         .filter(|problem| problem.severity == Severity::Error);
     match errors.next().map(|problem| problem.code) {
-        Some("missing-role" | "missing-playbook") => Exit::Error,
+        Some("missing-role" | "missing-role-file" | "missing-playbook") => Exit::Error,
         _ => Exit::Parse,
     }
 }

@@ -1,11 +1,11 @@
 //! What is wrong with a keyword's value before anything is templated.
 
 use super::actions;
-use super::ast::{Block, Item};
-use super::keyword::Places;
+use super::ast::{Block, Call, Item};
+use super::keyword::{Keyword, Places};
 use super::node::{Node, NodeKind};
 use super::play::Reader;
-use crate::diag::{Diagnostic, nearest};
+use crate::diag::{Diagnostic, Span, nearest};
 
 /// What names of variables are.
 pub(crate) const VARIABLE_NAMES: &str = "Variable names must be strings starting with a letter or underscore character, and contain only letters, numbers and underscores.";
@@ -177,6 +177,63 @@ impl Reader {
             if !list.is_empty() {
                 let text = format!("`{name}` has no effect on a block of handlers");
                 self.error("unsupported-keyword", text, &block.span);
+            }
+        }
+    }
+
+    /// What includes and imports take is known before anything runs.
+    pub(super) fn check_reuse(&mut self, call: &Call, place: &Span) {
+        const ROLE: &[&str] = &[
+            "name",
+            "role",
+            "tasks_from",
+            "vars_from",
+            "defaults_from",
+            "handlers_from",
+            "allow_duplicates",
+            "public",
+            "rolespec_validate",
+        ];
+        let name = actions::short(&call.name);
+        let (known, applies): (&[&str], bool) = match name {
+            "import_tasks" => (&["file"], false),
+            "include_tasks" => (&["file"], true),
+            "import_role" => (ROLE, false),
+            "include_role" => (ROLE, true),
+            _ => return,
+        };
+        let fits = |one: &&String| !known.contains(&one.as_str()) && !(applies && *one == "apply");
+        let others: Vec<&str> = call.args.keys().filter(fits).map(String::as_str).collect();
+        if !others.is_empty() {
+            let text = format!("Invalid options for {name}: {}", others.join(","));
+            let mut problem = Diagnostic::error("unknown-argument", text).at(place);
+            if let Some(near) = nearest(others[0], known.iter().copied()) {
+                problem = problem.hint(format!("did you mean `{near}`?"));
+            }
+            self.problems.push(problem);
+        }
+        let named = call.args.contains_key("name") || call.args.contains_key("role");
+        if name.ends_with("_role") && !named && call.args_template.is_none() {
+            let text = format!("'name' is a required field for {name}.");
+            self.error("missing-argument", text, place);
+        }
+        match call.args.get("apply").map(|arg| &arg.value) {
+            Some(apply) if applies => self.check_apply(apply, place),
+            _ => {}
+        }
+    }
+
+    /// `apply` has the keywords of a block.
+    fn check_apply(&mut self, apply: &Node, place: &Span) {
+        let NodeKind::Map(entries) = &apply.kind else {
+            let kind = apply.kind_name();
+            let text = format!("Expected a dict for apply but got {kind} instead");
+            return self.error("apply-not-a-mapping", text, place);
+        };
+        for (key, _) in entries {
+            let keyword = key.as_str().and_then(Keyword::from_name);
+            if !keyword.is_some_and(|keyword| keyword.allowed(Places::BLOCK)) {
+                self.unknown(key, Places::BLOCK, Places::BLOCK.title());
             }
         }
     }

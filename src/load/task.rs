@@ -39,6 +39,7 @@ pub(super) fn read(
         parts.args,
         written,
     )?;
+    reader.check_reuse(&call, &span);
     let place = if actions::is_include(&call.name) {
         Places::INCLUDE
     } else {

@@ -57,8 +57,8 @@ pub struct RoleCall {
     pub known: bool,
     /// `handlers_from`, else `main`.
     pub handlers_from: Option<String>,
-    /// Run again although it ran with the same parameters.
-    pub again: bool,
+    /// Whether it runs again although it ran with the same parameters; `None`: the role decides.
+    pub again: Option<bool>,
     /// Its arguments are not checked against their specification.
     pub unchecked: bool,
 }
@@ -93,17 +93,13 @@ impl Pass<'_> {
     /// `import_role`.
     pub(super) fn import_role(&mut self, task: &ast::Task, frame: &Arc<Frame>) -> Vec<PlanItem> {
         let arg = |name: &str| task.call.args.get(name).map(|arg| &arg.value);
-        let Some(name) = arg("name")
-            .or_else(|| arg("role"))
-            .or(task.call.free_form.as_ref())
-        else {
-            self.problems.push(
-                Diagnostic::error(
-                    "missing-argument",
-                    "'name' is a required field for import_role.",
-                )
-                .at(&task.call.span),
-            );
+        let Some(name) = arg("name").or_else(|| arg("role")) else {
+            // Without a template in place of the arguments it was told when the task was read.
+            if let Some(template) = &task.call.args_template {
+                let text = "'name' is a required field for import_role.";
+                let problem = Diagnostic::error("missing-argument", text);
+                self.problems.push(problem.at(&template.span));
+            }
             return vec![];
         };
         let below = self.child(frame, FrameKind::Import, task.keywords.clone());
@@ -119,7 +115,7 @@ impl Pass<'_> {
             defaults_from: from("defaults_from"),
             handlers_from: from("handlers_from"),
             unchecked: from("rolespec_validate").is_some_and(|text| is_no(&text)),
-            again: true,
+            again: Some(!from("allow_duplicates").is_some_and(|text| is_no(&text))),
             ..RoleCall::default()
         };
         self.role(&call, &below)
@@ -160,7 +156,8 @@ impl Pass<'_> {
             *call.vars,
             call.tasks_from
         );
-        let allow_again = call.again || meta.as_ref().is_some_and(|meta| meta.allow_duplicates);
+        let own = || meta.as_ref().is_some_and(|meta| meta.allow_duplicates);
+        let allow_again = call.again.unwrap_or_else(own);
         if !allow_again && !self.planner.listing && (call.known || self.seen.contains(&key)) {
             return vec![];
         }
@@ -228,18 +225,15 @@ impl Pass<'_> {
         ) {
             let handlers = self.task_file(&file, frame, true, None);
             self.handlers.extend(super::opened(handlers));
+        } else if let Some(wanted) = &call.handlers_from {
+            self.problems.push(no_file(call, path, "handlers", wanted));
         }
         let wanted = call.tasks_from.as_deref().unwrap_or("main");
         match self.role_file(path, "tasks", wanted) {
             Some(file) => self.task_file(&file, frame, false, None),
             None if call.tasks_from.is_none() => vec![],
             None => {
-                let message = format!("Could not find specified file in role: tasks/{wanted}");
-                let problem = Diagnostic::error("missing-file", message);
-                self.problems.push(match &call.span {
-                    Some(span) => problem.at(span),
-                    None => problem,
-                });
+                self.problems.push(no_file(call, path, "tasks", wanted));
                 vec![]
             }
         }
@@ -254,7 +248,11 @@ impl Pass<'_> {
     ) -> Arc<Role> {
         let mut vars = |folder: &str, from: Option<&str>| {
             let mut all = VarMap::new();
-            for file in role_vars_files(path, folder, from.unwrap_or("main")) {
+            let files = role_vars_files(path, folder, from.unwrap_or("main"));
+            if let Some(from) = from.filter(|_| files.is_empty()) {
+                self.problems.push(no_file(call, path, folder, from));
+            }
+            for file in files {
                 match self.planner.files.vars(&file) {
                     Ok(checked) => all.merge(checked.collect(&mut self.problems)),
                     Err(problem) => self.problems.push(problem),
@@ -386,6 +384,21 @@ impl Pass<'_> {
         role_vars_files(role, folder, name)
             .into_iter()
             .find(|path| path.is_file())
+    }
+}
+
+/// A file of a role that a task names is not there.
+fn no_file(call: &RoleCall, path: &Path, folder: &str, name: &str) -> Diagnostic {
+    let message = match path.join(folder).is_dir() {
+        true => format!("Could not find specified file in role: {folder}/{name}"),
+        false => {
+            format!("Could not find specified file in role, its '{folder}/' is not usable.")
+        }
+    };
+    let problem = Diagnostic::error("missing-role-file", message);
+    match &call.span {
+        Some(span) => problem.at(span),
+        None => problem,
     }
 }
 

@@ -163,15 +163,17 @@ impl Run<'_> {
             .cloned()
             .collect::<Vec<_>>();
         for host in hosts {
-            match self
-                .cache
-                .as_ref()
-                .map_or(Ok(None), |cache| cache.read(&host))
-            {
-                Ok(Some(facts)) => self.remember(&host, |memory| memory.learn(&facts)),
-                Ok(None) => {}
-                Err(text) => self.message(MessageKind::Error, text),
-            }
+            self.recall_facts(&host);
+        }
+    }
+
+    /// Takes over the facts that earlier runs kept of a host.
+    pub(super) fn recall_facts(&mut self, host: &str) {
+        let Some(cache) = &self.cache else { return };
+        match cache.read(host) {
+            Ok(Some(facts)) => self.remember(host, |memory| memory.learn(&facts)),
+            Ok(None) => {}
+            Err(text) => self.message(MessageKind::Error, text),
         }
     }
 

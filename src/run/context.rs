@@ -55,22 +55,49 @@ impl Context<'_> {
 
     /// Refuses arguments that the action does not have.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), ActionError> {
-        let Some((name, (span, _))) = self
-            .args
-            .iter()
-            .find(|(name, _)| !known.contains(&name.as_str()))
-        else {
+        let fits = |name: &&String| !known.contains(&name.as_str());
+        let wrong: Vec<&str> = self.args.keys().filter(fits).map(String::as_str).collect();
+        let Some(first) = wrong.first() else {
             return Ok(());
         };
-        let mut names: Vec<&str> = known.to_vec();
-        names.sort_unstable();
-        let message = format!(
-            "Unsupported parameters for ({}) module: {name}. Supported parameters include: {}.",
-            self.action(),
-            names.join(", ")
-        );
-        let mut problem = Diagnostic::error("unknown-argument", message).at(span);
-        if let Some(near) = crate::diag::nearest(name, names) {
+        let (action, all) = (self.action(), wrong.join(", "));
+        let message = match action {
+            "fail" | "group_by" | "set_stats" | "wait_for_connection" => {
+                format!("Invalid options for {action}: {}", wrong.join(","))
+            }
+            "include_vars" => {
+                let text = format!("{first} is not a valid option in include_vars");
+                let mut problem = Diagnostic::error("unknown-argument", text);
+                if let Some((place, _)) = self.args.get(*first) {
+                    problem = problem.at(place);
+                }
+                return Err(ActionError::Template(TemplateError {
+                    diagnostic: Box::new(problem),
+                    undefined: false,
+                }));
+            }
+            _ => {
+                let mut names: Vec<&str> = known.to_vec();
+                names.sort_unstable();
+                if action == "assert" {
+                    names = vec!["fail_msg", "quiet", "success_msg", "that (msg)"];
+                }
+                format!(
+                    "Unsupported parameters for ({action}) module: {all}. Supported parameters include: {}.",
+                    names.join(", ")
+                )
+            }
+        };
+        let code = match action {
+            // Modules on the target have the last word there.
+            "fetch" => "unknown-argument",
+            _ => crate::action::NOT_AN_OPTION,
+        };
+        let mut problem = Diagnostic::error(code, message);
+        if let Some((span, _)) = self.args.get(*first) {
+            problem = problem.at(span);
+        }
+        if let Some(near) = crate::diag::nearest(first, known.iter().copied()) {
             problem = problem.hint(format!("did you mean `{near}`?"));
         }
         Err(ActionError::Arguments(Box::new(problem)))
@@ -370,8 +397,12 @@ impl Context<'_> {
 }
 
 fn not_a(name: &str, value: &Value, kind: &str) -> ActionError {
-    ActionError::new(format!(
-        "argument '{name}' is of type {} and we were unable to convert to {kind}: {value}",
+    let why = match kind {
+        "int" => format!("\"{}\" cannot be converted to an int", value.repr()),
+        _ => value.to_string(),
+    };
+    ActionError::Denied(format!(
+        "argument '{name}' is of type {} and we were unable to convert to {kind}: {why}",
         value.type_name()
     ))
 }

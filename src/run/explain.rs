@@ -288,7 +288,11 @@ impl Worker<'_> {
 
     /// Tells every wrong argument at once.
     fn wrong_arguments(&self, problem: &Diagnostic) -> Map {
-        let text = format!("Task failed: Module failed: {}", problem.message);
+        let who = match problem.code {
+            crate::action::NOT_AN_OPTION => "",
+            _ => "Module failed: ",
+        };
+        let text = format!("Task failed: {who}{}", problem.message);
         let mut cause = Cause::new(text, Some(&self.action_span()));
         let hints = problem.hints.iter().map(|hint| format!("help: {hint}"));
         let others = problem.causes.iter().map(|cause| format!("also: {cause}"));

@@ -152,8 +152,11 @@ impl Run<'_> {
             Status::Unreachable => {
                 self.count(host, |counts| counts.unreachable += 1);
                 self.unreachable.insert(host.clone());
-                if let Some(cursor) = state.cursors.get_mut(host) {
-                    cursor.end();
+                // It goes on there after `meta: clear_host_errors`.
+                if let Some(cursor) = state.cursors.get_mut(host)
+                    && !extra
+                {
+                    cursor.advance();
                 }
                 state.lost.insert(host.clone());
                 true
@@ -281,6 +284,9 @@ impl Run<'_> {
                 }
             }
             Effect::AddHost { name, groups, vars } => {
+                if !self.world.vars.inventory.hosts.contains_key(&name) {
+                    self.recall_facts(&name);
+                }
                 self.remember(&name, |memory| {
                     Arc::make_mut(&mut memory.added).extend(vars)
                 });
@@ -348,6 +354,9 @@ impl Run<'_> {
                 (Some(Data::Str(old)), Data::Str(new)) if aggregate => old.push_str(&new),
                 (Some(Data::List(old)), Data::List(new)) if aggregate => old.extend(new),
                 (Some(Data::Map(old)), Data::Map(new)) if aggregate => old.extend(new),
+                // What cannot be added up stays as it is.
+                (Some(Data::Float(old)), Data::Float(new)) if aggregate => *old += new,
+                (Some(_), _) if aggregate => {}
                 (_, value) => {
                     stats.insert(name, value);
                 }

@@ -169,6 +169,9 @@ impl Run<'_> {
             self.emit(Event::NoHostsMatched);
             return true;
         }
+        let Some(files) = self.vars_files(play, &early) else {
+            return false;
+        };
         let batches = self.batches(play, &hosts, &early);
         for batch in batches {
             self.emit(Event::PlayStarted {
@@ -182,7 +185,9 @@ impl Run<'_> {
                 return false;
             }
             let before = self.failed.len() + self.unreachable.len();
-            let end = self.batch(play, &name, &selected, &batch).await;
+            let mut state = Batch::new(play, &name, &selected, &batch);
+            state.play_files = files.clone();
+            let end = self.batch(&mut state).await;
             let lost = self.failed.len() + self.unreachable.len() - before;
             if self.fault.is_some() {
                 return false;
@@ -314,26 +319,20 @@ impl Run<'_> {
         limit.is_some_and(|limit| lost as f64 / all as f64 * 100.0 > limit)
     }
 
-    async fn batch(
-        &mut self,
-        play: &PlannedPlay,
-        name: &str,
-        hosts: &[String],
-        batch: &[String],
-    ) -> BatchEnd {
+    async fn batch(&mut self, state: &mut Batch<'_>) -> BatchEnd {
         let force = self.shared.options.force_handlers || self.shared.config.bool("force_handlers");
+        let play = state.play;
         let early = self.early_scope(play);
-        let mut state = Batch::new(play, name, hosts, batch);
         state.step = self.shared.options.step;
         state.force_handlers = self
             .play_flag(play, Keyword::ForceHandlers, &early)
             .unwrap_or(force);
-        if self.vars_files(&mut state, &early) && self.start_at(&mut state) {
+        if self.start_at(state) {
             match self.strategy(play, &early) {
                 Ok(strategy @ (Strategy::Linear | Strategy::Debug)) => {
                     state.debug = strategy == Strategy::Debug;
-                    self.gather(&mut state).await;
-                    self.steps(&mut state).await;
+                    self.gather(state).await;
+                    self.steps(state).await;
                 }
                 Ok(_) if state.step => {
                     let text = "`--step` is supported with the strategy `linear` only";
@@ -343,7 +342,7 @@ impl Run<'_> {
                 }
                 Ok(strategy) => {
                     state.free = true;
-                    self.free(&mut state, strategy).await;
+                    self.free(state, strategy).await;
                 }
                 Err(problem) => self.abort(problem.at(&play.plan.play.span)),
             }

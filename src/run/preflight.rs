@@ -164,9 +164,10 @@ impl Run<'_> {
             .collect();
         let Some(first) = steps.first() else { return };
         let mut state = Batch::new(play, "", &hosts, &hosts);
-        if !self.vars_files(&mut state, &early) {
+        let Some(files) = self.vars_files(play, &early) else {
             return;
-        }
+        };
+        state.play_files = files;
         let magic = Arc::new(self.play_magic(play, &hosts, &hosts));
         for (index, host) in hosts.iter().enumerate() {
             let forecast = |run: &Self, step: &Step| Forecast {

@@ -250,6 +250,7 @@ pub(super) fn connection_vars(
         .or_else(|| options.remote_user.clone())
         .or_else(|| run.config.text("remote_user"));
     set(&["ansible_user", "ansible_ssh_user"], user.map(Value::str));
+    set(&["ansible_port", "ansible_ssh_port"], None);
     let implicit = is_implicit(host, scope);
     let address = if implicit { "127.0.0.1" } else { host };
     set(
@@ -320,6 +321,31 @@ pub(super) fn delegate_vars(world: &World, target: &str, scope: &HostScope) -> V
         );
     }
     vars
+}
+
+/// `ansible_connection` of a task that is delegated to `target`: an option of the command line has
+/// no part in it, though the connection is made by it.
+pub(super) fn delegate_connection(
+    run: &RunShared,
+    spec: &TaskSpec,
+    world: &World,
+    target: &str,
+) -> Value {
+    let other = world.scope(target).unwrap_or_else(|| world.base(target));
+    if let Some(own) = other.get("ansible_connection") {
+        return own;
+    }
+    if is_implicit(target, &other) {
+        return Value::str("local");
+    }
+    let settings = Settings {
+        run,
+        spec,
+        scope: &other,
+    };
+    let written = settings.keyword_text(Keyword::Connection).ok().flatten();
+    let written = written.or_else(|| run.config.text("transport"));
+    Value::str(written.unwrap_or_else(|| "ssh".to_owned()))
 }
 
 /// Whether this is the localhost that exists without an inventory.

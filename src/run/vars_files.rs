@@ -43,27 +43,32 @@ impl PlannedPlay {
 impl Run<'_> {
     /// `vars_files`: each a file, or a list of which the first that exists counts. Names with
     /// variables of a host are left for its tasks.
-    pub(super) fn vars_files(&mut self, state: &mut Batch<'_>, scope: &HostScope) -> bool {
-        let Some(node) = state.play.plan.play.keywords.get(&Keyword::VarsFiles) else {
-            return true;
+    pub(super) fn vars_files(
+        &mut self,
+        play: &PlannedPlay,
+        scope: &HostScope,
+    ) -> Option<Vec<PlayFile>> {
+        let Some(node) = play.plan.play.keywords.get(&Keyword::VarsFiles) else {
+            return Some(vec![]);
         };
+        let mut files = vec![];
         for entry in entries(node) {
-            match self.vars_file(state.play, entry, scope) {
-                Ok(VarsFile::Read(vars, _)) => state.play_files.push(PlayFile::Read(vars)),
+            match self.vars_file(play, entry, scope) {
+                Ok(VarsFile::Read(vars, _)) => files.push(PlayFile::Read(vars)),
                 Ok(VarsFile::Missing(tried)) => self.message(MessageKind::Warning, missing(&tried)),
                 Ok(VarsFile::Undefined) => {
                     let text = "skipping vars_files item due to an undefined variable";
                     let problem = Diagnostic::warning("vars-files", text).at(&entry.span);
                     self.tell_problem(&problem);
-                    state.play_files.push(PlayFile::Late(entry.clone()));
+                    files.push(PlayFile::Late(entry.clone()));
                 }
                 Err(problem) => {
                     self.abort(*problem);
-                    return false;
+                    return None;
                 }
             }
         }
-        true
+        Some(files)
     }
 
     /// Adds the variables of `vars_files` to the scope of a host.
@@ -103,6 +108,7 @@ impl Run<'_> {
 }
 
 /// An entry of `vars_files` for a batch.
+#[derive(Clone)]
 pub(super) enum PlayFile {
     /// Read for all hosts.
     Read(Arc<VarMap>),
@@ -136,7 +142,14 @@ fn read(
 ) -> Result<VarsFile, Box<Diagnostic>> {
     let alternatives = match &entry.kind {
         NodeKind::Seq(items) => items.as_slice(),
-        _ => std::slice::from_ref(entry),
+        NodeKind::Str(_) | NodeKind::Unsafe(_) | NodeKind::Vault(_) => std::slice::from_ref(entry),
+        _ => {
+            let kind = entry.kind_name();
+            let text = format!("Invalid `vars_files` value of type {kind}.");
+            let hint = "A `vars_files` value should either be a string or list of strings.";
+            let problem = Diagnostic::error("vars-not-a-mapping", text);
+            return Err(Box::new(problem.at(&entry.span).hint(hint)));
+        }
     };
     let mut tried = vec![];
     for node in alternatives {

@@ -348,7 +348,12 @@ impl Worker<'_> {
         };
         let scope = match &delegated_to {
             Some(name) => {
-                let own = target::delegate_vars(&self.job.world, name, scope);
+                let mut own = target::delegate_vars(&self.job.world, name, scope);
+                if *name != self.job.host {
+                    let connection =
+                        target::delegate_connection(&run, &spec, &self.job.world, name);
+                    own.insert("ansible_connection".to_owned(), connection);
+                }
                 scope.with(Level::Connection, own)
             }
             None => scope.clone(),
@@ -479,7 +484,8 @@ impl Worker<'_> {
         if one.skipped || one.unreachable {
             return Ok(());
         }
-        if let Some(condition) = spec.keyword(Keyword::ChangedWhen) {
+        let conditions = |keyword| spec.keyword(keyword).filter(|value| !is_empty(value));
+        if let Some(condition) = conditions(Keyword::ChangedWhen) {
             let seen = self.with_result(scope, one);
             one.changed = match self.run.templar.condition(condition, &seen) {
                 Ok(changed) => changed,
@@ -497,7 +503,7 @@ impl Worker<'_> {
                 .insert("changed_when_result".to_owned(), Data::Bool(one.changed));
             mark(one);
         }
-        if let Some(condition) = spec.keyword(Keyword::FailedWhen) {
+        if let Some(condition) = conditions(Keyword::FailedWhen) {
             let seen = self.with_result(scope, one);
             let failed = match self.run.templar.condition(condition, &seen) {
                 Ok(failed) => failed,
@@ -574,6 +580,8 @@ impl Worker<'_> {
                 Ok(Value::List(items)) => {
                     names.extend(items.to_vec().iter().map(ToString::to_string))
                 }
+                Ok(Value::None) => {}
+                Ok(value) if value.is_omit() => {}
                 Ok(value) => names.push(value.to_string()),
                 Err(error) => self.say(MessageKind::Warning, error.diagnostic.to_string()),
             }
@@ -677,6 +685,11 @@ impl Worker<'_> {
             .out
             .send(Message::Event(self.job.host.clone(), Box::new(event)));
     }
+}
+
+/// A list of conditions without any says nothing.
+fn is_empty(conditions: &Value) -> bool {
+    matches!(conditions, Value::List(items) if items.read().is_empty())
 }
 
 /// Writes the flags of a result into it, as registered results have them.

@@ -981,12 +981,8 @@ impl<'a> Interp<'a> {
                 let mut out = Entries::with_capacity(entries.len());
                 for (key, item) in &entries {
                     if let Some(item) = child(item)? {
-                        let key = if key.0.may_hold_template() {
-                            self.finish_at(&self.touch(key.0.clone())?, false, depth + 1, seen)?
-                        } else {
-                            untagged(&key.0)
-                        };
-                        out.insert(Key(key), item);
+                        // Only values are templates.
+                        out.insert(Key(untagged(&key.0)), item);
                     }
                 }
                 Value::dict(out)
