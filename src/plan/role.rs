@@ -59,6 +59,8 @@ pub struct RoleCall {
     pub handlers_from: Option<String>,
     /// Run again although it ran with the same parameters.
     pub again: bool,
+    /// Whether the play sees its variables; none: what the settings say.
+    pub public: Option<bool>,
     /// Its arguments are not checked against their specification.
     pub unchecked: bool,
 }
@@ -119,6 +121,7 @@ impl Pass<'_> {
             defaults_from: from("defaults_from"),
             handlers_from: from("handlers_from"),
             unchecked: from("rolespec_validate").is_some_and(|text| is_no(&text)),
+            public: from("public").map(|text| !is_no(&text)),
             again: true,
             ..RoleCall::default()
         };
@@ -170,7 +173,9 @@ impl Pass<'_> {
         let mut collections: Vec<String> = collection.iter().cloned().collect();
         collections.extend(more.iter().flat_map(names_in));
         let role = self.read_role(call, &path, frame, (collection, collections));
-        self.roles.push(Arc::clone(&role));
+        if call.public.unwrap_or(!self.planner.private_roles) {
+            self.roles.push(Arc::clone(&role));
+        }
         let frame = Arc::new(Frame {
             parent: Some(Arc::clone(frame)),
             kind: FrameKind::Role,

@@ -723,7 +723,9 @@ impl<'a> Interp<'a> {
     fn constant(&self, value: &Value) -> Outcome {
         match value {
             Value::Str(text)
-                if self.embedded.get() && super::value::has_delimiters(text.as_str()) =>
+                if self.embedded.get()
+                    && !self.templar.settings().plain_constants
+                    && super::value::has_delimiters(text.as_str()) =>
             {
                 self.note_here(
                     Diagnostic::warning("embedded-template", EMBEDDED).hint(INSTEAD_OF_EMBEDDED),

@@ -110,6 +110,8 @@ impl Remark {
 pub struct Settings {
     /// Whether conditions may have results that are not booleans.
     pub allow_broken_conditionals: bool,
+    /// Whether templates in constants stay text: without `allow_embedded_templates`.
+    pub plain_constants: bool,
     /// Whether the user asked for facts as variables, or chose to be without them.
     pub facts_chosen: bool,
     /// The settings that the lookup `config` tells.
