@@ -115,6 +115,7 @@ fn playbook(data: &[u8]) {
         tags: TagFilter::default(),
         roles_path: vec![],
         listing: false,
+        private_roles: false,
         collections: Collections::default(),
     };
     let none = Arc::new(VarMap::new());

@@ -47,6 +47,8 @@ pub(super) fn role(context: &mut Context<'_>) -> Result<TaskResult, ActionError>
     };
     let public = context.bool("public")?.unwrap_or(false);
     let mut call = RoleCall {
+        // What the play sees of it is decided when it comes in.
+        public: Some(true),
         name: name.clone(),
         span: Some(role_place(context)),
         again: Some(context.bool("allow_duplicates")?.unwrap_or(true)),

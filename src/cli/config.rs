@@ -7,7 +7,7 @@ use clap::{Args, Parser, ValueEnum};
 use super::programs::{Call, parse};
 use super::{CommandError, Exit, finish};
 use crate::config::{CONSTANTS, Config, Kind, Origin, SETTINGS, Setting};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Diagnostic, Severity, nearest};
 use crate::secrets::Secrets;
 use crate::template::value::{Entries, Key};
 use crate::template::{JsonStyle, Value, json_text, yaml_document};
@@ -30,7 +30,7 @@ enum Verb {
         common: Common,
         /// The form of the output
         #[arg(short, long, default_value = "yaml")]
-        format: Form,
+        format: Listing,
     },
     /// Show the values of settings
     Dump {
@@ -65,7 +65,7 @@ enum Verb {
         common: Common,
         /// What is checked
         #[arg(short, long, default_value = "ini")]
-        format: Template,
+        format: Checked,
     },
 }
 
@@ -75,7 +75,7 @@ struct Common {
     #[arg(short, long, value_name = "CONFIG_FILE")]
     config: Option<PathBuf>,
     /// Which settings: those of plugins have no names in Ansible's list
-    #[arg(short, long = "type", default_value = "base")]
+    #[arg(short = 't', long = "type", default_value = "base")]
     kind: Which,
 }
 
@@ -93,10 +93,46 @@ enum Form {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Listing {
+    Json,
+    Yaml,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Template {
     Ini,
     Env,
+    Vars,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Checked {
+    Ini,
+    Env,
+}
+
+/// Settings that a variable may have for a host or a task, with the variable.
+const VARIABLES: &[(&str, &str)] = &[
+    ("module_compression", "ansible_module_compression"),
+    ("no_target_syslog", "ansible_no_target_syslog"),
+    ("deprecation_warnings", "ansible_deprecation_warnings"),
+    ("facts_modules", "ansible_facts_modules"),
+    ("inject_invocation", "ansible_inject_invocation"),
+    ("interpreter_python", "ansible_python_interpreter"),
+    (
+        "python_module_rlimit_nofile",
+        "ansible_python_module_rlimit_nofile",
+    ),
+    ("target_log_info", "ansible_target_log_info"),
+    (
+        "worker_session_isolation",
+        "ansible_worker_session_isolation",
+    ),
+    (
+        "win_async_startup_timeout",
+        "ansible_win_async_startup_timeout",
+    ),
+];
 
 /// Runs the subcommand.
 pub(super) fn main(call: &Call) -> Exit {
@@ -116,16 +152,30 @@ fn run(verb: &Verb) -> Result<Exit, CommandError> {
     if let Some(path) = common.config.as_ref().filter(|path| !path.exists()) {
         let text = format!(
             "The provided configuration file is missing or not accessible: {}",
-            path.display()
+            std::path::absolute(path)
+                .unwrap_or_else(|_| path.clone())
+                .display()
         );
         return Err(CommandError::new(
-            Exit::Error,
+            Exit::Options,
             Diagnostic::error("config", text),
         ));
     }
-    let (config, problems) = load(common.config.as_deref());
+    let (config, mut problems) = load(common.config.as_deref());
+    if let Verb::Validate { format, .. } = verb {
+        return validate(&config, problems, *format);
+    }
+    // Which keys are unknown is what `validate` tells.
+    problems.retain(|problem| problem.code != "unknown-setting");
+    super::session::stop_at_errors(&mut problems, Exit::Options, &Secrets::default())?;
     let text = match verb {
-        Verb::List { format, .. } => list(common.kind, *format)?,
+        Verb::List { format, .. } => {
+            let form = match format {
+                Listing::Json => Form::Json,
+                Listing::Yaml => Form::Yaml,
+            };
+            list(common.kind, form)?
+        }
         Verb::Dump {
             only_changed,
             format,
@@ -135,9 +185,8 @@ fn run(verb: &Verb) -> Result<Exit, CommandError> {
         Verb::Init {
             format, disabled, ..
         } => init(common.kind, *format, *disabled),
-        Verb::Validate { .. } => return validate(&config, problems),
+        Verb::Validate { .. } => String::new(),
     };
-    super::tell(&errors(problems), &Secrets::default());
     crate::report::print(&text);
     Ok(Exit::Ok)
 }
@@ -151,11 +200,6 @@ fn load(file: Option<&Path>) -> (Config, Vec<Diagnostic>) {
         _ => std::env::var(name).ok(),
     });
     (loaded.value, loaded.problems)
-}
-
-fn errors(problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let is_error = |problem: &Diagnostic| problem.severity == Severity::Error;
-    problems.into_iter().filter(is_error).collect()
 }
 
 /// The settings with the names that they are shown under.
@@ -343,6 +387,20 @@ fn init(which: Which, form: Template, disabled: bool) -> String {
         };
         return settings.iter().filter_map(line).collect();
     }
+    if form == Template::Vars {
+        let line = |(_, setting): &(String, &Setting)| {
+            let (_, name) = VARIABLES.iter().find(|(ours, _)| *ours == setting.name)?;
+            let default = match (setting.kind, setting.default) {
+                (_, None | Some("")) => "''".to_owned(),
+                (Kind::Bool, Some(text)) => text.to_lowercase(),
+                (Kind::List, Some(text)) => format!("[{}]", text.replace(',', ", ")),
+                (_, Some(text)) => text.to_owned(),
+            };
+            let mark = mark("#");
+            Some(format!("{}{mark}{name}: {default}\n\n", describe(setting)))
+        };
+        return settings.iter().filter_map(line).collect();
+    }
     let mut sections: Vec<(&str, String)> = vec![];
     for (_, setting) in &settings {
         let Some((section, key)) = setting.ini.first() else {
@@ -359,8 +417,40 @@ fn init(which: Which, form: Template, disabled: bool) -> String {
     sections.iter().map(section).collect()
 }
 
+/// Variables of the environment that look like settings and are none.
+fn unknown_variables() -> Vec<Diagnostic> {
+    /// These are for Ansible itself, and no settings of their own.
+    const OTHERS: &[&str] = &["ANSIBLE_CONFIG"];
+    let is_known = |name: &str| {
+        OTHERS.contains(&name) || SETTINGS.iter().any(|setting| setting.env.contains(&name))
+    };
+    let mut names: Vec<String> = std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with("ANSIBLE_") && !is_known(name))
+        .collect();
+    names.sort();
+    let all = || SETTINGS.iter().flat_map(|setting| setting.env).copied();
+    let tell = |name: &String| {
+        let text = format!("Found unknown environment variable '{name}'.");
+        let problem = Diagnostic::error("unknown-variable", text);
+        match nearest(name, all()) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem,
+        }
+    };
+    names.iter().map(tell).collect()
+}
+
 /// Every problem of the file and the environment is an error here.
-fn validate(config: &Config, problems: Vec<Diagnostic>) -> Result<Exit, CommandError> {
+fn validate(
+    config: &Config,
+    mut problems: Vec<Diagnostic>,
+    format: Checked,
+) -> Result<Exit, CommandError> {
+    if format == Checked::Env {
+        problems.retain(|problem| problem.code != "unknown-setting");
+        problems.extend(unknown_variables());
+    }
     if problems.is_empty() {
         crate::report::print("All configurations seem valid!\n");
         return Ok(Exit::Ok);
@@ -371,7 +461,12 @@ fn validate(config: &Config, problems: Vec<Diagnostic>) -> Result<Exit, CommandE
         if problem.code == "unknown-setting"
             && let Some(file) = &file
         {
-            problem.message = format!("{} in '{file}'", problem.message);
+            problem.message = problem
+                .message
+                .replace("unknown setting `", "Found unknown key '")
+                .replace("` in section `", "' in section '")
+                .replace('`', "'");
+            problem.message.push_str(&format!(" in '{file}."));
         }
         problem
     });

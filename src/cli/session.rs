@@ -77,6 +77,7 @@ pub(super) fn prepare(
     }
     let settings = Settings {
         allow_broken_conditionals: config.bool("allow_broken_conditionals"),
+        plain_constants: !config.bool("allow_embedded_templates"),
         facts_chosen: config.origin("inject_facts_as_vars") != Origin::Default,
         config: Some(Arc::new(config.clone())),
     };
@@ -89,6 +90,7 @@ pub(super) fn prepare(
         roles_path: config.path_list("roles_path"),
         collections: Collections::new(config.path_list("collections_path")),
         listing: false,
+        private_roles: config.bool("private_role_vars"),
     };
     let magic = magic(&options, &config, &inventory);
     let inputs = Inputs {

@@ -1,15 +1,16 @@
 //! `rplay vault VERB`, Ansible's `ansible-vault`: vaulted files and strings, made, shown and changed.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser};
+use rplay_modules::text::split_words;
 use zeroize::Zeroizing;
 
 use super::programs::{Call, parse};
 use super::{CommandError, Exit, editor, finish, tell};
 use crate::config::Config;
-use crate::diag::Diagnostic;
+use crate::diag::{Checked, Diagnostic, Severity};
 use crate::load::password::{self, PasswordSource};
 use crate::load::vault::{self, Opened, VaultSecrets};
 use crate::run::prompt;
@@ -49,10 +50,11 @@ impl VaultOptions {
         let ids = identities.iter().chain(&self.vault_id);
         let files = self.vault_password_file.iter().cloned();
         let files = files.chain(config.path("vault_password_file"));
+        let default = config.text("vault_identity").unwrap_or_default();
         let question = (self.ask_vault_pass || config.bool("ask_vault_pass"))
             .then(|| PasswordSource::unnamed("prompt_ask_vault_pass"));
         ids.map(|id| PasswordSource::parse(id))
-            .chain(files.map(PasswordSource::unnamed))
+            .chain(files.map(|file| PasswordSource::of_default(&default, file)))
             .chain(question)
             .collect()
     }
@@ -74,11 +76,18 @@ fn read(
     hidden: &Secrets,
 ) -> Result<VaultSecrets, CommandError> {
     let default_id = config.text("vault_identity").unwrap_or_default();
-    let (mut secrets, warnings) =
-        password::secrets(sources, &default_id, is_new, &prompt::secret, hidden)
-            .map_err(|problem| CommandError::new(Exit::Error, problem))?;
+    let stop = |problem| CommandError::new(Exit::Error, problem);
+    let read = password::secrets(sources, &default_id, is_new, &prompt::secret, hidden);
+    let Checked {
+        value: mut secrets,
+        mut problems,
+    } = read.map_err(stop)?;
+    let error = problems.pop_if(|problem| problem.severity == Severity::Error);
+    tell(&problems, hidden);
+    if let Some(error) = error {
+        return Err(stop(error));
+    }
     secrets.id_match = config.bool("vault_id_match");
-    tell(&warnings, hidden);
     Ok(secrets)
 }
 
@@ -272,7 +281,7 @@ fn run(verb: Verb, hidden: &Secrets) -> Result<Exit, CommandError> {
                 if !text.ends_with('\n') {
                     text.push('\n');
                 }
-                crate::report::print(&text);
+                vaults.show(&text)?;
             }
         }
         Verb::Encrypt {
@@ -294,14 +303,16 @@ fn run(verb: Verb, hidden: &Secrets) -> Result<Exit, CommandError> {
         } => {
             let secrets = vaults.known(&passwords)?;
             let id = new_vault_id.map(|id| PasswordSource::parse(&id));
-            let file = new_vault_password_file.map(PasswordSource::unnamed);
+            let default = vaults.config.text("vault_identity").unwrap_or_default();
+            let file = new_vault_password_file;
+            let file = file.map(|file| PasswordSource::of_default(&default, file));
             let new = id
                 .or(file)
-                .unwrap_or_else(|| PasswordSource::unnamed("prompt"));
+                .unwrap_or_else(|| PasswordSource::unnamed("prompt_ask_vault_pass"));
             let new = read(&[new], vaults.config, true, hidden)?;
             let (id, secret) = vaults.choose(&new, &target, false)?;
             for file in &file_name {
-                rekey(file, &secrets, &id, &secret)?;
+                vaults.rekey(file, &secrets, &id, &secret)?;
             }
             note("Rekey successful");
         }
@@ -411,7 +422,7 @@ impl Vaults<'_> {
             )));
         }
         let content = editor::edit(self.config, file, b"").map_err(failed)?;
-        let envelope = sealed(&content, &secret, &id)?;
+        let envelope = self.sealed(&content, &secret, &id)?;
         write(file, envelope.as_bytes(), false)
     }
 
@@ -441,12 +452,42 @@ impl Vaults<'_> {
         if content == opened.content {
             return Ok(());
         }
-        let envelope = sealed(
+        let envelope = self.sealed(
             &content,
             &opened.secret,
             opened.id.as_deref().unwrap_or("default"),
         )?;
         write(&path, envelope.as_bytes(), true)
+    }
+
+    /// Shows a text: on a terminal in the user's pager, so that it does not stay there.
+    fn show(&self, text: &str) -> Result<(), CommandError> {
+        let pager = self.config.text("pager").unwrap_or_default();
+        let words = split_words(&pager).unwrap_or_default();
+        let Some((program, arguments)) = words
+            .split_first()
+            .filter(|_| std::io::stdout().is_terminal())
+        else {
+            crate::report::print(text);
+            return Ok(());
+        };
+        let mut command = std::process::Command::new(program);
+        command.args(arguments).stdin(std::process::Stdio::piped());
+        if std::env::var_os("LESS").is_none() {
+            command.env("LESS", "FRSX");
+        }
+        let Ok(mut child) = command.spawn() else {
+            crate::report::print(text);
+            return Ok(());
+        };
+        if let Some(mut input) = child.stdin.take() {
+            // The user may close the pager before its end.
+            let _ = input.write_all(text.as_bytes());
+        }
+        let ended = child.wait();
+        ended
+            .map(drop)
+            .map_err(|error| failed(format!("the pager `{pager}` failed: {error}")))
     }
 
     fn encrypt(
@@ -465,11 +506,34 @@ impl Vaults<'_> {
             if vault::is_vaulted(&content) {
                 return Err(failed("input is already encrypted"));
             }
-            let envelope = sealed(&content, &secret, &id)?;
+            let envelope = self.sealed(&content, &secret, &id)?;
             put(output.unwrap_or(file), envelope.as_bytes())?;
         }
         note_on_terminal("Encryption successful");
         Ok(())
+    }
+
+    fn rekey(
+        &self,
+        file: &Path,
+        secrets: &VaultSecrets,
+        id: &str,
+        secret: &[u8],
+    ) -> Result<(), CommandError> {
+        let path = real(file);
+        let opened = opened("rekey", &path, secrets)?;
+        let envelope = self.sealed(&opened.content, secret, id)?;
+        write(&path, envelope.as_bytes(), true)
+    }
+
+    /// A new envelope, with the salt of the settings where they have one.
+    fn sealed(&self, content: &[u8], secret: &[u8], id: &str) -> Result<String, CommandError> {
+        let salt = self.config.chosen("vault_encrypt_salt");
+        let envelope = match salt {
+            Some(salt) => vault::encrypt_with_salt(content, secret, Some(id), salt.as_bytes()),
+            None => vault::encrypt(content, secret, Some(id)),
+        };
+        envelope.map_err(|error| failed(error.to_string()))
     }
 
     fn encrypt_strings(&self, arguments: &EncryptString) -> Result<(), CommandError> {
@@ -490,7 +554,7 @@ impl Vaults<'_> {
             if strings.len() > 1 {
                 note(&string.title(index + 1));
             }
-            let envelope = sealed(string.text.as_bytes(), &secret, &id)?;
+            let envelope = self.sealed(string.text.as_bytes(), &secret, &id)?;
             let name = string.name.as_deref();
             text.push_str(&name.map_or_else(String::new, |name| format!("{name}: ")));
             text.push_str("!vault |\n");
@@ -587,17 +651,6 @@ fn strings(arguments: &EncryptString, stream: bool) -> Result<Vec<Plain>, Comman
     Ok(strings)
 }
 
-fn rekey(file: &Path, secrets: &VaultSecrets, id: &str, secret: &[u8]) -> Result<(), CommandError> {
-    let path = real(file);
-    let opened = opened("rekey", &path, secrets)?;
-    let envelope = sealed(&opened.content, secret, id)?;
-    write(&path, envelope.as_bytes(), true)
-}
-
-fn sealed(content: &[u8], secret: &[u8], id: &str) -> Result<String, CommandError> {
-    vault::encrypt(content, secret, Some(id)).map_err(|error| failed(error.to_string()))
-}
-
 /// What a file or standard input holds, decrypted.
 fn opened(verb: &str, file: &Path, secrets: &VaultSecrets) -> Result<Opened, CommandError> {
     let bytes = content_of(file)?;
@@ -638,8 +691,9 @@ fn content_of(file: &Path) -> Result<Vec<u8>, CommandError> {
     std::fs::read(file).map_err(|error| {
         let path = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
         failed(format!(
-            "Unable to read source file ({}): {error}",
-            path.display()
+            "Unable to read source file ({}): {}",
+            path.display(),
+            password::python_error(&error, &path)
         ))
     })
 }
@@ -667,8 +721,13 @@ fn put(target: &Path, bytes: &[u8]) -> Result<(), CommandError> {
 }
 
 fn write(path: &Path, bytes: &[u8], keep: bool) -> Result<(), CommandError> {
-    editor::replace(path, bytes, keep)
-        .map_err(|error| failed(format!("cannot write `{}`: {error}", path.display())))
+    editor::replace(path, bytes, keep).map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::PermissionDenied => {
+            let folder = path.parent().unwrap_or(path).display();
+            failed(format!("Destination '{folder}' not writable"))
+        }
+        _ => failed(format!("cannot write `{}`: {error}", path.display())),
+    })
 }
 
 /// Tells what is read from the terminal, so that nobody waits for nothing.

@@ -366,7 +366,9 @@ fn from_environment(setting: &Setting, cwd: &Path, env: Environment<'_>) -> Opti
     let (name, text) = setting
         .env
         .iter()
-        .find_map(|name| Some((*name, env(name)?)))?;
+        .rev()
+        .find_map(|name| Some((*name, env(name)?)))
+        .filter(|(_, text)| !text.is_empty() || !matches!(setting.kind, Kind::Int))?;
     Some(Value {
         written: written(setting, text, cwd, env),
         origin: Origin::Environment(name),
@@ -379,7 +381,7 @@ fn from_file(
     base: &Path,
     env: Environment<'_>,
 ) -> Option<Value> {
-    let entry = setting.ini.iter().find_map(|(section, key)| {
+    let entry = setting.ini.iter().rev().find_map(|(section, key)| {
         entries
             .iter()
             .find(|entry| entry.section == *section && entry.key == *key)
@@ -424,7 +426,8 @@ fn check(setting: &Setting, value: &Value) -> Option<Diagnostic> {
     };
     let message = format!(
         "Config '{}' from '{}' has an invalid value: {wrong}",
-        setting.name, value.origin
+        setting.constant(),
+        value.origin
     );
     let problem = Diagnostic::error("config-value", message);
     Some(match &value.origin {

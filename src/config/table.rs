@@ -5,9 +5,9 @@
 pub struct Setting {
     /// The name by which the program and `config dump` call it.
     pub name: &'static str,
-    /// Section and key in `ansible.cfg`; the first that is there wins.
+    /// Section and key in `ansible.cfg`; the last that is there wins.
     pub ini: &'static [(&'static str, &'static str)],
-    /// Environment variables; the first that is set wins, and over the file.
+    /// Environment variables; the last that is set wins, and over the file.
     pub env: &'static [&'static str],
     /// What values it has.
     pub kind: Kind,
@@ -63,6 +63,13 @@ const fn setting(
 }
 
 impl Setting {
+    /// The name by which messages call it: Ansible's where it has one.
+    #[must_use]
+    pub fn constant(&self) -> &'static str {
+        let named = super::CONSTANTS.iter().find(|(_, ours)| *ours == self.name);
+        named.map_or(self.name, |(name, _)| name)
+    }
+
     const fn accepted(self, why: &'static str) -> Self {
         Self {
             accepted: Some(why),
@@ -208,7 +215,10 @@ pub static SETTINGS: &[Setting] = &[
         Some("top"),
         "Which playbook directory `group_vars` and `host_vars` are read from.",
     )
-    .only("top", "`group_vars` and `host_vars` are read beside the first playbook"),
+    .only(
+        "top",
+        "`group_vars` and `host_vars` are read beside the first playbook",
+    ),
     setting(
         "precedence",
         &[("defaults", "precedence")],
@@ -218,8 +228,7 @@ pub static SETTINGS: &[Setting] = &[
             "all_inventory,groups_inventory,all_plugins_inventory,all_plugins_play,groups_plugins_inventory,groups_plugins_play",
         ),
         "Order in which variables of groups are merged.",
-    )
-    .only("all_inventory,groups_inventory,all_plugins_inventory,all_plugins_play,groups_plugins_inventory,groups_plugins_play", "the order of variables is fixed"),
+    ),
     setting(
         "vars_plugins_enabled",
         &[("defaults", "vars_plugins_enabled")],
@@ -335,8 +344,7 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         Some("False"),
         "Whether variables of a role are hidden from what follows it.",
-    )
-    .only("False", "`include_role` with `public: false` keeps variables to a role"),
+    ),
     setting(
         "jinja2_extensions",
         &[("defaults", "jinja2_extensions")],
@@ -370,8 +378,7 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         Some("True"),
         "Whether templates inside of constants of templates are rendered.",
-    )
-    .only("True", "templates in constants are always rendered, as Ansible does without this setting"),
+    ),
     setting(
         "inject_facts_as_vars",
         &[("defaults", "inject_facts_as_vars")],
@@ -477,7 +484,7 @@ pub static SETTINGS: &[Setting] = &[
         Some("True"),
         "Whether an unknown keyword of a task is an error.",
     )
-    .only("True", "a misspelt keyword is always an error"),
+    .accepted("a misspelt keyword is an error with either value, as it is in Ansible"),
     setting(
         "action_warnings",
         &[("defaults", "action_warnings")],
@@ -888,8 +895,7 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         Some("False"),
         "Whether to change the user even to the same one.",
-    )
-    .only("False", "a task that is to become the user it is already runs as that user"),
+    ),
     setting(
         "agnostic_become_prompt",
         &[("privilege_escalation", "agnostic_become_prompt")],
@@ -1470,7 +1476,6 @@ pub static SETTINGS: &[Setting] = &[
         Some("104448"),
         "Bytes up to which the difference of a file is shown.",
     ),
-
     setting(
         "home",
         &[("defaults", "home")],
@@ -1487,6 +1492,232 @@ pub static SETTINGS: &[Setting] = &[
         Some("vi"),
         "The program in which vaults are edited.",
     ),
+    setting(
+        "pager",
+        &[("defaults", "pager")],
+        &["ANSIBLE_PAGER", "PAGER"],
+        Kind::Text,
+        Some("less"),
+        "The program in which vaults are shown on a terminal.",
+    ),
+    setting(
+        "vault_encrypt_salt",
+        &[("defaults", "vault_encrypt_salt")],
+        &["ANSIBLE_VAULT_ENCRYPT_SALT"],
+        Kind::Text,
+        None,
+        "The salt of new vaults, so that equal contents give equal texts; none: one by chance.",
+    ),
+    setting(
+        "debug",
+        &[("defaults", "debug")],
+        &["ANSIBLE_DEBUG"],
+        Kind::Bool,
+        Some("False"),
+        "Whether the program tells what it does inside.",
+    )
+    .accepted("`-vvv` tells what rplay does"),
+    setting(
+        "display_traceback",
+        &[("defaults", "display_traceback")],
+        &["ANSIBLE_DISPLAY_TRACEBACK"],
+        Kind::List,
+        Some("never"),
+        "When the calls are shown that led to an error.",
+    )
+    .accepted("there are no calls of Python to show"),
+    setting(
+        "log_filter",
+        &[("defaults", "log_filter")],
+        &["ANSIBLE_LOG_FILTER"],
+        Kind::List,
+        Some(""),
+        "Loggers that are left out of the log file.",
+    )
+    .accepted("there are no loggers of Python"),
+    setting(
+        "cowpath",
+        &[("defaults", "cowpath")],
+        &["ANSIBLE_COW_PATH"],
+        Kind::Text,
+        None,
+        "The program that draws cows.",
+    )
+    .accepted("there are no cows"),
+    setting(
+        "cowsay_enabled_stencils",
+        &[("defaults", "cowsay_enabled_stencils")],
+        &["ANSIBLE_COW_ACCEPTLIST"],
+        Kind::List,
+        Some(""),
+        "Which cows are drawn.",
+    )
+    .accepted("there are no cows"),
+    setting(
+        "module_ignore_exts",
+        &[("defaults", "module_ignore_exts")],
+        &["ANSIBLE_MODULE_IGNORE_EXTS"],
+        Kind::List,
+        Some(""),
+        "Endings of files that are no modules.",
+    )
+    .accepted("modules are part of rplay"),
+    setting(
+        "module_strict_utf8_response",
+        &[("defaults", "module_strict_utf8_response")],
+        &["ANSIBLE_MODULE_STRICT_UTF8_RESPONSE"],
+        Kind::Bool,
+        Some("True"),
+        "Whether results of modules must be UTF-8.",
+    )
+    .accepted("results are always UTF-8"),
+    setting(
+        "network_group_modules",
+        &[("defaults", "network_group_modules")],
+        &["ANSIBLE_NETWORK_GROUP_MODULES"],
+        Kind::List,
+        Some(""),
+        "Names that modules of network devices begin with.",
+    )
+    .accepted("there are no such modules"),
+    setting(
+        "old_plugin_cache_clear",
+        &[("defaults", "old_plugin_cache_clear")],
+        &["ANSIBLE_OLD_PLUGIN_CACHE_CLEAR"],
+        Kind::Bool,
+        Some("False"),
+        "Whether plug-ins of roles stay.",
+    )
+    .accepted("there are no plug-ins in Python"),
+    setting(
+        "plugin_filters_cfg",
+        &[("defaults", "plugin_filters_cfg")],
+        &[],
+        Kind::Path,
+        None,
+        "A file that names plug-ins to leave out.",
+    )
+    .accepted("there are no plug-ins in Python"),
+    setting(
+        "doc_fragment_plugins",
+        &[("defaults", "doc_fragment_plugins")],
+        &["ANSIBLE_DOC_FRAGMENT_PLUGINS"],
+        Kind::PathList,
+        None,
+        "Where parts of documents are looked for.",
+    )
+    .accepted("documents are part of rplay"),
+    setting(
+        "cliconf_plugins",
+        &[("defaults", "cliconf_plugins")],
+        &["ANSIBLE_CLICONF_PLUGINS"],
+        Kind::PathList,
+        None,
+        "Where plug-ins of this kind are looked for.",
+    )
+    .accepted("there are no plug-ins in Python"),
+    setting(
+        "httpapi_plugins",
+        &[("defaults", "httpapi_plugins")],
+        &["ANSIBLE_HTTPAPI_PLUGINS"],
+        Kind::PathList,
+        None,
+        "Where plug-ins of this kind are looked for.",
+    )
+    .accepted("there are no plug-ins in Python"),
+    setting(
+        "netconf_plugins",
+        &[("defaults", "netconf_plugins")],
+        &["ANSIBLE_NETCONF_PLUGINS"],
+        Kind::PathList,
+        None,
+        "Where plug-ins of this kind are looked for.",
+    )
+    .accepted("there are no plug-ins in Python"),
+    setting(
+        "terminal_plugins",
+        &[("defaults", "terminal_plugins")],
+        &["ANSIBLE_TERMINAL_PLUGINS"],
+        Kind::PathList,
+        None,
+        "Where plug-ins of this kind are looked for.",
+    )
+    .accepted("there are no plug-ins in Python"),
+    setting(
+        "docsite_root_url",
+        &[("defaults", "docsite_root_url")],
+        &[],
+        Kind::Text,
+        Some("https://docs.ansible.com/ansible-core/"),
+        "Where documents are, in messages.",
+    )
+    .accepted("messages name no such address"),
+    setting(
+        "validate_action_group_metadata",
+        &[("defaults", "validate_action_group_metadata")],
+        &["ANSIBLE_VALIDATE_ACTION_GROUP_METADATA"],
+        Kind::Bool,
+        Some("True"),
+        "Whether action groups of collections are checked.",
+    )
+    .accepted("groups of actions are those that rplay has"),
+    setting(
+        "win_async_startup_timeout",
+        &[("defaults", "win_async_startup_timeout")],
+        &["ANSIBLE_WIN_ASYNC_STARTUP_TIMEOUT"],
+        Kind::Int,
+        Some("5"),
+        "How long a task in the background may take to start on Windows.",
+    )
+    .accepted("there is no connection to Windows"),
+    setting(
+        "worker_session_isolation",
+        &[("defaults", "worker_session_isolation")],
+        &["ANSIBLE_WORKER_SESSION_ISOLATION"],
+        Kind::Bool,
+        Some("True"),
+        "Whether workers have sessions of their own.",
+    )
+    .accepted("there are no worker processes"),
+    setting(
+        "target_log_info",
+        &[("defaults", "target_log_info")],
+        &["ANSIBLE_TARGET_LOG_INFO"],
+        Kind::Text,
+        None,
+        "A text for the log of targets.",
+    )
+    .accepted("modules do not write to the log of a target"),
+    setting(
+        "inject_invocation",
+        &[("defaults", "inject_invocation")],
+        &["ANSIBLE_INJECT_INVOCATION"],
+        Kind::Bool,
+        Some("False"),
+        "Whether results hold the arguments of their task.",
+    )
+    .only(
+        "False",
+        "arguments may be secrets, and stand in the playbook",
+    ),
+    setting(
+        "null_representation",
+        &[("defaults", "null_representation")],
+        &["ANSIBLE_NULL_REPRESENTATION"],
+        Kind::Text,
+        None,
+        "What null is in templates.",
+    )
+    .accepted("it is deprecated; null is null"),
+    setting(
+        "ssh_agent",
+        &[("connection", "ssh_agent")],
+        &["ANSIBLE_SSH_AGENT"],
+        Kind::Text,
+        Some("none"),
+        "Whether an agent that keeps SSH keys is started.",
+    )
+    .only("none", "an agent that runs already is used"),
     // Accepted for the sake of existing files
     setting(
         "library",

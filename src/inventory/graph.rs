@@ -34,6 +34,7 @@ impl Inventory {
             directories: vec![],
             naming: Naming::default(),
             mismatch: super::Mismatch::default(),
+            precedence: super::LayerKind::OF_GROUPS.map(|(_, kind)| kind).to_vec(),
             renamed: false,
             files: Arc::default(),
         };

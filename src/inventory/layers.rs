@@ -35,6 +35,35 @@ pub enum LayerKind {
     HostPlaybookFiles,
 }
 
+impl LayerKind {
+    /// The layers of groups by the names that `precedence` gives them, in the usual order.
+    pub(super) const OF_GROUPS: [(&'static str, Self); 6] = [
+        ("all_inventory", Self::AllInventory),
+        ("groups_inventory", Self::GroupInventory),
+        ("all_plugins_inventory", Self::AllInventoryFiles),
+        ("all_plugins_play", Self::AllPlaybookFiles),
+        ("groups_plugins_inventory", Self::GroupInventoryFiles),
+        ("groups_plugins_play", Self::GroupPlaybookFiles),
+    ];
+
+    /// The order that `precedence` asks for, with the names in it that mean nothing.
+    pub(super) fn order(names: &[String]) -> (Vec<Self>, Vec<&String>) {
+        let mut order: Vec<Self> = vec![];
+        let mut unknown = vec![];
+        for name in names {
+            match Self::OF_GROUPS.iter().find(|(known, _)| known == name) {
+                Some((_, kind)) => {
+                    // What is merged twice is there the second time.
+                    order.retain(|other| other != kind);
+                    order.push(*kind);
+                }
+                None => unknown.push(name),
+            }
+        }
+        (order, unknown)
+    }
+}
+
 /// Variables from one place.
 #[derive(Clone, Debug)]
 pub struct Layer {
@@ -219,7 +248,18 @@ impl Inventory {
                 vars,
             });
         }
-        layers.sort_by_key(|layer| layer.what);
+        let of_group = |what: LayerKind| what < LayerKind::HostInventory;
+        let place = |what: LayerKind| self.precedence.iter().position(|kind| *kind == what);
+        layers.retain(|layer| !of_group(layer.what) || place(layer.what).is_some());
+        layers.sort_by_key(|layer| {
+            (
+                of_group(layer.what)
+                    .then(|| place(layer.what))
+                    .flatten()
+                    .unwrap_or(usize::MAX),
+                layer.what,
+            )
+        });
         problems.dedup();
         Checked {
             value: layers,

@@ -42,6 +42,8 @@ pub struct Inventory {
     directories: Vec<PathBuf>,
     naming: Naming,
     mismatch: Mismatch,
+    /// The layers of groups in the order in which they are merged; others are left out.
+    precedence: Vec<LayerKind>,
     renamed: bool,
     files: Arc<layers::Files>,
 }

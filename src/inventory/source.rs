@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rplay_modules::regex::{Flags, Regex};
 
 use super::ini::Broken;
-use super::{Inventory, Naming, constructed, generator, ini, range, toml, yaml};
+use super::{Inventory, LayerKind, Naming, constructed, generator, ini, range, toml, yaml};
 use crate::config::Config;
 use crate::diag::{Checked, Diagnostic, Severity, Source, nearest};
 use crate::load;
@@ -53,10 +53,17 @@ impl Inventory {
             Some("ignore") => super::Mismatch::Ignore,
             _ => super::Mismatch::Warning,
         };
+        let names = config.list("precedence");
+        let (order, unknown) = LayerKind::order(&names);
+        inventory.precedence = order;
+        let ignored = |name: &&String| {
+            let text = format!("Ignoring unknown variable precedence entry: {name}");
+            Diagnostic::warning("precedence", text)
+        };
         let mut loader = Loader {
             config,
             secrets,
-            problems: vec![],
+            problems: unknown.iter().map(ignored).collect(),
         };
         let mut parsed = 0;
         for source in sources {

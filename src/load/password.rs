@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::vault::VaultSecrets;
-use crate::diag::Diagnostic;
+use rplay_modules::machine::attrs::os_error_text;
+
+use super::vault::{self, VaultError, VaultSecrets};
+use crate::diag::{Checked, Diagnostic};
 use crate::secrets::Secrets;
 
 /// Asks the user a question without showing the answer; `None` where nobody answers.
@@ -13,49 +15,59 @@ pub type Ask<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// The exit code by which a `-client` program says that it does not know a vault id.
 const UNKNOWN_ID: i32 = 2;
 
+/// The code of a source that is no file.
+const NO_FILE: &str = "vault-password-file";
+
 /// Where a password comes from, as `--vault-id` and `--vault-password-file` name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswordSource {
-    /// The vault id; none: the default one.
+    /// The vault id; none: the default one, and programs are not told any.
     pub id: Option<String>,
     /// A file, or a program that prints the password; `prompt` and `prompt_ask_vault_pass` mean to ask.
     pub path: PathBuf,
 }
 
-/// The passwords of some sources, in their order, with warnings of those that have none.
+/// The passwords of some sources, in their order; each may be in a vault that an earlier one opens.
+/// Those without one are told by a warning, and by an error where there is no other.
 ///
 /// # Errors
 ///
-/// No source has a password, or the user gave none.
+/// The user gave none.
 pub fn secrets(
     sources: &[PasswordSource],
     default_id: &str,
     is_new: bool,
     ask: Ask<'_>,
     hidden: &Secrets,
-) -> Result<(VaultSecrets, Vec<Diagnostic>), Diagnostic> {
+) -> Result<Checked<VaultSecrets>, Diagnostic> {
     let mut secrets = VaultSecrets::hiding(hidden);
     let mut problems: Vec<Diagnostic> = vec![];
+    let mut last = None;
     for source in sources {
         let id = source.id.as_deref().unwrap_or(default_id);
         if source.is_prompt() {
             secrets.add(id, source.ask(id, is_new, ask)?);
             continue;
         }
-        match source.read(id) {
+        match source.read(&secrets) {
             Ok(secret) => secrets.add(id, secret),
-            Err(problem) => problems.push(problem),
+            Err(problem) => {
+                let doing = match problem.code {
+                    NO_FILE => "Error getting vault password file",
+                    _ => "Error in vault password file loading",
+                };
+                let told = source.id.as_deref().unwrap_or("None");
+                let text = format!("{doing} ({told}): {}", problem.message);
+                problems.push(Diagnostic::warning("vault-password", text));
+                last = Some(problem);
+            }
         }
     }
-    if secrets.is_empty()
-        && let Some(last) = problems.pop()
-    {
-        return Err(last);
-    }
-    for problem in &mut problems {
-        problem.severity = crate::diag::Severity::Warning;
-    }
-    Ok((secrets, problems))
+    problems.extend(last.filter(|_| secrets.is_empty()));
+    Ok(Checked {
+        value: secrets,
+        problems,
+    })
 }
 
 impl PasswordSource {
@@ -65,6 +77,15 @@ impl PasswordSource {
         let (id, path) = text.split_once('@').unwrap_or(("", text));
         Self {
             id: Some(id.to_owned()).filter(|id| !id.is_empty()),
+            path: path.into(),
+        }
+    }
+
+    /// A file or program for the id that passwords without a name have.
+    #[must_use]
+    pub fn of_default(id: &str, path: impl Into<PathBuf>) -> Self {
+        Self {
+            id: Some(id.to_owned()),
             path: path.into(),
         }
     }
@@ -89,12 +110,13 @@ impl PasswordSource {
     /// Asks the user; for a new password twice.
     fn ask(&self, id: &str, is_new: bool, ask: Ask<'_>) -> Result<Vec<u8>, Diagnostic> {
         let wrong = |text: String| Diagnostic::error("vault-password", text);
-        let named = self.id.as_deref().filter(|id| *id != "default");
+        // Who asks by option has one password in mind, who names a prompt may have several.
+        let named = self.path.as_os_str() == "prompt";
         let question = match (named, is_new) {
-            (None, false) => "Vault password: ".to_owned(),
-            (None, true) => "New Vault password: ".to_owned(),
-            (Some(id), false) => format!("Vault password ({id}): "),
-            (Some(id), true) => format!("New vault password ({id}): "),
+            (false, false) => "Vault password: ".to_owned(),
+            (false, true) => "New Vault password: ".to_owned(),
+            (true, false) => format!("Vault password ({id}): "),
+            (true, true) => format!("New vault password ({id}): "),
         };
         let answer = |question: &str| {
             let end = || wrong(format!("EOFError (ctrl-d) on prompt for ({id})"));
@@ -108,8 +130,8 @@ impl PasswordSource {
         }
         if is_new {
             let again = match named {
-                None => "Confirm New Vault password: ".to_owned(),
-                Some(id) => format!("Confirm new vault password ({id}): "),
+                false => "Confirm New Vault password: ".to_owned(),
+                true => format!("Confirm new vault password ({id}): "),
             };
             if answer(&again)? != secret {
                 return Err(wrong("Passwords do not match".to_owned()));
@@ -119,22 +141,27 @@ impl PasswordSource {
     }
 
     /// Reads the file or runs the program.
-    pub fn read(&self, id: &str) -> Result<Vec<u8>, Diagnostic> {
+    ///
+    /// # Errors
+    ///
+    /// There is no such file, or no password in it.
+    pub fn read(&self, earlier: &VaultSecrets) -> Result<Vec<u8>, Diagnostic> {
         let wrong = |text: String| Diagnostic::error("vault-password", text);
+        let missing = |text: String| Diagnostic::error(NO_FILE, text);
         let path = full(&self.path);
         let shown = path.display();
         let metadata = std::fs::metadata(&path)
-            .map_err(|_| wrong(format!("The vault password file {shown} was not found")))?;
+            .map_err(|_| missing(format!("The vault password file {shown} was not found")))?;
         if metadata.is_dir() {
-            return Err(wrong(format!(
+            return Err(missing(format!(
                 "The vault password file provided '{shown}' can not be a directory"
             )));
         }
         let program = is_executable(&metadata);
         let text = if program {
-            run(&path, id)?
+            run(&path, self.id.as_deref())?
         } else {
-            read_file(&path)?
+            read_file(&path, earlier)?
         };
         let secret = text.trim_ascii().to_vec();
         if secret.is_empty() {
@@ -152,24 +179,44 @@ fn full(path: &Path) -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let path = match (path.strip_prefix("~"), home) {
         (Ok(rest), Some(home)) => home.join(rest),
+        _ if path.as_os_str().is_empty() => PathBuf::from("."),
         _ => path.to_path_buf(),
     };
     std::path::absolute(&path).unwrap_or(path)
 }
 
-/// A password file may be a vault that an earlier password opens; Ansible reads it as it is, and so do we.
-fn read_file(path: &Path) -> Result<Vec<u8>, Diagnostic> {
-    std::fs::read(path).map_err(|error| {
-        let text = format!(
-            "Could not read vault password file {}: {error}",
-            path.display()
-        );
-        Diagnostic::error("vault-password", text)
+/// A password file may be a vault that an earlier password opens.
+fn read_file(path: &Path, earlier: &VaultSecrets) -> Result<Vec<u8>, Diagnostic> {
+    let wrong = |text: String| Diagnostic::error("vault-password", text);
+    let bytes = std::fs::read(path).map_err(|error| {
+        wrong(format!(
+            "Could not read vault password file {}: {}",
+            path.display(),
+            python_error(&error, path)
+        ))
+    })?;
+    if !vault::is_vaulted(&bytes) {
+        return Ok(bytes);
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    vault::decrypt(&text, earlier).map_err(|error| {
+        wrong(match error {
+            VaultError::NoSecrets => {
+                "A vault password must be specified to decrypt data.".to_owned()
+            }
+            error => error.to_string(),
+        })
     })
 }
 
-/// Runs the program; one whose name ends in `-client` is told the vault id.
-fn run(path: &Path, id: &str) -> Result<Vec<u8>, Diagnostic> {
+/// An error of the system in Python's words: `[Errno 2] No such file or directory: '/x'`.
+#[must_use]
+pub fn python_error(error: &std::io::Error, path: &Path) -> String {
+    format!("{}: '{}'", os_error_text(error), path.display())
+}
+
+/// Runs the program; one whose name ends in `-client` is told the vault id, if there is one.
+fn run(path: &Path, id: Option<&str>) -> Result<Vec<u8>, Diagnostic> {
     let shown = path.display();
     let wrong = |text: String| Diagnostic::error("vault-password", text);
     let client = path
@@ -182,29 +229,38 @@ fn run(path: &Path, id: &str) -> Result<Vec<u8>, Diagnostic> {
         "Vault password script"
     };
     let mut command = Command::new(path);
-    if client {
+    if client && let Some(id) = id {
         command.args(["--vault-id", id]);
     }
+    let told = id.unwrap_or("None");
     let output = command
         .stdin(Stdio::inherit())
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| {
             wrong(format!(
-                "Problem running {}{} {shown} ({error}). \
+                "Problem running {}{} {shown} ({}). \
                  If this is not a script, remove the executable bit from the file.",
                 what[..1].to_lowercase(),
-                &what[1..]
+                &what[1..],
+                python_error(&error, path)
             ))
         })?;
     match output.status.code() {
         Some(0) => Ok(output.stdout),
         Some(UNKNOWN_ID) if client => Err(wrong(format!(
-            "{what} {shown} did not find a secret for vault-id={id}"
+            "{what} {shown} did not find a secret for vault-id={told}"
         ))),
         code => {
             let code = code.map_or_else(|| "a signal".to_owned(), |code| code.to_string());
-            Err(wrong(format!("{what} {shown} returned non-zero ({code})")))
+            let asked = match client {
+                true => format!(" when getting secret for vault-id={told}"),
+                // Ansible's words: the program's errors go to the terminal.
+                false => ": None".to_owned(),
+            };
+            Err(wrong(format!(
+                "{what} {shown} returned non-zero ({code}){asked}"
+            )))
         }
     }
 }
@@ -245,10 +301,10 @@ mod tests {
                 },
                 &Secrets::default(),
             );
-            let given = given.map(|(all, _)| all.first(None).map(|(_, secret)| secret.to_vec()));
+            let given = given.map(|all| all.value.first(None).map(|(_, secret)| secret.to_vec()));
             (given.map_err(|problem| problem.message), questions.take())
         };
-        let (given, questions) = asked(&["a"], "prompt", false);
+        let (given, questions) = asked(&["a"], "prompt_ask_vault_pass", false);
         assert_eq!(given, Ok(Some(b"a".to_vec())));
         assert_eq!(questions, ["Vault password: "]);
         let (given, questions) = asked(&["a", "b"], "dev@prompt", true);

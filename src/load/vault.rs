@@ -14,7 +14,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::diag::{Diagnostic, Source};
 use crate::secrets::Secrets;
 
-const HEADER: &str = "$ANSIBLE_VAULT;";
+const HEADER: &str = "$ANSIBLE_VAULT";
 const LINE: usize = 80;
 const ROUNDS: u32 = 10_000;
 
@@ -94,6 +94,8 @@ pub enum VaultError {
     NotVaulted,
     /// The header names a cipher that nobody has.
     Cipher(String),
+    /// The header names neither version nor cipher.
+    Header,
     /// The text is not hexadecimal.
     Hex(&'static str),
     /// So many of the three parts of an envelope are there.
@@ -114,6 +116,7 @@ impl fmt::Display for VaultError {
             }
             Self::NotVaulted => f.write_str("Input is not vault encrypted data."),
             Self::Cipher(name) => write!(f, "Cipher '{name}' could not be found."),
+            Self::Header => f.write_str("Vault envelope format error: list index out of range"),
             Self::Hex(what) => write!(f, "Vault format unhexlify error: {what}"),
             Self::Parts(count) => write!(
                 f,
@@ -150,11 +153,13 @@ pub fn decrypt(envelope: &str, secrets: &VaultSecrets) -> Result<Vec<u8>, VaultE
 
 /// Opens an envelope.
 pub fn unseal(envelope: &str, secrets: &VaultSecrets) -> Result<Opened, VaultError> {
-    let mut lines = envelope.trim().lines().map(str::trim);
-    let header = lines.next().and_then(|line| line.strip_prefix(HEADER));
+    let mut lines = envelope.trim_end().lines().map(str::trim);
+    let header = lines.next().filter(|_| envelope.starts_with(HEADER));
     // The version decides nothing: both forms of the header are read alike.
     let mut fields = header.ok_or(VaultError::NotVaulted)?.split(';').skip(1);
-    let cipher = fields.next().map(str::trim).unwrap_or_default();
+    let (Some(_), Some(cipher)) = (fields.next(), fields.next().map(str::trim)) else {
+        return Err(VaultError::Header);
+    };
     if cipher != "AES256" {
         return Err(VaultError::Cipher(cipher.to_owned()));
     }
@@ -235,8 +240,8 @@ pub fn encrypt_with_salt(
     );
     let body = hex_encode(inner.as_bytes());
     let mut text = match id.filter(|id| *id != "default") {
-        Some(id) => format!("{HEADER}1.2;AES256;{id}\n"),
-        None => format!("{HEADER}1.1;AES256\n"),
+        Some(id) => format!("{HEADER};1.2;AES256;{id}\n"),
+        None => format!("{HEADER};1.1;AES256\n"),
     };
     for at in (0..body.len()).step_by(LINE) {
         text.push_str(&body[at..body.len().min(at + LINE)]);

@@ -289,7 +289,17 @@ impl<'s> Reader<'s> {
         let kind = match tag.map(tag_name) {
             None if style == ScalarStyle::Plain => plain(text, &place)?,
             None => NodeKind::Str(text.to_owned()),
-            Some(tag) => tagged(&tag, text, &place)?,
+            Some(tag) => {
+                if tag == "!vault-encrypted" {
+                    let what = "Use of the YAML `!vault-encrypted` tag is deprecated.";
+                    self.problems.push(
+                        Diagnostic::deprecation("vault-encrypted", what, "2.23")
+                            .at(&place.opening())
+                            .hint("Use the `!vault` tag instead."),
+                    );
+                }
+                tagged(&tag, text, &place)?
+            }
         };
         let place = match style {
             ScalarStyle::Literal | ScalarStyle::Folded if tag.is_none() => with_header(place),

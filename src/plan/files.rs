@@ -187,12 +187,18 @@ pub fn to_value(node: &Node, files: &Files, problems: &mut Vec<Diagnostic>) -> V
                     origin: Some(node.span.clone()),
                     template: true,
                     secret: true,
+                    sealed: None,
                 };
                 Value::Str(Str::from(text).tagged(tag))
             }
             Err(error) => {
                 // It may be needed nowhere: where it is, its use fails.
-                Value::undefined(format!("Attempt to use undecryptable variable: {error}"))
+                let tag = Tag {
+                    origin: Some(node.span.opening()),
+                    sealed: Some(error.to_string().into()),
+                    ..Tag::default()
+                };
+                Value::Str(Str::from(envelope.as_str()).tagged(tag))
             }
         },
         NodeKind::Seq(items) => {

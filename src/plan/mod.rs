@@ -142,6 +142,8 @@ pub struct Planner {
     pub templar: Arc<Templar>,
     /// `--tags`, `--skip-tags`.
     pub tags: TagFilter,
+    /// Whether variables of roles are for themselves, unless `import_role` makes them public.
+    pub private_roles: bool,
     /// Places to look for roles after those beside the playbook.
     pub roles_path: Vec<std::path::PathBuf>,
     /// Nothing is run: a role that would not run again is planned all the same.

@@ -59,6 +59,8 @@ pub struct RoleCall {
     pub handlers_from: Option<String>,
     /// Whether it runs again although it ran with the same parameters; `None`: the role decides.
     pub again: Option<bool>,
+    /// Whether the play sees its variables; none: what the settings say.
+    pub public: Option<bool>,
     /// Its arguments are not checked against their specification.
     pub unchecked: bool,
 }
@@ -116,6 +118,7 @@ impl Pass<'_> {
             handlers_from: from("handlers_from"),
             unchecked: from("rolespec_validate").is_some_and(|text| is_no(&text)),
             again: Some(!from("allow_duplicates").is_some_and(|text| is_no(&text))),
+            public: from("public").map(|text| !is_no(&text)),
             ..RoleCall::default()
         };
         self.role(&call, &below)
@@ -167,7 +170,9 @@ impl Pass<'_> {
         let mut collections: Vec<String> = collection.iter().cloned().collect();
         collections.extend(more.iter().flat_map(names_in));
         let role = self.read_role(call, &path, frame, (collection, collections));
-        self.roles.push(Arc::clone(&role));
+        if call.public.unwrap_or(!self.planner.private_roles) {
+            self.roles.push(Arc::clone(&role));
+        }
         let frame = Arc::new(Frame {
             parent: Some(Arc::clone(frame)),
             kind: FrameKind::Role,

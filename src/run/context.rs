@@ -217,11 +217,15 @@ impl Context<'_> {
     /// A condition as results show it.
     pub(crate) fn shown_condition(&self, condition: &Value) -> Data {
         match condition {
-            Value::Str(text) if self.run.templar.is_template(condition) => self
-                .expand_soft(condition)
-                .map_or(Data::from(text.as_str()), |value| {
-                    value.to_data().unwrap_or_default()
-                }),
+            Value::Str(text)
+                if self.run.templar.is_template(condition)
+                    && !self.run.templar.settings().plain_constants =>
+            {
+                self.expand_soft(condition)
+                    .map_or(Data::from(text.as_str()), |value| {
+                        value.to_data().unwrap_or_default()
+                    })
+            }
             other => other.to_data().unwrap_or_default(),
         }
     }

@@ -2,7 +2,7 @@
 
 use rplay_modules::data::{Data, Map};
 
-use super::failure::{Cause, explain, joined};
+use super::failure::{Cause, ends, explain, joined};
 use super::worker::{ItemResult, Worker, mark};
 use crate::action::{ActionError, TaskResult};
 use crate::diag::{Diagnostic, Span, nearest};
@@ -162,7 +162,11 @@ impl Worker<'_> {
                 causes.push(Cause::new(wrong, place.as_ref()));
                 causes
             }
-            ActionError::Template(error) => self.while_templating(what, &error).into(),
+            ActionError::Template(error) => {
+                let mut causes = vec![here(what)];
+                causes.extend(ends(&error.diagnostic));
+                causes
+            }
             other => return Err(other),
         })
     }
@@ -251,16 +255,10 @@ impl Worker<'_> {
                 causes.push(cause);
             }
             crate::template::EXPRESSION_SYNTAX => causes.extend(links(failed, place, cause)),
+            crate::template::SEALED => causes.extend(links(failed, place, cause)),
             _ => causes.extend(links(format!("{failed}: {WHILE}"), place, cause)),
         }
         causes
-    }
-
-    fn while_templating(&self, what: &str, error: &TemplateError) -> [Cause; 2] {
-        [
-            Cause::new(what, Some(&self.action_span())),
-            Cause::of(&error.diagnostic),
-        ]
     }
 
     /// The first links of the chain when arguments cannot be rendered.
@@ -373,6 +371,10 @@ pub(super) fn condition_error(
 /// What failed at a place of the playbook, and why: one link when the cause is there, too, two when
 /// it is in another variable.
 fn links(what: String, place: Option<Span>, cause: Cause) -> Vec<Cause> {
+    let what = match &cause.doing {
+        Some(doing) => format!("{what}: {doing}"),
+        None => what,
+    };
     match (&place, &cause.span) {
         (Some(value), Some(inside)) if !value.contains(inside) => {
             vec![Cause::new(what, Some(value)), cause]
@@ -382,6 +384,7 @@ fn links(what: String, place: Option<Span>, cause: Cause) -> Vec<Cause> {
             span: nearest_place(place, cause.span),
             help: cause.help,
             apart: false,
+            doing: None,
         }],
     }
 }

@@ -1,6 +1,7 @@
 //! Why a task failed, as a chain of causes with their places.
 
 use crate::diag::{Diagnostic, Span, advice, excerpt};
+use crate::template::SEALED;
 
 /// One link of the chain.
 #[derive(Clone, Debug)]
@@ -10,6 +11,8 @@ pub(super) struct Cause {
     pub(super) help: Option<String>,
     /// A link of its own even without a place.
     pub(super) apart: bool,
+    /// What the user of a value was doing, where the cause is the value itself.
+    pub(super) doing: Option<String>,
 }
 
 impl Cause {
@@ -19,6 +22,7 @@ impl Cause {
             span: span.cloned(),
             help: None,
             apart: false,
+            doing: None,
         }
     }
 
@@ -28,13 +32,31 @@ impl Cause {
         let hints = problem.hints.iter();
         let mut help: Vec<String> = hints.map(|hint| advice(hint)).collect();
         help.extend(problem.causes.iter().cloned());
+        let (doing, message) = match problem.message.split_once(": ") {
+            Some((doing, why)) if problem.code == SEALED => (Some(doing.to_owned()), why),
+            _ => (None, problem.message.as_str()),
+        };
         Self {
-            message: problem.message.clone(),
+            message: message.to_owned(),
             span: span.cloned(),
             help: (!help.is_empty()).then(|| help.join("\n")),
             apart: false,
+            doing,
         }
     }
+}
+
+/// A problem as the end of a chain: two links where a value cannot be used that is defined elsewhere.
+pub(super) fn ends(problem: &Diagnostic) -> Vec<Cause> {
+    let cause = Cause::of(problem);
+    let used = problem.labels.get(1).map(|label| &label.span);
+    let doing = cause.doing.as_deref();
+    let mut causes: Vec<Cause> = doing
+        .map(|doing| Cause::new(doing, used))
+        .into_iter()
+        .collect();
+    causes.push(cause);
+    causes
 }
 
 /// The messages of a chain in one line; the last one keeps its full stop.

@@ -7,7 +7,7 @@ use rplay_modules::data::Data;
 
 use super::context::{to_bool, to_dict, to_float};
 use super::explain::{WHILE, condition_error};
-use super::failure::{Cause, explain};
+use super::failure::{Cause, ends, explain};
 use super::worker::{ItemResult, Worker, mark, status};
 use crate::action::{ActionError, Effect};
 use crate::diag::{Diagnostic, Source, Span};
@@ -15,7 +15,7 @@ use crate::load::keyword::Keyword;
 use crate::load::{VARIABLE_NAMES, is_variable_name};
 use crate::report::event::{Event, MessageKind};
 use crate::template::value::{Entries, Key, Value};
-use crate::template::{Scope, Templar, TemplateError};
+use crate::template::{SEALED, Scope, Templar, TemplateError};
 use crate::vars::{HostScope, Level, VarMap};
 
 impl Worker<'_> {
@@ -80,6 +80,9 @@ impl Worker<'_> {
                 let mut cause = Cause::of(&error.diagnostic);
                 cause.span = cause.span.or_else(|| Some(span.clone()));
                 Err(Box::new(self.template_failed(&[cause])))
+            }
+            Err(error) if error.diagnostic.code == SEALED => {
+                Err(Box::new(self.template_failed(&ends(&error.diagnostic))))
             }
             // A task that is skipped anyway may loop over something undefined.
             Err(error) => match self.skipped_without_item(scope) {

@@ -37,12 +37,7 @@ impl Links {
         host: &str,
         target: &str,
     ) -> Result<&mut Link, ActionError> {
-        let described = if host == target {
-            describe(run, spec, scope, target)?
-        } else {
-            let other = world.scope(target).unwrap_or_else(|| world.base(target));
-            describe(run, spec, &other, target)?
-        };
+        let described = reached(run, spec, scope, (world, host, target))?;
         let known = self.links.iter().position(|(known, _)| *known == described);
         let at = known.unwrap_or_else(|| {
             self.links.push((described.clone(), Link::new(described)));
@@ -109,6 +104,20 @@ impl Settings<'_> {
         }
         Ok(text.map(Secret::from))
     }
+}
+
+/// How a task reaches its host, or the one that it is delegated to.
+fn reached(
+    run: &RunShared,
+    spec: &TaskSpec,
+    scope: &HostScope,
+    (world, host, target): (&World, &str, &str),
+) -> Result<Target, ActionError> {
+    if host == target {
+        return describe(run, spec, scope, target);
+    }
+    let other = world.scope(target).unwrap_or_else(|| world.base(target));
+    describe(run, spec, &other, target)
 }
 
 fn describe(
@@ -365,6 +374,7 @@ pub(super) fn become_of(
     run: &RunShared,
     spec: &TaskSpec,
     scope: &HostScope,
+    place: (&World, &str, &str),
 ) -> Result<Option<Become>, TemplateError> {
     let settings = Settings { run, spec, scope };
     let options = &run.options;
@@ -390,10 +400,19 @@ pub(super) fn become_of(
         .or_else(|| run.config.text("become_user"));
     let method = method.unwrap_or_else(|| "sudo".to_owned());
     let method = crate::action::canonical(&method).to_owned();
+    let user = user.unwrap_or_else(|| "root".to_owned());
+    let is_known = matches!(method.rsplit('.').next(), Some("sudo" | "su" | "doas"));
+    if is_known && !run.config.bool("become_allow_same_user") {
+        // A connection that cannot be is told when it is made.
+        let target = reached(run, spec, scope, place);
+        if target.is_ok_and(|target| is_already(&target, &user)) {
+            return Ok(None);
+        }
+    }
     let own = format!("ansible_{method}_pass");
     let password = settings.secret(&["ansible_become_password", "ansible_become_pass", &own])?;
     Ok(Some(Become {
-        user: user.unwrap_or_else(|| "root".to_owned()),
+        user,
         password: password.or_else(|| options.become_password.clone()),
         exe: text(&["ansible_become_exe"], Keyword::BecomeExe)?
             .or_else(|| run.config.chosen("become_exe")),
@@ -401,4 +420,18 @@ pub(super) fn become_of(
             .or_else(|| run.config.chosen("become_flags")),
         method,
     }))
+}
+
+/// Whether whoever reaches the target is the user who is to be become.
+fn is_already(target: &Target, user: &str) -> bool {
+    if target.connection != Kind::Local {
+        return target.user.as_deref() == Some(user);
+    }
+    // `-u` changes nothing on this machine: only the user of this program counts.
+    let own = rustix::process::geteuid().as_raw().to_string();
+    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    known.lines().any(|line| {
+        let mut fields = line.split(':');
+        fields.next() == Some(user) && fields.nth(1) == Some(own.as_str())
+    })
 }

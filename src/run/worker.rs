@@ -381,7 +381,12 @@ impl Worker<'_> {
             target: &target,
             links: &mut self.job.links,
             world: &self.job.world,
-            r#become: target::become_of(&run, &spec, &scope)?,
+            r#become: target::become_of(
+                &run,
+                &spec,
+                &scope,
+                (&self.job.world, &self.job.host, &target),
+            )?,
             check,
             diff,
             environment: environment(&run, &spec, &scope)?,

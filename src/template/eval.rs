@@ -187,7 +187,10 @@ impl<'a> Interp<'a> {
 
     /// Renders a string that may be a template.
     pub(crate) fn render_str(&self, text: &Str) -> Outcome {
-        if !text.is_template() || !super::value::has_delimiters(text.as_str()) {
+        if let Some(why) = text.sealed() {
+            return Err(Fault::sealed(why, text.origin()));
+        }
+        if !text.is_pending() {
             return Ok(Value::Str(text.clone()));
         }
         self.render_text(&text.shared(), text.origin(), &Syntax::default())
@@ -324,7 +327,7 @@ impl<'a> Interp<'a> {
     /// Renders a value that was reached; containers stay lazy, in a copy of their own.
     pub(crate) fn touch(&self, value: Value) -> Outcome {
         match &value {
-            Value::Str(text) if text.is_template() => match self.render_str(text) {
+            Value::Str(text) if text.is_pending() => match self.render_str(text) {
                 Err(fault) => match fault.as_undefined() {
                     Some(undefined) => Ok(Value::Undefined(Arc::clone(undefined))),
                     None => Err(fault),
@@ -681,7 +684,13 @@ impl<'a> Interp<'a> {
                 operand,
                 args,
             } => {
-                let operand = self.eval(operand, frame)?;
+                let operand = match self.eval(operand, frame) {
+                    // That is the one question which a value answers that nobody can open.
+                    Err(fault) if fault.is_sealed() && name.ends_with("vault_encrypted") => {
+                        return Ok(Value::Bool(true));
+                    }
+                    operand => operand?,
+                };
                 let args = self.args(Some(operand), args, frame)?;
                 tests::apply(self, name, args).map(Value::Bool)
             }
@@ -714,7 +723,9 @@ impl<'a> Interp<'a> {
     fn constant(&self, value: &Value) -> Outcome {
         match value {
             Value::Str(text)
-                if self.embedded.get() && super::value::has_delimiters(text.as_str()) =>
+                if self.embedded.get()
+                    && !self.templar.settings().plain_constants
+                    && super::value::has_delimiters(text.as_str()) =>
             {
                 self.note_here(
                     Diagnostic::warning("embedded-template", EMBEDDED).hint(INSTEAD_OF_EMBEDDED),
@@ -1014,11 +1025,12 @@ impl<'a> Interp<'a> {
 /// A text that cannot be a template any more keeps its origin only.
 fn untagged(value: &Value) -> Value {
     match value {
-        Value::Str(text) if text.is_template() && super::value::has_delimiters(text.as_str()) => {
+        Value::Str(text) if text.is_pending() => {
             let tag = super::value::Tag {
                 origin: text.origin().cloned(),
                 template: false,
                 secret: text.is_secret(),
+                sealed: None,
             };
             Value::Str(text.tagged(tag))
         }
@@ -1050,7 +1062,7 @@ fn unsafe_attribute(value: &Value, name: &str) -> Fault {
 fn is_plain(value: &Value) -> bool {
     match value {
         Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Bytes(_) => true,
-        Value::Str(text) => !text.is_template(),
+        Value::Str(text) => !text.is_pending(),
         _ => false,
     }
 }
@@ -1065,7 +1077,7 @@ fn is_container(value: &Value) -> bool {
 
 fn needs_touch(value: &Value) -> bool {
     match value {
-        Value::Str(text) => text.is_template(),
+        Value::Str(text) => text.is_pending(),
         other => is_container(other),
     }
 }

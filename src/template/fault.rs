@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::value::{Undefined, Value};
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, Label, Span};
 
 /// A template could not be rendered.
 #[derive(Clone, Debug)]
@@ -44,6 +44,9 @@ pub(crate) const EXPRESSION_SYNTAX: &str = "expression-syntax";
 /// The code of conditions whose result is no truth value.
 pub(crate) const BROKEN_CONDITIONAL: &str = "broken-conditional";
 
+/// The code of a vaulted value that no password opens.
+pub(crate) const SEALED: &str = "vaulted-value";
+
 impl Fault {
     /// An error of an expression.
     pub(crate) fn new(message: impl Into<String>) -> Self {
@@ -82,10 +85,54 @@ impl Fault {
         fault
     }
 
+    /// A value was used that is an envelope which no password opened.
+    pub(crate) fn sealed(why: &str, origin: Option<&Span>) -> Self {
+        let text =
+            format!("Error rendering template: Attempt to use undecryptable variable: {why}");
+        Self::coded(SEALED, text).at(|| origin.cloned())
+    }
+
+    /// The error for the user, with the place where such a value was used.
+    pub(crate) fn used_at(self, place: impl FnOnce() -> Option<Span>) -> TemplateError {
+        let sealed = self.is_sealed();
+        let mut error = TemplateError::from(self);
+        if sealed && let Some(place) = place() {
+            let diagnostic = &mut error.diagnostic;
+            if !diagnostic
+                .labels
+                .iter()
+                .any(|label| place.contains(&label.span))
+            {
+                diagnostic.labels.push(Label {
+                    span: place,
+                    text: String::new(),
+                });
+            }
+        }
+        error
+    }
+
+    /// Whether it is such a value.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.0.code == SEALED
+    }
+
+    /// The same in an expression without delimiters.
+    pub(crate) fn in_expression(mut self) -> Self {
+        let text = &self.0.message;
+        if self.0.code == SEALED
+            && let Some(rest) = text.strip_prefix("Error rendering template: ")
+        {
+            self.0.message = format!("Error rendering expression: {rest}");
+        }
+        self
+    }
+
     /// An error of a plugin: `The filter plugin 'ansible.builtin.x' failed: ...`.
     pub(crate) fn plugin(self, kind: &str, name: &str) -> Self {
         const PLAIN: &str = "Error rendering template: ";
-        if self.0.undefined.is_some() || !self.0.message.starts_with(PLAIN) {
+        if self.0.undefined.is_some() || self.0.code == SEALED || !self.0.message.starts_with(PLAIN)
+        {
             return self;
         }
         let mut fault = self;
@@ -114,6 +161,7 @@ impl Fault {
     /// The error of a condition.
     pub(crate) fn in_condition(mut self) -> Self {
         if self.0.code != EXPRESSION_SYNTAX
+            && self.0.code != SEALED
             && !self
                 .0
                 .message

@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use fault::TemplateError;
-pub(crate) use fault::{BROKEN_CONDITIONAL, EXPRESSION_SYNTAX};
+pub(crate) use fault::{BROKEN_CONDITIONAL, EXPRESSION_SYNTAX, SEALED};
 pub use files::FileOptions;
 pub(crate) use filters::encode::{Style as JsonStyle, json_text};
 pub(crate) use filters::yaml::{ENVELOPE, document as yaml_document};
@@ -110,6 +110,8 @@ impl Remark {
 pub struct Settings {
     /// Whether conditions may have results that are not booleans.
     pub allow_broken_conditionals: bool,
+    /// Whether templates in constants stay text: without `allow_embedded_templates`.
+    pub plain_constants: bool,
     /// Whether the user asked for facts as variables, or chose to be without them.
     pub facts_chosen: bool,
     /// The settings that the lookup `config` tells.
@@ -204,15 +206,20 @@ impl Templar {
             return Ok(value.clone());
         }
         let interp = Interp::new(self, scope);
-        let value = interp.touch(value.clone())?;
-        Ok(interp.finish(&value, soft)?)
+        let done = interp.touch(value.clone());
+        let done = done.and_then(|value| interp.finish(&value, soft));
+        let place = || match value {
+            Value::Str(text) => text.origin().cloned(),
+            _ => None,
+        };
+        done.map_err(|fault| fault.used_at(place))
     }
 
     /// Whether a trusted string anywhere in it is a template.
     #[must_use]
     pub fn is_template(&self, value: &Value) -> bool {
         match value {
-            Value::Str(text) => text.is_template() && value::has_delimiters(text.as_str()),
+            Value::Str(text) => text.is_pending(),
             Value::List(list) => list.read().iter().any(|item| self.is_template(item)),
             Value::Tuple(items) => items.iter().any(|item| self.is_template(item)),
             Value::Dict(dict) => dict
@@ -249,6 +256,9 @@ impl Templar {
         may_be_template: bool,
     ) -> Result<bool, TemplateError> {
         let origin = text.origin();
+        if let Some(why) = text.sealed() {
+            return Err(Fault::coded(BROKEN_CONDITIONAL, why).into());
+        }
         if text.as_str().trim().is_empty() {
             return self.empty(origin);
         }
@@ -256,7 +266,9 @@ impl Templar {
         interp.embedded.set(true);
         let value = if may_be_template && text.is_template() && looks_whole(text.as_str()) {
             let template = Value::template(text.as_str().trim(), origin.cloned());
-            let value = interp.touch(template).map_err(Fault::in_condition)?;
+            let value = interp
+                .touch(template)
+                .map_err(|fault| fault.in_condition().used_at(|| origin.cloned()))?;
             match &value {
                 Value::Str(inner) if inner.is_template() => {
                     return self.written_condition(inner, scope, false);
@@ -274,7 +286,7 @@ impl Templar {
             value
         } else {
             self.evaluate(&interp, text.as_str(), origin)
-                .map_err(Fault::in_condition)?
+                .map_err(|fault| fault.in_condition().used_at(|| origin.cloned()))?
         };
         if let Value::Undefined(undefined) = &value {
             return Err(Fault::undefined(undefined)
@@ -330,7 +342,7 @@ impl Templar {
     ) -> Result<Value, TemplateError> {
         let interp = Interp::new(self, scope);
         let value = self.evaluate(&interp, text, origin)?;
-        Ok(interp.finish(&value, false)?)
+        Ok(interp.finish(&value, false).map_err(Fault::in_expression)?)
     }
 
     /// Like [`Templar::expression`], but what is undefined stays [`Value::Undefined`].
@@ -342,7 +354,7 @@ impl Templar {
     ) -> Result<Value, TemplateError> {
         let interp = Interp::new(self, scope);
         let value = self.evaluate(&interp, text, origin)?;
-        Ok(interp.finish(&value, true)?)
+        Ok(interp.finish(&value, true).map_err(Fault::in_expression)?)
     }
 
     fn evaluate(
@@ -352,12 +364,14 @@ impl Templar {
         origin: Option<&Span>,
     ) -> Result<Value, Fault> {
         let shared: Arc<str> = text.into();
-        interp.within(&shared, origin, None, || {
-            let expr = self
-                .compile_expression(&shared)
-                .map_err(|error| interp.expression_fault(&error, text))?;
-            interp.eval(&expr, &Frame::root(true))
-        })
+        interp
+            .within(&shared, origin, None, || {
+                let expr = self
+                    .compile_expression(&shared)
+                    .map_err(|error| interp.expression_fault(&error, text))?;
+                interp.eval(&expr, &Frame::root(true))
+            })
+            .map_err(Fault::in_expression)
     }
 
     /// Renders the text of a template file.
@@ -377,6 +391,7 @@ impl Templar {
             .extend(path.parent().map(Path::to_path_buf));
         let shared: Arc<str> = body.into();
         let source = Source::new(path, body);
+        let file = Source::named(path, "");
         let result = interp.within(&shared, None, Some(source), || {
             let template = self
                 .compile(&shared, &syntax)
@@ -388,7 +403,8 @@ impl Templar {
                 interp.write(&mut rendered, node)?;
             }
             Ok(rendered)
-        })?;
+        });
+        let result = result.map_err(|fault: Fault| fault.used_at(|| Some(file)))?;
         Ok(if newline == "\n" {
             result
         } else {

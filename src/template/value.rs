@@ -57,6 +57,8 @@ pub struct Tag {
     pub template: bool,
     /// Masked by value wherever it appears.
     pub secret: bool,
+    /// The text is an envelope that no password opened, and why: whoever uses it fails.
+    pub sealed: Option<Arc<str>>,
 }
 
 /// Why something is undefined.
@@ -229,6 +231,17 @@ impl Str {
         self.tag.as_ref().is_some_and(|tag| tag.template)
     }
 
+    /// Why the envelope that it is could not be opened.
+    #[must_use]
+    pub fn sealed(&self) -> Option<&str> {
+        self.tag.as_ref()?.sealed.as_deref()
+    }
+
+    /// Whether using it is more than taking its text.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.sealed().is_some() || (self.is_template() && has_delimiters(&self.text))
+    }
+
     /// Whether it is masked wherever it appears.
     #[must_use]
     pub fn is_secret(&self) -> bool {
@@ -267,7 +280,7 @@ impl Value {
             tag: Some(Arc::new(Tag {
                 origin,
                 template: true,
-                secret: false,
+                ..Tag::default()
             })),
         })
     }
@@ -482,8 +495,7 @@ impl Value {
             NodeKind::Unsafe(text) | NodeKind::Vault(text) => {
                 let tag = Tag {
                     origin: Some(node.span.clone()),
-                    template: false,
-                    secret: false,
+                    ..Tag::default()
                 };
                 Value::Str(Str::from(text.as_str()).tagged(tag))
             }
@@ -512,7 +524,7 @@ impl Value {
     /// Whether it is, or a lazy container that may hold, a template.
     pub(crate) fn may_hold_template(&self) -> bool {
         match self {
-            Value::Str(text) => text.is_template() && has_delimiters(text.as_str()),
+            Value::Str(text) => text.is_pending(),
             Value::List(list) => list.lazy,
             Value::Dict(dict) => dict.lazy,
             Value::Tuple(items) => items.iter().any(Self::may_hold_template),

@@ -98,8 +98,7 @@ tests! {
     "link_exists": "the link exists on the controller" => |_, a| Ok(std::fs::symlink_metadata(path(a.operand(), "lstat")?).is_ok());
     "abs" | "is_abs": "the path starts at the root" => |_, a| Ok(path(a.operand(), "fspath")?.is_absolute());
     "nan" | "isnan": "it is not a number" => |_, a| Ok(matches!(a.operand(), Value::Float(number) if number.is_nan()));
-    // Text that is shown to a test has been decrypted.
-    "vault_encrypted": "it is a value that only a vault's password opens" => |_, _| Ok(false);
+    "vault_encrypted": "it is a value that only a vault's password opens" => |_, a| Ok(matches!(a.operand(), Value::Str(text) if text.is_secret()));
     "vaulted_file": "the file on the controller is a vault's envelope" => |_, a| vaulted(a);
     "mount" | "is_mount": "the path is where a file system is mounted on the controller" => |_, a| Ok(mounted(&path(a.operand(), "lstat")?));
     "same_file" | "is_same_file": "both paths are one file on the controller" => |_, a| same_file(a);
