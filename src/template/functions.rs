@@ -7,7 +7,7 @@ use super::eval::Interp;
 use super::fault::{Fault, Outcome};
 use super::objects::{Namespace, Turns};
 use super::value::{Dict, Entries, Key, Object, Value};
-use super::{filters, limits, lookups};
+use super::{filters, limits, lookups, methods};
 
 const NAMES: &[&str] = &[
     "lookup",
@@ -28,6 +28,9 @@ pub(crate) struct Function(pub(crate) &'static str);
 impl Object for Function {
     fn type_name(&self) -> &'static str {
         "function"
+    }
+    fn storable(&self) -> bool {
+        false
     }
     fn as_any(&self) -> &dyn Any {
         self
@@ -140,30 +143,14 @@ fn range(args: &Args) -> Outcome {
 /// The function `dict`.
 pub(crate) fn dict(interp: &Interp<'_>, args: &Args) -> Outcome {
     let mut entries = Entries::new();
-    match args.pos.first() {
-        Some(Value::Dict(given)) => entries.extend(
-            given
-                .read()
-                .iter()
-                .map(|(key, value)| (key.clone(), value.clone())),
-        ),
-        Some(other) => {
-            for pair in interp.iterate(other)? {
-                let pair = interp.iterate(&pair).map_err(|_| {
-                    Fault::new("cannot convert dictionary update sequence element #0 to a sequence")
-                })?;
-                match &pair[..] {
-                    [key, value] => entries.insert(Key(key.clone()), value.clone()),
-                    items => {
-                        return Err(Fault::new(format!(
-                            "dictionary update sequence element #0 has length {}; 2 is required",
-                            items.len()
-                        )));
-                    }
-                };
-            }
-        }
-        None => {}
+    if args.pos.len() > 1 {
+        return Err(Fault::new(format!(
+            "dict expected at most 1 argument, got {}",
+            args.pos.len()
+        )));
+    }
+    if let Some(given) = args.pos.first() {
+        entries.extend(methods::pairs(interp, given)?);
     }
     entries.extend(
         args.kw

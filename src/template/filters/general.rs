@@ -134,28 +134,19 @@ fn grouped(interp: &Interp<'_>, args: &Args) -> Outcome {
 
 fn version_sort(interp: &Interp<'_>, args: &Args) -> Outcome {
     let reverse = args.truth(1, "reverse", false);
-    let mut items: Vec<(Vec<super::version::Part>, Value)> = interp
+    let items: Vec<(Vec<super::version::Part>, Value)> = interp
         .iterate(args.operand())?
         .into_iter()
         .map(|item| (super::version::loose(&item.text()), item))
         .collect();
-    let mut failure = None;
-    items.sort_by(|(a, _), (b, _)| {
-        // As in Python, the later item is what is compared with the earlier one.
-        let order = super::version::ordered(a, b)
-            .map(Ordering::reverse)
-            .unwrap_or_else(|text| {
-                failure.get_or_insert(text);
-                Ordering::Equal
-            });
-        if reverse { order } else { order.reverse() }
-    });
-    match failure {
-        Some(text) => Err(Fault::new(text)),
-        None => Ok(Value::list(
-            items.into_iter().map(|(_, item)| item).collect(),
-        )),
-    }
+    type Item = (Vec<super::version::Part>, Value);
+    let mut less = |(a, _): &Item, (b, _): &Item| {
+        super::version::ordered(a, b).map(|order| order == Ordering::Less)
+    };
+    let items = super::super::ops::sorted(items, reverse, &mut less).map_err(Fault::new)?;
+    Ok(Value::list(
+        items.into_iter().map(|(_, item)| item).collect(),
+    ))
 }
 
 fn revealed(value: &Value, alias: Option<&Value>) -> String {

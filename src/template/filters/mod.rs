@@ -250,7 +250,7 @@ pub(crate) use time::{now, timestamp};
 
 /// `format % value`, for lookups.
 pub(crate) fn format_percent(format: &str, value: &Value) -> Outcome {
-    Ok(super::format::percent(format, value)?)
+    super::format::percent(format, value)
 }
 
 /// Names of the filters with what they give, for the reference.
