@@ -5,7 +5,7 @@ expressions.txt holds the templates, one paragraph each (separated by a line of 
 variables.json the variables they see. Results are Python's repr, so kinds are compared too.
 differences.txt lists the ones where rplay differs knowingly, below a paragraph `# reason`.
 `record.py TEMPLATES JSON` does the same with other files, for RPLAY_EXPRESSIONS=JSON to compare them once.
-Templates of other collections need those on ANSIBLE_COLLECTIONS_PATH, json_query also jmespath.
+Templates of other collections need those on ANSIBLE_COLLECTIONS_PATH, and jmespath, jsonpatch, tomlkit and fqdn.
 """
 import json
 import os
