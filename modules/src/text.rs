@@ -114,6 +114,16 @@ fn one(pattern: &[char], letter: char) -> Option<usize> {
     }
 }
 
+/// Whether Python writes a letter as it is: controls, formats, spaces but one, and private letters are escaped.
+/// Letters that Unicode has not given out yet count as printable.
+pub fn printable(letter: char) -> bool {
+    !matches!(letter as u32,
+        0..=0x1f | 0x7f..=0xa0 | 0xad | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x890 | 0x891 | 0x8e2 | 0x1680
+        | 0x180e | 0x2000..=0x200f | 0x2028..=0x202f | 0x205f..=0x206f | 0x3000 | 0xe000..=0xf8ff | 0xfdd0..=0xfdef
+        | 0xfeff | 0xfff0..=0xfffb | 0xfffe | 0xffff | 0x110bd | 0x110cd | 0x13430..=0x1343f | 0x1bca0..=0x1bca3
+        | 0x1d173..=0x1d17a | 0xe0000..=0xe00ff | 0xe01f0..=0x0010_ffff)
+}
+
 /// A string literal as Python writes it.
 pub fn python_string(out: &mut String, text: &str) {
     let mark = if text.contains('\'') && !text.contains('"') {
@@ -132,13 +142,14 @@ pub fn python_string(out: &mut String, text: &str) {
                 out.push('\\');
                 out.push(c);
             }
-            c if (c as u32) < 0x20 || (0x7f..0xa1).contains(&(c as u32)) || c as u32 == 0xad => {
-                let _ = write!(out, "\\x{:02x}", c as u32);
+            c if printable(c) => out.push(c),
+            c => {
+                let _ = match c as u32 {
+                    code @ 0..=0xff => write!(out, "\\x{code:02x}"),
+                    code @ 0x100..=0xffff => write!(out, "\\u{code:04x}"),
+                    code => write!(out, "\\U{code:08x}"),
+                };
             }
-            '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{feff}' => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
-            }
-            c => out.push(c),
         }
     }
     out.push(mark);

@@ -139,7 +139,27 @@ fn set_loop(
     }
 }
 
+/// What a task calls. A quote that stays open is told at the task, as nobody knows what it has swallowed.
 fn call(
+    reader: &mut Reader,
+    span: &Span,
+    action: Option<(Keyword, Node, Node)>,
+    modules: Vec<(Node, Node)>,
+    args: Option<Node>,
+    place: Places,
+) -> Option<Call> {
+    let known = reader.problems.len();
+    let call = called(reader, span, action, modules, args, place);
+    for problem in &mut reader.problems[known..] {
+        if problem.code == "unbalanced" {
+            problem.labels.clear();
+            *problem = problem.clone().at(span);
+        }
+    }
+    call
+}
+
+fn called(
     reader: &mut Reader,
     span: &Span,
     action: Option<(Keyword, Node, Node)>,
@@ -404,7 +424,8 @@ fn words(reader: &mut Reader, call: &mut Call, text: &str, whole: &Node) -> Opti
     let parsed = match kv::parse_kv(text, actions::is_command(&call.name)) {
         Ok(parsed) => parsed,
         Err(error) => {
-            reader.error("unbalanced", error.to_string(), &whole.span);
+            let text = format!("Error loading tasks: {error}");
+            reader.error("unbalanced", text, &whole.span);
             return None;
         }
     };

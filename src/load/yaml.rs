@@ -1,7 +1,7 @@
 //! YAML text as nodes: syntax from an event parser, meaning by the YAML 1.1 rules of PyYAML and Ansible.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
@@ -26,8 +26,14 @@ const FURTHEST: usize = 1 << 12;
 
 /// The documents of a text. A text of nothing but comments has none.
 pub fn parse(source: &Arc<Source>) -> Checked<Vec<Node>> {
+    if let Some(problem) = unacceptable(source) {
+        return Checked {
+            value: vec![],
+            problems: vec![problem],
+        };
+    }
     let mut text = Indented {
-        text: Cow::Borrowed(&source.text),
+        text: with_line_ends(&source.text),
         added: vec![],
     };
     for _ in 0..MOVED {
@@ -37,6 +43,36 @@ pub fn parse(source: &Arc<Source>) -> Checked<Vec<Node>> {
         }
     }
     read(source, &text).0
+}
+
+/// What is said of a letter that YAML has no place for, if there is one.
+fn unacceptable(source: &Arc<Source>) -> Option<Diagnostic> {
+    let refused = |c: char| {
+        matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{84}')
+            || matches!(c, '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}')
+    };
+    let at = source.text.find(refused)?;
+    let (before, after) = source.text.split_at(at);
+    let code = u32::from(after.chars().next().unwrap_or_default());
+    let start = u32::try_from(at).unwrap_or(u32::MAX);
+    let place = Span {
+        source: Arc::clone(source),
+        start,
+        end: start,
+    };
+    let text = format!(
+        "YAML parsing failed: unacceptable character #x{code:04x}: control characters are not allowed in \"<unicode string>\", position {}",
+        before.chars().count()
+    );
+    Some(Diagnostic::error("yaml-syntax", text).at(&place))
+}
+
+/// A text in which lines end as the parser knows it: YAML 1.1 has another end, which is as long as the one of two letters.
+fn with_line_ends(text: &str) -> Cow<'_, str> {
+    match text.contains('\u{85}') {
+        true => Cow::Owned(text.replace('\u{85}', "\r\n")),
+        false => Cow::Borrowed(text),
+    }
 }
 
 /// A source's text in which the next lines of quoted texts stand far enough to the right. What is
@@ -66,6 +102,14 @@ impl Indented<'_> {
             return false;
         };
         let start = before.rfind('\n').map_or(0, |end| end + 1);
+        // A document's mark ends a text that is still open.
+        let line = &self.text[start..];
+        let mark = line.get(3..).unwrap_or_default();
+        if matches!(line.get(..3), Some("---" | "..."))
+            && (mark.is_empty() || mark.starts_with([' ', '\t', '\n', '\r']))
+        {
+            return false;
+        }
         let blank = |text: &str| text.len() - text.trim_start_matches([' ', '\t']).len();
         let head = blank(&before[start..]);
         let width = if start + head == at {
@@ -108,6 +152,8 @@ fn read(source: &Arc<Source>, text: &Indented<'_>) -> (Checked<Vec<Node>>, Optio
         text,
         parser: Parser::new_from_str(&text.text),
         anchors: HashMap::new(),
+        names: HashSet::new(),
+        read: 0,
         budget: ALIAS_BUDGET,
         depth: 0,
         problems: vec![],
@@ -138,8 +184,12 @@ pub fn single(source: &Arc<Source>) -> Checked<Node> {
             start,
             ..second.span.clone()
         };
-        let problem = Diagnostic::error("yaml-syntax", "YAML parsing failed: Expected a single document in the stream but found another document.")
-            .at(&place);
+        let text = match mark {
+            Some(_) => "Expected a single document in the stream but found another document.",
+            None => "Did not find expected <document start>.",
+        };
+        let text = format!("YAML parsing failed: {text}");
+        let problem = Diagnostic::error("yaml-syntax", text).at(&place);
         documents.problems.push(problem);
     }
     let failed = documents.has_errors();
@@ -162,6 +212,10 @@ struct Reader<'s> {
     text: &'s Indented<'s>,
     parser: Parser<'s, StrInput<'s>>,
     anchors: HashMap<usize, Node>,
+    /// The names of the document's anchors.
+    names: HashSet<String>,
+    /// Up to where the text was read: an anchor stands between it and its value.
+    read: usize,
     budget: usize,
     depth: usize,
     problems: Vec<Diagnostic>,
@@ -202,6 +256,7 @@ impl<'s> Reader<'s> {
                 Event::StreamEnd => return Ok(()),
                 Event::DocumentStart(..) => {
                     self.anchors.clear();
+                    self.names.clear();
                     let (event, span) = self.next()?;
                     documents.push(self.node(event, span)?);
                 }
@@ -234,7 +289,42 @@ impl<'s> Reader<'s> {
         Ok(node)
     }
 
+    /// Refuses an anchor whose name another value of the document has.
+    fn new_anchor(&mut self, place: &Span) -> Result<(), Failed> {
+        let before = self.source.text.get(self.read..place.start as usize);
+        let Some(at) = before.and_then(|text| text.rfind('&')) else {
+            return Ok(());
+        };
+        let start = self.read + at;
+        let name: String = self.source.text[start + 1..]
+            .chars()
+            .take_while(|c| !c.is_whitespace() && !",[]{}".contains(*c))
+            .collect();
+        if self.names.insert(name) {
+            return Ok(());
+        }
+        let place = Span {
+            start: u32::try_from(start).unwrap_or(place.start),
+            ..place.clone()
+        };
+        let text = "Found duplicate anchor; first occurrence second occurrence.";
+        Err(failed(text, &place))
+    }
+
     fn node_here(&mut self, event: Event<'s>, place: Span) -> Result<Node, Failed> {
+        let named = match &event {
+            Event::Scalar(_, _, anchor, _)
+            | Event::SequenceStart(_, anchor, _)
+            | Event::MappingStart(_, anchor, _) => *anchor != 0,
+            _ => false,
+        };
+        if named {
+            self.new_anchor(&place)?;
+        }
+        self.read = match &event {
+            Event::SequenceStart(..) | Event::MappingStart(..) => place.start,
+            _ => place.end,
+        } as usize;
         let (anchor, node) = match event {
             Event::Alias(id) => return self.alias(id, place),
             Event::Scalar(text, style, anchor, tag) => {
@@ -321,10 +411,20 @@ impl<'s> Reader<'s> {
         match tag.map(tag_name).as_deref() {
             None | Some("tag:yaml.org,2002:seq" | "!") => {}
             Some("tag:yaml.org,2002:omap" | "tag:yaml.org,2002:pairs") => {
-                items = items.into_iter().map(paired).collect();
+                let name = tag.map_or("", Tag::suffix);
+                self.outdated(name.trim_start_matches("tag:yaml.org,2002:"), &place);
+                let kind = if name.ends_with("omap") {
+                    "an ordered map"
+                } else {
+                    "pairs"
+                };
+                items = items
+                    .into_iter()
+                    .map(|item| paired(item, kind))
+                    .collect::<Result<_, _>>()?;
             }
             Some("!unsafe") => items.iter_mut().for_each(distrust),
-            Some(tag) => return Err(unknown_tag(tag, &place)),
+            Some(tag) => return Err(unfit_tag(tag, &place, "sequence")),
         }
         Ok(Node {
             span: place,
@@ -346,8 +446,11 @@ impl<'s> Reader<'s> {
                     .max(place.start);
                 break;
             }
-            let merge =
-                matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
+            let merge = match &event {
+                Event::Scalar(text, ScalarStyle::Plain, _, None) => text == "<<",
+                Event::Scalar(_, _, _, Some(tag)) => tag_name(tag) == "tag:yaml.org,2002:merge",
+                _ => false,
+            };
             if merge {
                 let (event, span) = self.next()?;
                 let value = self.node(event, span)?;
@@ -368,13 +471,18 @@ impl<'s> Reader<'s> {
                 entries.iter_mut().for_each(|(_, value)| distrust(value));
                 NodeKind::Map(entries)
             }
-            Some(tag) => return Err(unknown_tag(tag, &place)),
+            Some(tag) => return Err(unfit_tag(tag, &place, "mapping")),
         };
         Ok(Node { span: place, kind })
     }
 
     fn key(&mut self, event: Event<'s>, span: granit_parser::Span) -> Result<Node, Failed> {
         let braces = matches!(event, Event::MappingStart(..));
+        if let Event::Scalar(text, ScalarStyle::Plain, 0, None) = &event
+            && matches!(text.as_ref(), "" | "~")
+        {
+            self.some_key(&self.place(&span))?;
+        }
         let key = self.node(event, span)?;
         if matches!(key.kind, NodeKind::Map(_) | NodeKind::Seq(_)) {
             let text = self
@@ -400,6 +508,31 @@ impl<'s> Reader<'s> {
             ));
         }
         Ok(key)
+    }
+
+    /// Refuses a colon that a line begins with: only braces and a question mark have keys of nothing.
+    fn some_key(&self, place: &Span) -> Result<(), Failed> {
+        let (before, after) = self.source.text.split_at(place.start as usize);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        if after.starts_with(':')
+            && line.trim().is_empty()
+            && !before.trim_end().ends_with(['{', ','])
+        {
+            let text = "While parsing a block mapping did not find expected key.";
+            return Err(failed(text, place));
+        }
+        Ok(())
+    }
+
+    /// Warns of a tag that will go.
+    fn outdated(&mut self, tag: &str, place: &Span) {
+        let what = format!("Use of the YAML `!!{tag}` tag is deprecated.");
+        let hint = match tag {
+            "omap" => "Use a standard mapping instead, as key order is always preserved.",
+            _ => "Use a standard mapping instead.",
+        };
+        let problem = Diagnostic::deprecation("deprecated-tag", &what, "2.23");
+        self.problems.push(problem.at(place).hint(hint));
     }
 
     /// The entries with the last value of each key at the place of its first, and a warning for each repetition.
@@ -437,19 +570,36 @@ impl<'s> Reader<'s> {
 }
 
 /// A mapping of one entry as a list of its key and its value.
-fn paired(node: Node) -> Node {
-    match node.kind {
-        NodeKind::Map(entries) if entries.len() == 1 => Node {
-            kind: NodeKind::Seq(
-                entries
-                    .into_iter()
-                    .flat_map(|(key, value)| [key, value])
-                    .collect(),
-            ),
-            ..node
-        },
-        _ => node,
+fn paired(node: Node, kind: &str) -> Result<Node, Failed> {
+    let problem = match &node.kind {
+        NodeKind::Map(entries) if entries.len() == 1 => None,
+        NodeKind::Map(entries) => Some(format!(
+            "expected a single mapping item, but found {} items",
+            entries.len()
+        )),
+        other => Some(format!(
+            "expected a mapping of length 1, but found {}",
+            if matches!(other, NodeKind::Seq(_)) {
+                "sequence"
+            } else {
+                "scalar"
+            }
+        )),
+    };
+    if let Some(problem) = problem {
+        let text = format!("While constructing {kind} {problem}.");
+        return Err(failed(&text, &node.span));
     }
+    Ok(match node.kind {
+        NodeKind::Map(entries) => {
+            let pair = entries.into_iter().flat_map(|(key, value)| [key, value]);
+            Node {
+                kind: NodeKind::Seq(pair.collect()),
+                ..node
+            }
+        }
+        _ => node,
+    })
 }
 
 fn closing(place: &Span, items: &[Node], end: u32) -> u32 {
@@ -534,7 +684,11 @@ fn tagged(tag: &str, text: &str, place: &Span) -> Result<NodeKind, Failed> {
     let invalid = |what: &str| failed(&format!("Invalid value {text:?} for {what}."), place);
     match tag.strip_prefix("tag:yaml.org,2002:").unwrap_or(tag) {
         "!" | "str" => Ok(NodeKind::Str(text.to_owned())),
-        "!unsafe" => Ok(NodeKind::Unsafe(text.to_owned())),
+        // Also what stands in quotes is looked at.
+        "!unsafe" => Ok(match plain(text, place)? {
+            NodeKind::Str(text) => NodeKind::Unsafe(text),
+            kind => kind,
+        }),
         "!vault" | "!vault-encrypted" => Ok(NodeKind::Vault(text.to_owned())),
         "null" => Ok(NodeKind::Null),
         "bool" => {
@@ -617,6 +771,27 @@ fn unknown_tag(tag: &str, place: &Span) -> Failed {
     )
 }
 
+/// What is said of a tag that is for another kind of value.
+fn unfit_tag(tag: &str, place: &Span, found: &str) -> Failed {
+    let expected = match tag.strip_prefix("tag:yaml.org,2002:") {
+        Some("map" | "set") => "mapping",
+        Some("seq") => "sequence",
+        Some("str" | "int" | "float" | "bool" | "null" | "binary" | "timestamp") => "scalar",
+        Some("omap" | "pairs") => "sequence",
+        _ => return unknown_tag(tag, place),
+    };
+    let text = match tag {
+        "tag:yaml.org,2002:omap" => {
+            format!("While constructing an ordered map expected a sequence, but found {found}.")
+        }
+        "tag:yaml.org,2002:pairs" => {
+            format!("While constructing pairs expected a sequence, but found {found}.")
+        }
+        _ => format!("Expected a {expected} node, but found {found}."),
+    };
+    failed(&text, place)
+}
+
 fn is_vault(tag: &str) -> bool {
     matches!(tag, "!vault" | "!vault-encrypted")
 }
@@ -651,8 +826,20 @@ fn syntax_error(source: &Arc<Source>, at: u32, error: &ScanError) -> Diagnostic 
     if value.starts_with("{{") && !matches!(error.kind(), ErrorKind::UnclosedQuotedScalar) {
         return missing_quotes(&value_place(source, number, value));
     }
-    if line.trim_start_matches(' ').starts_with('\t') || is_tab(error.kind()) {
+    if matches!(error.kind(), ErrorKind::InvalidQuotedScalarIndent) && line.starts_with(['-', '.'])
+    {
+        return problem("While scanning a quoted scalar found unexpected document indicator.");
+    }
+    if matches!(error.kind(), ErrorKind::UnexpectedEofBlockMapping)
+        && source.text[at as usize..].starts_with([',', ']', '}'])
+    {
+        return problem("While parsing a block node did not find expected node content.");
+    }
+    let hyphen = matches!(error.kind(), ErrorKind::InvalidBlockEntryWhitespace)
+        && line.trim_start_matches(' ').starts_with("-\t");
+    if line.trim_start_matches(' ').starts_with('\t') || is_tab(error.kind()) || hyphen {
         let indent = line.trim_start_matches(' ');
+        let indent = if hyphen { &indent[1..] } else { indent };
         let start = source.line_start(number)
             + u32::try_from(line.len() - indent.len()).unwrap_or_default();
         let place = if indent.starts_with('\t') {
@@ -776,10 +963,27 @@ fn words(error: &ScanError) -> String {
         | ErrorKind::UnclosedFlowCollection { open: '{' } => {
             "While parsing a flow mapping did not find expected ',' or '}'."
         }
+        ErrorKind::UnsupportedYamlMajorVersion => "Found incompatible YAML document.",
+        ErrorKind::DuplicateVersionDirective => "Found duplicate %YAML directive.",
+        ErrorKind::InvalidDocumentEnd | ErrorKind::ExpectedDocumentStart => {
+            "Did not find expected <document start>."
+        }
+        ErrorKind::UndeclaredTagHandle => "While parsing a node found undefined tag handle.",
+        ErrorKind::SimpleKeyExpected => "While scanning a simple key could not find expected ':'.",
+        ErrorKind::ExpectedNodeContent | ErrorKind::MisplacedFlowCollectionEnd => {
+            "While parsing a block node did not find expected node content."
+        }
+        ErrorKind::UnexpectedEofImplicitFlowMapping => {
+            "While parsing a flow node did not find expected node content."
+        }
         ErrorKind::UnexpectedCharacter { .. } => {
             "While scanning for the next token found character that cannot start any token."
         }
-        _ => return sentence(&error.info().replacen(", ", " ", 1)),
+        // As PyYAML spells it.
+        _ => {
+            let text = error.info().replacen(", ", " ", 1);
+            return sentence(&text.replace("hexadecimal", "hexdecimal"));
+        }
     };
     known.to_owned()
 }

@@ -105,12 +105,8 @@ pub fn to_vars(node: &Node, files: &Files, problems: &mut Vec<Diagnostic>) -> Va
                 vars.declare(name, &key.span, value);
                 vars
             }),
-        NodeKind::Null => VarMap::new(),
-        _ => {
-            let message = format!("variables must be a mapping, not {}", node.kind_name());
-            problems.push(Diagnostic::error("wrong-type", message).at(&node.span));
-            VarMap::new()
-        }
+        // The loader has told of what is no mapping.
+        _ => VarMap::new(),
     }
 }
 

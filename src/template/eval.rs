@@ -12,7 +12,7 @@ use super::fault::{EXPRESSION_SYNTAX, Fault, Outcome};
 use super::objects::{Blocks, BoundMethod, Frame, Group, Loop, MacroObject, Nothing, Super};
 use super::parse::Syntax;
 use super::value::{Dict, Entries, Key, List, Str, Undefined, Unknown, Value};
-use super::{Remark, Scope, Templar, filters, functions, limits, methods, ops, tests};
+use super::{Remark, Scope, Templar, filters, format, functions, limits, methods, ops, tests};
 use crate::diag::{Diagnostic, Source, Span};
 
 const EMBEDDED: &str = "Jinja constant strings should not contain embedded templates. This feature will be disabled by default in ansible-core 2.23.";
@@ -655,7 +655,10 @@ impl<'a> Interp<'a> {
                 let (left, right) = (self.need(left, frame)?, self.need(right, frame)?);
                 self.resolve(&left)?;
                 self.resolve(&right)?;
-                Ok(ops::binary(op, &left, &right)?)
+                match &left {
+                    Value::Str(text) if *op == "%" => format::percent(text.as_str(), &right),
+                    _ => Ok(ops::binary(op, &left, &right)?),
+                }
             }
             ExprKind::Compare(first, rest) => self.eval_compare(first, rest, frame),
             ExprKind::If { test, yes, no } => {
@@ -748,21 +751,23 @@ impl<'a> Interp<'a> {
     ) -> Outcome {
         let value = self.need(value, frame)?;
         self.resolve(&value)?;
-        let mut bounds = [None; 3];
+        let mut bounds = [Ok(None), Ok(None), Ok(None)];
         for (bound, part) in bounds.iter_mut().zip(parts) {
             let Some(part) = part else { continue };
-            match self.need(part, frame)? {
-                Value::None => {}
-                Value::Int(number) => *bound = Some(number),
-                Value::Bool(value) => *bound = Some(i128::from(value)),
-                _ => {
-                    return Err(Fault::new(
-                        "slice indices must be integers or None or have an __index__ method",
-                    ));
-                }
-            }
+            *bound = match self.need(part, frame)? {
+                Value::None => Ok(None),
+                Value::Int(number) => Ok(Some(number)),
+                Value::Bool(value) => Ok(Some(i128::from(value))),
+                _ => Err("slice indices must be integers or None or have an __index__ method"),
+            };
         }
-        Ok(ops::slice(&value, bounds)?)
+        // Python looks at the step first.
+        let [start, stop, step] = bounds;
+        let step = step?;
+        if step == Some(0) {
+            return Err(Fault::new("slice step cannot be zero"));
+        }
+        Ok(ops::slice(&value, [start?, stop?, step])?)
     }
 
     fn eval_compare(
@@ -814,10 +819,16 @@ impl<'a> Interp<'a> {
         Ok(match op {
             Comparison::Eq => left == right,
             Comparison::Ne => left != right,
-            Comparison::Lt => ops::compare("<", left, right)? == Ordering::Less,
-            Comparison::Le => ops::compare("<=", left, right)? != Ordering::Greater,
-            Comparison::Gt => ops::compare(">", left, right)? == Ordering::Greater,
-            Comparison::Ge => ops::compare(">=", left, right)? != Ordering::Less,
+            Comparison::Lt => ops::compare("<", left, right)? == Some(Ordering::Less),
+            Comparison::Le => matches!(
+                ops::compare("<=", left, right)?,
+                Some(Ordering::Less | Ordering::Equal)
+            ),
+            Comparison::Gt => ops::compare(">", left, right)? == Some(Ordering::Greater),
+            Comparison::Ge => matches!(
+                ops::compare(">=", left, right)?,
+                Some(Ordering::Greater | Ordering::Equal)
+            ),
             Comparison::In => ops::contains(right, left)?,
             Comparison::NotIn => !ops::contains(right, left)?,
         })

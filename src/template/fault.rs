@@ -190,6 +190,14 @@ impl Fault {
         &self.0.message
     }
 
+    /// The message without what it begins with, for one that an error of its own is made of.
+    pub(crate) fn inner(self) -> String {
+        let text = &self.0.message;
+        text.strip_prefix("Error rendering template: ")
+            .unwrap_or(text)
+            .to_owned()
+    }
+
     /// The undefined value that was used, if that is the error.
     pub(crate) fn as_undefined(&self) -> Option<&Arc<Undefined>> {
         self.0.undefined.as_ref()

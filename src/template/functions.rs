@@ -7,7 +7,7 @@ use super::eval::Interp;
 use super::fault::{Fault, Outcome};
 use super::objects::{Namespace, Turns};
 use super::value::{Dict, Entries, Key, Object, Value};
-use super::{filters, limits, lookups};
+use super::{filters, limits, lookups, methods};
 
 const NAMES: &[&str] = &[
     "lookup",
@@ -20,6 +20,7 @@ const NAMES: &[&str] = &[
     "undef",
     "cycler",
     "joiner",
+    "lipsum",
 ];
 
 /// A function as a value.
@@ -29,6 +30,9 @@ impl Object for Function {
     fn type_name(&self) -> &'static str {
         "function"
     }
+    fn storable(&self) -> bool {
+        false
+    }
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -37,7 +41,7 @@ impl Object for Function {
 /// Whether templates have a function of this name, or Jinja2 does, whose others make no sense here.
 #[must_use]
 pub fn is_global(name: &str) -> bool {
-    exists(name) || matches!(name, "lipsum" | "omit")
+    exists(name) || name == "omit"
 }
 
 pub(crate) fn exists(name: &str) -> bool {
@@ -70,6 +74,7 @@ pub(crate) fn call(interp: &Interp<'_>, name: &str, args: &Args) -> Outcome {
             })))
         }
         "now" => filters::now(args),
+        "lipsum" => lipsum(args),
         "cycler" if args.pos.is_empty() => Err(Fault::new("at least one item has to be provided")),
         "cycler" | "joiner" => Ok(Value::object(Turns {
             items: if name == "joiner" {
@@ -89,6 +94,112 @@ pub(crate) fn call(interp: &Interp<'_>, name: &str, args: &Args) -> Outcome {
             Ok(Value::undefined(hint))
         }
     }
+}
+
+/// Some paragraphs of words that mean nothing.
+fn lipsum(args: &Args) -> Outcome {
+    const WORDS: &[&str] = &[
+        "ad",
+        "aliqua",
+        "amet",
+        "anim",
+        "aute",
+        "cillum",
+        "commodo",
+        "consequat",
+        "culpa",
+        "cupidatat",
+        "deserunt",
+        "dolor",
+        "dolore",
+        "duis",
+        "elit",
+        "enim",
+        "esse",
+        "est",
+        "eu",
+        "ex",
+        "fugiat",
+        "id",
+        "in",
+        "irure",
+        "labore",
+        "laborum",
+        "lorem",
+        "magna",
+        "minim",
+        "mollit",
+        "nisi",
+        "non",
+        "nostrud",
+        "nulla",
+        "occaecat",
+        "officia",
+        "pariatur",
+        "proident",
+        "quis",
+        "sed",
+        "sint",
+        "sit",
+        "sunt",
+        "tempor",
+        "ullamco",
+        "ut",
+        "velit",
+        "veniam",
+    ];
+    const NAMES: [&str; 4] = ["n", "html", "min", "max"];
+    if args.pos.len() > NAMES.len() {
+        return Err(Fault::new(format!(
+            "generate_lorem_ipsum() takes from 0 to 4 positional arguments but {} were given",
+            args.pos.len()
+        )));
+    }
+    args.check(4, &NAMES)
+        .map_err(|fault| Fault::new(format!("generate_lorem_ipsum() {}", fault.inner())))?;
+    let number = |index: usize, default: usize| match args.get(index, NAMES[index]) {
+        None => Ok(default),
+        Some(value @ (Value::Int(_) | Value::Bool(_))) => {
+            let number = super::args::whole(value).unwrap_or(0).max(0);
+            Ok(usize::try_from(number).unwrap_or(usize::MAX))
+        }
+        Some(other) => Err(Fault::new(format!(
+            "'{}' object cannot be interpreted as an integer",
+            other.type_name()
+        ))),
+    };
+    let (count, least, most) = (number(0, 5)?, number(2, 20)?, number(3, 100)?);
+    if most <= least {
+        return Err(Fault::new(format!(
+            "empty range in randrange({least}, {most})"
+        )));
+    }
+    limits::text(count.saturating_mul(most.saturating_mul(10)))?;
+    let html = args.truth(1, "html", true);
+    let mut random = filters::random::Random::new(None);
+    let mut pick = |from: usize, to: usize| from + random.below((to - from) as u64) as usize;
+    let mut paragraphs = vec![];
+    for _ in 0..count {
+        let length = pick(least, most);
+        let (mut text, mut begin) = (String::new(), true);
+        for at in 0..length {
+            let word = WORDS[pick(0, WORDS.len())];
+            text.push_str(if at > 0 { " " } else { "" });
+            match begin {
+                true => text.push_str(&filters::text::capitalized(word)),
+                false => text.push_str(word),
+            }
+            begin = at + 1 == length || pick(0, 12) == 0;
+            if begin {
+                text.push('.');
+            } else if pick(0, 8) == 0 {
+                text.push(',');
+            }
+        }
+        paragraphs.push(if html { format!("<p>{text}</p>") } else { text });
+    }
+    let between = if html { "\n" } else { "\n\n" };
+    Ok(Value::from(paragraphs.join(between)))
 }
 
 fn range(args: &Args) -> Outcome {
@@ -140,30 +251,14 @@ fn range(args: &Args) -> Outcome {
 /// The function `dict`.
 pub(crate) fn dict(interp: &Interp<'_>, args: &Args) -> Outcome {
     let mut entries = Entries::new();
-    match args.pos.first() {
-        Some(Value::Dict(given)) => entries.extend(
-            given
-                .read()
-                .iter()
-                .map(|(key, value)| (key.clone(), value.clone())),
-        ),
-        Some(other) => {
-            for pair in interp.iterate(other)? {
-                let pair = interp.iterate(&pair).map_err(|_| {
-                    Fault::new("cannot convert dictionary update sequence element #0 to a sequence")
-                })?;
-                match &pair[..] {
-                    [key, value] => entries.insert(Key(key.clone()), value.clone()),
-                    items => {
-                        return Err(Fault::new(format!(
-                            "dictionary update sequence element #0 has length {}; 2 is required",
-                            items.len()
-                        )));
-                    }
-                };
-            }
-        }
-        None => {}
+    if args.pos.len() > 1 {
+        return Err(Fault::new(format!(
+            "dict expected at most 1 argument, got {}",
+            args.pos.len()
+        )));
+    }
+    if let Some(given) = args.pos.first() {
+        entries.extend(methods::pairs(interp, given)?);
     }
     entries.extend(
         args.kw

@@ -103,15 +103,89 @@ fn order_items(a: &[Value], b: &[Value]) -> Option<Ordering> {
     Some(a.len().cmp(&b.len()))
 }
 
-/// `<`, `>` ... with Python's error.
-pub(crate) fn compare(op: &str, a: &Value, b: &Value) -> Result<Ordering, String> {
-    order(a, b).ok_or_else(|| {
+/// `<`, `>` ... with Python's error; nothing for what is not a number.
+pub(crate) fn compare(op: &str, a: &Value, b: &Value) -> Result<Option<Ordering>, String> {
+    if let (Some(x), Some(y)) = (number(a), number(b)) {
+        return Ok(x.compare(y));
+    }
+    // Two lists are told apart by the first items that differ.
+    let differing = match (a, b) {
+        (Value::List(a), Value::List(b)) => first_difference(&a.to_vec(), &b.to_vec()),
+        (Value::Tuple(a), Value::Tuple(b)) => first_difference(a, b),
+        _ => None,
+    };
+    if let Some((a, b)) = differing {
+        return compare(op, &a, &b);
+    }
+    order(a, b).map(Some).ok_or_else(|| {
         format!(
             "'{op}' not supported between instances of '{}' and '{}'",
             a.type_name(),
             b.type_name()
         )
     })
+}
+
+/// Whether Python finds the first less than the second; NaN is less than nothing.
+pub(crate) fn less(a: &Value, b: &Value) -> Result<bool, String> {
+    Ok(compare("<", a, b)? == Some(Ordering::Less))
+}
+
+/// Items in order, by a comparison that may fail and need not be an order: the standard library's sort panics at one
+/// that is none, such as that of numbers with NaN among them. What is equal stays as it was.
+pub(crate) fn sorted<T, E>(
+    mut items: Vec<T>,
+    reverse: bool,
+    less: &mut dyn FnMut(&T, &T) -> Result<bool, E>,
+) -> Result<Vec<T>, E> {
+    if reverse {
+        items.reverse();
+    }
+    let mut items = merged(items, less)?;
+    if reverse {
+        items.reverse();
+    }
+    Ok(items)
+}
+
+/// Short lists by insertion, as Python does: of several items that do not compare it names the same ones.
+fn merged<T, E>(
+    mut items: Vec<T>,
+    less: &mut dyn FnMut(&T, &T) -> Result<bool, E>,
+) -> Result<Vec<T>, E> {
+    const SHORT: usize = 32;
+    if items.len() > SHORT {
+        let right = items.split_off(items.len() / 2);
+        let mut left = merged(items, less)?.into_iter().peekable();
+        let mut right = merged(right, less)?.into_iter().peekable();
+        let mut out = Vec::with_capacity(left.len() + right.len());
+        while let (Some(first), Some(second)) = (left.peek(), right.peek()) {
+            let later = less(second, first)?;
+            out.extend(if later { right.next() } else { left.next() });
+        }
+        out.extend(left);
+        out.extend(right);
+        return Ok(out);
+    }
+    let mut out: Vec<T> = Vec::with_capacity(items.len());
+    for item in items {
+        let (mut low, mut high) = (0, out.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if less(&item, &out[middle])? {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        out.insert(low, item);
+    }
+    Ok(out)
+}
+
+fn first_difference(a: &[Value], b: &[Value]) -> Option<(Value, Value)> {
+    let (a, b) = a.iter().zip(b).find(|(a, b)| a != b)?;
+    Some((a.clone(), b.clone()))
 }
 
 fn unsupported(op: &str, a: &Value, b: &Value) -> String {
@@ -166,31 +240,30 @@ fn object_op(op: &str, a: &Value, b: &Value) -> Option<Result<Value, String>> {
 pub(crate) fn binary(op: &str, a: &Value, b: &Value) -> Result<Value, String> {
     match (op, a, b) {
         ("+", ..) => add(a, b),
-        ("%", Value::Str(text), _) => super::format::percent(text.as_str(), b),
-        ("*", Value::Str(text), _) => {
-            limits::repeat(text.as_str(), repeat(b, "*", a)?).map(Value::str)
+        ("%", Value::Str(text), _) => {
+            super::format::percent(text.as_str(), b).map_err(super::fault::Fault::inner)
         }
-        ("*", _, Value::Str(text)) => {
-            limits::repeat(text.as_str(), repeat(a, "*", b)?).map(Value::str)
-        }
-        ("*", Value::List(list), _) => {
-            repeated(&list.to_vec(), repeat(b, "*", a)?).map(Value::list)
-        }
-        ("*", _, Value::List(list)) => {
-            repeated(&list.to_vec(), repeat(a, "*", b)?).map(Value::list)
-        }
+        ("*", Value::Str(_) | Value::List(_) | Value::Tuple(_), _) => several(a, b),
+        ("*", _, Value::Str(_) | Value::List(_) | Value::Tuple(_)) => several(b, a),
         _ => object_op(op, a, b).unwrap_or_else(|| arithmetic(op, a, b)),
     }
 }
 
-fn repeat(count: &Value, op: &str, other: &Value) -> Result<usize, String> {
-    match number(count) {
-        Some(Number::Int(count)) => Ok(usize::try_from(count.max(0)).unwrap_or(usize::MAX)),
-        _ if op == "*" => Err(format!(
+/// A text, a list or a tuple several times.
+fn several(sequence: &Value, count: &Value) -> Result<Value, String> {
+    let Some(Number::Int(count)) = number(count) else {
+        return Err(format!(
             "can't multiply sequence by non-int of type '{}'",
             count.type_name()
-        )),
-        _ => Err(unsupported(op, count, other)),
+        ));
+    };
+    let count = i64::try_from(count).map_err(|_| "cannot fit 'int' into an index-sized integer")?;
+    let count = usize::try_from(count).unwrap_or(0);
+    match sequence {
+        Value::Str(text) => limits::repeat(text.as_str(), count).map(Value::str),
+        Value::List(list) => repeated(&list.to_vec(), count).map(Value::list),
+        Value::Tuple(items) => repeated(items, count).map(Value::tuple),
+        _ => Ok(Value::None),
     }
 }
 
@@ -223,13 +296,49 @@ fn arithmetic(op: &str, a: &Value, b: &Value) -> Result<Value, String> {
         "-" => x - y,
         "*" => x * y,
         "/" => x / y,
-        "//" => (x / y).floor(),
-        "%" => x - y * (x / y).floor(),
-        _ if x < 0.0 && y.fract() != 0.0 => {
-            return Err("Type 'complex' is unsupported for variable storage.".into());
-        }
-        _ => x.powf(y),
+        "//" => floor_division(x, y).0,
+        "%" => floor_division(x, y).1,
+        _ => return power(x, y),
     }))
+}
+
+/// Quotient and rest of a division of floats, as Python rounds them.
+fn floor_division(x: f64, y: f64) -> (f64, f64) {
+    let mut rest = x % y;
+    let mut quotient = (x - rest) / y;
+    if rest == 0.0 {
+        rest = 0.0_f64.copysign(y);
+    } else if (y < 0.0) != (rest < 0.0) {
+        rest += y;
+        quotient -= 1.0;
+    }
+    let floor = quotient.floor();
+    let floor = if quotient - floor > 0.5 {
+        floor + 1.0
+    } else {
+        floor
+    };
+    let floor = if quotient == 0.0 {
+        0.0_f64.copysign(x / y)
+    } else {
+        floor
+    };
+    (floor, rest)
+}
+
+/// `x ** y` of floats.
+fn power(x: f64, y: f64) -> Result<Value, String> {
+    if x == 0.0 && y < 0.0 {
+        return Err("0.0 cannot be raised to a negative power".into());
+    }
+    if x < 0.0 && x.is_finite() && y.is_finite() && y.fract() != 0.0 {
+        return Err("Type 'complex' is unsupported for variable storage.".into());
+    }
+    let result = x.powf(y);
+    if result.is_infinite() && x.is_finite() && y.is_finite() {
+        return Err("(34, 'Numerical result out of range')".into());
+    }
+    Ok(Value::Float(result))
 }
 
 #[expect(
@@ -257,7 +366,7 @@ fn whole(op: &str, x: i128, y: i128) -> Result<Value, String> {
             let rest = x.checked_rem_euclid(y).unwrap_or(0);
             Some(if y < 0 && rest != 0 { rest + y } else { rest })
         }
-        _ if y < 0 => return Ok(Value::Float((x as f64).powf(y as f64))),
+        _ if y < 0 => return power(x as f64, y as f64),
         _ => u32::try_from(y).ok().and_then(|y| x.checked_pow(y)),
     };
     result
@@ -278,7 +387,9 @@ pub(crate) fn contains(container: &Value, item: &Value) -> Result<bool, String> 
         Value::List(list) => Ok(list.read().contains(item)),
         Value::Tuple(items) => Ok(items.contains(item)),
         Value::Dict(dict) => {
-            hashable(item)?;
+            if !matches!(item, Value::Tuple(_)) {
+                hashable(item)?;
+            }
             Ok(dict.read().contains_key(&Key(item.clone())))
         }
         Value::Object(object) => match object.iterate() {
@@ -409,6 +520,22 @@ fn slice_indices(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn items_without_an_order_are_no_panic() {
+        let items: Vec<u32> = (0..1000).map(|at| at * 7919 % 1009).collect();
+        let mut odd = |a: &u32, b: &u32| Ok::<_, ()>((a * b) % 3 == 0);
+        assert_eq!(
+            sorted(items.clone(), false, &mut odd).map(|all| all.len()),
+            Ok(1000)
+        );
+        let mut down = items.clone();
+        down.sort_by(|a, b| b.cmp(a));
+        assert_eq!(
+            sorted(items, true, &mut |a, b| Ok::<_, ()>(a < b)),
+            Ok(down)
+        );
+    }
 
     #[test]
     fn floor_division_rounds_down() {

@@ -95,8 +95,8 @@ fn write_items(out: &mut String, items: &[Value], (open, close): (char, char), d
     out.push(close);
 }
 
-pub(crate) use rplay_modules::text::float;
 use rplay_modules::text::python_string;
+pub(crate) use rplay_modules::text::{float, printable};
 
 #[cfg(test)]
 mod tests {

@@ -24,7 +24,8 @@ enum Kind {
     Operator,
 }
 
-const fn python(
+/// What a function of Python's takes; see [`Signature`].
+pub(crate) const fn python(
     function: &'static str,
     hidden: i8,
     required: &'static [&'static str],
@@ -258,6 +259,7 @@ const FILTERS: &Table = &[
     ("upper", python("do_upper", 0, &[], &[])),
     ("urldecode", python("unquote_plus", 0, &[], &["encoding", "errors"])),
     ("urlencode", python("do_urlencode", 0, &[], &[])),
+    ("urlize", python("do_urlize", 1, &[], &["trim_url_limit", "nofollow", "target", "rel", "extra_schemes"])),
     ("urlsplit", python("split_url", 0, &[], &["query", "alias"])),
     ("vault", python("do_vault", 0, &["secret"], &["salt", "vaultid", "wrap_object"])),
     ("win_basename", python("basename", 0, &[], &[])),

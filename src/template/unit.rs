@@ -83,7 +83,9 @@ fn plain(text: &str) -> String {
 
 #[test]
 fn expressions_give_what_ansible_gives() {
-    let text = std::fs::read_to_string(folder().join("expressions.json")).unwrap();
+    let other = std::env::var_os("RPLAY_EXPRESSIONS");
+    let path = other.map_or_else(|| folder().join("expressions.json"), PathBuf::from);
+    let text = std::fs::read_to_string(path).unwrap();
     let table: Json = serde_json::from_str(&text).unwrap();
     let Value::Dict(vars) = variable(&table["variables"]) else {
         panic!("variables are a mapping")

@@ -632,6 +632,14 @@ impl Value {
         }
     }
 
+    /// The name of its type as messages about arguments have it.
+    pub(crate) fn argument_name(&self) -> &'static str {
+        match self {
+            Value::None => "None",
+            other => other.type_name(),
+        }
+    }
+
     /// Python's `str()`.
     #[must_use]
     pub fn text(&self) -> String {

@@ -4,11 +4,13 @@
 expressions.txt holds the templates, one paragraph each (separated by a line of two percent signs);
 variables.json the variables they see. Results are Python's repr, so kinds are compared too.
 differences.txt lists the ones where rplay differs knowingly, below a paragraph `# reason`.
-Templates of other collections need those on ANSIBLE_COLLECTIONS_PATH, json_query also jmespath.
+`record.py TEMPLATES JSON` does the same with other files, for RPLAY_EXPRESSIONS=JSON to compare them once.
+Templates of other collections need those on ANSIBLE_COLLECTIONS_PATH, and jmespath, jsonpatch, tomlkit and fqdn.
 """
 import json
 import os
 import pathlib
+import sys
 
 os.environ["ANSIBLE_DEPRECATION_WARNINGS"] = "False"
 from ansible.parsing.dataloader import DataLoader
@@ -16,6 +18,10 @@ from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
 here = pathlib.Path(__file__).parent
+written, recorded = map(pathlib.Path.absolute, map(pathlib.Path, sys.argv[1:])) if sys.argv[1:] else (
+    here / "expressions.txt",
+    here / "expressions.json",
+)
 os.chdir(here)
 init_plugin_loader([])
 
@@ -34,7 +40,7 @@ variables = json.loads((here / "variables.json").read_text())
 loader = DataLoader()
 loader.set_basedir(str(here))
 cases = []
-for template in (here / "expressions.txt").read_text().split("\n%%\n"):
+for template in written.read_text().split("\n%%\n"):
     template = template.strip("\n")
     if not template:
         continue
@@ -46,5 +52,5 @@ for template in (here / "expressions.txt").read_text().split("\n%%\n"):
         case["error"] = str(error).replace(str(here), "")
     cases.append(case)
 text = json.dumps({"variables": variables, "cases": cases}, indent=1, ensure_ascii=False)
-(here / "expressions.json").write_text(text + "\n")
+recorded.write_text(text + "\n")
 print(len(cases), "cases")

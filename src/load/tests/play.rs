@@ -104,7 +104,7 @@ fn mistakes_have_places_and_the_words_of_ansible() {
         (
             "- hosts: all\n  tasks:\n   - copy: src=\"a\n",
             &[
-                "p.yml:3:12: failed at splitting arguments, either an unbalanced jinja2 block or quotes: src=\"a",
+                "p.yml:3:6: Error loading tasks: failed at splitting arguments, either an unbalanced jinja2 block or quotes: src=\"a",
             ],
         ),
         (

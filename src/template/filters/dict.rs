@@ -252,7 +252,7 @@ fn dictsort(_interp: &Interp<'_>, args: &Args) -> Outcome {
         Value::Str(text) if !case => Value::str(text.as_str().to_lowercase()),
         other => other.clone(),
     };
-    let mut rows: Vec<(Value, Value)> = entries
+    let rows: Vec<(Value, Value)> = entries
         .into_iter()
         .map(|(key, value)| {
             (
@@ -265,18 +265,9 @@ fn dictsort(_interp: &Interp<'_>, args: &Args) -> Outcome {
             )
         })
         .collect();
-    let mut failure = None;
-    rows.sort_by(|(a, _), (b, _)| {
-        let order = ops::compare("<", a, b).unwrap_or_else(|error| {
-            failure.get_or_insert(error);
-            std::cmp::Ordering::Equal
-        });
-        if reverse { order.reverse() } else { order }
-    });
-    match failure {
-        Some(error) => Err(Fault::new(error)),
-        None => Ok(Value::list(rows.into_iter().map(|(_, row)| row).collect())),
-    }
+    let mut less = |(a, _): &(Value, Value), (b, _): &(Value, Value)| ops::less(a, b);
+    let rows = ops::sorted(rows, reverse, &mut less)?;
+    Ok(Value::list(rows.into_iter().map(|(_, row)| row).collect()))
 }
 
 fn extract(interp: &Interp<'_>, args: &Args) -> Outcome {

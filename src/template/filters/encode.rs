@@ -11,8 +11,8 @@ use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use super::super::args::{Args, whole};
 use super::super::fault::{Fault, Outcome};
-use super::super::print;
 use super::super::value::{Entries, Key, Value};
+use super::super::{ops, print};
 
 super::filters! {
     "to_json": "as JSON" => |_, a| to_json(a, None, false);
@@ -132,12 +132,10 @@ fn to_json(args: &Args, indent: Option<usize>, sort: bool) -> Outcome {
         None => indent,
     };
     let separators = match args.named("separators") {
-        Some(value @ (Value::List(_) | Value::Tuple(_))) => {
-            match &super::super::ops::iterate(value)?[..] {
-                [item, key] => Some((item.text(), key.text())),
-                _ => None,
-            }
-        }
+        Some(value @ (Value::List(_) | Value::Tuple(_))) => match &ops::iterate(value)?[..] {
+            [item, key] => Some((item.text(), key.text())),
+            _ => None,
+        },
         _ => None,
     };
     let sort = args.named("sort_keys").map_or(sort, Value::is_true);
@@ -249,10 +247,13 @@ fn write_object(
     depth: usize,
 ) -> Result<(), Fault> {
     if style.sort {
-        entries.sort_by(|a, _, b, _| {
-            a.0.order(&b.0)
-                .unwrap_or_else(|| a.0.text().cmp(&b.0.text()))
-        });
+        entries = ops::sorted(
+            entries.into_iter().collect(),
+            false,
+            &mut |(a, _), (b, _)| ops::less(&a.0, &b.0),
+        )?
+        .into_iter()
+        .collect();
     }
     out.push('{');
     for (index, (Key(key), value)) in entries.iter().enumerate() {
@@ -352,7 +353,7 @@ fn b64decode(args: &Args) -> Outcome {
                 "Incorrect padding".to_owned()
             })
         })?;
-    Ok(Value::str(String::from_utf8_lossy(&bytes).into_owned()))
+    decoded(&bytes, args.get(1, "encoding"))
 }
 
 fn query(pairs: impl Iterator<Item = (String, String)>) -> String {
@@ -431,10 +432,62 @@ pub(in super::super) fn encoded(text: &str, encoding: &str) -> Result<Vec<u8>, F
         "utf-16-le" | "utf-16le" => Ok(wide(u16::to_le_bytes)),
         "utf-16-be" | "utf-16be" => Ok(wide(u16::to_be_bytes)),
         "utf-16" | "utf16" => Ok([vec![0xff, 0xfe], wide(u16::to_le_bytes)].concat()),
-        _ => Err(Fault::new(format!(
-            "rplay does not have the encoding {encoding}"
-        ))),
+        _ => Err(no_encoding(encoding)),
     }
+}
+
+/// The text that bytes are in an encoding of Python's; what is none is replaced.
+pub(in super::super) fn decoded(bytes: &[u8], encoding: Option<&Value>) -> Outcome {
+    let name = match encoding {
+        None => "utf-8".to_owned(),
+        Some(Value::Str(name)) => name.as_str().to_lowercase().replace('_', "-"),
+        Some(other) => {
+            return Err(Fault::new(format!(
+                "decode() argument 'encoding' must be str, not {}",
+                other.argument_name()
+            )));
+        }
+    };
+    let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes
+            .chunks(2)
+            .map(|pair| match pair {
+                [first, second] => unit([*first, *second]),
+                _ => 0xfffd,
+            })
+            .collect();
+        String::from_utf16_lossy(&units)
+    };
+    Ok(Value::str(match name.as_str() {
+        "utf-8" | "utf8" | "ascii" | "us-ascii" => String::from_utf8_lossy(bytes).into_owned(),
+        "utf-8-sig" => {
+            String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
+                .into_owned()
+        }
+        "latin-1" | "latin1" | "iso-8859-1" | "iso8859-1" => {
+            bytes.iter().copied().map(char::from).collect()
+        }
+        "utf-16-le" | "utf-16le" => wide(bytes, u16::from_le_bytes),
+        "utf-16-be" | "utf-16be" => wide(bytes, u16::from_be_bytes),
+        "utf-16" | "utf16" => match bytes {
+            [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+            [0xff, 0xfe, rest @ ..] | rest => wide(rest, u16::from_le_bytes),
+        },
+        _ => return Err(no_encoding(&name)),
+    }))
+}
+
+/// What is said of an encoding that is not known: Python has many more.
+fn no_encoding(name: &str) -> Fault {
+    const OTHERS: &[&str] = &[
+        "big5", "cp", "euc", "gb", "hz", "idna", "iso", "johab", "koi8", "kz", "mac", "ptcp",
+        "punycode", "raw", "rot", "shift", "tis", "unicode", "utf", "windows",
+    ];
+    let lower = name.to_lowercase();
+    Fault::new(match OTHERS.iter().any(|known| lower.starts_with(known)) {
+        true => format!("rplay does not have the encoding {name}"),
+        false => format!("unknown encoding: {name}"),
+    })
 }
 
 fn urlsplit(args: &Args) -> Outcome {
@@ -554,7 +607,7 @@ fn to_uuid(args: &Args) -> Outcome {
     )))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(in super::super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out

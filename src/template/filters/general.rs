@@ -2,10 +2,13 @@
 
 use std::cmp::Ordering;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use super::super::args::Args;
 use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
 use super::super::ops;
+use super::super::signatures::{Signature, python};
 use super::super::value::{Entries, Key, Value};
 use super::dict::{entries, merge, python_type};
 use super::list::deduplicated;
@@ -26,6 +29,7 @@ super::filters! {
         Ok(Value::dict(Entries::from([(Key(key.clone()), a.operand().clone())])))
     };
     "groupby_as_dict": "dictionaries under the value that each has there" => |i, a| grouped(i, a);
+    "unicode_normalize": "with its letters in one of Unicode's normal forms" => |_, a| normalized(a);
     "version_sort": "in the order of versions" => |i, a| version_sort(i, a);
     "reveal_ansible_type": "the name of its type, and those of its items" => |_, a| Ok(Value::from(revealed(a.operand(), a.get(1, "alias"))));
     "lists_union": "the items of all lists" => |i, a| lists(i, a, "lists_union");
@@ -40,6 +44,28 @@ pub(super) mod short {
     super::super::filters! {
         "random_mac": "a hardware address by chance behind a beginning" => |_, a| super::random_mac(a);
     }
+}
+
+fn normalized(args: &Args) -> Outcome {
+    const SIGNATURE: Signature = python("unicode_normalize", 0, &[], &["form"]);
+    SIGNATURE.check(args)?;
+    let Value::Str(text) = args.operand() else {
+        return Err(Fault::new(format!(
+            "{} is not a valid input type",
+            python_type(args.operand())
+        )));
+    };
+    let text = text.as_str();
+    let form = args.get(1, "form").cloned().unwrap_or_else(|| "NFC".into());
+    Ok(Value::from(match form.as_str() {
+        Some("NFC") => text.nfc().collect::<String>(),
+        Some("NFD") => text.nfd().collect(),
+        Some("NFKC") => text.nfkc().collect(),
+        Some("NFKD") => text.nfkd().collect(),
+        _ => {
+            return Err(Fault::new(format!("{} is not a valid form", form.repr())));
+        }
+    }))
 }
 
 fn text<'a>(value: &'a Value, filter: &str) -> Result<&'a str, Fault> {
@@ -134,28 +160,19 @@ fn grouped(interp: &Interp<'_>, args: &Args) -> Outcome {
 
 fn version_sort(interp: &Interp<'_>, args: &Args) -> Outcome {
     let reverse = args.truth(1, "reverse", false);
-    let mut items: Vec<(Vec<super::version::Part>, Value)> = interp
+    let items: Vec<(Vec<super::version::Part>, Value)> = interp
         .iterate(args.operand())?
         .into_iter()
         .map(|item| (super::version::loose(&item.text()), item))
         .collect();
-    let mut failure = None;
-    items.sort_by(|(a, _), (b, _)| {
-        // As in Python, the later item is what is compared with the earlier one.
-        let order = super::version::ordered(a, b)
-            .map(Ordering::reverse)
-            .unwrap_or_else(|text| {
-                failure.get_or_insert(text);
-                Ordering::Equal
-            });
-        if reverse { order } else { order.reverse() }
-    });
-    match failure {
-        Some(text) => Err(Fault::new(text)),
-        None => Ok(Value::list(
-            items.into_iter().map(|(_, item)| item).collect(),
-        )),
-    }
+    type Item = (Vec<super::version::Part>, Value);
+    let mut less = |(a, _): &Item, (b, _): &Item| {
+        super::version::ordered(a, b).map(|order| order == Ordering::Less)
+    };
+    let items = super::super::ops::sorted(items, reverse, &mut less).map_err(Fault::new)?;
+    Ok(Value::list(
+        items.into_iter().map(|(_, item)| item).collect(),
+    ))
 }
 
 fn revealed(value: &Value, alias: Option<&Value>) -> String {

@@ -193,27 +193,15 @@ pub(crate) fn sorted(items: Vec<Value>, reverse: bool) -> Result<Vec<Value>, Fau
 
 /// Sorted by the values beside the items.
 pub(super) fn sorted_by(
-    mut items: Vec<(Vec<Value>, Value)>,
+    items: Vec<(Vec<Value>, Value)>,
     reverse: bool,
 ) -> Result<Vec<Value>, Fault> {
-    let mut failure = None;
-    items.sort_by(|(a, _), (b, _)| {
-        for (a, b) in a.iter().zip(b) {
-            if a == b {
-                continue;
-            }
-            let order = ops::compare("<", a, b).unwrap_or_else(|error| {
-                failure.get_or_insert(error);
-                Ordering::Equal
-            });
-            return if reverse { order.reverse() } else { order };
-        }
-        Ordering::Equal
-    });
-    match failure {
-        Some(error) => Err(Fault::new(error)),
-        None => Ok(items.into_iter().map(|(_, item)| item).collect()),
-    }
+    let mut less = |(a, _): &(Vec<Value>, Value), (b, _): &(Vec<Value>, Value)| {
+        let differing = a.iter().zip(b).find(|(a, b)| a != b);
+        differing.map_or(Ok(false), |(a, b)| ops::less(a, b))
+    };
+    let items = ops::sorted(items, reverse, &mut less)?;
+    Ok(items.into_iter().map(|(_, item)| item).collect())
 }
 
 fn folded(value: Value, case_sensitive: bool) -> Value {
@@ -321,7 +309,7 @@ fn extreme(interp: &Interp<'_>, args: &Args, wanted: Ordering) -> Outcome {
             None => true,
             Some((held, _)) => {
                 ops::compare(if wanted == Ordering::Less { "<" } else { ">" }, &key, held)?
-                    == wanted
+                    == Some(wanted)
             }
         };
         if better {

@@ -1,5 +1,6 @@
 //! Jinja filters: one table a family.
 
+mod compare;
 pub(crate) mod core;
 pub(crate) mod crypt;
 pub(crate) mod dict;
@@ -9,9 +10,11 @@ mod ipaddr;
 mod jmespath;
 mod json;
 mod keys;
+mod links;
 pub(crate) mod list;
 mod math;
 mod network;
+mod patch;
 pub(crate) mod path;
 pub(crate) mod paths;
 pub(crate) mod random;
@@ -19,6 +22,7 @@ mod records;
 pub(crate) mod regex;
 pub(crate) mod text;
 mod time;
+mod toml;
 mod units;
 pub(crate) mod version;
 mod wrap;
@@ -100,6 +104,7 @@ const FAMILIES: &[Family] = &[
     text_family(path::FILTERS),
     text_family(encode::FILTERS),
     text_family(math::FILTERS),
+    text_family(links::FILTERS),
     family(BUILTIN, true, time::FILTERS),
     family(BUILTIN, true, yaml::FILTERS),
     family(GENERAL, true, jmespath::FILTERS),
@@ -107,6 +112,8 @@ const FAMILIES: &[Family] = &[
     family(GENERAL, false, general::FILTERS),
     family(GENERAL, false, keys::FILTERS),
     family(GENERAL, false, records::FILTERS),
+    family(GENERAL, false, patch::FILTERS),
+    family(GENERAL, false, toml::FILTERS),
     family(GENERAL, false, units::FILTERS),
     family(
         &["ansible.utils", "ansible.netcommon"],
@@ -116,31 +123,34 @@ const FAMILIES: &[Family] = &[
     // Ansible found these without their collection for years, and playbooks still write so.
     family(UTILS, true, network::FILTERS),
     family(UTILS, false, paths::FILTERS),
+    family(UTILS, false, compare::FILTERS),
 ];
 
 /// Filters that are known and refused.
 const UNWRITTEN: &[&str] = &[
+    "ansible.netcommon.comp_type5",
+    "ansible.netcommon.hash_salt",
+    "ansible.netcommon.parse_cli",
+    "ansible.netcommon.parse_cli_textfsm",
+    "ansible.netcommon.parse_xml",
+    "ansible.netcommon.pop_ace",
+    "ansible.netcommon.type5_pw",
+    "ansible.netcommon.vlan_expander",
+    "ansible.netcommon.vlan_parser",
     "ansible.utils.consolidate",
     "ansible.utils.fact_diff",
     "ansible.utils.from_xml",
     "ansible.utils.keep_keys",
-    "ansible.utils.param_list_compare",
     "ansible.utils.remove_keys",
     "ansible.utils.replace_keys",
     "ansible.utils.to_xml",
     "ansible.utils.validate",
-    "community.general.from_toml",
     "community.general.hashids_decode",
     "community.general.hashids_encode",
     "community.general.jc",
-    "community.general.json_diff",
-    "community.general.json_patch",
-    "community.general.json_patch_recipe",
     "community.general.to_nice_yaml",
     "community.general.to_prettytable",
-    "community.general.to_toml",
     "community.general.to_yaml",
-    "community.general.unicode_normalize",
 ];
 
 /// A filter that was found.
@@ -250,7 +260,7 @@ pub(crate) use time::{now, timestamp};
 
 /// `format % value`, for lookups.
 pub(crate) fn format_percent(format: &str, value: &Value) -> Outcome {
-    Ok(super::format::percent(format, value)?)
+    super::format::percent(format, value)
 }
 
 /// Names of the filters with what they give, for the reference.

@@ -29,7 +29,7 @@ super::filters! {
         let values = if a.kw.is_empty() { Value::tuple(a.pos[1..].to_vec()) } else {
             Value::dict(a.kw.iter().map(|(key, value)| (key.as_str().into(), value.clone())).collect())
         };
-        Ok(format::percent(&a.operand().text(), &values)?)
+        format::percent(&a.operand().text(), &values)
     };
     "center": "in the middle of a width" => |i, a| methods::call(i, &Value::str(a.operand().text()), "center", &Args { pos: vec![Value::Int(a.int(1, "width", 80)?)], kw: vec![] });
     "truncate": "cut to a length" => |_, a| truncate(a);

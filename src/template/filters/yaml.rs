@@ -7,8 +7,8 @@ use granit_parser::{Event, Parser, ScalarStyle};
 
 use super::super::args::{Args, whole};
 use super::super::fault::{Fault, Outcome};
-use super::super::print;
 use super::super::value::{Entries, Key, Value};
+use super::super::{ops, print};
 
 super::filters! {
     "from_yaml": "the value that YAML text writes" => |_, a| match a.operand() {
@@ -429,7 +429,7 @@ impl Writer {
             }
             return Ok(());
         }
-        for item in super::super::ops::iterate(value)? {
+        for item in ops::iterate(value)? {
             self.find_shared(&item, seen)?;
         }
         Ok(())
@@ -551,7 +551,14 @@ impl Writer {
         };
         let mut entries = dict.read().clone();
         if self.sort {
-            entries.sort_by(|a, _, b, _| a.0.order(&b.0).unwrap_or(std::cmp::Ordering::Equal));
+            // PyYAML leaves keys that do not compare where they are.
+            let pairs = entries.clone().into_iter().collect();
+            let sorted = ops::sorted(pairs, false, &mut |(a, _): &(Key, Value), (b, _)| {
+                ops::less(&a.0, &b.0)
+            });
+            if let Ok(sorted) = sorted {
+                entries = sorted.into_iter().collect();
+            }
         }
         entries
     }
@@ -578,7 +585,7 @@ impl Writer {
             Some(indent) if indentless => indent,
             Some(indent) => indent + self.step,
         };
-        for item in super::super::ops::iterate(value)? {
+        for item in ops::iterate(value)? {
             self.indent(inner);
             self.mark("-", true, false, true);
             self.node(&item, Some(inner), false, false)?;
@@ -605,7 +612,7 @@ impl Writer {
             return Ok(());
         }
         self.mark("[", true, true, false);
-        for (index, item) in super::super::ops::iterate(value)?.iter().enumerate() {
+        for (index, item) in ops::iterate(value)?.iter().enumerate() {
             if index > 0 {
                 self.mark(",", false, false, false);
             }

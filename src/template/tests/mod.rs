@@ -1,5 +1,6 @@
 //! Jinja tests: `x is defined`.
 
+mod names;
 mod network;
 
 use std::cmp::Ordering;
@@ -112,6 +113,7 @@ pub(crate) fn find(name: &str) -> Option<&'static Test> {
     let (table, name) = match name.rsplit_once('.') {
         None | Some(("ansible.builtin" | "ansible.legacy", _)) => (TESTS, name),
         Some(("ansible.utils", _)) => (network::TESTS, name),
+        Some(("community.general", _)) => (names::TESTS, name),
         Some(_) => return None,
     };
     let name = name.rsplit('.').next()?;
