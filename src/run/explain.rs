@@ -1,13 +1,17 @@
 //! What users read of a task that failed, and the result it leaves.
 
+use std::path::Path;
+
 use rplay_modules::data::{Data, Map};
 
 use super::failure::{Cause, ends, explain, joined};
 use super::worker::{ItemResult, Worker, mark};
 use crate::action::{ActionError, TaskResult};
-use crate::diag::{Diagnostic, Span, nearest};
+use crate::diag::{Diagnostic, Span, nearest, similar_file};
 use crate::load::keyword::Keyword;
+use crate::plan::Frame;
 use crate::report::event::MessageKind;
+use crate::template::value::Value;
 use crate::template::{Scope, TemplateError};
 
 /// What a condition's error begins with.
@@ -20,20 +24,28 @@ impl Worker<'_> {
             let text =
                 "Task failed: Action failed: A 'failed_when' expression evaluated to 'True'.";
             let cause = Cause::new(text, Some(&self.action_span()));
-            return self.say(MessageKind::TaskError, explain(&[cause]));
+            return self.tell(&[cause]);
         }
         let Some(msg) = one.result.get("msg").and_then(Data::as_str) else {
             let text = "Task failed: Action failed: Unknown error.";
             one.result.insert("msg".to_owned(), Data::from(text));
-            return self.say(
-                MessageKind::TaskError,
-                explain(&[Cause::new(text, Some(&self.action_span()))]),
-            );
+            let mut cause = Cause::new(text, Some(&self.action_span()));
+            // What `include_vars` says stands elsewhere in its result.
+            let why = one.result.get("message").and_then(Data::as_str);
+            let hidden = self.flag(Keyword::NoLog, &self.job.scope);
+            cause.help = why.filter(|_| !hidden).map(str::to_owned);
+            return self.tell(&[cause]);
         };
         if self.job.spec.action == "include_tasks" {
             one.unread = true;
             let help = "If you are using a module and expect the file to exist on the remote, see the remote_src option.";
-            return self.say(MessageKind::TaskError, format!("{msg} {help}"));
+            let mut cause = Cause::new(format!("{msg} {help}"), Some(&self.action_span()));
+            let path = msg
+                .rsplit_once(": '")
+                .and_then(|(_, path)| path.strip_suffix('\''));
+            let near = path.and_then(|path| similar_file(Path::new(path)));
+            cause.help = near.map(|near| format!("help: did you mean `{near}`?"));
+            return self.tell(&[cause]);
         }
         let action = self.job.spec.action.as_str();
         // `raw` is an action of its own there: nothing but the command reaches the host.
@@ -52,7 +64,24 @@ impl Worker<'_> {
             format!("Task failed: {who} failed: {msg}"),
             Some(&self.action_span()),
         );
-        self.say(MessageKind::TaskError, explain(&[cause]));
+        self.tell(&[cause]);
+    }
+
+    /// Tells why the task failed, but for what `no_log` hides.
+    pub(super) fn tell(&self, causes: &[Cause]) {
+        let text = if self.flag(Keyword::NoLog, &self.job.scope) {
+            let shown = causes.iter().map(|cause| Cause {
+                message: censored(&cause.message),
+                span: cause.span.clone().map(|span| self.visible(span)),
+                help: None,
+                doing: None,
+                apart: cause.apart,
+            });
+            explain(&shown.collect::<Vec<_>>())
+        } else {
+            explain(causes)
+        };
+        self.say(MessageKind::TaskError, text);
     }
 
     /// Where Ansible points for a task: its beginning.
@@ -176,7 +205,7 @@ impl Worker<'_> {
         let mut one = ItemResult::default();
         let say = |message: &str| {
             let cause = Cause::new(format!("Task failed: {message}"), Some(&self.action_span()));
-            self.say(MessageKind::TaskError, explain(&[cause]));
+            self.tell(&[cause]);
         };
         match error {
             ActionError::Unreachable(msg) => {
@@ -296,27 +325,27 @@ impl Worker<'_> {
         let others = problem.causes.iter().map(|cause| format!("also: {cause}"));
         let help: Vec<String> = hints.chain(others).collect();
         cause.help = (!help.is_empty()).then(|| help.join("\n"));
-        self.say(MessageKind::TaskError, explain(&[cause]));
+        self.tell(&[cause]);
         rplay_modules::map! { "changed" => false, "msg" => problem.message.as_str() }
     }
 
     /// Tells why nothing was done, and what the user may try.
-    fn refused(&self, what: &str, message: &str, help: Option<&str>) -> Map {
+    fn refused(&self, what: &str, message: &str, help: Option<String>) -> Map {
         let (head, msg) = match what {
             "" => ("Task failed".to_owned(), message.to_owned()),
             what => (format!("Task failed: {what}"), format!("{what}: {message}")),
         };
         let mut reason = Cause::new(message, None);
-        reason.help = help.map(str::to_owned);
+        reason.help = help;
         let head = Cause::new(head, Some(&self.action_span()));
-        self.say(MessageKind::TaskError, explain(&[head, reason]));
+        self.tell(&[head, reason]);
         rplay_modules::map! { "changed" => false, "msg" => msg }
     }
 
     /// A failure before anything ran.
     pub(super) fn template_failed(&self, causes: &[Cause]) -> ItemResult {
         let text = joined(causes);
-        self.say(MessageKind::TaskError, explain(causes));
+        self.tell(causes);
         let ignored = self.flag(Keyword::IgnoreErrors, &self.job.scope);
         ItemResult {
             failed: true,
@@ -337,12 +366,63 @@ impl Worker<'_> {
     }
 }
 
+/// A message without what it may tell of values: names of what failed stay, and of variables.
+fn censored(message: &str) -> String {
+    const PLAIN: &[&str] = &[
+        "Task failed",
+        "Action failed",
+        "Module failed",
+        "Finalization of task args for ",
+        "Error while resolving value for ",
+        "Error processing keyword ",
+        WHILE,
+        "A '",
+        "An '",
+        "Unexpected AnsibleActionFail error",
+    ];
+    if message.ends_with("is undefined") {
+        return message.to_owned();
+    }
+    let parts: Vec<&str> = message.split(": ").collect();
+    let is_plain = |part: &&&str| PLAIN.iter().any(|plain| part.starts_with(plain));
+    let kept: Vec<&str> = parts.iter().take_while(is_plain).copied().collect();
+    if kept.len() == parts.len() {
+        return message.to_owned();
+    }
+    let hidden = "(censored due to no_log)";
+    kept.iter()
+        .chain([&hidden])
+        .copied()
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+/// Where the file of a task is included or imported, if it is.
+pub(super) fn included(frame: &Frame) -> String {
+    /// Those of files that include themselves say little.
+    const SHOWN: usize = 8;
+    let lines: Vec<String> = frame
+        .origins()
+        .take(SHOWN)
+        .map(|place| format!("included at {place}\n"))
+        .collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", lines.concat())
+}
+
 /// Adds the variable that a misspelt name may mean.
 pub(super) fn suggest(problem: &mut Diagnostic, scope: &dyn Scope) {
     /// Of shorter names every other one is near.
     const LONG_ENOUGH: usize = 4;
     let said = problem.message.rsplit(": ").next();
     let name = said.and_then(|text| text.strip_suffix("' is undefined")?.strip_prefix('\''));
+    if without_facts(problem, name, scope) {
+        let hint = "no facts of this host are known: `gather_facts: true` in the play gathers them, and so does the module `setup`";
+        problem.hints = vec![hint.to_owned()];
+        return;
+    }
     let Some(name) = name.filter(|name| name.len() >= LONG_ENOUGH) else {
         return;
     };
@@ -353,6 +433,30 @@ pub(super) fn suggest(problem: &mut Diagnostic, scope: &dyn Scope) {
         let hint = format!("did you mean `{near}`?");
         problem.hints.insert(0, hint);
     }
+}
+
+/// Whether a fact is missing because none was gathered.
+fn without_facts(problem: &Diagnostic, name: Option<&str>, scope: &dyn Scope) -> bool {
+    let of_facts = |label: &crate::diag::Label| {
+        let span = &label.span;
+        !span.source.secret
+            && span
+                .source
+                .line(span.line_column().0)
+                .contains("ansible_facts")
+    };
+    let wanted = match name {
+        Some(name) => name.starts_with("ansible_"),
+        None => {
+            problem.message.contains("has no attribute")
+                && problem.labels.first().is_some_and(of_facts)
+        }
+    };
+    let unknown = |facts: &Value| matches!(facts, Value::Dict(facts) if facts.read().is_empty());
+    wanted
+        && scope
+            .get("ansible_facts")
+            .is_none_or(|facts| unknown(&facts))
 }
 
 /// The error of a condition, at the condition.

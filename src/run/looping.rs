@@ -7,7 +7,7 @@ use rplay_modules::data::Data;
 
 use super::context::{to_bool, to_dict, to_float};
 use super::explain::{WHILE, condition_error};
-use super::failure::{Cause, ends, explain};
+use super::failure::{Cause, ends};
 use super::worker::{ItemResult, Worker, mark, status};
 use crate::action::{ActionError, Effect};
 use crate::diag::{Diagnostic, Source, Span};
@@ -61,11 +61,18 @@ impl Worker<'_> {
                         "Provide a list of items/templates, or a template resolving to a list.",
                     )
                 };
+                let mut help = help.to_owned();
+                if matches!(other, Value::Dict(_)) {
+                    help.push_str("\nhelp: `| dict2items` makes a list of a mapping");
+                }
+                if let Some(place) = other.origin().filter(|place| !span.contains(place)) {
+                    help.push_str(&format!("\nthe value is defined at {place}"));
+                }
                 let cause = Cause {
-                    help: Some(help.to_owned()),
+                    help: Some(help),
                     ..Cause::new(message.as_str(), Some(span))
                 };
-                self.say(MessageKind::TaskError, explain(&[cause]));
+                self.tell(&[cause]);
                 Err(Box::new(ItemResult {
                     failed: true,
                     result: rplay_modules::map! { "msg" => message },
@@ -300,7 +307,7 @@ impl Worker<'_> {
                         cause.message = format!("{WHILE}: {}", cause.message);
                     }
                     cause.message = format!("A 'break_when' expression failed: {}", cause.message);
-                    self.say(MessageKind::TaskError, explain(&[cause]));
+                    self.tell(&[cause]);
                     one.failed = true;
                     return true;
                 }
