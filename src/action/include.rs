@@ -51,7 +51,10 @@ pub(super) fn role(context: &mut Context<'_>) -> Result<TaskResult, ActionError>
         public: Some(true),
         name: name.clone(),
         span: Some(role_place(context)),
-        again: Some(context.bool("allow_duplicates")?.unwrap_or(true)),
+        again: context
+            .bool("allow_duplicates")?
+            .unwrap_or(true)
+            .then_some(true),
         ..RoleCall::default()
     };
     call.tasks_from = context.text("tasks_from")?;

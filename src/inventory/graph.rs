@@ -93,7 +93,7 @@ impl Inventory {
     }
 
     /// The name under which a group is kept.
-    pub(super) fn group_name(&mut self, written: &str) -> String {
+    pub(crate) fn group_name(&mut self, written: &str) -> String {
         let safe = safe_name(written);
         if self.naming == Naming::Ignore || safe == written {
             return written.to_owned();
@@ -196,8 +196,13 @@ impl Inventory {
         }
     }
 
+    /// Whether a group has a name that is no name of a variable.
+    pub(crate) fn has_odd_names(&self) -> bool {
+        self.renamed
+    }
+
     /// Warnings that only the whole shows.
-    pub(super) fn remarks(&self) -> Vec<Diagnostic> {
+    pub(crate) fn remarks(&self) -> Vec<Diagnostic> {
         let mut problems = vec![];
         if self.renamed && matches!(self.naming, Naming::Never | Naming::Always) {
             let done = if self.naming == Naming::Never {

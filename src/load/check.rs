@@ -202,8 +202,9 @@ impl Reader {
             "include_role" => (ROLE, true),
             _ => return,
         };
-        let fits = |one: &&String| !known.contains(&one.as_str()) && !(applies && *one == "apply");
-        let others: Vec<&str> = call.args.keys().filter(fits).map(String::as_str).collect();
+        let fits = |one: &str| known.contains(&one) || applies && one == "apply";
+        let names = call.args.keys().map(String::as_str);
+        let others: Vec<&str> = names.filter(|one| !fits(one)).collect();
         if !others.is_empty() {
             let text = format!("Invalid options for {name}: {}", others.join(","));
             let mut problem = Diagnostic::error("unknown-argument", text).at(place);

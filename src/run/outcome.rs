@@ -322,11 +322,19 @@ impl Run<'_> {
         if additions.is_empty() {
             return;
         }
+        let known = self.world.vars.inventory.has_odd_names();
         self.change_inventory(|inventory| {
             for addition in &additions {
                 addition.add_to(inventory);
             }
         });
+        let inventory = &self.world.vars.inventory;
+        if !known && inventory.has_odd_names() {
+            let remark = inventory.remarks().into_iter().next();
+            remark
+                .into_iter()
+                .for_each(|problem| self.tell_problem(&problem));
+        }
         self.dynamic.extend(additions);
     }
 
@@ -407,13 +415,16 @@ impl Dynamic {
             Self::Host { name, groups } => {
                 inventory.add_host(name, "all", None);
                 for group in groups {
-                    inventory.add_group(group);
-                    inventory.add_host(name, group, None);
+                    let group = inventory.group_name(group);
+                    inventory.add_group(&group);
+                    inventory.add_host(name, &group, None);
                 }
             }
             Self::Member { host, key, parents } => {
+                let key = &inventory.group_name(key);
                 inventory.add_group(key);
                 for parent in parents {
+                    let parent = &inventory.group_name(parent);
                     inventory.add_group(parent);
                     // A cycle cannot come up: the group is new or was made here before.
                     let _ = inventory.add_child(parent, key);
