@@ -53,7 +53,7 @@ enum Kind {
 const BLOCK: u32 = 0;
 const RESCUE: u32 = 1;
 const ALWAYS: u32 = 2;
-/// Included lists of one task are numbered from here.
+/// What a task includes.
 const INCLUDED: u32 = 3;
 
 impl Cursor {
@@ -120,9 +120,8 @@ impl Cursor {
         }
     }
 
-    /// Runs these items in place of the include task; `number` orders the lists of one task.
-    pub(super) fn include(&mut self, items: Arc<Vec<PlanItem>>, number: usize) {
-        let section = INCLUDED + u32::try_from(number).unwrap_or(u32::MAX - INCLUDED);
+    /// Runs these items in place of the include task.
+    pub(super) fn include(&mut self, items: Arc<Vec<PlanItem>>) {
         if let Some(level) = self.levels.last_mut()
             && matches!(level.kind, Kind::Handlers)
         {
@@ -131,7 +130,7 @@ impl Cursor {
         self.levels.push(Level {
             items,
             index: 0,
-            section,
+            section: INCLUDED,
             kind: Kind::List,
         });
     }

@@ -1,5 +1,6 @@
 //! Sends hosts into the files and roles that `include_tasks` and `include_role` name.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::worker::ItemEffect;
 use crate::action::Effect;
 use crate::diag::{Checked, Diagnostic, Severity, Span};
 use crate::load::keyword::Keyword;
-use crate::plan::{Frame, FrameKind, PlanItem};
+use crate::plan::{Frame, FrameKind, PlanBlock, PlanItem};
 use crate::report::event::{Event, MessageKind, Status};
 use crate::template::value::Value;
 
@@ -33,33 +34,39 @@ impl Run<'_> {
         &mut self,
         state: &mut Batch<'_>,
         spec: &Arc<TaskSpec>,
-        mut includes: Vec<Inclusion>,
+        includes: Vec<Inclusion>,
     ) {
-        // They come as the hosts finish; what is told must not depend on that.
-        includes.sort_by_key(|include| state.cursors.get_index_of(&include.host));
-        // Hosts that include the same things share the list, so that they go on side by side.
-        let mut lists: Vec<(String, Arc<Vec<PlanItem>>)> = vec![];
+        // Hosts that include the same thing share its tasks, so that they go on side by side.
+        let mut parts: IndexMap<(String, usize), Result<Arc<Vec<PlanItem>>, Diagnostic>> =
+            IndexMap::new();
         let mut announced: IndexMap<(String, Option<String>), Vec<String>> = IndexMap::new();
+        let mut wanted: Vec<(String, BTreeSet<usize>)> = vec![];
         for Inclusion {
             host,
             task,
             effects,
         } in includes
         {
-            let key = format!(
-                "{:?}",
-                effects
-                    .iter()
-                    .map(|one| (format!("{:?}", one.effect), format!("{:?}", one.vars)))
-                    .collect::<Vec<_>>()
-            );
-            if !lists.iter().any(|(known, _)| *known == key) {
-                let (items, failed) = self.read_includes(state, spec, &effects, &host);
-                if let Some(problem) = failed {
-                    self.unread(state, task, &host, &problem);
-                    continue;
-                }
-                lists.push((key.clone(), Arc::new(items)));
+            let mut own = BTreeSet::new();
+            let mut times: HashMap<String, usize> = HashMap::new();
+            for one in &effects {
+                let text = format!("{:?} {:?}", one.effect, one.vars);
+                let time = times.entry(text.clone()).or_default();
+                *time += 1;
+                let key = (text, *time);
+                let place = match parts.get_index_of(&key) {
+                    Some(place) => place,
+                    None => {
+                        let read = self.read_part(state, spec, one, &host);
+                        parts.insert_full(key, read).0
+                    }
+                };
+                own.insert(place);
+            }
+            let failed = own.iter().find_map(|place| parts[*place].as_ref().err());
+            if let Some(problem) = failed.cloned() {
+                self.unread(state, task, &host, &problem);
+                continue;
             }
             for one in &effects {
                 let label = one
@@ -71,14 +78,23 @@ impl Run<'_> {
                     .or_default()
                     .push(host.clone());
             }
-            let number = lists
-                .iter()
-                .position(|(known, _)| *known == key)
-                .unwrap_or(0);
-            if let (Some(cursor), Some((_, items))) =
-                (state.cursors.get_mut(&host), lists.get(number))
-            {
-                cursor.include(Arc::clone(items), number);
+            wanted.push((host, own));
+        }
+        let parts: Vec<Arc<Vec<PlanItem>>> =
+            parts.into_values().map(Result::unwrap_or_default).collect();
+        let mut lists: Vec<(BTreeSet<usize>, Arc<Vec<PlanItem>>)> = vec![];
+        for (host, own) in wanted {
+            let known = lists.iter().find(|(places, _)| *places == own);
+            let list = match known {
+                Some((_, list)) => Arc::clone(list),
+                None => {
+                    let list = chosen(&parts, &own);
+                    lists.push((own, Arc::clone(&list)));
+                    list
+                }
+            };
+            if let Some(cursor) = state.cursors.get_mut(&host) {
+                cursor.include(list);
             }
         }
         for ((name, label), hosts) in announced {
@@ -111,27 +127,23 @@ impl Run<'_> {
         }
     }
 
-    fn read_includes(
+    fn read_part(
         &mut self,
         state: &mut Batch<'_>,
         spec: &Arc<TaskSpec>,
-        effects: &[ItemEffect],
+        one: &ItemEffect,
         host: &str,
-    ) -> (Vec<PlanItem>, Option<Diagnostic>) {
-        let mut items = vec![];
+    ) -> Result<Arc<Vec<PlanItem>>, Diagnostic> {
+        let Checked { value, problems } = self.read_include(state, spec, one, host);
         let mut failed = None;
-        for one in effects {
-            let Checked { value, problems } = self.read_include(state, spec, one, host);
-            for problem in problems {
-                if problem.severity == Severity::Error && failed.is_none() {
-                    failed = Some(problem);
-                } else {
-                    self.tell_problem(&problem);
-                }
+        for problem in problems {
+            if problem.severity == Severity::Error && failed.is_none() {
+                failed = Some(problem);
+            } else {
+                self.tell_problem(&problem);
             }
-            items.extend(value);
         }
-        (items, failed)
+        failed.map_or(Ok(Arc::new(value)), Err)
     }
 
     fn read_include(
@@ -234,6 +246,26 @@ fn endless(frame: &Frame) -> Checked<Vec<PlanItem>> {
         value: vec![],
         problems: vec![problem.hint("a condition has to end it: `when`")],
     }
+}
+
+/// What a host runs of all that a task includes: at one place for all hosts, so that those that
+/// include it go through it together.
+fn chosen(parts: &[Arc<Vec<PlanItem>>], own: &BTreeSet<usize>) -> Arc<Vec<PlanItem>> {
+    if let [only] = parts {
+        return Arc::clone(only);
+    }
+    let block = |(place, part): (usize, &Arc<Vec<PlanItem>>)| {
+        let block = match own.contains(&place) {
+            true => Arc::clone(part),
+            false => Arc::default(),
+        };
+        PlanItem::Block(Arc::new(PlanBlock {
+            block,
+            rescue: Arc::default(),
+            always: Arc::default(),
+        }))
+    };
+    Arc::new(parts.iter().enumerate().map(block).collect())
 }
 
 /// What the `included:` line shows.

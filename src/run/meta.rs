@@ -127,7 +127,7 @@ impl Run<'_> {
         match action {
             "flush_handlers" => {
                 state.move_on(hosts, |cursor| {
-                    cursor.include(Arc::new(vec![PlanItem::FlushHandlers]), 0);
+                    cursor.include(Arc::new(vec![PlanItem::FlushHandlers]));
                 });
                 true
             }

@@ -171,9 +171,9 @@ fn forms_of_calls() {
         ("- command:\n    _raw_params: ls\n", "command", "<ls>"),
         ("- meta: flush_handlers\n", "meta", "<flush_handlers>"),
         (
-            "- include_tasks: a.yml x=1\n",
+            "- include_tasks: a.yml file=b.yml\n",
             "include_tasks",
-            "x=1 <a.yml>",
+            "file=b.yml <a.yml>",
         ),
         ("- a.b.c:\n    d: e\n", "a.b.c", "d=e"),
         ("- debug: msg={{ a }}\n", "debug", "msg={{ a }}"),
