@@ -142,6 +142,7 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
     };
     let mut shown = Shown {
         playbook_dir: playbook_dir(arguments, &config),
+        named_dir: arguments.base.playbook_dir.is_some() || config.path("playbook_dir").is_some(),
         merge: config.text("hash_behaviour").as_deref() == Some("merge"),
         inventory,
         files,
@@ -197,6 +198,8 @@ impl Object for Envelope {
 struct Shown {
     inventory: Inventory,
     playbook_dir: PathBuf,
+    /// Whether somebody named it: what is said of a group or host itself is without the folder of the call.
+    named_dir: bool,
     files: Files,
     extra: VarMap,
     form: Form,
@@ -274,7 +277,9 @@ impl Shown {
     fn host_vars(&mut self, host: &str, own: bool) -> Entries {
         let dir = self.playbook_dir.clone();
         let layers = match own {
-            true => self.inventory.own_layers(VarsKind::Host, host, Some(&dir)),
+            true => self
+                .inventory
+                .own_layers(VarsKind::Host, host, self.named_dir.then_some(&dir)),
             false => self.inventory.layers(host, Some(&dir)),
         };
         let layers = layers.collect(&mut self.problems);
@@ -303,9 +308,9 @@ impl Shown {
 
     fn group_vars(&mut self, group: &str) -> Entries {
         let dir = self.playbook_dir.clone();
-        let layers = self
-            .inventory
-            .own_layers(VarsKind::Group, group, Some(&dir));
+        let layers =
+            self.inventory
+                .own_layers(VarsKind::Group, group, self.named_dir.then_some(&dir));
         let layers = layers.collect(&mut self.problems);
         let mut vars = self.merged(&layers);
         let known = self.inventory.groups.get(group);

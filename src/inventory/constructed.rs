@@ -98,8 +98,9 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn host(&self, inventory: &mut Inventory, host: &str) -> Result<(), Broken> {
+        // What is composed is seen by groups, not by other composed variables.
+        let scope = self.scope(inventory, host);
         for (name, written) in &self.recipe.compose {
-            let scope = self.scope(inventory, host);
             match self.value(written, &scope) {
                 Ok(value) => {
                     let node = node_of(&value, &written.span);

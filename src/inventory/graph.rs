@@ -74,7 +74,10 @@ impl Inventory {
 
     /// Puts a group into another. The error says that this would make a circle.
     pub fn add_child(&mut self, parent: &str, child: &str) -> Result<(), String> {
-        if parent == child || self.descendants(child).contains(parent) {
+        if parent == child {
+            return Err("can't add group to itself".to_owned());
+        }
+        if self.descendants(child).contains(parent) {
             return Err(format!(
                 "Adding group '{child}' as child to '{parent}' creates a recursive dependency loop."
             ));
@@ -216,6 +219,18 @@ impl Inventory {
             let hint = "names of groups are made of letters, digits and `_`; \
                         `force_valid_group_names = ignore` silences this";
             problems.push(Diagnostic::warning("group-name", text).hint(hint));
+        }
+        let mut local = self
+            .hosts
+            .keys()
+            .filter(|name| LOCALHOST.contains(&name.as_str()));
+        if let Some(first) = local.next() {
+            problems.extend(local.map(|name| {
+                let text = format!(
+                    "A duplicate localhost-like entry was found ({name}). First found localhost was {first}"
+                );
+                Diagnostic::warning("localhost-twice", text)
+            }));
         }
         for name in self
             .hosts

@@ -240,6 +240,12 @@ fn limit_patterns(limit: &str, problems: &mut Vec<Diagnostic>) -> Vec<String> {
             }
         }
     }
+    if patterns.is_empty() && problems.is_empty() {
+        // Without a pattern it would be all hosts, and a variable that is not set a deployment to everywhere.
+        let text = format!("the limit '{limit}' is empty");
+        let hint = "leave `--limit` out to mean all hosts";
+        problems.push(Diagnostic::error("limit-empty", text).hint(hint));
+    }
     patterns
 }
 

@@ -8,6 +8,7 @@ use super::ini::Broken;
 use super::{Inventory, range};
 use crate::diag::{Diagnostic, Span};
 use crate::load::node::{Node, NodeKind};
+use crate::template::Value;
 
 /// Adds the groups of a YAML inventory. Remarks go to `problems`; what cannot be understood ends it.
 pub(super) fn parse(
@@ -183,23 +184,35 @@ pub(super) fn script(
 ) -> Result<bool, Broken> {
     let NodeKind::Map(entries) = &root.kind else {
         let message = format!(
-            "inventory script result must be a dictionary, got {}",
-            root.kind_name()
+            "Unable to get JSON decoder for inventory script result: Value is '{}' instead of 'dict'.",
+            python_kind(root)
         );
         return Err((message, root.span.clone()));
     };
     for (key, data) in entries {
         let written = scalar(key).unwrap_or_default();
         if written != "_meta" {
-            if matches!(data.kind, NodeKind::Seq(_)) {
-                let text = format!("Group '{written}' was converted to 'dict' from 'list'.");
+            if !matches!(data.kind, NodeKind::Map(_)) {
+                let kind = python_kind(data);
+                let text = format!("Group '{written}' was converted to 'dict' from '{kind}'.");
+                problems.push(script_deprecation(&text, root));
+            } else if !is_group(data) {
+                let text = format!(
+                    "Treating malformed group '{written}' as the sole host of that group. \
+                     Variables provided in this manner cannot be templated."
+                );
                 problems.push(script_deprecation(&text, root));
             }
             script_group(inventory, &written, data, file)?;
         }
     }
-    let Some(meta) = root.get("_meta").and_then(|meta| meta.get("hostvars")) else {
+    let Some(meta) = root.get("_meta") else {
         return Ok(false);
+    };
+    let found = meta.get("hostvars");
+    let Some(meta) = found.filter(|vars| matches!(vars.kind, NodeKind::Map(_))) else {
+        let kind = found.map_or("NoneType", python_kind);
+        return Err(wrong_kind("_meta.hostvars", meta, kind, "dict"));
     };
     let names: Vec<String> = inventory.hosts.keys().cloned().collect();
     for name in names {
@@ -223,6 +236,22 @@ pub(super) fn script_host(inventory: &mut Inventory, name: &str, vars: &Node) {
     }
 }
 
+/// Whether an entry has one of the keys that a group has.
+fn is_group(data: &Node) -> bool {
+    let keys = ["hosts", "vars", "children"];
+    keys.iter().any(|key| data.get(key).is_some())
+}
+
+/// Python's name for the kind of a value.
+fn python_kind(node: &Node) -> &'static str {
+    Value::from_node(node).type_name()
+}
+
+fn wrong_kind(place: &str, node: &Node, found: &str, wanted: &str) -> Broken {
+    let message = format!("Value contains '{place}' which is '{found}' instead of '{wanted}'.");
+    (message, node.span.clone())
+}
+
 fn script_group(
     inventory: &mut Inventory,
     written: &str,
@@ -231,21 +260,22 @@ fn script_group(
 ) -> Result<(), Broken> {
     let name = inventory.group_name(written);
     inventory.add_group(&name);
-    let items = |node: Option<&Node>, what: &str| match node.map(|node| (&node.kind, &node.span)) {
-        Some((NodeKind::Seq(items), _)) => Ok(items.iter().filter_map(scalar).collect()),
-        None | Some((NodeKind::Null, _)) => Ok(vec![]),
-        Some((_, span)) => Err((
-            format!("You defined a group '{written}' with bad data for the {what} list"),
-            span.clone(),
-        )),
+    let items = |node: Option<&Node>, what: &str| match node {
+        None => Ok(vec![]),
+        Some(node) => match &node.kind {
+            NodeKind::Seq(items) => Ok(items.iter().filter_map(scalar).collect()),
+            NodeKind::Null => Ok(vec![]),
+            _ => {
+                let place = format!("{written}.{what}");
+                Err(wrong_kind(&place, node, python_kind(node), "list"))
+            }
+        },
     };
-    let known = ["hosts", "vars", "children"]
-        .iter()
-        .any(|key| data.get(key).is_some());
+    let known = is_group(data);
     let hosts: Vec<String> = match &data.kind {
-        NodeKind::Map(_) if known => items(data.get("hosts"), "host")?,
+        NodeKind::Map(_) if known => items(data.get("hosts"), "hosts")?,
         NodeKind::Map(_) => vec![written.to_owned()],
-        _ => items(Some(data), "host")?,
+        _ => items(Some(data), "hosts")?,
     };
     for host in &hosts {
         inventory.add_host(host, &name, Some(file));
@@ -253,6 +283,12 @@ fn script_group(
     if matches!(data.kind, NodeKind::Map(_)) && !known {
         script_host(inventory, written, data);
         return Ok(());
+    }
+    if let Some(vars) = data.get("vars")
+        && !matches!(vars.kind, NodeKind::Map(_) | NodeKind::Null)
+    {
+        let place = format!("{written}.vars");
+        return Err(wrong_kind(&place, vars, python_kind(vars), "dict"));
     }
     for (key, value) in data.get("vars").map(mapping).unwrap_or_default() {
         inventory.set_group_var(&name, &key, value);
