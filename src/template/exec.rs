@@ -147,19 +147,7 @@ impl Interp<'_> {
                 name,
                 scoped,
                 required,
-            } if !self.extending.get() => {
-                let alone = self
-                    .blocks
-                    .borrow()
-                    .get(name)
-                    .is_none_or(|bodies| bodies.len() == 1);
-                if *required && alone {
-                    return Err(Fault::new(format!("Required block '{name}' not found")));
-                }
-                let top = self.top.borrow().clone().filter(|_| !scoped);
-                self.run_block(name, 0, top.as_ref().unwrap_or(frame), out)?;
-            }
-            Stmt::Block { .. } => {}
+            } => self.block(name, *scoped, *required, frame, out)?,
             Stmt::Import {
                 path,
                 target,
@@ -221,6 +209,30 @@ impl Interp<'_> {
             Stmt::Scope(body) => return self.run(body, &Frame::child(frame), out),
         }
         Ok(Flow::Next)
+    }
+
+    /// A named block where it stands, unless another template decides where.
+    fn block(
+        &self,
+        name: &Arc<str>,
+        scoped: bool,
+        required: bool,
+        frame: &Arc<Frame>,
+        out: &mut Vec<Value>,
+    ) -> Result<(), Fault> {
+        if self.extending.get() {
+            return Ok(());
+        }
+        let alone = self
+            .blocks
+            .borrow()
+            .get(name)
+            .is_none_or(|bodies| bodies.len() == 1);
+        if required && alone {
+            return Err(Fault::new(format!("Required block '{name}' not found")));
+        }
+        let top = self.top.borrow().clone().filter(|_| !scoped);
+        self.run_block(name, 0, top.as_ref().unwrap_or(frame), out)
     }
 
     fn filtered(&self, filter: Option<&Expr>, value: Value, frame: &Arc<Frame>) -> Outcome {

@@ -375,6 +375,7 @@ impl<'t> Reader<'t> {
 
     // ---- statements --------------------------------------------------------------------------
 
+    #[expect(clippy::too_many_lines, reason = "a flat table of statements")]
     fn statement(&mut self, blocks: &mut Vec<Block>) -> Read {
         let Token::Name(name) = &self.token else {
             return Err(match &self.token {
