@@ -93,7 +93,12 @@ pub(crate) enum Stmt {
     Set(Expr, Expr),
     SetBlock(Expr, Option<Expr>, Vec<Stmt>),
     FilterBlock(Expr, Vec<Stmt>),
-    Block(Arc<str>),
+    /// A named block: whether it sees the variables of what is around it, and whether another template must have it.
+    Block {
+        name: Arc<str>,
+        scoped: bool,
+        required: bool,
+    },
     Import {
         path: Expr,
         target: Expr,
@@ -128,6 +133,8 @@ pub(crate) struct For {
     pub(crate) filter: Option<Expr>,
     pub(crate) body: Vec<Stmt>,
     pub(crate) otherwise: Vec<Stmt>,
+    /// Whether `loop(...)` runs it again.
+    pub(crate) recursive: bool,
 }
 
 /// `{% macro %}`, and the body of `{% call %}`.

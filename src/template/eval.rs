@@ -45,6 +45,8 @@ pub(crate) struct Interp<'a> {
     last: RefCell<Option<Text>>,
     pub(crate) blocks: RefCell<HashMap<Arc<str>, Vec<Arc<Vec<Stmt>>>>>,
     pub(crate) extending: Cell<bool>,
+    /// The frame of the template that runs, for blocks that see nothing else.
+    pub(crate) top: RefCell<Option<Arc<Frame>>>,
     pub(crate) syntax: RefCell<Syntax>,
     pub(crate) folders: RefCell<Vec<PathBuf>>,
 }
@@ -73,6 +75,7 @@ impl<'a> Interp<'a> {
             last: RefCell::default(),
             blocks: RefCell::default(),
             extending: Cell::new(false),
+            top: RefCell::default(),
             syntax: RefCell::default(),
             folders: RefCell::default(),
         }
@@ -856,7 +859,18 @@ impl<'a> Interp<'a> {
                 Arg::Keyword(name, expr) => {
                     out.kw.push((name.to_string(), self.eval(expr, frame)?))
                 }
-                Arg::Splat(expr) => out.pos.extend(self.iterate(&self.need(expr, frame)?)?),
+                Arg::Splat(expr) => {
+                    let items = self.need(expr, frame)?;
+                    out.pos.extend(self.iterate(&items).map_err(
+                        |fault| match fault.as_undefined() {
+                            Some(_) => fault,
+                            None => Fault::new(format!(
+                                "Value after * must be an iterable, not {}",
+                                items.type_name()
+                            )),
+                        },
+                    )?);
+                }
                 Arg::KeywordSplat(expr) => match self.need(expr, frame)? {
                     Value::Dict(dict) => {
                         self.resolve(&Value::Dict(Arc::clone(&dict)))?;
@@ -935,6 +949,10 @@ impl<'a> Interp<'a> {
             return methods::call(self, &method.receiver, &method.name, &args);
         }
         if let Some(outer) = any.downcast_ref::<Loop>() {
+            if !outer.statement.recursive {
+                let text = "The loop must have the 'recursive' marker to be called recursively.";
+                return Err(Fault::new(text));
+            }
             let items = self.iterate(args.operand())?;
             let mut out = Vec::new();
             self.run_loop(

@@ -38,8 +38,10 @@ impl Interp<'_> {
                 .push(Arc::clone(body));
         }
         let outer = self.extending.replace(template.extends);
+        let above = self.top.replace(Some(Arc::clone(frame)));
         let result = self.run(&template.body, frame, out);
         self.extending.set(outer);
+        self.top.replace(above);
         result?;
         if template.extends {
             let Some(Value::Str(path)) = frame.get("__parent") else {
@@ -141,11 +143,11 @@ impl Interp<'_> {
                 let value = self.run_to_value(body, &Frame::child(frame))?;
                 out.push(self.filtered(Some(filter), value, frame)?);
             }
-            Stmt::Block(name) => {
-                if !self.extending.get() {
-                    self.run_block(name, 0, frame, out)?;
-                }
-            }
+            Stmt::Block {
+                name,
+                scoped,
+                required,
+            } => self.block(name, *scoped, *required, frame, out)?,
             Stmt::Import {
                 path,
                 target,
@@ -174,6 +176,9 @@ impl Interp<'_> {
             }
             Stmt::Extends(path) => {
                 let path = self.need(path, frame)?;
+                if matches!(frame.get("__parent"), Some(Value::Str(_))) {
+                    return Err(Fault::new("extended multiple times"));
+                }
                 frame.set("__parent".into(), path);
             }
             Stmt::Include {
@@ -204,6 +209,30 @@ impl Interp<'_> {
             Stmt::Scope(body) => return self.run(body, &Frame::child(frame), out),
         }
         Ok(Flow::Next)
+    }
+
+    /// A named block where it stands, unless another template decides where.
+    fn block(
+        &self,
+        name: &Arc<str>,
+        scoped: bool,
+        required: bool,
+        frame: &Arc<Frame>,
+        out: &mut Vec<Value>,
+    ) -> Result<(), Fault> {
+        if self.extending.get() {
+            return Ok(());
+        }
+        let alone = self
+            .blocks
+            .borrow()
+            .get(name)
+            .is_none_or(|bodies| bodies.len() == 1);
+        if required && alone {
+            return Err(Fault::new(format!("Required block '{name}' not found")));
+        }
+        let top = self.top.borrow().clone().filter(|_| !scoped);
+        self.run_block(name, 0, top.as_ref().unwrap_or(frame), out)
     }
 
     fn filtered(&self, filter: Option<&Expr>, value: Value, frame: &Arc<Frame>) -> Outcome {
@@ -369,6 +398,10 @@ impl Interp<'_> {
             value @ (Value::List(_) | Value::Tuple(_)) => self.iterate(&value)?,
             value => vec![value],
         };
+        if names.is_empty() && !optional {
+            let text = "Tried to select from an empty list of templates.";
+            return Err(Fault::new(text).at(|| self.span(path.place)));
+        }
         let mut failure = None;
         for name in &names {
             match files::load(self, &name.text()) {
@@ -385,7 +418,16 @@ impl Interp<'_> {
                 Err(fault) => failure = failure.or(Some(fault)),
             }
         }
+        let absent = |fault: &Fault| fault.message().contains(" not found in search path");
         match failure {
+            Some(fault) if !optional && names.len() > 1 && absent(&fault) => {
+                let names: Vec<String> = names.iter().map(Value::text).collect();
+                let text = format!(
+                    "none of the templates given were found: {}",
+                    names.join(", ")
+                );
+                Err(Fault::new(text).at(|| self.span(path.place)))
+            }
             Some(fault) if !optional || fault.message().starts_with("Syntax") => {
                 Err(fault.at(|| self.span(path.place)))
             }
@@ -449,19 +491,22 @@ impl Interp<'_> {
             frame.set(Arc::clone(param), value);
         }
         let extra: Vec<Value> = rest.collect();
-        if !extra.is_empty() && !object.uses_varargs() {
-            return Err(Fault::new(format!(
-                "macro '{}' takes not more than {} argument(s)",
-                definition.name,
-                definition.params.len()
-            )));
-        }
+        // What `call` hands over has no name.
+        let shown = match &*definition.name {
+            "caller" => "None".to_owned(),
+            name => format!("'{name}'"),
+        };
         if let Some((name, _)) = named.first()
             && !object.uses_kwargs()
         {
             return Err(Fault::new(format!(
-                "macro '{}' takes no keyword argument '{name}'",
-                definition.name
+                "macro {shown} takes no keyword argument '{name}'"
+            )));
+        }
+        if !extra.is_empty() && !object.uses_varargs() {
+            return Err(Fault::new(format!(
+                "macro {shown} takes not more than {} argument(s)",
+                definition.params.len()
             )));
         }
         frame.set("varargs".into(), Value::list(extra));

@@ -48,8 +48,11 @@ impl Default for FileOptions {
     }
 }
 
-/// Splits the header off; the body, its syntax, and its line end.
-pub(crate) fn prepare<'t>(text: &'t str, options: &FileOptions) -> (&'t str, Syntax, String) {
+/// Splits the header off; the body, its syntax, and its line end. An error tells what is wrong in the header.
+pub(crate) fn prepare<'t>(
+    text: &'t str,
+    options: &FileOptions,
+) -> Result<(&'t str, Syntax, String), String> {
     let given =
         |value: &Option<String>, default: &str| value.clone().unwrap_or_else(|| default.to_owned());
     let mut syntax = Syntax {
@@ -66,31 +69,69 @@ pub(crate) fn prepare<'t>(text: &'t str, options: &FileOptions) -> (&'t str, Syn
     };
     let mut newline = options.newline_sequence.clone();
     let Some(rest) = text.strip_prefix("#jinja2:") else {
-        return (text, syntax, newline);
+        return Ok((text, syntax, newline));
     };
     let (header, body) = rest.split_once('\n').unwrap_or((rest, ""));
     for pair in header.split(',') {
-        let Some((name, value)) = pair.split_once(':') else {
-            continue;
-        };
-        let value = value.trim();
-        let plain = value.trim_matches(['"', '\'']).to_owned();
-        let truth = matches!(value, "True" | "true" | "1");
-        match name.trim() {
-            "trim_blocks" => syntax.trim_blocks = truth,
-            "lstrip_blocks" => syntax.lstrip_blocks = truth,
-            "keep_trailing_newline" => syntax.keep_trailing_newline = truth,
-            "variable_start_string" => syntax.variable_start = plain,
-            "variable_end_string" => syntax.variable_end = plain,
-            "block_start_string" => syntax.block_start = plain,
-            "block_end_string" => syntax.block_end = plain,
-            "comment_start_string" => syntax.comment_start = plain,
-            "comment_end_string" => syntax.comment_end = plain,
-            "newline_sequence" => newline = plain.replace("\\r", "\r").replace("\\n", "\n"),
-            _ => {}
+        if pair.trim().is_empty() {
+            return Err("Empty '#jinja2:' override pair not allowed.".into());
         }
+        let Some((name, value)) = pair.split_once(':') else {
+            return Err(format!(
+                "Missing key-value separator `:` in '#jinja2:' override pair '{pair}'."
+            ));
+        };
+        set(&mut syntax, &mut newline, name.trim(), value.trim())?;
     }
-    (body, syntax, newline)
+    Ok((body, syntax, newline))
+}
+
+/// Takes in one setting of the header.
+fn set(syntax: &mut Syntax, newline: &mut String, name: &str, value: &str) -> Result<(), String> {
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let text = quote.and_then(|quote| value[1..].strip_suffix(quote));
+    let malformed = || format!("malformed node or string on line 1: {value}");
+    let truth = || match value {
+        "True" => Ok(true),
+        "False" => Ok(false),
+        _ => {
+            let kind = match (text, value.parse::<i64>()) {
+                (Some(_), _) => "str",
+                (_, Ok(_)) => "int",
+                _ => return Err(malformed()),
+            };
+            Err(format!(
+                "TemplateOverrides.{name} must be <class 'bool'> instead of <class '{kind}'>"
+            ))
+        }
+    };
+    let plain = || text.map(ToOwned::to_owned).ok_or_else(malformed);
+    match name {
+        "trim_blocks" => syntax.trim_blocks = truth()?,
+        "lstrip_blocks" => syntax.lstrip_blocks = truth()?,
+        "keep_trailing_newline" => syntax.keep_trailing_newline = truth()?,
+        "variable_start_string" => syntax.variable_start = plain()?,
+        "variable_end_string" => syntax.variable_end = plain()?,
+        "block_start_string" => syntax.block_start = plain()?,
+        "block_end_string" => syntax.block_end = plain()?,
+        "comment_start_string" => syntax.comment_start = plain()?,
+        "comment_end_string" => syntax.comment_end = plain()?,
+        "newline_sequence" => {
+            *newline = plain()?.replace("\\r", "\r").replace("\\n", "\n");
+            if !["\n", "\r\n", "\r"].contains(&newline.as_str()) {
+                return Err(format!(
+                    "TemplateOverrides.newline_sequence must be one of ('\\n', '\\r\\n', '\\r') instead of {value}"
+                ));
+            }
+        }
+        "line_statement_prefix" | "line_comment_prefix" => {
+            return Err(format!(
+                "rplay does not have the '#jinja2:' override {name}"
+            ));
+        }
+        _ => return Err(format!("Invalid '#jinja2:' override key '{name}'.")),
+    }
+    Ok(())
 }
 
 /// A compiled template, its text, and the file it is from.

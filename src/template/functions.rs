@@ -90,7 +90,17 @@ pub(crate) fn call(interp: &Interp<'_>, name: &str, args: &Args) -> Outcome {
             args.pos.len()
         ))),
         _ => {
-            let hint = args.text(0, "hint", "Mandatory variable has not been overridden");
+            if let Some(other) = args
+                .get(0, "hint")
+                .filter(|hint| !matches!(hint, Value::Str(_) | Value::None))
+            {
+                return Err(Fault::new(format!(
+                    "The 'hint' argument must be of type 'str' or 'NoneType', not '{}'.",
+                    other.type_name()
+                )));
+            }
+            let hint = args.get(0, "hint").and_then(Value::as_str);
+            let hint = hint.unwrap_or("Mandatory variable has not been overridden");
             Ok(Value::undefined(hint))
         }
     }

@@ -383,8 +383,12 @@ impl Templar {
         options: &FileOptions,
         scope: &dyn Scope,
     ) -> Result<String, TemplateError> {
-        let (body, syntax, newline) = files::prepare(text, options);
         let interp = Interp::new(self, scope);
+        let (body, syntax, newline) = files::prepare(text, options).map_err(|problem| {
+            let start = Span::start_of(&Source::new(path, text));
+            let text = format!("Syntax error in template: {problem}");
+            TemplateError::from(Fault::coded("template-syntax", text).at(|| Some(start)))
+        })?;
         interp.syntax.replace(syntax.clone());
         interp
             .folders

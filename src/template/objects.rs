@@ -207,7 +207,11 @@ impl Object for MacroObject {
         }
     }
     fn repr(&self) -> String {
-        format!("<Macro '{}'>", self.definition.name)
+        match &*self.definition.name {
+            // What `call` hands over has no name.
+            "caller" => "<Macro anonymous>".to_owned(),
+            name => format!("<Macro '{name}'>"),
+        }
     }
     fn as_any(&self) -> &dyn Any {
         self
@@ -246,6 +250,9 @@ impl Object for Namespace {
     }
     fn item(&self, key: &Value) -> Option<Value> {
         self.0.get(key.as_str()?)
+    }
+    fn repr(&self) -> String {
+        format!("<Namespace {}>", Value::dict(self.0.read().clone()).repr())
     }
     fn as_any(&self) -> &dyn Any {
         self

@@ -524,7 +524,7 @@ mod tests {
     #[test]
     fn items_without_an_order_are_no_panic() {
         let items: Vec<u32> = (0..1000).map(|at| at * 7919 % 1009).collect();
-        let mut odd = |a: &u32, b: &u32| Ok::<_, ()>((a * b) % 3 == 0);
+        let mut odd = |a: &u32, b: &u32| Ok::<_, ()>((a * b).is_multiple_of(3));
         assert_eq!(
             sorted(items.clone(), false, &mut odd).map(|all| all.len()),
             Ok(1000)

@@ -538,6 +538,7 @@ impl Lower<'_> {
                 filter: s.filter_expr.as_ref().map(|expr| self.expr(expr)),
                 body: self.body(&s.body),
                 otherwise: self.body(&s.else_body),
+                recursive: s.recursive,
             })),
             mj::Stmt::IfCond(s) => Stmt::If(
                 self.expr(&s.expr),
@@ -563,7 +564,11 @@ impl Lower<'_> {
                 let body = Arc::new(self.body(&s.body));
                 let name: Arc<str> = s.name.into();
                 self.blocks.insert(Arc::clone(&name), body);
-                Stmt::Block(name)
+                Stmt::Block {
+                    name,
+                    scoped: self.scoped(s.span()),
+                    required: s.required,
+                }
             }
             mj::Stmt::Import(s) => Stmt::Import {
                 path: self.expr(&s.expr),
@@ -623,6 +628,16 @@ impl Lower<'_> {
                 }),
             },
         }
+    }
+
+    /// Whether a block says `scoped`; the parser drops that.
+    fn scoped(&self, span: machinery::Span) -> bool {
+        let (start, _) = self.adjusted.place(span);
+        let written = self.text.get(start as usize..).unwrap_or_default();
+        let mut words = written.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let mut after = words.by_ref().skip_while(|word| *word != "block").skip(1);
+        let mut named = after.by_ref().filter(|word| !word.is_empty());
+        named.next().is_some() && named.next() == Some("scoped")
     }
 
     /// Whether an import or include says `with context`; the parser drops that.

@@ -375,6 +375,7 @@ impl<'t> Reader<'t> {
 
     // ---- statements --------------------------------------------------------------------------
 
+    #[expect(clippy::too_many_lines, reason = "a flat table of statements")]
     fn statement(&mut self, blocks: &mut Vec<Block>) -> Read {
         let Token::Name(name) = &self.token else {
             return Err(match &self.token {
@@ -403,6 +404,10 @@ impl<'t> Reader<'t> {
         match name.as_str() {
             "if" => self.tuple()?,
             "for" => {
+                if self.token.is_name("loop") {
+                    let text = "Can't assign to special loop variable in for-loop target";
+                    return Err(text.into());
+                }
                 self.targets()?;
                 if !self.take_name("in") {
                     return Err(self.not("in"));
@@ -426,17 +431,41 @@ impl<'t> Reader<'t> {
             }
             "macro" => {
                 self.name()?;
-                self.expect("(")?;
-                while !self.is(")") {
-                    self.name()?;
-                    if self.take("=") {
-                        self.expression()?;
-                    }
-                    if !self.is(")") {
-                        self.expect(",")?;
-                    }
+                self.parameters()?;
+            }
+            "call" => {
+                if self.is("(") {
+                    self.parameters()?;
                 }
-                self.step();
+                self.something()?;
+                self.expression()?;
+                if !self.text[..self.start].trim_end().ends_with(')') {
+                    return Err("expected call".into());
+                }
+            }
+            "filter" => {
+                self.dotted()?;
+                if self.is("(") {
+                    self.arguments()?;
+                }
+                while self.is("|") {
+                    self.filter()?;
+                }
+            }
+            "autoescape" => {
+                self.something()?;
+                self.skip()?;
+            }
+            "import" | "from" => {
+                self.something()?;
+                self.expression()?;
+                let word = if name == "import" { "as" } else { "import" };
+                if !self.take_name(word) {
+                    return Err(self.not(word));
+                }
+                self.name()?;
+                self.skip()?;
+                opens = false;
             }
             "block" => {
                 self.name()?;
@@ -450,10 +479,8 @@ impl<'t> Reader<'t> {
             }
             "continue" | "break" => opens = false,
             // Their parts are read loosely: what is wrong in them is told by the parser proper.
-            "include" | "extends" | "import" | "from" => {
-                if self.token == Token::End {
-                    return Err(format!("unexpected '{}'", self.end_name));
-                }
+            "include" | "extends" => {
+                self.something()?;
                 self.skip()?;
                 opens = false;
             }
@@ -466,6 +493,34 @@ impl<'t> Reader<'t> {
                 next: block.next,
             });
         }
+        Ok(())
+    }
+
+    /// Something must stand here.
+    fn something(&self) -> Read {
+        match self.token {
+            Token::End => Err(format!("unexpected '{}'", self.end_name)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The parameters of a macro.
+    fn parameters(&mut self) -> Read {
+        let mut defaults = false;
+        self.expect("(")?;
+        while !self.is(")") {
+            self.name()?;
+            if self.take("=") {
+                self.expression()?;
+                defaults = true;
+            } else if defaults {
+                return Err("non-default argument follows default argument".into());
+            }
+            if !self.is(")") {
+                self.expect(",")?;
+            }
+        }
+        self.step();
         Ok(())
     }
 
@@ -732,13 +787,26 @@ impl<'t> Reader<'t> {
 
     fn arguments(&mut self) -> Read {
         self.expect("(")?;
+        let (mut named, mut starred, mut double) = (false, false, false);
         while !self.is(")") {
-            if !self.take("**") {
-                self.take("*");
-            }
-            self.expression()?;
-            if self.take("=") {
+            let sound = if self.take("**") {
                 self.expression()?;
+                !std::mem::replace(&mut double, true)
+            } else if self.take("*") {
+                self.expression()?;
+                !std::mem::replace(&mut starred, true) && !double
+            } else {
+                self.expression()?;
+                if self.take("=") {
+                    self.expression()?;
+                    named = true;
+                    !double
+                } else {
+                    !named && !starred && !double
+                }
+            };
+            if !sound {
+                return Err("invalid syntax for function call expression".into());
             }
             if !self.is(")") {
                 self.expect(",")?;

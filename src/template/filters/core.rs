@@ -39,6 +39,15 @@ super::filters! {
 
 fn default(args: &Args) -> Outcome {
     args.check(3, &["default_value", "boolean"])?;
+    if let Some(other) = args
+        .get(2, "boolean")
+        .filter(|value| !matches!(value, Value::Bool(_)))
+    {
+        return Err(Fault::new(format!(
+            "The 'boolean' argument must be of type 'bool', not '{}'.",
+            other.type_name()
+        )));
+    }
     let operand = args.operand();
     if operand.is_undefined() || (args.truth(2, "boolean", false) && !operand.is_true()) {
         return Ok(args

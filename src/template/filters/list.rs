@@ -355,24 +355,31 @@ fn groupby(interp: &Interp<'_>, args: &Args) -> Outcome {
 }
 
 fn batch(interp: &Interp<'_>, args: &Args) -> Outcome {
-    let count = usize::try_from(args.int(1, "linecount", 1)?)
-        .unwrap_or(1)
-        .max(1);
+    let wanted = args.get(1, "linecount").unwrap_or(&Value::None);
     let items = interp.iterate(args.operand())?;
     let fill = args
         .get(2, "fill_with")
         .filter(|fill| !matches!(fill, Value::None));
-    if fill.is_some() {
-        limits::items(count)?;
-    }
-    let rows = items.chunks(count).map(|row| {
-        let mut row = row.to_vec();
-        if let Some(fill) = fill {
-            row.resize(count, fill.clone());
+    let (mut rows, mut row) = (vec![], vec![]);
+    for item in items {
+        // Nothing but the same number ends a row, and none is so long before it begins.
+        if Value::from(row.len()) == *wanted {
+            rows.push(Value::list(std::mem::take(&mut row)));
         }
-        Value::list(row)
-    });
-    Ok(Value::list(rows.collect()))
+        row.push(item);
+    }
+    if !row.is_empty() {
+        if let Some(fill) = fill {
+            let short = ops::compare("<", &Value::from(row.len()), wanted)?;
+            if short == Some(Ordering::Less) {
+                let count = usize::try_from(args.int(1, "linecount", 1)?).unwrap_or(0);
+                limits::items(count)?;
+                row.resize(count, fill.clone());
+            }
+        }
+        rows.push(Value::list(row));
+    }
+    Ok(Value::list(rows))
 }
 
 fn columns(interp: &Interp<'_>, args: &Args) -> Outcome {
@@ -579,6 +586,21 @@ fn combinations(interp: &Interp<'_>, args: &Args, ordered: bool) -> Outcome {
         ));
     }
     let items = interp.iterate(args.operand())?;
+    match args.get(1, "r") {
+        None => {}
+        Some(Value::None) if ordered => {}
+        Some(Value::Int(size)) if *size < 0 => {
+            return Err(Fault::new("r must be non-negative"));
+        }
+        Some(Value::Int(_) | Value::Bool(_)) => {}
+        Some(_) if ordered => return Err(Fault::new("Expected int as r")),
+        Some(other) => {
+            return Err(Fault::new(format!(
+                "'{}' object cannot be interpreted as an integer",
+                other.type_name()
+            )));
+        }
+    }
     let size = args
         .get(1, "r")
         .and_then(whole)

@@ -24,6 +24,19 @@ pub(crate) enum Mode {
     Asked,
 }
 
+/// The pattern that is asked for, none if it is left out.
+fn pattern(args: &Args, name: &str) -> Result<String, Fault> {
+    match args.get(1, name) {
+        None => Ok(String::new()),
+        Some(Value::Str(text)) => Ok(text.as_str().to_owned()),
+        Some(Value::List(_) | Value::Tuple(_)) => Err(Fault::new("unhashable type: 'list'")),
+        Some(Value::Dict(_)) => Err(Fault::new("unhashable type: 'dict'")),
+        Some(_) => Err(Fault::new(
+            "first argument must be string or compiled pattern",
+        )),
+    }
+}
+
 /// A compiled pattern, kept.
 pub(crate) fn compile(pattern: &str, flags: Flags) -> Result<Arc<Regex>, Fault> {
     type Kept = RwLock<HashMap<(String, Flags), Arc<Regex>>>;
@@ -56,7 +69,7 @@ fn too_long(error: TooLong) -> Fault {
 /// The tests `match`, `search` and `regex`.
 pub(crate) fn test(args: &Args, mode: Mode) -> Result<bool, Fault> {
     let text = args.operand().text();
-    let pattern = args.get(1, "pattern").map(Value::text).unwrap_or_default();
+    let pattern = pattern(args, "pattern")?;
     let kind = match mode {
         Mode::Match => "match".to_owned(),
         Mode::Search => "search".to_owned(),
@@ -121,7 +134,7 @@ fn search(args: &Args) -> Outcome {
     }
     let text = args.operand().text();
     let flags = flags(args, usize::MAX, usize::MAX);
-    let regex = compile(&args.text(1, "regex", ""), flags)?;
+    let regex = compile(&pattern(args, "regex")?, flags)?;
     let groups = args
         .pos
         .get(2..)
@@ -180,7 +193,7 @@ fn wanted(text: &str) -> Result<Wanted, Fault> {
 
 fn find_all(args: &Args) -> Outcome {
     let text = args.operand().text();
-    let regex = compile(&args.text(1, "regex", ""), flags(args, 3, 2))?;
+    let regex = compile(&pattern(args, "regex")?, flags(args, 3, 2))?;
     let mut out = Vec::new();
     for found in regex.all(&text).map_err(too_long)? {
         let group = |index: usize| Value::str(found.get(index).unwrap_or_default());
