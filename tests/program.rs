@@ -21,6 +21,7 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ("signals end the run and its programs", signals),
     ("a task in the background outlives the run", background),
     ("a home that cannot be written", closed_home),
+    ("files that include each other come to an end", endless),
     (
         "names and contents of any bytes, without a locale",
         no_locale,
@@ -66,6 +67,23 @@ impl Place {
 
 /// `play.yml` on this machine.
 const HERE: &[&str] = &["play.yml", "-i", "here,", "-c", "local"];
+
+/// Ansible goes on for ever; we tell the circle.
+fn endless(place: &Place) -> Result<(), String> {
+    let folder = place.play("endless", "    - include_tasks: a.yml\n")?;
+    for (file, next) in [("a.yml", "b.yml"), ("b.yml", "a.yml")] {
+        std::fs::write(folder.join(file), format!("- include_tasks: {next}\n"))
+            .map_err(|fault| fault.to_string())?;
+    }
+    let ran = finish(&mut scenario::command(&folder, &folder, HERE))?;
+    let words = [
+        "files include each other without end",
+        "b.yml:1:3",
+        "included at",
+        "a.yml:1:3",
+    ];
+    expect(ran, 2, &words)
+}
 
 /// One task goes on after the run has ended; another one and its programs end when its time is up.
 fn background(place: &Place) -> Result<(), String> {

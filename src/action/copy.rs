@@ -100,10 +100,13 @@ pub(super) async fn write(
 /// `missing_file` in the words that Ansible has for `copy` alone.
 fn missing(context: &Context<'_>, src: &str) -> ActionError {
     match context.missing_file("files", src) {
-        ActionError::Refused { message, .. } => ActionError::Refused {
+        ActionError::Refused { message, help, .. } => ActionError::Refused {
             what: "Unexpected AnsibleActionFail error",
             message,
-            help: Some(REMOTE_SRC),
+            help: Some(match help {
+                Some(help) => format!("{REMOTE_SRC}\n{help}"),
+                None => REMOTE_SRC.to_owned(),
+            }),
         },
         other => other,
     }

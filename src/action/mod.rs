@@ -118,7 +118,7 @@ pub(crate) enum ActionError {
         what: &'static str,
         message: String,
         /// What the user may try.
-        help: Option<&'static str>,
+        help: Option<String>,
     },
     /// The task cannot be run as it is written.
     Bare(String),

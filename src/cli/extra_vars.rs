@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{CommandError, Exit};
-use crate::diag::{Checked, Diagnostic, Severity, Source, Span};
+use crate::diag::{Checked, Diagnostic, Severity, Source, Span, similar_file};
 use crate::load::node::{Node, NodeKind};
 use crate::load::{kv, yaml};
 use crate::plan::{Files, to_vars};
@@ -32,6 +32,10 @@ fn read_one(option: &str, files: &Files) -> Result<VarMap, CommandError> {
                 "Unable to retrieve file contents. Could not find or access '{shown}' on the Ansible Controller: [Errno 2] No such file or directory: '{shown}'"
             );
             let problem = Diagnostic::error("missing-file", message);
+            let problem = match similar_file(Path::new(path)) {
+                Some(near) => problem.hint(format!("did you mean `-e @{near}`?")),
+                None => problem,
+            };
             return Err(CommandError::new(Exit::Error, problem));
         }
         let source = files

@@ -198,7 +198,7 @@ fn check_playbook(path: &Path) -> Result<(), CommandError> {
             "missing-playbook",
             format!("the playbook: {shown} could not be found"),
         );
-        if let Some(near) = session::similar_file(path) {
+        if let Some(near) = crate::diag::similar_file(path) {
             problem = problem.hint(format!("did you mean `{near}`?"));
         }
         return Err(CommandError::new(Exit::Error, problem));

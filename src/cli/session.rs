@@ -10,7 +10,7 @@ use super::options::{InventoryOptions, TaskOptions};
 use super::told;
 use super::{CommandError, Exit, extra_vars, passwords, tell, version};
 use crate::config::{Config, Origin};
-use crate::diag::{Diagnostic, Severity, nearest};
+use crate::diag::{self, Diagnostic, Severity, nearest};
 use crate::inventory::{EMPTY, Inventory, LOCALHOST, NO_HOSTS};
 use crate::plan::collections::Collections;
 use crate::plan::{Files, Planner, TagFilter};
@@ -124,7 +124,7 @@ pub(super) fn inventory(
                 MISSING_INVENTORY,
                 format!("the inventory: {source} could not be found"),
             );
-            if let Some(near) = similar_file(Path::new(source)) {
+            if let Some(near) = diag::similar_file(Path::new(source)) {
                 problem = problem.hint(format!("did you mean `{near}`?"));
                 // What was not named is never run, nor a folder looked through.
                 if is_text(Path::new(&near)) {
@@ -411,34 +411,6 @@ pub(super) fn folder(playbooks: &[PlannedPlaybook]) -> PathBuf {
         .first()
         .and_then(|playbook| playbook.plays.first());
     first.map_or_else(|| PathBuf::from("."), |play| play.dir.clone())
-}
-
-/// A file beside the one that is not there, with nearly its name.
-pub(super) fn similar_file(path: &Path) -> Option<String> {
-    let name = path.file_name()?.to_string_lossy().into_owned();
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    // Where a folder is missing, a file of that name may be meant: `staging.yml` for `staging/hosts`.
-    if !folder.exists() {
-        let files = ["yml", "yaml", "ini", "toml", "json"];
-        let mut files = files
-            .iter()
-            .map(|extension| folder.with_extension(extension));
-        let found = files
-            .find(|file| file.is_file())
-            .map(|file| file.display().to_string());
-        return found.or_else(|| similar_file(folder));
-    }
-    let names: Vec<String> = folder
-        .read_dir()
-        .ok()?
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    let near = nearest(&name, names.iter().map(String::as_str))?;
-    Some(path.with_file_name(near).display().to_string())
 }
 
 /// Tells warnings; stops when there are errors, which are told together.

@@ -377,6 +377,53 @@ impl<T> Checked<T> {
 /// The candidate nearest to what the user wrote: arguments and everything else are guessed alike.
 pub use rplay_modules::args::closest as nearest;
 
+/// A file beside the one that is not there, with nearly its name.
+#[must_use]
+pub fn similar_file(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    // Where a folder is missing, a file of that name may be meant: `staging.yml` for `staging/hosts`.
+    if !folder.exists() {
+        let files = ["yml", "yaml", "ini", "toml", "json"];
+        let mut files = files
+            .iter()
+            .map(|extension| folder.with_extension(extension));
+        let found = files
+            .find(|file| file.is_file())
+            .map(|file| file.display().to_string());
+        return found.or_else(|| similar_file(folder));
+    }
+    let mut names: Vec<String> = folder
+        .read_dir()
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    let has_name = |other: &&String| {
+        Path::new(other)
+            .file_stem()
+            .is_some_and(|stem| stem == name)
+    };
+    let near = names
+        .iter()
+        .find(has_name)
+        .map(String::as_str)
+        .or_else(|| nearest(name, names.iter().map(String::as_str)))
+        .or_else(|| {
+            // `tasks_from` and the like name files without their extension.
+            let stems = names.iter().filter_map(|other| other.strip_suffix(".yml"));
+            let near = nearest(name, stems)?;
+            names
+                .iter()
+                .map(String::as_str)
+                .find(|other| other.strip_suffix(".yml") == Some(near))
+        })?;
+    Some(path.with_file_name(near).display().to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

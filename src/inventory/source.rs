@@ -10,7 +10,7 @@ use rplay_modules::regex::{Flags, Regex};
 use super::ini::Broken;
 use super::{Inventory, LayerKind, Naming, constructed, generator, ini, range, toml, yaml};
 use crate::config::Config;
-use crate::diag::{Checked, Diagnostic, Severity, Source, nearest};
+use crate::diag::{Checked, Diagnostic, Severity, Source};
 use crate::load;
 use crate::load::node::{Node, NodeKind};
 use crate::load::vault::VaultSecrets;
@@ -143,8 +143,8 @@ impl Loader<'_> {
         };
         if missing {
             problem = problem.cause("there is no such file or directory");
-            if let Some(neighbour) = neighbour(path) {
-                problem = problem.hint(format!("did you mean `{}`?", neighbour.display()));
+            if let Some(near) = crate::diag::similar_file(path) {
+                problem = problem.hint(format!("did you mean `{near}`?"));
             }
         }
         self.problems.push(problem);
@@ -579,23 +579,4 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
         }
     }
     clean
-}
-
-/// The entry of the directory whose name is nearest to that of a missing path.
-fn neighbour(path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?.to_str()?;
-    let mut names: Vec<String> = std::fs::read_dir(path.parent()?)
-        .ok()?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
-    names.sort();
-    let exact = names.iter().find(|other| {
-        Path::new(other)
-            .file_stem()
-            .is_some_and(|stem| stem == name)
-    });
-    let near = exact
-        .map(String::as_str)
-        .or_else(|| nearest(name, names.iter().map(String::as_str)))?;
-    Some(path.with_file_name(near))
 }

@@ -81,6 +81,14 @@ pub const LOOKUPS: &[&str] = &[
     "vars",
 ];
 
+/// The lookup that a misspelt `with_...` may mean.
+pub(super) fn near_loop(keyword: &str) -> Option<&'static str> {
+    let (_, lookup) = keyword.split_once('_')?;
+    crate::diag::nearest(keyword, ["with_items"])
+        .map(|_| "items")
+        .or_else(|| crate::diag::nearest(lookup, LOOKUPS.iter().copied()))
+}
+
 /// An action of `meta`.
 pub struct Meta {
     /// Its name.
@@ -174,8 +182,14 @@ pub fn unresolved(name: &str, keyword: Option<&str>, python: Option<&Path>) -> D
 /// The name that the user may have meant.
 #[must_use]
 pub fn suggestion(name: &str) -> Option<String> {
-    let modules =
-        registry::modules().flat_map(|module| std::iter::once(&module.name).chain(module.aliases));
+    let full = || {
+        registry::modules().flat_map(|module| std::iter::once(&module.name).chain(module.aliases))
+    };
+    // The collection may be what is misspelt.
+    if short(name).contains('.') {
+        return crate::diag::nearest(name, full().copied()).map(str::to_owned);
+    }
+    let modules = full();
     let names: Vec<&str> = modules
         .map(|name| name.rsplit('.').next().unwrap_or(name))
         .collect();

@@ -240,6 +240,8 @@ impl Reader {
         let mut problem = Diagnostic::error("unknown-keyword", text).at(&key.span);
         if let Some(meant) = nearest(&name, Keyword::names(place)) {
             problem = problem.hint(format!("did you mean `{meant}`?"));
+        } else if let Some(meant) = super::actions::near_loop(&name) {
+            problem = problem.hint(format!("did you mean `with_{meant}`?"));
         } else if Keyword::from_name(&name).is_some() {
             problem = problem.hint(format!("`{name}` is a keyword, but it cannot stand here"));
         }

@@ -837,7 +837,13 @@ fn syntax_error(source: &Arc<Source>, at: u32, error: &ScanError) -> Diagnostic 
     }
     let hyphen = matches!(error.kind(), ErrorKind::InvalidBlockEntryWhitespace)
         && line.trim_start_matches(' ').starts_with("-\t");
-    if line.trim_start_matches(' ').starts_with('\t') || is_tab(error.kind()) || hyphen {
+    // What the tab spoils may be noticed at the line before it.
+    let next = source.line(number + 1);
+    let (number, line) = match (is_tab(error.kind()), tabbed(line), tabbed(next)) {
+        (true, false, true) => (number + 1, next),
+        _ => (number, line),
+    };
+    if tabbed(line) || is_tab(error.kind()) || hyphen {
         let indent = line.trim_start_matches(' ');
         let indent = if hyphen { &indent[1..] } else { indent };
         let start = source.line_start(number)
@@ -916,6 +922,11 @@ fn value_place(source: &Arc<Source>, number: usize, value: &str) -> Span {
         start,
         end: start + u32::try_from(value.len()).unwrap_or_default(),
     }
+}
+
+/// Whether a tab is in a line's indentation.
+fn tabbed(line: &str) -> bool {
+    line.trim_start_matches(' ').starts_with('\t')
 }
 
 fn is_tab(kind: &ErrorKind) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Pass;
 use super::role::Role;
+use crate::diag::Span;
 use crate::load::ast::Keywords;
 use crate::load::keyword::Keyword;
 use crate::load::node::Node;
@@ -27,6 +28,8 @@ pub struct Frame {
     pub role: Option<Arc<Role>>,
     /// The folder of the file that the tasks below stand in.
     pub dir: PathBuf,
+    /// The task that includes or imports what is below.
+    pub from: Option<Span>,
 }
 
 /// What a frame is.
@@ -48,6 +51,11 @@ impl Frame {
     /// The frames from this one up to the play.
     pub fn chain(&self) -> impl Iterator<Item = &Frame> {
         std::iter::successors(Some(self), |frame| frame.parent.as_deref())
+    }
+
+    /// Where tasks below it are included or imported, the nearest place first.
+    pub fn origins(&self) -> impl Iterator<Item = &Span> {
+        self.chain().filter_map(|frame| frame.from.as_ref())
     }
 
     /// The nearest value of a keyword.

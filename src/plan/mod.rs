@@ -9,7 +9,7 @@ mod role;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::diag::{Checked, Diagnostic, nearest};
+use crate::diag::{Checked, Diagnostic, Span, nearest, similar_file};
 use crate::load::actions;
 use crate::load::ast::{self, Item, Keywords};
 use crate::load::keyword::Keyword;
@@ -191,6 +191,7 @@ impl Planner {
                 .parent()
                 .unwrap_or(Path::new(""))
                 .to_path_buf(),
+            from: None,
         });
         let mut pass = Pass::new(self, scope.clone(), playbook_dir);
         let mut items = pass.items(&play.pre_tasks, &frame, false);
@@ -324,7 +325,7 @@ impl<'a> Pass<'a> {
     }
 
     fn block(&mut self, block: &ast::Block, frame: &Arc<Frame>, handler: bool) -> Option<PlanItem> {
-        let frame = self.child(frame, FrameKind::Block, block.keywords.clone());
+        let frame = self.child(frame, FrameKind::Block, block.keywords.clone(), None);
         let planned = PlanBlock {
             block: Arc::new(self.items(&block.block, &frame, handler)),
             rescue: Arc::new(self.items(&block.rescue, &frame, handler)),
@@ -415,7 +416,8 @@ impl<'a> Pass<'a> {
             );
             return vec![];
         };
-        let below = self.child(frame, FrameKind::Import, task.keywords.clone());
+        let from = Some(task.span.clone());
+        let below = self.child(frame, FrameKind::Import, task.keywords.clone(), from);
         let Some(name) = self.text(file, &below) else {
             return vec![];
         };
@@ -472,7 +474,13 @@ impl<'a> Pass<'a> {
     }
 
     /// A frame below another one, with the `vars` of its own keywords.
-    fn child(&mut self, parent: &Arc<Frame>, kind: FrameKind, keywords: Keywords) -> Arc<Frame> {
+    fn child(
+        &mut self,
+        parent: &Arc<Frame>,
+        kind: FrameKind,
+        keywords: Keywords,
+        from: Option<Span>,
+    ) -> Arc<Frame> {
         let vars = keywords
             .get(&Keyword::Vars)
             .map(|node| to_vars(node, &self.planner.files, &mut self.problems));
@@ -484,6 +492,7 @@ impl<'a> Pass<'a> {
             params: Arc::default(),
             role: parent.role.clone(),
             dir: parent.dir.clone(),
+            from,
         })
     }
 
@@ -566,8 +575,17 @@ fn opened(handlers: Vec<PlanItem>) -> Vec<PlanItem> {
 }
 
 fn missing_file(name: &str, at: &Node) -> Diagnostic {
-    Diagnostic::error("missing-file", format!("Could not find or access '{name}' on the Ansible Controller."))
-        .at(&at.span)
+    let problem = Diagnostic::error(
+        "missing-file",
+        format!("Could not find or access '{name}' on the Ansible Controller."),
+    )
+    .at(&at.span);
+    let beside = at.span.path().with_file_name(name);
+    let problem = match similar_file(&beside) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => problem,
+    };
+    problem
         .hint("the path is looked for beside the file that names it, then in the role, then beside the playbook")
 }
 

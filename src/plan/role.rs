@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     Frame, FrameKind, MAX_DEPTH, Pass, PlanItem, collections, key_place, to_variable, to_vars,
 };
-use crate::diag::{Diagnostic, Span, nearest};
+use crate::diag::{Diagnostic, Span, nearest, similar_file};
 use crate::load::ast::{self, Keywords, RoleEntry};
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
@@ -65,6 +65,30 @@ pub struct RoleCall {
     pub unchecked: bool,
 }
 
+fn in_circle(call: &RoleCall, message: &str) -> Diagnostic {
+    let problem = Diagnostic::error("role-cycle", message);
+    match &call.span {
+        Some(span) => problem.at(span),
+        None => problem,
+    }
+}
+
+/// How a role depends on itself, if it does. Tasks may import their own role: conditions can end that.
+fn needs_itself(path: &Path, frame: &Frame) -> Option<String> {
+    let above = frame
+        .chain()
+        .take_while(|frame| frame.kind == FrameKind::Role);
+    let roles: Vec<&Role> = above.filter_map(|frame| frame.role.as_deref()).collect();
+    let at = roles.iter().position(|role| role.path == path)?;
+    let mut names: Vec<&str> = roles[..=at]
+        .iter()
+        .rev()
+        .map(|role| role.name.as_str())
+        .collect();
+    names.push(&roles[at].name);
+    Some(format!("the dependencies are {}", names.join(" -> ")))
+}
+
 impl Pass<'_> {
     /// An entry of `roles` or `dependencies`.
     pub(super) fn role_entry(&mut self, entry: &RoleEntry, frame: &Arc<Frame>) -> Vec<PlanItem> {
@@ -104,7 +128,8 @@ impl Pass<'_> {
             }
             return vec![];
         };
-        let below = self.child(frame, FrameKind::Import, task.keywords.clone());
+        let from = Some(task.span.clone());
+        let below = self.child(frame, FrameKind::Import, task.keywords.clone(), from);
         let Some(role) = self.text(name, &below) else {
             return vec![];
         };
@@ -129,15 +154,14 @@ impl Pass<'_> {
         let Some((path, collection)) = self.find_role(call, frame) else {
             return vec![];
         };
+        if let Some(chain) = needs_itself(&path, frame) {
+            let message = "A recursion loop was detected with the roles specified. Make sure child roles do not have dependencies on parent roles";
+            self.problems.push(in_circle(call, message).cause(chain));
+            return vec![];
+        }
         if self.depth >= MAX_DEPTH {
-            let problem = Diagnostic::error(
-                "role-cycle",
-                format!("the role '{}' depends on itself", call.name),
-            );
-            self.problems.push(match &call.span {
-                Some(span) => problem.at(span),
-                None => problem,
-            });
+            let message = format!("the role '{}' imports itself", call.name);
+            self.problems.push(in_circle(call, &message));
             return vec![];
         }
         let meta = self
@@ -181,6 +205,7 @@ impl Pass<'_> {
             params: Arc::new(call.params.clone()),
             role: Some(role),
             dir: path.join("tasks"),
+            from: None,
         });
         let mut items = vec![];
         for dependency in meta.iter().flat_map(|meta| &meta.dependencies) {
@@ -400,11 +425,14 @@ fn no_file(call: &RoleCall, path: &Path, folder: &str, name: &str) -> Diagnostic
             format!("Could not find specified file in role, its '{folder}/' is not usable.")
         }
     };
-    let problem = Diagnostic::error("missing-role-file", message);
-    match &call.span {
-        Some(span) => problem.at(span),
-        None => problem,
+    let mut problem = Diagnostic::error("missing-role-file", message);
+    if let Some(span) = &call.span {
+        problem = problem.at(span);
     }
+    if let Some(near) = similar_file(&path.join(folder).join(name)) {
+        problem = problem.hint(format!("did you mean `{near}`?"));
+    }
+    problem
 }
 
 /// The task that checks the arguments of a role's entry point.

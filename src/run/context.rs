@@ -15,7 +15,7 @@ use super::spec::TaskSpec;
 use super::target::Links;
 use crate::action::{ActionError, Effect, TaskResult};
 use crate::connect::{Become, Link, LinkError};
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, Span, similar_file};
 use crate::template::value::{Entries, Key, Value};
 use crate::template::{Scope, TemplateError};
 use crate::vars::{HostScope, VarMap};
@@ -270,18 +270,19 @@ impl Context<'_> {
 
     /// The error for a file that is nowhere.
     pub(crate) fn missing_file(&self, kind: &str, name: &str) -> ActionError {
-        let searched: Vec<String> = self
-            .places(kind, name)
+        let places = self.places(kind, name);
+        let searched: Vec<String> = places
             .iter()
             .map(|path| format!("\t{}", path.display()))
             .collect();
+        let near = places.iter().find_map(|path| similar_file(path));
         ActionError::Refused {
             what: "",
             message: format!(
                 "Could not find or access '{name}'\nSearched in:\n{} on the Ansible Controller.",
                 searched.join("\n")
             ),
-            help: None,
+            help: near.map(|near| format!("help: did you mean `{near}`?")),
         }
     }
 

@@ -1,13 +1,17 @@
 //! What users read of a task that failed, and the result it leaves.
 
+use std::path::Path;
+
 use rplay_modules::data::{Data, Map};
 
 use super::failure::{Cause, ends, explain, joined};
 use super::worker::{ItemResult, Worker, mark};
 use crate::action::{ActionError, TaskResult};
-use crate::diag::{Diagnostic, Span, nearest};
+use crate::diag::{Diagnostic, Span, nearest, similar_file};
 use crate::load::keyword::Keyword;
+use crate::plan::Frame;
 use crate::report::event::MessageKind;
+use crate::template::value::Value;
 use crate::template::{Scope, TemplateError};
 
 /// What a condition's error begins with.
@@ -25,15 +29,23 @@ impl Worker<'_> {
         let Some(msg) = one.result.get("msg").and_then(Data::as_str) else {
             let text = "Task failed: Action failed: Unknown error.";
             one.result.insert("msg".to_owned(), Data::from(text));
-            return self.say(
-                MessageKind::TaskError,
-                explain(&[Cause::new(text, Some(&self.action_span()))]),
-            );
+            let mut cause = Cause::new(text, Some(&self.action_span()));
+            // What `include_vars` says stands elsewhere in its result.
+            let why = one.result.get("message").and_then(Data::as_str);
+            let hidden = self.flag(Keyword::NoLog, &self.job.scope);
+            cause.help = why.filter(|_| !hidden).map(str::to_owned);
+            return self.say(MessageKind::TaskError, explain(&[cause]));
         };
         if self.job.spec.action == "include_tasks" {
             one.unread = true;
             let help = "If you are using a module and expect the file to exist on the remote, see the remote_src option.";
-            return self.say(MessageKind::TaskError, format!("{msg} {help}"));
+            let mut cause = Cause::new(format!("{msg} {help}"), Some(&self.action_span()));
+            let path = msg
+                .rsplit_once(": '")
+                .and_then(|(_, path)| path.strip_suffix('\''));
+            let near = path.and_then(|path| similar_file(Path::new(path)));
+            cause.help = near.map(|near| format!("help: did you mean `{near}`?"));
+            return self.say(MessageKind::TaskError, explain(&[cause]));
         }
         let action = self.job.spec.action.as_str();
         // `raw` is an action of its own there: nothing but the command reaches the host.
@@ -301,13 +313,13 @@ impl Worker<'_> {
     }
 
     /// Tells why nothing was done, and what the user may try.
-    fn refused(&self, what: &str, message: &str, help: Option<&str>) -> Map {
+    fn refused(&self, what: &str, message: &str, help: Option<String>) -> Map {
         let (head, msg) = match what {
             "" => ("Task failed".to_owned(), message.to_owned()),
             what => (format!("Task failed: {what}"), format!("{what}: {message}")),
         };
         let mut reason = Cause::new(message, None);
-        reason.help = help.map(str::to_owned);
+        reason.help = help;
         let head = Cause::new(head, Some(&self.action_span()));
         self.say(MessageKind::TaskError, explain(&[head, reason]));
         rplay_modules::map! { "changed" => false, "msg" => msg }
@@ -337,12 +349,32 @@ impl Worker<'_> {
     }
 }
 
+/// Where the file of a task is included or imported, if it is.
+pub(super) fn included(frame: &Frame) -> String {
+    /// Those of files that include themselves say little.
+    const SHOWN: usize = 8;
+    let lines: Vec<String> = frame
+        .origins()
+        .take(SHOWN)
+        .map(|place| format!("included at {place}\n"))
+        .collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", lines.concat())
+}
+
 /// Adds the variable that a misspelt name may mean.
 pub(super) fn suggest(problem: &mut Diagnostic, scope: &dyn Scope) {
     /// Of shorter names every other one is near.
     const LONG_ENOUGH: usize = 4;
     let said = problem.message.rsplit(": ").next();
     let name = said.and_then(|text| text.strip_suffix("' is undefined")?.strip_prefix('\''));
+    if without_facts(problem, name, scope) {
+        let hint = "no facts of this host are known: `gather_facts: true` in the play gathers them, and so does the module `setup`";
+        problem.hints = vec![hint.to_owned()];
+        return;
+    }
     let Some(name) = name.filter(|name| name.len() >= LONG_ENOUGH) else {
         return;
     };
@@ -353,6 +385,30 @@ pub(super) fn suggest(problem: &mut Diagnostic, scope: &dyn Scope) {
         let hint = format!("did you mean `{near}`?");
         problem.hints.insert(0, hint);
     }
+}
+
+/// Whether a fact is missing because none was gathered.
+fn without_facts(problem: &Diagnostic, name: Option<&str>, scope: &dyn Scope) -> bool {
+    let of_facts = |label: &crate::diag::Label| {
+        let span = &label.span;
+        !span.source.secret
+            && span
+                .source
+                .line(span.line_column().0)
+                .contains("ansible_facts")
+    };
+    let wanted = match name {
+        Some(name) => name.starts_with("ansible_"),
+        None => {
+            problem.message.contains("has no attribute")
+                && problem.labels.first().is_some_and(of_facts)
+        }
+    };
+    let unknown = |facts: &Value| matches!(facts, Value::Dict(facts) if facts.read().is_empty());
+    wanted
+        && scope
+            .get("ansible_facts")
+            .is_none_or(|facts| unknown(&facts))
 }
 
 /// The error of a condition, at the condition.

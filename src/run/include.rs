@@ -13,7 +13,7 @@ use super::play::{Batch, problem_text};
 use super::spec::TaskSpec;
 use super::worker::ItemEffect;
 use crate::action::Effect;
-use crate::diag::{Checked, Diagnostic, Severity};
+use crate::diag::{Checked, Diagnostic, Severity, Span};
 use crate::load::keyword::Keyword;
 use crate::plan::{Frame, FrameKind, PlanItem};
 use crate::report::event::{Event, MessageKind, Status};
@@ -166,7 +166,11 @@ impl Run<'_> {
             params: Arc::new(params),
             role: task.frame.role.clone(),
             dir: task.frame.dir.clone(),
+            from: Some(task.ast.span.clone()),
         });
+        if frame.origins().count() > MAX_INCLUDED {
+            return endless(&frame);
+        }
         let magic = Arc::new(self.play_magic(state.play, &state.hosts, &state.batch));
         let scope = self.task_scope(state, spec, host, &magic);
         match &one.effect {
@@ -201,6 +205,34 @@ impl Run<'_> {
             }
             _ => Checked::ok(vec![]),
         }
+    }
+}
+
+/// Files included by one another more deeply than this never end. It is deeper than Ansible can go.
+const MAX_INCLUDED: usize = 500;
+
+/// Includes that never end, with the last of them.
+fn endless(frame: &Frame) -> Checked<Vec<PlanItem>> {
+    let message = format!("files include each other without end: {MAX_INCLUDED} times");
+    let mut problem = Diagnostic::error("include-cycle", message);
+    let mut files: Vec<&Span> = vec![];
+    for place in frame.origins() {
+        if files.contains(&place) {
+            break;
+        }
+        files.push(place);
+    }
+    for place in files {
+        let remark = if problem.labels.is_empty() {
+            ""
+        } else {
+            "included at"
+        };
+        problem = problem.label(place, remark);
+    }
+    Checked {
+        value: vec![],
+        problems: vec![problem.hint("a condition has to end it: `when`")],
     }
 }
 

@@ -61,8 +61,15 @@ impl Worker<'_> {
                         "Provide a list of items/templates, or a template resolving to a list.",
                     )
                 };
+                let mut help = help.to_owned();
+                if matches!(other, Value::Dict(_)) {
+                    help.push_str("\nhelp: `| dict2items` makes a list of a mapping");
+                }
+                if let Some(place) = other.origin().filter(|place| !span.contains(place)) {
+                    help.push_str(&format!("\nthe value is defined at {place}"));
+                }
                 let cause = Cause {
-                    help: Some(help.to_owned()),
+                    help: Some(help),
                     ..Cause::new(message.as_str(), Some(span))
                 };
                 self.say(MessageKind::TaskError, explain(&[cause]));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::free::Strategy;
-use crate::diag::{Checked, Diagnostic};
+use crate::diag::{Checked, Diagnostic, similar_file};
 use crate::load::ast::{Keywords, Play, Playbook, PlaybookEntry};
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
@@ -129,7 +129,11 @@ impl Reader<'_> {
                     "Unable to retrieve file contents. Could not find or access '{shown}' on the Ansible Controller: [Errno 2] No such file or directory: '{shown}'"
                 );
                 let problem = Diagnostic::error("missing-playbook", message);
-                return self.problems.push(problem.at(&from.span));
+                let problem = problem.at(&from.span);
+                return self.problems.push(match similar_file(path) {
+                    Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                    None => problem,
+                });
             }
             (Err(problem), _) => return self.problems.push(problem),
         };
@@ -160,7 +164,8 @@ impl Reader<'_> {
         inner.depth += 1;
         if inner.depth > MAX_DEPTH {
             let problem = Diagnostic::error("import-cycle", "a playbook imports itself");
-            return self.problems.push(problem.at(&file.span));
+            let hint = "each of the playbooks imports the next one, and the last one the first";
+            return self.problems.push(problem.at(&file.span).hint(hint));
         }
         for keyword in [Keyword::When, Keyword::Tags] {
             if let Some(node) = keywords.get(&keyword) {
@@ -206,6 +211,7 @@ impl Reader<'_> {
                 params: Arc::default(),
                 role: None,
                 dir: dir.to_path_buf(),
+                from: None,
             })
         });
         let plan = self.planner.play(play, outer, dir, &scope);

@@ -679,7 +679,10 @@ impl Worker<'_> {
         }
     }
 
-    pub(super) fn say(&self, kind: MessageKind, text: String) {
+    pub(super) fn say(&self, kind: MessageKind, mut text: String) {
+        if kind == MessageKind::TaskError {
+            text.push_str(&super::explain::included(&self.job.spec.task.frame));
+        }
         self.send(Event::Message { kind, text });
     }
 

@@ -241,7 +241,11 @@ impl<'a> Interp<'a> {
             ""
         };
         let message = format!("Syntax error in expression{delimited}: {}", error.message);
-        Fault::coded(EXPRESSION_SYNTAX, message).at(|| self.span(error.place))
+        let fault = Fault::coded(EXPRESSION_SYNTAX, message).at(|| self.span(error.place));
+        match super::advice::of_expression(text) {
+            Some(hint) => fault.hint(hint),
+            None => fault,
+        }
     }
 
     /// What a body gives: nothing is null, one value stays as it is, several become text.
@@ -592,8 +596,8 @@ impl<'a> Interp<'a> {
                     return Ok(Value::Undefined(undefined));
                 }
                 Ok(Value::Undefined(Arc::new(Undefined {
-                    message: undefined.message.clone(),
                     span,
+                    ..(*undefined).clone()
                 })))
             }
             done => done,
@@ -1106,7 +1110,7 @@ pub(crate) fn defined(value: &Value) -> Result<(), Fault> {
 
 /// The undefined value for what an object has not.
 pub(crate) fn missing(value: &Value, key: &Value) -> Value {
-    Value::undefined(match (value, key) {
+    let message = match (value, key) {
         (Value::Object(object), _) if object.type_name() == "HostVars" => {
             format!("hostvars[{}]", key.repr())
         }
@@ -1118,7 +1122,12 @@ pub(crate) fn missing(value: &Value, key: &Value) -> Value {
         ),
         (Value::None, _) => format!("None has no element {}", key.repr()),
         _ => format!("{} object has no element {}", value.type_name(), key.repr()),
-    })
+    };
+    Value::Undefined(Arc::new(Undefined {
+        message,
+        span: None,
+        asked: Some((value.clone(), key.clone())),
+    }))
 }
 
 fn index(key: &Value, length: usize) -> Option<usize> {

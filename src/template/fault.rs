@@ -224,6 +224,18 @@ impl From<Fault> for TemplateError {
             diagnostic = diagnostic.at(span);
         }
         diagnostic.hints = parts.hints;
+        if let Some(undefined) = &parts.undefined {
+            diagnostic.hints.extend(super::advice::of(undefined));
+            let asked = undefined
+                .asked
+                .as_ref()
+                .and_then(|(value, _)| value.origin());
+            if let Some(place) = asked.filter(|place| parts.span.as_ref() != Some(place)) {
+                diagnostic
+                    .causes
+                    .push(format!("the value is defined at {place}"));
+            }
+        }
         Self {
             diagnostic: Box::new(diagnostic),
             undefined: parts.undefined.is_some(),

@@ -1,5 +1,6 @@
 //! Jinja as Ansible has it: templates, conditions, lookups over lazily templated variables.
 
+mod advice;
 mod args;
 mod ast;
 mod csv;

@@ -68,6 +68,8 @@ pub struct Undefined {
     pub message: String,
     /// Where the expression stands, if known.
     pub span: Option<Span>,
+    /// The value that was asked, and what for.
+    pub(crate) asked: Option<(Value, Value)>,
 }
 
 /// See [`Value::unknown`].
@@ -316,13 +318,24 @@ impl Value {
     pub fn undefined(message: impl Into<String>) -> Self {
         Value::Undefined(Arc::new(Undefined {
             message: message.into(),
-            span: None,
+            ..Undefined::default()
         }))
     }
 
     /// What a variable is in a look ahead when the run may set it.
     pub fn unknown() -> Self {
         Value::object(Unknown)
+    }
+
+    /// Where it, or the first part of it, was written.
+    #[must_use]
+    pub fn origin(&self) -> Option<Span> {
+        match self {
+            Value::Str(text) => text.origin().cloned(),
+            Value::Dict(dict) => dict.read().keys().find_map(|key| key.0.origin()),
+            Value::List(list) => list.read().iter().find_map(Self::origin),
+            _ => None,
+        }
     }
 
     /// An object.

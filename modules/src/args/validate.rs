@@ -87,9 +87,18 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|candidate| (distance(word, candidate), candidate));
     scored
         .filter(|(distance, _)| *distance <= limit)
-        // Of equals the one that begins alike: slips are commoner at a word's end.
-        .min_by_key(|(distance, found)| (*distance, Reverse(alike(word, found))))
+        // Of equals the one that has all its letters (they are left out more often than taken for
+        // others), then the one that begins alike: slips are commoner at a word's end.
+        .min_by_key(|(distance, found)| {
+            (*distance, !within(word, found), Reverse(alike(word, found)))
+        })
         .map(|(_, found)| found)
+}
+
+/// Whether all letters of a word are in another one, in their order.
+fn within(word: &str, other: &str) -> bool {
+    let mut letters = other.chars();
+    word.chars().all(|letter| letters.any(|one| one == letter))
 }
 
 /// How many letters two words share at their start.
