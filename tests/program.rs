@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::case::split;
 use crate::harness::scenario::{self, Scenario, eventually, expect, finish, outcome};
-use crate::harness::stages::Verdict;
+use crate::harness::stages::{Verdict, rplay};
 
 const SCENARIOS: &[Scenario<Place>] = &[
     ("the first commands of the README", readme),
@@ -22,6 +23,10 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ("a task in the background outlives the run", background),
     ("a home that cannot be written", closed_home),
     ("files that include each other come to an end", endless),
+    (
+        "an interrupted password leaves the terminal as it was",
+        silence,
+    ),
     (
         "names and contents of any bytes, without a locale",
         no_locale,
@@ -83,6 +88,40 @@ fn endless(place: &Place) -> Result<(), String> {
         "a.yml:1:3",
     ];
     expect(ran, 2, &words)
+}
+
+/// Every question without echo, and the key that interrupts.
+fn silence(place: &Place) -> Result<(), String> {
+    use rustix::termios::{LocalModes, tcgetattr};
+    let folder = place.play("silence", "    - pause: {prompt: Word, echo: no}\n")?;
+    for (option, code) in [("-v", 99), ("-k", -2), ("-K", -2), ("--ask-vault-pass", -2)] {
+        let (screen, line) = pseudo()?;
+        let copy = || line.try_clone().map_err(|fault| fault.to_string());
+        // The terminal that the questions are asked on is that of a session.
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait"]).arg(rplay());
+        command.args(HERE).arg(option).current_dir(&folder);
+        command.env("HOME", &folder);
+        command.stdin(copy()?).stdout(copy()?).stderr(copy()?);
+        let mut child = command.spawn().map_err(|fault| fault.to_string())?;
+        let echoes = || {
+            let modes = tcgetattr(&line).map_err(|fault| fault.to_string())?;
+            Ok::<_, String>(modes.local_modes.contains(LocalModes::ECHO))
+        };
+        eventually("silence", Duration::from_secs(20), || Ok(!echoes()?))?;
+        rustix::io::write(&screen, &[3]).map_err(|fault| fault.to_string())?;
+        let status = child.wait().map_err(|fault| fault.to_string())?;
+        if !echoes()? {
+            return Err(format!(
+                "{option}: nothing is shown on the terminal any more"
+            ));
+        }
+        let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or_default();
+        if status.code().unwrap_or(-signal) != code {
+            return Err(format!("{option}: it ended with {status}"));
+        }
+    }
+    Ok(())
 }
 
 /// One task goes on after the run has ended; another one and its programs end when its time is up.
@@ -157,8 +196,27 @@ fn readme(place: &Place) -> Result<(), String> {
 
 /// One side of a pseudo terminal, and a thread that collects what is shown on it.
 fn terminal() -> Result<(OwnedFd, JoinHandle<Vec<u8>>), String> {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     use rustix::termios::{Winsize, tcsetwinsize};
+    let (screen, line) = pseudo()?;
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: 80,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&line, size).map_err(|fault| fault.to_string())?;
+    let reader = std::thread::spawn(move || {
+        let mut shown = Vec::new();
+        // It ends with an error when the other side is closed.
+        let _ = File::from(screen).read_to_end(&mut shown);
+        shown
+    });
+    Ok((line, reader))
+}
+
+/// Both sides of a pseudo terminal: the user's, and the program's.
+fn pseudo() -> Result<(OwnedFd, OwnedFd), String> {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     let failed = |fault: rustix::io::Errno| format!("no pseudo terminal: {fault}");
     let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).map_err(failed)?;
     grantpt(&screen)
@@ -167,20 +225,7 @@ fn terminal() -> Result<(OwnedFd, JoinHandle<Vec<u8>>), String> {
     let name = ptsname(&screen, Vec::new()).map_err(failed)?;
     let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
     let line = rustix::fs::open(name, flags, rustix::fs::Mode::empty()).map_err(failed)?;
-    let size = Winsize {
-        ws_row: 24,
-        ws_col: 80,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    tcsetwinsize(&line, size).map_err(failed)?;
-    let reader = std::thread::spawn(move || {
-        let mut shown = Vec::new();
-        // It ends with an error when the other side is closed.
-        let _ = File::from(screen).read_to_end(&mut shown);
-        shown
-    });
-    Ok((line, reader))
+    Ok((screen, line))
 }
 
 /// Runs with standard output and standard error on terminals of their own: what each showed, and

@@ -33,18 +33,14 @@ pub(super) async fn pause(context: &mut Context<'_>) -> Result<TaskResult, Actio
             }
             tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
         }
-        None => match crate::run::prompt::ask(
-            &format!(
-                "{}: ",
-                prompt
-                    .as_deref()
-                    .unwrap_or("Press enter to continue, Ctrl+C to interrupt")
-            ),
-            echo,
-        ) {
+        None => match answer(prompt, echo).await {
             Some(line) => input = line,
             None => context.warn("Not waiting for response to prompt as stdin is not interactive"),
         },
+    }
+    if !echo {
+        // What must not be seen while it is typed must not be seen afterwards.
+        context.run.planner.files.secrets.hidden.add(&input);
     }
     let passed = begin.elapsed().as_secs_f64();
     let round = |number: f64| float((number * 100.0).round() / 100.0);
@@ -76,6 +72,15 @@ fn time(context: &Context<'_>, name: &str) -> Result<Option<f64>, ActionError> {
             "argument '{name}' is of type {kind} and we were unable to convert to int: invalid literal for int() with base 10: {shown}"
         ))
     })
+}
+
+/// What the user answers; `None` where nobody can be asked.
+async fn answer(prompt: Option<String>, echo: bool) -> Option<String> {
+    const QUESTION: &str = "Press enter to continue, Ctrl+C to interrupt";
+    let question = format!("{}: ", prompt.as_deref().unwrap_or(QUESTION));
+    // On a thread of its own, so that an interrupt ends the run while nobody answers.
+    let ask = move || crate::run::prompt::ask(&question, echo);
+    tokio::task::spawn_blocking(ask).await.ok().flatten()
 }
 
 /// Waits until the host answers.

@@ -127,7 +127,7 @@ impl Run<'_> {
         self.prompted = Arc::default();
         self.look_beside(&play.dir);
         self.note_play(play);
-        self.prompt(play);
+        self.prompt(play).await;
         if self.fault.is_some() {
             return false;
         }

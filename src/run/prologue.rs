@@ -33,7 +33,7 @@ impl Run<'_> {
     }
 
     /// `vars_prompt`: asks for the play's variables; without a terminal their defaults count.
-    pub(super) fn prompt(&mut self, play: &PlannedPlay) {
+    pub(super) async fn prompt(&mut self, play: &PlannedPlay) {
         let Some(node) = play.plan.play.keywords.get(&Keyword::VarsPrompt) else {
             return;
         };
@@ -46,7 +46,10 @@ impl Run<'_> {
             let default = question.default.as_ref().map(Value::from_node);
             let default = default.filter(|default| !matches!(default, Value::None));
             let default = default.map(|raw| worker::shown_name(&self.shared, &raw, &scope));
-            let answer = super::prompt::answer(&question, default.as_deref());
+            // On a thread of its own, so that an interrupt ends the run while nobody answers.
+            let asked = (question.clone(), default.clone());
+            let ask = move || super::prompt::answer(&asked.0, asked.1.as_deref());
+            let answer = tokio::task::spawn_blocking(ask).await.ok().flatten();
             // A default stands in the playbook for everyone to read.
             if let Some(typed) = answer
                 .as_deref()

@@ -1,6 +1,13 @@
 //! Questions to the user on the terminal.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::fs::File;
+use std::io::{BufRead, ErrorKind, IsTerminal, Read, Write};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 
 use crate::load::prompt::Prompt;
 
@@ -49,31 +56,98 @@ pub(crate) fn ask(question: &str, echo: bool) -> Option<String> {
 }
 
 fn on_terminal(question: &str, echo: bool) -> Option<String> {
-    let mut terminal = std::fs::OpenOptions::new()
+    let terminal = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/tty")
         .ok()?;
-    write!(terminal, "{question}").ok()?;
-    terminal.flush().ok()?;
-    let before = (!echo)
-        .then(|| rustix::termios::tcgetattr(&terminal).ok())
-        .flatten();
-    if let Some(before) = &before {
-        let mut silent = before.clone();
-        silent.local_modes.remove(rustix::termios::LocalModes::ECHO);
-        rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Now, &silent)
-            .ok()?;
+    let silence = if echo {
+        None
+    } else {
+        Some(Silence::of(&terminal)?)
+    };
+    write!(&terminal, "{question}").ok()?;
+    let mut line = typed(&terminal, silence.as_ref())?;
+    let interrupt = silence.and_then(|silence| silence.interrupt(&line));
+    if let Some(signal) = interrupt {
+        // As the terminal would have done it: everything that runs in the foreground is told.
+        let _ = rustix::process::kill_current_process_group(signal);
+        std::thread::sleep(HANDLED);
+        line.clear();
     }
-    let mut line = String::new();
-    let read = std::io::BufReader::new(&terminal).read_line(&mut line);
-    if let Some(before) = &before {
-        rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Now, before)
-            .ok()?;
-        writeln!(&terminal).ok()?;
-    }
-    read.ok()?;
+    let line = String::from_utf8(line).ok()?;
     Some(line.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// How long the end of the run may take after a signal, before a question counts as answered.
+const HANDLED: Duration = Duration::from_secs(5);
+
+/// The bytes of a line, with what ended it.
+fn typed(mut terminal: &File, silence: Option<&Silence<'_>>) -> Option<Vec<u8>> {
+    let mut line = vec![];
+    let mut part = [0; 256];
+    loop {
+        let count = match terminal.read(&mut part) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read.ok()?,
+        };
+        line.extend_from_slice(&part[..count]);
+        let interrupted = silence.is_some_and(|silence| silence.interrupt(&line).is_some());
+        if count == 0 || line.ends_with(b"\n") || interrupted {
+            return Some(line);
+        }
+    }
+}
+
+/// A terminal that does not show what is typed, until this is dropped.
+///
+/// The keys that interrupt a program end the line meanwhile instead of sending their signals: a program
+/// that a signal ends cannot put the terminal back, and the user's shell would stay silent.
+struct Silence<'a> {
+    terminal: &'a File,
+    before: Termios,
+}
+
+impl<'a> Silence<'a> {
+    fn of(terminal: &'a File) -> Option<Self> {
+        let before = tcgetattr(terminal).ok()?;
+        let mut silent = before.clone();
+        silent
+            .local_modes
+            .remove(LocalModes::ECHO | LocalModes::ISIG);
+        silent.local_modes.insert(LocalModes::IEXTEN);
+        for (end, key) in KEYS {
+            silent.special_codes[end] = before.special_codes[key];
+        }
+        tcsetattr(terminal, OptionalActions::Now, &silent).ok()?;
+        Some(Self { terminal, before })
+    }
+
+    /// The signal of the key that ended a line.
+    fn interrupt(&self, line: &[u8]) -> Option<Signal> {
+        let code = |index| self.before.special_codes[index];
+        let last = line.last().filter(|last| **last != 0)?;
+        match *last {
+            key if key == code(SpecialCodeIndex::VINTR) => Some(Signal::INT),
+            key if key == code(SpecialCodeIndex::VQUIT) => Some(Signal::QUIT),
+            _ => None,
+        }
+    }
+}
+
+/// What ends a line in silence, and the key that it is then.
+const KEYS: [(SpecialCodeIndex, SpecialCodeIndex); 2] = [
+    (SpecialCodeIndex::VEOL, SpecialCodeIndex::VINTR),
+    (SpecialCodeIndex::VEOL2, SpecialCodeIndex::VQUIT),
+];
+
+impl Drop for Silence<'_> {
+    fn drop(&mut self) {
+        // Nothing can be done about a terminal that has gone.
+        let _ = tcsetattr(self.terminal, OptionalActions::Now, &self.before);
+        let mut terminal = self.terminal;
+        let _ = writeln!(terminal);
+    }
 }
 
 /// Asks a question of `vars_prompt`; `None` where nobody can be asked.
