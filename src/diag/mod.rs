@@ -1,5 +1,6 @@
 //! The one type for problems that a user reads: what is wrong, where, with which values, what to do.
 
+mod hidden;
 mod render;
 
 use std::fmt;

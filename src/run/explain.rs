@@ -24,7 +24,7 @@ impl Worker<'_> {
             let text =
                 "Task failed: Action failed: A 'failed_when' expression evaluated to 'True'.";
             let cause = Cause::new(text, Some(&self.action_span()));
-            return self.say(MessageKind::TaskError, explain(&[cause]));
+            return self.tell(&[cause]);
         }
         let Some(msg) = one.result.get("msg").and_then(Data::as_str) else {
             let text = "Task failed: Action failed: Unknown error.";
@@ -34,7 +34,7 @@ impl Worker<'_> {
             let why = one.result.get("message").and_then(Data::as_str);
             let hidden = self.flag(Keyword::NoLog, &self.job.scope);
             cause.help = why.filter(|_| !hidden).map(str::to_owned);
-            return self.say(MessageKind::TaskError, explain(&[cause]));
+            return self.tell(&[cause]);
         };
         if self.job.spec.action == "include_tasks" {
             one.unread = true;
@@ -45,7 +45,7 @@ impl Worker<'_> {
                 .and_then(|(_, path)| path.strip_suffix('\''));
             let near = path.and_then(|path| similar_file(Path::new(path)));
             cause.help = near.map(|near| format!("help: did you mean `{near}`?"));
-            return self.say(MessageKind::TaskError, explain(&[cause]));
+            return self.tell(&[cause]);
         }
         let action = self.job.spec.action.as_str();
         // `raw` is an action of its own there: nothing but the command reaches the host.
@@ -64,7 +64,23 @@ impl Worker<'_> {
             format!("Task failed: {who} failed: {msg}"),
             Some(&self.action_span()),
         );
-        self.say(MessageKind::TaskError, explain(&[cause]));
+        self.tell(&[cause]);
+    }
+
+    /// Tells why the task failed, but for what `no_log` hides.
+    pub(super) fn tell(&self, causes: &[Cause]) {
+        let text = if self.flag(Keyword::NoLog, &self.job.scope) {
+            let mut shown = causes.to_vec();
+            for cause in &mut shown {
+                cause.message = censored(&cause.message);
+                cause.span = cause.span.take().map(|span| self.visible(span));
+                cause.help = None;
+            }
+            explain(&shown)
+        } else {
+            explain(causes)
+        };
+        self.say(MessageKind::TaskError, text);
     }
 
     /// Where Ansible points for a task: its beginning.
@@ -188,7 +204,7 @@ impl Worker<'_> {
         let mut one = ItemResult::default();
         let say = |message: &str| {
             let cause = Cause::new(format!("Task failed: {message}"), Some(&self.action_span()));
-            self.say(MessageKind::TaskError, explain(&[cause]));
+            self.tell(&[cause]);
         };
         match error {
             ActionError::Unreachable(msg) => {
@@ -308,7 +324,7 @@ impl Worker<'_> {
         let others = problem.causes.iter().map(|cause| format!("also: {cause}"));
         let help: Vec<String> = hints.chain(others).collect();
         cause.help = (!help.is_empty()).then(|| help.join("\n"));
-        self.say(MessageKind::TaskError, explain(&[cause]));
+        self.tell(&[cause]);
         rplay_modules::map! { "changed" => false, "msg" => problem.message.as_str() }
     }
 
@@ -321,14 +337,14 @@ impl Worker<'_> {
         let mut reason = Cause::new(message, None);
         reason.help = help;
         let head = Cause::new(head, Some(&self.action_span()));
-        self.say(MessageKind::TaskError, explain(&[head, reason]));
+        self.tell(&[head, reason]);
         rplay_modules::map! { "changed" => false, "msg" => msg }
     }
 
     /// A failure before anything ran.
     pub(super) fn template_failed(&self, causes: &[Cause]) -> ItemResult {
         let text = joined(causes);
-        self.say(MessageKind::TaskError, explain(causes));
+        self.tell(causes);
         let ignored = self.flag(Keyword::IgnoreErrors, &self.job.scope);
         ItemResult {
             failed: true,
@@ -347,6 +363,37 @@ impl Worker<'_> {
             None => format!("ansible.builtin.{action}"),
         }
     }
+}
+
+/// A message without what it may tell of values: names of what failed stay, and of variables.
+fn censored(message: &str) -> String {
+    const PLAIN: &[&str] = &[
+        "Task failed",
+        "Action failed",
+        "Module failed",
+        "Finalization of task args for ",
+        "Error while resolving value for ",
+        "Error processing keyword ",
+        WHILE,
+        "A '",
+        "An '",
+        "Unexpected AnsibleActionFail error",
+    ];
+    if message.ends_with("is undefined") {
+        return message.to_owned();
+    }
+    let parts: Vec<&str> = message.split(": ").collect();
+    let is_plain = |part: &&&str| PLAIN.iter().any(|plain| part.starts_with(plain));
+    let kept: Vec<&str> = parts.iter().take_while(is_plain).copied().collect();
+    if kept.len() == parts.len() {
+        return message.to_owned();
+    }
+    let hidden = "(censored due to no_log)";
+    kept.iter()
+        .chain([&hidden])
+        .copied()
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// Where the file of a task is included or imported, if it is.

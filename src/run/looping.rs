@@ -7,7 +7,7 @@ use rplay_modules::data::Data;
 
 use super::context::{to_bool, to_dict, to_float};
 use super::explain::{WHILE, condition_error};
-use super::failure::{Cause, ends, explain};
+use super::failure::{Cause, ends};
 use super::worker::{ItemResult, Worker, mark, status};
 use crate::action::{ActionError, Effect};
 use crate::diag::{Diagnostic, Source, Span};
@@ -72,7 +72,7 @@ impl Worker<'_> {
                     help: Some(help),
                     ..Cause::new(message.as_str(), Some(span))
                 };
-                self.say(MessageKind::TaskError, explain(&[cause]));
+                self.tell(&[cause]);
                 Err(Box::new(ItemResult {
                     failed: true,
                     result: rplay_modules::map! { "msg" => message },
@@ -307,7 +307,7 @@ impl Worker<'_> {
                         cause.message = format!("{WHILE}: {}", cause.message);
                     }
                     cause.message = format!("A 'break_when' expression failed: {}", cause.message);
-                    self.say(MessageKind::TaskError, explain(&[cause]));
+                    self.tell(&[cause]);
                     one.failed = true;
                     return true;
                 }

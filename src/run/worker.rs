@@ -612,7 +612,10 @@ impl Worker<'_> {
         if !self.flag(Keyword::NoLog, scope) {
             return result.clone();
         }
-        let all = self.job.spec.action == "debug";
+        // What is said of an error is not what was to be printed: the same mistake in a visible task has to be told.
+        let msg = result.get("msg").and_then(Data::as_str);
+        let complains = msg.is_some_and(|msg| msg.starts_with("Task failed: "));
+        let all = self.job.spec.action == "debug" && !complains;
         self.run.hidden().add_result(result, all);
         let mut shown = Map::new();
         let text = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
