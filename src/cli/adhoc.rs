@@ -144,6 +144,7 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
     let playbook = plan(&task, base, &session.planner, &extra, &magic, hidden)?;
     session.inputs.options.look_ahead = false;
     let Session { inputs, planner } = session;
+    tell(&leaving(arguments), hidden);
     let view = session::view(&view, arguments.tree.as_deref(), &inputs)?;
     let told = told::options(&arguments.pattern, &arguments.options, &inputs);
     session::execute(inputs, planner, &[playbook], view, told)
@@ -196,6 +197,23 @@ fn refuse(pattern: &str, module: &str, args: &str) -> Result<(), CommandError> {
     };
     let problem = Diagnostic::error("adhoc", message);
     Err(CommandError::new(Exit::Options, problem))
+}
+
+/// The options that Ansible gives up.
+fn leaving(arguments: &Arguments) -> Vec<Diagnostic> {
+    let given = [
+        (arguments.one_line, "-o", "oneline"),
+        (arguments.tree.is_some(), "-t", "tree"),
+    ];
+    let told = given.into_iter().filter(|(given, ..)| *given);
+    told.map(|(_, option, view)| {
+        let what = format!("The '{option}' argument is deprecated.");
+        let mut problem = Diagnostic::deprecation("option", &what, session::LEAVING);
+        problem.message +=
+            &format!(" Use callback configuration to enable the {view} callback instead.");
+        problem
+    })
+    .collect()
 }
 
 /// The setting `stdout_callback` counts only where `bin_ansible_callbacks` says so, as in Ansible.

@@ -297,6 +297,9 @@ fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
     magic
 }
 
+/// The version of ansible-core in which views and options end that are no longer wanted.
+pub(super) const LEAVING: &str = "2.23";
+
 /// The view of a run by its name, and the folder into which results are written.
 pub(super) fn view(
     name: &str,
@@ -305,6 +308,23 @@ pub(super) fn view(
 ) -> Result<Box<dyn View>, CommandError> {
     let terminal = std::io::stdout().is_terminal();
     let hidden = &inputs.files.secrets.hidden;
+    let enabled = inputs.config.list("callbacks_enabled");
+    let leaving = |view: &&str| match *view {
+        "tree" => {
+            tree.is_some()
+                || enabled
+                    .iter()
+                    .any(|other| crate::report::short(other) == "tree")
+        }
+        view => crate::report::short(name) == view,
+    };
+    let told = ["oneline", "tree"].into_iter().filter(leaving).map(|view| {
+        let what = format!(
+            "{view} has been deprecated. Use another callback plugin, or vendor and/or move the {view} callback to a collection."
+        );
+        Diagnostic::deprecation("view", &what, LEAVING)
+    });
+    tell(&told.collect::<Vec<_>>(), hidden);
     crate::report::open(name, &inputs.config, tree, terminal, hidden)
         .map_err(|problem| CommandError::new(Exit::Error, problem))
 }

@@ -429,10 +429,10 @@ fn no_file(call: &RoleCall, path: &Path, folder: &str, name: &str) -> Diagnostic
     if let Some(span) = &call.span {
         problem = problem.at(span);
     }
-    match similar_file(&path.join(folder).join(name)) {
-        Some(near) => problem.hint(format!("did you mean `{near}`?")),
-        None => problem,
+    if let Some(near) = similar_file(&path.join(folder).join(name)) {
+        problem = problem.hint(format!("did you mean `{near}`?"));
     }
+    problem
 }
 
 /// The task that checks the arguments of a role's entry point.

@@ -193,7 +193,7 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
 const FURTHER: &[&str] = &["junit", "profile_roles", "profile_tasks", "timer"];
 
 /// The name without the collection that it comes from.
-fn short(name: &str) -> &str {
+pub(crate) fn short(name: &str) -> &str {
     let collections = [
         "ansible.builtin.",
         "ansible.legacy.",

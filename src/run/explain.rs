@@ -70,14 +70,13 @@ impl Worker<'_> {
     /// Tells why the task failed, but for what `no_log` hides.
     pub(super) fn tell(&self, causes: &[Cause]) {
         let text = if self.flag(Keyword::NoLog, &self.job.scope) {
-            let shown = causes.iter().map(|cause| Cause {
-                message: censored(&cause.message),
-                span: cause.span.clone().map(|span| self.visible(span)),
-                help: None,
-                doing: None,
-                apart: cause.apart,
-            });
-            explain(&shown.collect::<Vec<_>>())
+            let mut shown = causes.to_vec();
+            for cause in &mut shown {
+                cause.message = censored(&cause.message);
+                cause.span = cause.span.take().map(|span| self.visible(span));
+                cause.help = None;
+            }
+            explain(&shown)
         } else {
             explain(causes)
         };
