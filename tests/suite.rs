@@ -9,6 +9,7 @@
 )]
 
 mod harness {
+    pub(crate) mod added;
     pub(crate) mod argv;
     pub(crate) mod case;
     pub(crate) mod http;
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
         results.extend(program::all(root, &wanted));
         results.extend(ssh::all(root, &wanted));
         results.extend(hosts::all(root, &wanted));
-        let rules = tidy::all(root).into_iter();
+        let rules = tidy::all(root).into_iter().chain(harness::added::all());
         results.extend(rules.filter(|(name, _)| wanted(name)));
     }
     let counts = match mode {

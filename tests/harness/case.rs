@@ -35,7 +35,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 
 /// Blocks that are not files.
 const KINDS: &[&str] = &[
-    "stdout", "stderr", "tree", "run", "secrets", "plan", "env", "stdin",
+    "stdout", "stderr", "added", "tree", "run", "secrets", "plan", "env", "stdin",
 ];
 
 /// What a run left.

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use similar::{Algorithm, ChangeTag, TextDiff};
 
+use super::added;
 use super::case::{Folder, Ran};
 use super::page::Case;
 use super::stages::{Verdict, arguments, rplay, same};
@@ -112,7 +113,7 @@ fn judge(case: &Case, page: &str, theirs: &Option<Done>, ours: &Done, live: bool
 fn compare(case: &Case, theirs: &Done, ours: &Done, live: bool) -> Result<(), String> {
     // Hosts of a task come in the order in which Ansible's processes end: another one in every run.
     if !(live && sorted(&theirs.stdout) == sorted(&ours.stdout)) {
-        same("standard output differs", &theirs.stdout, &ours.stdout)?;
+        added::beyond("standard output differs", &theirs.stdout, &ours.stdout)?;
     }
     // A page that tells the messages in full has no kinds beside the exit code.
     let kinds = case.block("stderr").is_none() || live;

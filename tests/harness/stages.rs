@@ -7,7 +7,7 @@ use similar::TextDiff;
 
 use super::case::{Folder, Ran, Words, split};
 use super::page::{Case, Page};
-use super::{http, memory, parity};
+use super::{added, http, memory, parity};
 
 /// What to do with the expectations.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,8 +73,9 @@ pub(crate) fn run(page: &mut Page, index: usize, name: &str, mode: &Mode) -> Ver
         Mode::Record(_) if is_ours(case) => {
             return Verdict::Skipped("not recorded from Ansible".to_string());
         }
-        Mode::Record(program) => record(case, program),
+        Mode::Record(program) => record(case, program).and_then(|()| record_added(case)),
         Mode::Update { all } if *all || is_ours(case) => record(case, &rplay()),
+        Mode::Update { .. } if case.block("added").is_some() => record_added(case),
         Mode::Update { .. } => return Verdict::Skipped("recorded from Ansible".to_string()),
     };
     match result {
@@ -136,6 +137,7 @@ fn record(case: &mut Case, program: &Path) -> Result<(), String> {
     let folder = Folder::new(case)?;
     let ran = folder.run(program, &arguments(case, &[])?)?;
     let out = folder.out()?;
+    case.expect("added", "", None);
     let failed = ran.codes.iter().any(|code| *code != 0);
     if case.block("stderr").is_some() || (ran.stdout.is_empty() && failed) {
         case.expect("stderr", "", Some(&with_end(&ran.stderr)));
@@ -148,6 +150,39 @@ fn record(case: &mut Case, program: &Path) -> Result<(), String> {
         case.expect("plan", "", Some(&sorted_hosts(&planned.stdout)));
     }
     Ok(())
+}
+
+/// Writes what rplay adds to Ansible's lines into the case; a case that differs otherwise stays as it is.
+fn record_added(case: &mut Case) -> Result<(), String> {
+    let ran = Folder::new(case)?.run(&rplay(), &arguments(case, &[])?)?;
+    if let Ok(lines) = beyond(case, &ran) {
+        case.expect(
+            "added",
+            "",
+            Some(lines.as_str()).filter(|lines| !lines.is_empty()),
+        );
+    }
+    Ok(())
+}
+
+/// The lines that a run has beyond the expected output; all others must be as expected.
+fn beyond(case: &Case, ran: &Ran) -> Result<String, String> {
+    let stdout = case.block("stdout").map_or("", |(_, text)| text);
+    let mut lines = beyond_output(case, "standard output differs", stdout, &ran.stdout)
+        .map_err(|report| format!("{report}\nstandard error:\n{}", ran.stderr))?;
+    if let Some((_, stderr)) = case.block("stderr") {
+        let found = with_end(&ran.stderr);
+        lines += &beyond_output(case, "standard error differs", stderr, &found)?;
+    }
+    Ok(lines)
+}
+
+/// The lines beyond one stream's; what is recorded from rplay has none.
+fn beyond_output(case: &Case, what: &str, expected: &str, found: &str) -> Result<String, String> {
+    match is_ours(case) {
+        true => same(what, expected, found).map(|()| String::new()),
+        false => added::beyond(what, expected, found),
+    }
 }
 
 fn with_end(text: &str) -> String {
@@ -184,11 +219,9 @@ fn verify(case: &Case, is_module: bool) -> Result<(), String> {
     planned(case)?;
     let folder = Folder::new(case)?;
     let ran = run_case(case, &folder, &[])?;
-    same("standard output differs", stdout, &ran.stdout)
-        .map_err(|report| format!("{report}\nstandard error:\n{}", ran.stderr))?;
-    if let Some((_, stderr)) = case.block("stderr") {
-        same("standard error differs", stderr, &with_end(&ran.stderr))?;
-    }
+    let lines = beyond(case, &ran)?;
+    let expected = case.block("added").map_or("", |(_, text)| text);
+    same("the lines beyond Ansible's differ", expected, &lines)?;
     let found = ran.info(case.block("stderr").is_none());
     if found != info {
         return Err(format!(
@@ -277,8 +310,13 @@ fn in_memory(case: &Case, stdout: &str) -> Result<(), String> {
         memory::count(false);
         return Ok(());
     };
-    same("standard output differs in memory", stdout, &ran.stdout)
-        .map_err(|report| format!("{report}\nstandard error:\n{}", ran.stderr))?;
+    beyond_output(
+        case,
+        "standard output differs in memory",
+        stdout,
+        &ran.stdout,
+    )
+    .map_err(|report| format!("{report}\nstandard error:\n{}", ran.stderr))?;
     let expected = case.block("tree").map_or("", |(_, text)| text);
     same("the tree differs in memory", expected, &tree)?;
     same(
@@ -307,8 +345,13 @@ pub(crate) fn over_ssh(case: &Case, connection: &[String]) -> Verdict {
         }
         let ran = folder.run(&rplay(), &calls)?;
         no_secrets(case, &ran)?;
-        same("standard output differs over SSH", stdout, &ran.stdout)
-            .map_err(|report| format!("{report}\n{}", ran.stderr))?;
+        beyond_output(
+            case,
+            "standard output differs over SSH",
+            stdout,
+            &ran.stdout,
+        )
+        .map_err(|report| format!("{report}\n{}", ran.stderr))?;
         let expected = case.block("tree").map_or("", |(_, text)| text);
         same(
             "the tree differs over SSH",
