@@ -90,11 +90,19 @@ fn endless(place: &Place) -> Result<(), String> {
     expect(ran, 2, &words)
 }
 
-/// Every question without echo, and the key that interrupts.
+/// Every question without echo, the key that interrupts, and a signal that ends programs.
 fn silence(place: &Place) -> Result<(), String> {
     use rustix::termios::{LocalModes, tcgetattr};
     let folder = place.play("silence", "    - pause: {prompt: Word, echo: no}\n")?;
-    for (option, code) in [("-v", 99), ("-k", -2), ("-K", -2), ("--ask-vault-pass", -2)] {
+    let ctrl_c: Option<Signal> = None;
+    for (option, signal, code) in [
+        ("-v", ctrl_c, 99),
+        ("-k", ctrl_c, 99),
+        ("-K", ctrl_c, 99),
+        ("--ask-vault-pass", ctrl_c, 99),
+        ("-k", Some(Signal::INT), 99),
+        ("-k", Some(Signal::TERM), 143),
+    ] {
         let (screen, line) = pseudo()?;
         let copy = || line.try_clone().map_err(|fault| fault.to_string());
         // The terminal that the questions are asked on is that of a session.
@@ -109,7 +117,15 @@ fn silence(place: &Place) -> Result<(), String> {
             Ok::<_, String>(modes.local_modes.contains(LocalModes::ECHO))
         };
         eventually("silence", Duration::from_secs(20), || Ok(!echoes()?))?;
-        rustix::io::write(&screen, &[3]).map_err(|fault| fault.to_string())?;
+        match signal {
+            None => drop(rustix::io::write(&screen, &[3]).map_err(|fault| fault.to_string())?),
+            Some(signal) => {
+                // `setsid` has become the program, because it led no group.
+                let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
+                let pid = pid.ok_or("no process")?;
+                kill_process(pid, signal).map_err(|fault| fault.to_string())?;
+            }
+        }
         let status = child.wait().map_err(|fault| fault.to_string())?;
         if !echoes()? {
             return Err(format!(

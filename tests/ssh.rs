@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::harness::argv::Watch;
 use crate::harness::page::Page;
 use crate::harness::scenario::{self, Scenario, expect};
 use crate::harness::stages::{self, Verdict};
@@ -21,6 +22,7 @@ const SCENARIOS: &[Scenario<Server>] = &[
     ("sudo without a password", sudo_free),
     ("a task in the background as another user", background),
     ("a wrong sudo password fails the task", sudo_wrong),
+    ("secrets are in no process's arguments", unseen),
     (
         "a changed host key is refused, other hosts go on",
         changed_key,
@@ -191,6 +193,50 @@ fn sudo_password(server: &Server) -> Result<(), String> {
     let password = ["-b", "--become-password-file", "password"];
     let ran = server.play(WHOAMI, &password)?;
     expect(ran, 0, &["I am root"])
+}
+
+/// Passwords of the connection and of the change of user, vaulted and private values, an environment.
+fn unseen(server: &Server) -> Result<(), String> {
+    const SECRETS: [&str; 6] = [
+        "vault-password-7391",
+        "vaulted-value-7392",
+        "become-password-7393",
+        "url-password-7394",
+        "account-password-7395",
+        "environment-value-7396",
+    ];
+    let [vault, value, sudo, url, account, environment] = SECRETS;
+    server.write("vault-password", vault)?;
+    server.write("become-password", sudo)?;
+    server.write("secret.yml", &format!("private: {value}\n"))?;
+    let encrypt = [
+        "vault",
+        "encrypt",
+        "--vault-password-file",
+        "vault-password",
+        "secret.yml",
+    ];
+    let mut command = scenario::command(server.folder.path(), &server.file("home"), &encrypt);
+    expect(scenario::finish(&mut command)?, 0, &[])?;
+    // Programs that live long enough to be seen.
+    let tasks = format!(
+        "    - tempfile: {{state: file}}\n      register: t\n    - copy: {{content: \"{{{{ private }}}}\", dest: \"{{{{ t.path }}}}\"}}\n    - lineinfile: {{path: \"{{{{ t.path }}}}\", line: \"more {{{{ private }}}}\"}}\n    - command: {{argv: [sh, -c, cat >/dev/null; sleep 0.3], stdin: \"{{{{ private }}}}\"}}\n    - command: sleep 0.3\n      environment: {{TOKEN: {environment}}}\n    - uri: {{url: 'http://127.0.0.1:9/', url_username: me, url_password: {url}, timeout: 1}}\n      ignore_errors: true\n    - user: {{name: root, password: {account}, update_password: on_create}}\n      vars: {{ansible_user: root}}\n    - command: id -un\n      become: true\n      ignore_errors: true\n    - file: {{path: \"{{{{ t.path }}}}\", state: absent}}\n"
+    );
+    let watch = Watch::start(&SECRETS);
+    let words = [
+        "-e",
+        "@secret.yml",
+        "--vault-password-file",
+        "vault-password",
+        "--become-password-file",
+        "become-password",
+    ];
+    let ran = server.play(&tasks, &words);
+    let shown = watch.end();
+    expect(ran?, 0, &["ignored=2"])?;
+    shown.map_or(Ok(()), |line| {
+        Err(format!("a process has a secret in its arguments: {line}"))
+    })
 }
 
 fn several_users(server: &Server) -> Result<(), String> {

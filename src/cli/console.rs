@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use clap::Parser;
+use rplay_modules::data::Data;
 
 use super::adhoc;
 use super::options::{BaseDir, TaskOptions};
 use super::programs::{Call, parse};
 use super::session::{self, Session};
-use super::{CommandError, Exit, finish, tell};
+use super::{CommandError, Exit, finish, interrupt, tell};
 use crate::config::Config;
 use crate::diag::{Diagnostic, nearest};
 use crate::inventory::{Inventory, NO_HOSTS};
@@ -19,6 +20,7 @@ use crate::report::View;
 use crate::report::event::{self, Event};
 use crate::run::{Options, PlannedPlaybook, Run, prompt};
 use crate::secrets::Secrets;
+use crate::template::value::Value;
 use crate::vars::VarMap;
 
 /// The name of the plays, which tasks see as `ansible_play_name`.
@@ -139,6 +141,7 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
     };
     let view = session::view("minimal", None, &session.inputs)?;
     let runtime = session::runtime()?;
+    interrupt::leave_interrupts();
     let exit = runtime.block_on(async {
         tokio::select! {
             () = console.read_lines(session, view) => Exit::Ok,
@@ -264,7 +267,10 @@ impl Console<'_> {
                 names.sort_unstable();
                 Line::Say(names.join("\n"))
             }
-            "list" if !rest.is_empty() => self.wrong("Invalid option passed to \"list\""),
+            "list" if !rest.is_empty() => {
+                self.wrong("Invalid option passed to \"list\"");
+                Line::Say(help("list"))
+            }
             "list" => Line::Say(self.hosts().join("\n")),
             "collections" => Line::Say(
                 "collections is not supported: modules are part of rplay, name them in full"
@@ -331,7 +337,7 @@ impl Console<'_> {
                     let text = "forks must be greater than or equal to 1";
                     return Some(Line::Say(text.to_owned()));
                 }
-                Err(_) => return Some(self.wrong("The forks must be a valid integer")),
+                Err(_) => return Some(self.no_number("The forks must be a valid integer", value)),
             },
             "verbosity" => match number.map(u8::try_from) {
                 Ok(Ok(more)) => {
@@ -339,7 +345,10 @@ impl Console<'_> {
                     let told = (more > 0).then(|| format!("verbosity level set to {more}"));
                     return Some(Line::Changed(told));
                 }
-                _ => return Some(self.wrong("The verbosity must be a valid integer")),
+                _ => {
+                    let text = "The verbosity must be a valid integer";
+                    return Some(self.no_number(text, value));
+                }
             },
             "timeout" => match number {
                 Ok(seconds) if seconds < 0 => {
@@ -349,12 +358,20 @@ impl Console<'_> {
                 Ok(seconds) => self.timeout = seconds,
                 Err(_) => {
                     let text = "The timeout must be a valid positive integer, or 0 to disable";
-                    return Some(self.wrong(text));
+                    return Some(self.no_number(text, value));
                 }
             },
             _ => return None,
         }
         Some(Line::Changed(None))
+    }
+
+    /// Tells that a value is no number, in the words that Ansible has for it.
+    fn no_number(&self, text: &str, value: &str) -> Line {
+        let value = Value::from_data(&Data::from(value)).repr();
+        self.wrong(&format!(
+            "{text}: invalid literal for int() with base 10: {value}"
+        ))
     }
 
     /// Tells that a line cannot be done.

@@ -54,6 +54,7 @@ fn wait(words: &[String], file: &Path) -> io::Result<std::process::ExitStatus> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    super::interrupt::leave_all();
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;

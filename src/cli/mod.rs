@@ -6,6 +6,7 @@ mod console;
 mod doc;
 mod editor;
 mod extra_vars;
+mod interrupt;
 mod inventory;
 mod listing;
 mod options;
@@ -112,6 +113,13 @@ pub(crate) fn tell(problems: &[Diagnostic], hidden: &Secrets) {
 pub(crate) fn open_log(config: &Config, problems: &mut Vec<Diagnostic>) {
     if let Err(error) = report::open_log(config) {
         let path = config.path("log_path").unwrap_or_default();
+        if path.is_dir() {
+            let text = format!(
+                "DEFAULT_LOG_PATH can not be a directory '{}', aborting",
+                path.display()
+            );
+            return problems.push(Diagnostic::warning("log-file", text));
+        }
         let text = format!(
             "log file at '{}' is not writeable and we cannot create it, aborting\n",
             path.display()

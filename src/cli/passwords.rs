@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::options::{BecomeOptions, ConnectionOptions};
-use super::{CommandError, Exit};
+use super::{CommandError, Exit, interrupt};
 use crate::config::Config;
 use crate::connect::Secret;
 use crate::diag::Diagnostic;
-use crate::run::prompt;
 use crate::secrets::Secrets;
 
 /// The two passwords.
@@ -57,7 +56,7 @@ pub(super) fn read(
 
 /// An empty answer is no password.
 fn ask(question: &str) -> Option<Secret> {
-    let answer = prompt::secret(question).filter(|answer| !answer.is_empty());
+    let answer = interrupt::secret(question).filter(|answer| !answer.is_empty());
     answer.map(Secret::from)
 }
 

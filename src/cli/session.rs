@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::options::{InventoryOptions, TaskOptions};
 use super::told;
-use super::{CommandError, Exit, extra_vars, passwords, tell, version};
+use super::{CommandError, Exit, extra_vars, interrupt, passwords, tell, version};
 use crate::config::{Config, Origin};
 use crate::diag::{self, Diagnostic, Severity, nearest};
 use crate::inventory::{EMPTY, Inventory, LOCALHOST, NO_HOSTS};
@@ -372,6 +372,7 @@ pub(super) fn execute(
     );
     let dir = folder(playbooks);
     let mut sink = |event: Event| view.event(&event);
+    interrupt::leave_interrupts();
     let code = runtime.block_on(async {
         let mut run = Run::new(inputs, planner, dir, &mut sink);
         run.check(playbooks);
@@ -398,10 +399,7 @@ pub(super) fn execute(
         };
         tokio::select! {
             code = work => code,
-            _ = tokio::signal::ctrl_c() => Err(CommandError::new(
-                Exit::Interrupted,
-                Diagnostic::error("interrupted", "User interrupted execution"),
-            )),
+            _ = tokio::signal::ctrl_c() => Err(interrupt::interrupted()),
         }
     });
     runtime.shutdown_background();

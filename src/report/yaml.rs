@@ -13,15 +13,17 @@ use super::Settings;
 /// The result on lines of its own.
 pub(crate) fn dump(shown: &Map, settings: &Settings) -> String {
     let mut shown = shown.clone();
+    // Who does not want it pretty gets PyYAML's own steps, and all that there is.
+    let plain = settings.pretty == Some(false);
     for name in ["stdout", "stderr"] {
         let lines = format!("{name}_lines");
-        if shown.contains_key(name) && shown.contains_key(&lines) {
+        if !plain && shown.contains_key(name) && shown.contains_key(&lines) {
             shown.insert(lines, Data::from("<omitted>"));
         }
     }
     let mut emitter = Emitter {
         out: String::new(),
-        step: settings.indent.max(2),
+        step: if plain { 2 } else { settings.indent.max(2) },
         width: settings.width,
     };
     if shown.is_empty() {

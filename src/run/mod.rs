@@ -6,6 +6,7 @@ mod cache;
 pub(crate) mod context;
 mod cursor;
 pub(crate) mod debugger;
+mod differences;
 mod explain;
 mod failure;
 mod free;

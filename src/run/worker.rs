@@ -467,6 +467,8 @@ impl Worker<'_> {
             label: None,
             on: on.clone(),
         });
+        let registered =
+            super::differences::registered(&self.job.spec.action, &ran.diff, self.run.hidden());
         let mut one = ItemResult {
             result: ran.result,
             changed: ran.changed,
@@ -479,6 +481,9 @@ impl Worker<'_> {
             delegated_to,
             ..ItemResult::default()
         };
+        if let Some(diff) = registered {
+            one.result.insert("diff".to_owned(), diff);
+        }
         mark(&mut one);
         Ok(one)
     }

@@ -1,0 +1,121 @@
+//! Signals that come while a password is asked for, before anything runs: the terminal is put back,
+//! and the program ends as one does that was interrupted later.
+
+use std::fs::File;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{CommandError, Exit, finish};
+use crate::diag::Diagnostic;
+use crate::run::prompt;
+use crate::secrets::Secrets;
+
+/// Somebody else answers interrupts from now on.
+static INTERRUPTS_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Somebody else answers the signals that end programs, too.
+static ENDS_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// What a shell tells of a program that a signal has ended, less the signal's number.
+const SIGNALLED: i32 = 128;
+
+/// The run handles interrupts itself.
+pub(super) fn leave_interrupts() {
+    INTERRUPTS_TAKEN.store(true, Ordering::SeqCst);
+}
+
+/// All signals are handled elsewhere.
+pub(super) fn leave_all() {
+    leave_interrupts();
+    ENDS_TAKEN.store(true, Ordering::SeqCst);
+}
+
+/// The error of an interrupted program.
+pub(super) fn interrupted() -> CommandError {
+    let problem = Diagnostic::error("interrupted", "User interrupted execution");
+    CommandError::new(Exit::Interrupted, problem)
+}
+
+/// Asks for a secret; signals meanwhile end the program with the terminal as it was.
+pub(super) fn secret(question: &str) -> Option<String> {
+    static WATCH: Once = Once::new();
+    // Without the thread, signals do what they do by default.
+    WATCH.call_once(|| start().unwrap_or_default());
+    prompt::secret(question)
+}
+
+/// Starts the thread that waits for signals until the program ends: a handler, once there, cannot be
+/// taken away again.
+fn start() -> std::io::Result<()> {
+    let terminal = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")?;
+    let before = tcgetattr(&terminal)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (ready, started) = mpsc::channel();
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                let signals = Signals::new();
+                // The other side waits for this, or has gone.
+                let _ = ready.send(());
+                if let Ok(signals) = signals {
+                    watch(signals, &terminal, &before).await;
+                }
+            });
+        })?;
+    // The thread tells, or has ended without being able to watch.
+    let _ = started.recv();
+    Ok(())
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn watch(mut signals: Signals, terminal: &File, before: &Termios) {
+    loop {
+        let (taken, kind) = tokio::select! {
+            _ = signals.interrupt.recv() => (&INTERRUPTS_TAKEN, SignalKind::interrupt()),
+            _ = signals.terminate.recv() => (&ENDS_TAKEN, SignalKind::terminate()),
+            _ = signals.hangup.recv() => (&ENDS_TAKEN, SignalKind::hangup()),
+        };
+        if !taken.load(Ordering::SeqCst) {
+            // Nothing can be done about a terminal that has gone.
+            let _ = tcsetattr(terminal, OptionalActions::Now, before);
+            end(kind);
+        }
+    }
+}
+
+#[expect(
+    clippy::exit,
+    reason = "the thread that asks waits for the terminal and cannot be told"
+)]
+fn end(kind: SignalKind) {
+    let code = match kind == SignalKind::interrupt() {
+        true => finish(Err(interrupted()), &Secrets::default()).code(),
+        false => SIGNALLED + kind.as_raw_value(),
+    };
+    std::process::exit(code)
+}
