@@ -309,9 +309,13 @@ fn wrong_name(context: &Context<'_>, name: &str) -> ActionError {
         }
         _ => None,
     });
-    let span = key.or(data).map_or(&call.span, |node| &node.span);
+    not_a_name(name, key.or(data).map_or(&call.span, |node| &node.span))
+}
+
+/// A name that no variable may have, and where it stands.
+pub(super) fn not_a_name(name: &str, place: &Span) -> ActionError {
     let text = format!("Invalid variable name '{name}'.");
-    let problem = Diagnostic::error("variable-name", text).at(span);
+    let problem = Diagnostic::error("variable-name", text).at(place);
     ActionError::Template(TemplateError {
         diagnostic: Box::new(problem.hint(VARIABLE_NAMES)),
         undefined: false,

@@ -47,7 +47,9 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         context.run.hidden().add_template(&source.text);
     }
     let options = options(context)?;
-    let scope = context.scope.with(Level::TaskVars, file_vars(&path, &dest));
+    let scope = context
+        .scope
+        .with(Level::TaskVars, file_vars(&src, &path, &dest));
     let scope = match path.parent() {
         Some(folder) => {
             let mut places = vec![folder.to_path_buf()];
@@ -114,7 +116,7 @@ fn options(context: &Context<'_>) -> Result<FileOptions, ActionError> {
 }
 
 /// `template_path`, `template_host` and the other names that a template may print about itself.
-fn file_vars(path: &std::path::Path, dest: &str) -> VarMap {
+fn file_vars(src: &str, path: &std::path::Path, dest: &str) -> VarMap {
     let full = std::path::absolute(path)
         .unwrap_or_else(|_| path.to_path_buf())
         .display()
@@ -134,7 +136,7 @@ fn file_vars(path: &std::path::Path, dest: &str) -> VarMap {
     let text = |text: &str| Value::str(text);
     VarMap::from([
         ("template_host".to_owned(), text(&host)),
-        ("template_path".to_owned(), text(&full)),
+        ("template_path".to_owned(), text(src)),
         ("template_fullpath".to_owned(), text(&full)),
         ("template_destpath".to_owned(), text(dest)),
         (

@@ -6,8 +6,9 @@ use rplay_modules::data::{Data, Map};
 use rplay_modules::map;
 use rplay_modules::regex::{Flags, Regex};
 
+use super::engine::not_a_name;
 use super::{ActionError, Effect, TaskResult};
-use crate::diag::Severity;
+use crate::diag::{Severity, Span};
 use crate::load::is_variable_name;
 use crate::run::context::Context;
 use crate::template::Scope;
@@ -27,13 +28,6 @@ pub(super) fn set_fact(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
     }
     let mut shown = Map::new();
     for (name, value) in &facts {
-        if !is_variable_name(name) {
-            let msg = format!(
-                "The variable name '{name}' is not valid. Variables must start with a letter or underscore character, \
-                 and contain only letters, numbers and underscores."
-            );
-            return Err(ActionError::new(msg));
-        }
         shown.insert(name.clone(), context.to_data(value)?);
     }
     let mut result = TaskResult::ok(map! { "ansible_facts" => shown.clone() });
@@ -46,16 +40,26 @@ pub(super) fn set_fact(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
     Ok(result.effect(Effect::SetFacts(facts)))
 }
 
-/// The facts with their names templated.
+/// The facts with their names templated, which have to be names of variables.
 fn named(context: &Context<'_>, facts: VarMap) -> Result<VarMap, ActionError> {
+    let fits = |name: &str, place: Option<&Span>| {
+        let place = place.unwrap_or(&context.spec.task.ast.call.span);
+        let fits = is_variable_name(name);
+        fits.then_some(()).ok_or_else(|| not_a_name(name, place))
+    };
+    let place_of = |name: &String| context.args.get(name).map(|(place, _)| place.clone());
     if !facts.keys().any(|name| has_delimiters(name)) {
+        for name in facts.keys() {
+            fits(name, place_of(name).as_ref())?;
+        }
         return Ok(facts);
     }
     let mut named = VarMap::new();
     for (name, value) in facts {
-        let place = context.args.get(&name).map(|(place, _)| place.clone());
+        let place = place_of(&name);
         let raw = Value::template(name.as_str(), place.clone());
         let name = context.expand(&raw)?.to_string();
+        fits(&name, place.as_ref())?;
         match place {
             Some(place) => named.declare(name, &place, value),
             None => drop(named.insert(name, value)),

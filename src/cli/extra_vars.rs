@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{CommandError, Exit};
+use crate::config::Config;
 use crate::diag::{Checked, Diagnostic, Severity, Source, Span, similar_file};
 use crate::load::node::{Node, NodeKind};
 use crate::load::{kv, yaml};
@@ -15,10 +16,22 @@ use crate::vars::VarMap;
 const OPTION: &str = "<CLI option '-e'>";
 
 /// Reads the options in their order; later ones win.
-pub(super) fn read(options: &[String], files: &Files) -> Result<VarMap, CommandError> {
+///
+/// With `hash_behaviour = merge` dictionaries of one name are merged.
+pub(super) fn read(
+    options: &[String],
+    files: &Files,
+    config: &Config,
+) -> Result<VarMap, CommandError> {
+    let merging = config.merges_dictionaries();
     let mut vars = VarMap::new();
     for option in options {
-        vars.merge(read_one(option.trim_start(), files)?);
+        let one = read_one(option.trim_start(), files)?;
+        if merging {
+            vars.merge_within(one);
+        } else {
+            vars.merge(one);
+        }
     }
     Ok(vars)
 }

@@ -132,7 +132,7 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
     let mut problems = vec![];
     let inventory = Inventory::load(&sources, &config, &files.secrets).collect(&mut problems);
     super::session::stop_at_errors(&mut problems, Exit::Error, hidden)?;
-    let extra = extra_vars::read(&arguments.extra.extra_vars, &files)?;
+    let extra = extra_vars::read(&arguments.extra.extra_vars, &files, &config)?;
     let form = match (arguments.graph, arguments.yaml, arguments.toml) {
         (true, ..) => Form::Plain,
         (_, true, _) => Form::Yaml,

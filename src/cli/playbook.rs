@@ -173,13 +173,16 @@ fn tags(arguments: &Arguments, config: &Config) -> TagFilter {
     TagFilter { only, skip }
 }
 
-/// A role or playbook that is nowhere has Ansible's code for other errors.
+/// A role or playbook that is nowhere, and a variable that cannot be called so, have Ansible's code
+/// for other errors.
 fn parse_exit(problems: &[Diagnostic]) -> Exit {
     let mut errors = problems
         .iter()
         .filter(|problem| problem.severity == Severity::Error);
     match errors.next().map(|problem| problem.code) {
-        Some("missing-role" | "missing-role-file" | "missing-playbook") => Exit::Error,
+        Some("missing-role" | "missing-role-file" | "missing-playbook" | "variable-name") => {
+            Exit::Error
+        }
         _ => Exit::Parse,
     }
 }

@@ -69,7 +69,7 @@ pub(super) fn prepare(
     }
     let files = Arc::new(Files::new(wanted.vault.secrets(&config, hidden)?));
     stop_at_errors(problems, Exit::Options, hidden)?;
-    let extra = extra_vars::read(&wanted.extra.extra_vars, &files)?;
+    let extra = extra_vars::read(&wanted.extra.extra_vars, &files, &config)?;
     let inventory = inventory(&wanted.inventory, &config, &files, problems)?;
     let warn = !LOCALHOST.contains(&pattern) && config.bool("localhost_warning");
     if warn && inventory.hosts.is_empty() && wanted.inventory.inventory.is_empty() {
@@ -234,16 +234,16 @@ fn options(
 
 /// Names that every task of the run sees.
 fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
-    let list = |names: &[String]| {
-        Value::list(names.iter().map(|name| Value::str(name.as_str())).collect())
+    let tuple = |names: &[String]| {
+        Value::Tuple(names.iter().map(|name| Value::str(name.as_str())).collect())
     };
     let version = crate::template::value::Entries::from_iter(
         [
+            ("string", Value::str(version::ANSIBLE)),
             ("full", Value::str(version::ANSIBLE)),
             ("major", Value::Int(2)),
             ("minor", Value::Int(21)),
             ("revision", Value::Int(5)),
-            ("string", Value::str(version::ANSIBLE)),
         ]
         .map(|(name, value)| (name.into(), value)),
     );
@@ -269,14 +269,16 @@ fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
             "ansible_forks".to_owned(),
             Value::Int(options.forks as i128),
         ),
-        ("ansible_run_tags".to_owned(), list(&run_tags)),
-        ("ansible_skip_tags".to_owned(), list(&options.tags.skip)),
-        ("ansible_inventory_sources".to_owned(), Value::list(sources)),
+        ("ansible_run_tags".to_owned(), tuple(&run_tags)),
+        ("ansible_skip_tags".to_owned(), tuple(&options.tags.skip)),
+        (
+            "ansible_inventory_sources".to_owned(),
+            Value::Tuple(sources),
+        ),
         (
             "ansible_playbook_python".to_owned(),
             Value::str("/usr/bin/python3"),
         ),
-        ("omit".to_owned(), Value::omit()),
         (
             "ansible_managed".to_owned(),
             Value::str(
@@ -292,7 +294,7 @@ fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
     let file = config.file.as_ref().map(|path| path.display().to_string());
     magic.insert(
         "ansible_config_file".to_owned(),
-        Value::str(file.unwrap_or_default()),
+        file.map_or(Value::None, Value::from),
     );
     magic
 }

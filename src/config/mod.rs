@@ -206,6 +206,12 @@ impl Config {
             .is_some_and(|written| truth(&written.text))
     }
 
+    /// `hash_behaviour = merge`: dictionaries of one name are merged, whatever defines them.
+    #[must_use]
+    pub fn merges_dictionaries(&self) -> bool {
+        self.text("hash_behaviour").as_deref() == Some("merge")
+    }
+
     /// A whole number; none: it has no value.
     #[must_use]
     pub fn int(&self, name: &str) -> Option<i64> {

@@ -7,6 +7,21 @@ use super::node::{Node, NodeKind};
 use super::play::Reader;
 use crate::diag::{Diagnostic, Span, nearest};
 
+/// Groups of actions that Ansible itself once named, for modules that are in collections now.
+const LEGACY_GROUPS: [&str; 11] = [
+    "acme",
+    "aws",
+    "azure",
+    "cpm",
+    "docker",
+    "gcp",
+    "k8s",
+    "os",
+    "ovirt",
+    "testgroup",
+    "vmware",
+];
+
 /// What names of variables are.
 pub(crate) const VARIABLE_NAMES: &str = "Variable names must be strings starting with a letter or underscore character, and contain only letters, numbers and underscores.";
 
@@ -58,7 +73,7 @@ impl Reader {
         }
         let text = format!("Invalid 'register' specified: Invalid variable name '{name}'.");
         self.problems.push(
-            Diagnostic::error("variable-name", text)
+            Diagnostic::error("register-name", text)
                 .at(&value.span)
                 .hint(VARIABLE_NAMES),
         );
@@ -83,18 +98,23 @@ impl Reader {
         for (key, _) in entries.flatten() {
             let Some(name) = key.as_str() else { continue };
             match name.strip_prefix("group/") {
-                Some(group) if group.contains('.') => {
-                    let text = format!(
-                        "Error loading module_defaults: could not resolve the module_defaults group {group}"
-                    );
-                    self.error("module-defaults", text, &key.span);
-                }
-                Some(group) => {
+                // Names of one word that Ansible gave to the groups of collections which it once had.
+                Some(group) if LEGACY_GROUPS.contains(&group) => {
                     let text = format!(
                         "no module that is known here belongs to the module_defaults group {group}"
                     );
                     let problem = Diagnostic::warning("module-defaults", text);
                     self.problems.push(problem.at(&key.span));
+                }
+                Some(group) => {
+                    let full = match group.contains('.') {
+                        true => group.to_owned(),
+                        false => format!("ansible.builtin.{group}"),
+                    };
+                    let text = format!(
+                        "Error loading module_defaults: could not resolve the module_defaults group {full}"
+                    );
+                    self.error("module-defaults", text, &key.span);
                 }
                 None if !actions::is_callable(name) => {
                     let text = format!("Could not resolve action {name} in module_defaults");
@@ -243,12 +263,8 @@ impl Reader {
 /// Whether a variable may have this name.
 #[must_use]
 pub(crate) fn is_variable_name(name: &str) -> bool {
-    const RESERVED: [&str; 35] = [
-        "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class",
-        "continue", "def", "del", "elif", "else", "except", "finally", "for", "from", "global",
-        "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return",
-        "try", "while", "with", "yield",
-    ];
+    /// What begins an expression of templates. Python's other words can be variables of Ansible's.
+    const RESERVED: [&str; 7] = ["False", "None", "True", "false", "none", "not", "true"];
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !RESERVED.contains(&name)

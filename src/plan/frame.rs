@@ -94,7 +94,11 @@ impl Frame {
                 scope.push(Level::RoleDefaults, &role.defaults);
                 scope.push(Level::RoleVars, &role.vars);
             }
-            scope.push(Level::BlockVars, &frame.vars);
+            let own = match frame.kind {
+                FrameKind::Role => Level::RoleCall,
+                _ => Level::BlockVars,
+            };
+            scope.push(own, &frame.vars);
             let level = if frame.kind == FrameKind::Include {
                 Level::IncludeParams
             } else {

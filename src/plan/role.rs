@@ -30,8 +30,8 @@ pub struct Role {
     pub defaults: Arc<VarMap>,
     /// `vars/main.yml`.
     pub vars: Arc<VarMap>,
-    /// Names of the roles that brought it, the nearest first.
-    pub parents: Vec<String>,
+    /// Names and folders of the roles that brought it, the nearest first.
+    pub parents: Vec<(String, PathBuf)>,
 }
 
 /// A use of a role.
@@ -301,7 +301,7 @@ impl Pass<'_> {
         };
         let mut parents = vec![];
         if let Some(parent) = &frame.role {
-            parents.push(parent.name.clone());
+            parents.push((parent.name.clone(), parent.path.clone()));
             parents.extend(parent.parents.iter().cloned());
         }
         Arc::new(Role {

@@ -283,6 +283,10 @@ impl Worker<'_> {
                 causes.push(cause);
             }
             crate::template::EXPRESSION_SYNTAX => causes.extend(links(failed, place, cause)),
+            crate::template::ENDLESS => causes.push(Cause {
+                message: format!("{failed}: {}", cause.message),
+                ..cause
+            }),
             crate::template::SEALED => causes.extend(links(failed, place, cause)),
             _ => causes.extend(links(format!("{failed}: {WHILE}"), place, cause)),
         }

@@ -88,7 +88,7 @@ impl Worker<'_> {
                 cause.span = cause.span.or_else(|| Some(span.clone()));
                 Err(Box::new(self.template_failed(&[cause])))
             }
-            Err(error) if error.diagnostic.code == SEALED => {
+            Err(error) if !error.undefined || error.diagnostic.code == SEALED => {
                 Err(Box::new(self.template_failed(&ends(&error.diagnostic))))
             }
             // A task that is skipped anyway may loop over something undefined.

@@ -122,7 +122,7 @@ impl<'a> Run<'a> {
             Arc::clone(&inputs.templar),
             playbook_dir.clone(),
             shared::Rules {
-                merge: inputs.config.text("hash_behaviour").as_deref() == Some("merge"),
+                merge: inputs.config.merges_dictionaries(),
                 inject: inputs.config.bool("inject_facts_as_vars"),
             },
         );
@@ -392,7 +392,6 @@ impl<'a> Run<'a> {
                 "ansible_diff_mode".to_owned(),
                 Value::Bool(self.shared.options.diff),
             ),
-            ("omit".to_owned(), Value::omit()),
         ])
     }
 

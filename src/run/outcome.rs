@@ -277,9 +277,14 @@ impl Run<'_> {
             }
             Effect::IncludeVars(vars) => {
                 self.note_names(&vars);
+                let merging = self.world.vars.rules.merge;
                 for host in &on {
                     self.remember(host, |memory| {
-                        Arc::make_mut(&mut memory.included).extend(vars.clone())
+                        let included = Arc::make_mut(&mut memory.included);
+                        match merging {
+                            true => included.merge_within(vars.clone()),
+                            false => included.extend(vars.clone()),
+                        }
                     });
                 }
             }

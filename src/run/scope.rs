@@ -181,9 +181,16 @@ impl Run<'_> {
                 Value::str(role.path.display().to_string()),
             );
             if !role.dependency && !role.parents.is_empty() {
-                let parents = role.parents.iter().map(|name| Value::str(name.as_str()));
-                let parents = Value::list(parents.collect());
-                own.insert("ansible_parent_role_names".to_owned(), parents);
+                let (names, paths) = role
+                    .parents
+                    .iter()
+                    .map(|(name, path)| {
+                        let path = path.display().to_string();
+                        (Value::str(name.as_str()), Value::str(path))
+                    })
+                    .unzip();
+                own.insert("ansible_parent_role_names".to_owned(), Value::list(names));
+                own.insert("ansible_parent_role_paths".to_owned(), Value::list(paths));
             }
         }
         let environment = spec.environment.iter().flat_map(|one| match one {

@@ -113,6 +113,8 @@ pub(crate) struct InventoryVars {
     pub(crate) rules: Rules,
     /// The magic variable `groups`.
     pub(crate) groups: Value,
+    /// `ansible_facts` of a host of which none is known.
+    no_facts: Arc<VarMap>,
     cache: Vec<OnceLock<HostBase>>,
 }
 
@@ -149,6 +151,10 @@ impl InventoryVars {
             playbook_dir,
             rules,
             groups,
+            no_facts: Arc::new(VarMap::from([(
+                ANSIBLE_FACTS.to_owned(),
+                Value::dict(Entries::new()),
+            )])),
             cache,
         }
     }
@@ -227,7 +233,6 @@ impl InventoryVars {
             ("inventory_hostname".to_owned(), Value::str(host)),
             ("inventory_hostname_short".to_owned(), Value::str(short)),
             ("group_names".to_owned(), Value::list(groups)),
-            (ANSIBLE_FACTS.to_owned(), Value::dict(Entries::new())),
         ]);
         for name in ["inventory_file", "inventory_dir"] {
             magic.insert(name.to_owned(), Value::None);
@@ -363,9 +368,11 @@ impl World {
         let base = self.vars.of(host);
         scope.push(Level::Inventory, &base.vars);
         scope.push(Level::Magic, &self.magic);
-        scope.push(Level::Magic, &base.magic);
+        scope.push(Level::Host, &base.magic);
+        scope.push(Level::Facts, &self.vars.no_facts);
         if let Some(memory) = self.memory.get(host) {
             scope.push(Level::Inventory, &memory.added);
+            scope.push(Level::Facts, &memory.plain_facts);
             if self.vars.rules.inject {
                 scope.push(Level::Facts, &memory.facts);
             } else {
@@ -373,7 +380,6 @@ impl World {
             }
             scope.push(Level::IncludeVars, &memory.included);
             scope.push(Level::SetFacts, &memory.set);
-            scope.push(Level::Magic, &memory.plain_facts);
         }
         scope
     }

@@ -19,7 +19,7 @@ const EMBEDDED: &str = "Jinja constant strings should not contain embedded templ
 const INSTEAD_OF_EMBEDDED: &str = "Use inline expressions, for example: `when: \"{{ a_var }}\" == 42` becomes `when: a_var == 42`";
 
 /// How deep templates may refer to templates.
-const DEPTH: usize = 60;
+const DEPTH: usize = 59;
 
 /// How deep values may nest that are told or kept.
 const NESTED: usize = 200;
@@ -1172,7 +1172,7 @@ fn count(depth: usize, seen: &Cell<usize>) -> Result<(), Fault> {
 
 pub(crate) fn recursion() -> Fault {
     Fault::coded(
-        "recursive-template",
+        super::ENDLESS,
         "Recursive loop detected in template: maximum recursion depth exceeded",
     )
 }

@@ -44,6 +44,9 @@ pub(crate) const EXPRESSION_SYNTAX: &str = "expression-syntax";
 /// The code of conditions whose result is no truth value.
 pub(crate) const BROKEN_CONDITIONAL: &str = "broken-conditional";
 
+/// The code of templates that refer to one another without end.
+pub(crate) const ENDLESS: &str = "recursive-template";
+
 /// The code of a vaulted value that no password opens.
 pub(crate) const SEALED: &str = "vaulted-value";
 

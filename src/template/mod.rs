@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use fault::TemplateError;
-pub(crate) use fault::{BROKEN_CONDITIONAL, EXPRESSION_SYNTAX, SEALED};
+pub(crate) use fault::{BROKEN_CONDITIONAL, ENDLESS, EXPRESSION_SYNTAX, SEALED};
 pub use files::FileOptions;
 pub(crate) use filters::encode::{Style as JsonStyle, json_text};
 pub(crate) use filters::yaml::{ENVELOPE, document as yaml_document};

@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use indexmap::IndexMap;
 
+use super::merged;
 use crate::diag::{Diagnostic, Span};
 use crate::load::keyword::Keyword;
 use crate::template::is_global;
@@ -45,6 +46,18 @@ impl VarMap {
         self.reserved
             .retain(|(name, _)| !names.contains(&name.as_str()));
         self
+    }
+
+    /// Adds all of another map's; dictionaries of one name are merged.
+    pub fn merge_within(&mut self, other: Self) {
+        self.reserved.extend(other.reserved);
+        for (name, value) in other.entries {
+            let value = match self.entries.get(&name) {
+                Some(weak) => merged(weak, value),
+                None => value,
+            };
+            self.entries.insert(name, value);
+        }
     }
 
     /// Adds all of another map's.

@@ -6,7 +6,7 @@ use std::any::Any;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use crate::diag::Span;
 use crate::template::value::{Dict, Entries, Key, Object, Value};
@@ -22,6 +22,8 @@ pub enum Level {
     /// Settings of the connection, under the names that would set them (`ansible_user`).
     #[default]
     Connection,
+    /// What the inventory says of every host (`inventory_hostname`): any variable may stand for it.
+    Host,
     /// `defaults/main.yml` of roles.
     RoleDefaults,
     /// Groups and hosts of the inventory, with `group_vars` and `host_vars`, merged in their own order.
@@ -36,6 +38,8 @@ pub enum Level {
     PlayFiles,
     /// `vars/main.yml` of roles.
     RoleVars,
+    /// `vars` of a role where it is named.
+    RoleCall,
     /// `vars` of blocks.
     BlockVars,
     /// `vars` of the task.
@@ -139,16 +143,25 @@ impl Scope for HostScope {
         if !self.merge || *level >= Level::Magic {
             return Some(strongest.clone());
         }
-        let weaker = found.map(|(_, value)| value);
-        Some(weaker.fold(strongest.clone(), |strong, weak| merged(weak, strong)))
+        // Of a task and its blocks the nearest counts, whatever else is merged.
+        let of_task = |level: &Level| matches!(level, Level::BlockVars | Level::TaskVars);
+        let mut seen = of_task(level);
+        let mut value = strongest.clone();
+        for (level, weak) in found {
+            if of_task(level) && std::mem::replace(&mut seen, true) {
+                continue;
+            }
+            value = merged(weak, value);
+        }
+        Some(value)
     }
 
     fn remark(&self, name: &str) -> Option<Remark> {
         match name {
             "vars" => return Some(Remark::VarsDictionary),
             "play_hosts" => return Some(Remark::PlayHosts),
-            // It is not to be injected, it stays.
-            "ansible_local" => return None,
+            // They are not to be injected, they stay.
+            "ansible_local" | "ansible_facts" => return None,
             _ => {}
         }
         let has = |(_, vars): &(Level, Arc<VarMap>)| vars.contains_key(name);
@@ -203,6 +216,18 @@ pub fn merged(weak: &Value, strong: Value) -> Value {
 /// The magic variable `vars`: the whole scope as a mapping.
 struct VarsObject(HostScope);
 
+impl VarsObject {
+    /// The names of what a task may use, without what the engine adds to it for its own work.
+    fn names(&self) -> Vec<String> {
+        const OWN: [&str; 2] = ["ansible_search_path", "ansible_managed"];
+        let layers = self.0.layers.iter().rev();
+        let layers = layers.filter(|(level, _)| !matches!(level, Level::Connection | Level::Loop));
+        let names = layers.flat_map(|(_, vars)| vars.keys().map(String::as_str));
+        let names: IndexSet<&str> = names.filter(|name| !OWN.contains(name)).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+}
+
 impl Object for VarsObject {
     fn type_name(&self) -> &'static str {
         "dict"
@@ -217,7 +242,13 @@ impl Object for VarsObject {
     }
 
     fn iterate(&self) -> Option<Vec<Value>> {
-        Some(self.0.names().into_iter().map(Value::str).collect())
+        Some(self.names().into_iter().map(Value::str).collect())
+    }
+
+    fn to_dict(&self) -> Option<Value> {
+        let names = self.names().into_iter();
+        let entries = names.filter_map(|name| Some((Key::from(name.as_str()), self.0.get(&name)?)));
+        Some(Value::lazy_dict(entries.collect()))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -47,7 +47,7 @@ pub(super) fn vars(interp: &Interp<'_>, call: &Call) -> Results {
         };
         let name = name.as_str();
         match (interp.variable(name)?, call.option("default")) {
-            (Some(Value::Undefined(_)) | None, Some(default)) => out.push(default.clone()),
+            (None, Some(default)) => out.push(default.clone()),
             (Some(value), _) => {
                 interp.resolve(&value)?;
                 out.push(value);

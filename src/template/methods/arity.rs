@@ -88,11 +88,16 @@ pub(super) fn of(value: &Value, name: &str) -> Option<&'static Arity> {
         Value::Int(_) | Value::Bool(_) => INT,
         Value::Float(_) => FLOAT,
         Value::Bytes(_) => BYTES,
-        Value::Object(object) if object.to_dict().is_some() => MAPPING,
+        // All of an object's entries are worth their time only for a name that is a method's.
+        Value::Object(object) if is_method(MAPPING, name) && object.to_dict().is_some() => MAPPING,
         _ => return None,
     };
     let (_, arity) = table.iter().find(|(known, _)| *known == name)?;
     Some(arity)
+}
+
+fn is_method(table: &Table, name: &str) -> bool {
+    table.iter().any(|(known, _)| *known == name)
 }
 
 impl Arity {
