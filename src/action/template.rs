@@ -4,8 +4,8 @@ use rplay_modules::data::Data;
 
 use super::{ActionError, TaskResult, copy};
 use crate::run::context::Context;
-use crate::template::FileOptions;
 use crate::template::value::Value;
+use crate::template::{self, FileOptions};
 use crate::vars::{Level, VarMap};
 
 /// Arguments that decide how the file is rendered; the others go to `copy`.
@@ -47,9 +47,11 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         context.run.hidden().add_template(&source.text);
     }
     let options = options(context)?;
-    let scope = context
-        .scope
-        .with(Level::TaskVars, file_vars(&src, &path, &dest));
+    let about: VarMap = template::about(&src, &path, Some(&dest))
+        .into_iter()
+        .map(|(name, text)| (name.to_owned(), Value::str(text)))
+        .collect();
+    let scope = context.scope.with(Level::TaskVars, about);
     let scope = match path.parent() {
         Some(folder) => {
             let mut places = vec![folder.to_path_buf()];
@@ -113,47 +115,4 @@ fn options(context: &Context<'_>) -> Result<FileOptions, ActionError> {
     options.trim_blocks = context.bool("trim_blocks")?.unwrap_or(true);
     options.lstrip_blocks = context.bool("lstrip_blocks")?.unwrap_or(false);
     Ok(options)
-}
-
-/// `template_path`, `template_host` and the other names that a template may print about itself.
-fn file_vars(src: &str, path: &std::path::Path, dest: &str) -> VarMap {
-    let full = std::path::absolute(path)
-        .unwrap_or_else(|_| path.to_path_buf())
-        .display()
-        .to_string();
-    let modified = path
-        .metadata()
-        .and_then(|meta| meta.modified())
-        .unwrap_or(std::time::UNIX_EPOCH);
-    let modified = jiff::Timestamp::try_from(modified)
-        .unwrap_or_default()
-        .to_zoned(jiff::tz::TimeZone::system());
-    let uid = rustix::process::geteuid().as_raw().to_string();
-    let host = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    let text = |text: &str| Value::str(text);
-    VarMap::from([
-        ("template_host".to_owned(), text(&host)),
-        ("template_path".to_owned(), text(src)),
-        ("template_fullpath".to_owned(), text(&full)),
-        ("template_destpath".to_owned(), text(dest)),
-        (
-            "template_uid".to_owned(),
-            text(&std::env::var("USER").unwrap_or(uid)),
-        ),
-        (
-            "template_mtime".to_owned(),
-            text(&modified.strftime("%Y-%m-%d %H:%M:%S").to_string()),
-        ),
-        (
-            "template_run_date".to_owned(),
-            text(
-                &jiff::Zoned::now()
-                    .strftime("%Y-%m-%d %H:%M:%S.%6f")
-                    .to_string(),
-            ),
-        ),
-    ])
 }

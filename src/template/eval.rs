@@ -586,6 +586,21 @@ impl<'a> Interp<'a> {
         self.eval(&expr, &frame)
     }
 
+    /// Evaluates an expression that may use `item`.
+    pub(crate) fn with_item(&self, text: &str, item: &Value) -> Outcome {
+        let text: Arc<str> = text.into();
+        let expr = self
+            .templar
+            .compile_expression(&text)
+            .map_err(|error| self.expression_fault(&error, &text))?;
+        let frame = Frame::root(true);
+        frame.set("item".into(), item.clone());
+        match self.eval(&expr, &frame)? {
+            Value::Undefined(undefined) => Err(Fault::undefined(&undefined)),
+            value => Ok(value),
+        }
+    }
+
     // ---- expressions -------------------------------------------------------------------------
 
     /// Evaluates; the result may be undefined.

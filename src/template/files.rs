@@ -48,17 +48,37 @@ impl Default for FileOptions {
     }
 }
 
-/// Splits the header off; the body, its syntax, and its line end. An error tells what is wrong in the header.
-pub(crate) fn prepare<'t>(
-    text: &'t str,
-    options: &FileOptions,
-) -> Result<(&'t str, Syntax, String), String> {
+/// Whether a file has anything to render; any other one is taken as it is.
+pub(crate) fn is_template(text: &str, options: &FileOptions) -> bool {
+    let marks =
+        |given: &Option<String>, default: &str| text.contains(given.as_deref().unwrap_or(default));
+    text.starts_with(HEADER)
+        || marks(&options.variable_start_string, "{{")
+        || marks(&options.block_start_string, "{%")
+        || marks(&options.comment_start_string, "{#")
+}
+
+/// The result with at least as many newlines at its end as the file has: Jinja drops the last one, and those behind
+/// blocks. Only `\n` is counted and not what comes before it, as Ansible does.
+pub(crate) fn ended(mut result: String, file: &str, newline: &str) -> String {
+    let count = |text: &str| text.len() - text.trim_end_matches('\n').len();
+    let missing = count(file).saturating_sub(count(&result));
+    result.push_str(&newline.repeat(missing));
+    result
+}
+
+/// What the first line of a file with settings of its own begins with.
+const HEADER: &str = "#jinja2:";
+
+/// Splits the header off; the body with the line ends that are asked for, and its syntax. An error tells what is wrong
+/// in the header.
+pub(crate) fn prepare(text: &str, options: &FileOptions) -> Result<(String, Syntax), String> {
     let given =
         |value: &Option<String>, default: &str| value.clone().unwrap_or_else(|| default.to_owned());
     let mut syntax = Syntax {
         trim_blocks: options.trim_blocks,
         lstrip_blocks: options.lstrip_blocks,
-        keep_trailing_newline: true,
+        keep_trailing_newline: false,
         variable_start: given(&options.variable_start_string, "{{"),
         variable_end: given(&options.variable_end_string, "}}"),
         block_start: given(&options.block_start_string, "{%"),
@@ -68,8 +88,8 @@ pub(crate) fn prepare<'t>(
         plain_backslashes: false,
     };
     let mut newline = options.newline_sequence.clone();
-    let Some(rest) = text.strip_prefix("#jinja2:") else {
-        return Ok((text, syntax, newline));
+    let Some(rest) = text.strip_prefix(HEADER) else {
+        return Ok((with_newlines(text, &newline), syntax));
     };
     let (header, body) = rest.split_once('\n').unwrap_or((rest, ""));
     for pair in header.split(',') {
@@ -83,7 +103,62 @@ pub(crate) fn prepare<'t>(
         };
         set(&mut syntax, &mut newline, name.trim(), value.trim())?;
     }
-    Ok((body, syntax, newline))
+    Ok((with_newlines(body, &newline), syntax))
+}
+
+/// The text with these line ends in place of all others.
+fn with_newlines(text: &str, newline: &str) -> String {
+    let plain = match text.contains('\r') {
+        true => text.replace("\r\n", "\n").replace('\r', "\n"),
+        false => text.to_owned(),
+    };
+    match newline {
+        "\n" => plain,
+        newline => plain.replace('\n', newline),
+    }
+}
+
+/// `template_path`, `template_host` and the other names that a template may print about itself.
+/// `name` is what the task calls it, `path` where it was found.
+pub(crate) fn about(
+    name: &str,
+    path: &Path,
+    dest: Option<&str>,
+) -> Vec<(&'static str, String)> {
+    let full = std::path::absolute(path)
+        .unwrap_or_else(|_| path.to_path_buf())
+        .display()
+        .to_string();
+    let modified = path
+        .metadata()
+        .and_then(|meta| meta.modified())
+        .unwrap_or(std::time::UNIX_EPOCH);
+    let modified = jiff::Timestamp::try_from(modified)
+        .unwrap_or_default()
+        .to_zoned(jiff::tz::TimeZone::system());
+    let uid = rustix::process::geteuid().as_raw().to_string();
+    let host = rustix::system::uname();
+    let mut known = vec![
+        (
+            "template_host",
+            host.nodename().to_string_lossy().into_owned(),
+        ),
+        ("template_path", name.to_owned()),
+        ("template_fullpath", full),
+        ("template_uid", std::env::var("USER").unwrap_or(uid)),
+        (
+            "template_mtime",
+            modified.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        ),
+        (
+            "template_run_date",
+            jiff::Zoned::now()
+                .strftime("%Y-%m-%d %H:%M:%S.%6f")
+                .to_string(),
+        ),
+    ];
+    known.extend(dest.map(|dest| ("template_destpath", dest.to_owned())));
+    known
 }
 
 /// Takes in one setting of the header.

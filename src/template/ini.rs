@@ -1,5 +1,7 @@
 //! INI text as Python's `configparser` reads it.
 
+use indexmap::IndexMap;
+
 use super::value::Value;
 
 /// How INI text is read.
@@ -10,6 +12,8 @@ pub(crate) struct Style<'a> {
     pub(crate) bare: bool,
     /// Whether repeated sections and names are refused.
     pub(crate) strict: bool,
+    /// Whether names are kept in small letters.
+    pub(crate) fold: bool,
 }
 
 /// A section with its names in their order.
@@ -72,6 +76,9 @@ pub(crate) fn read(
         };
         indent = Some(depth);
         match entry(trimmed, style) {
+            Some((name, value)) if style.fold => {
+                put(section, (name.to_lowercase(), value), index, style)?;
+            }
             Some(entry) => put(section, entry, index, style)?,
             None => wrong.push_str(&format!(
                 "\n\t[line {:2}]: {}",
@@ -139,4 +146,117 @@ fn put(
     }
     section.entries.push((name, value));
     Ok(())
+}
+
+/// A section as its values are read: with the names of `DEFAULT`, and values that name others put together.
+pub(crate) struct View<'a> {
+    section: &'a str,
+    entries: IndexMap<&'a str, Option<&'a str>>,
+    interpolate: bool,
+}
+
+/// How often a value may lead on to another one.
+const STEPS: usize = 10;
+
+impl<'a> View<'a> {
+    /// The section of a name, if there is one.
+    pub(crate) fn of(sections: &'a [Section], name: &'a str, interpolate: bool) -> Option<Self> {
+        let find = |name: &str| sections.iter().find(|section| section.name == name);
+        let section = find(name);
+        if section.is_none() && name != "DEFAULT" {
+            return None;
+        }
+        let defaults = find("DEFAULT").filter(|_| name != "DEFAULT");
+        let entries = defaults.into_iter().chain(section);
+        let entries = entries.flat_map(|section| &section.entries);
+        Some(Self {
+            section: name,
+            entries: entries
+                .map(|(name, value)| (name.as_str(), value.as_deref()))
+                .collect(),
+            interpolate,
+        })
+    }
+
+    /// The names with what is written for them.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&&'a str, Option<&'a str>)> {
+        self.entries.iter().map(|(name, value)| (name, *value))
+    }
+
+    /// What a name comes to.
+    pub(crate) fn value(&self, name: &str, raw: Option<&str>) -> Result<Option<String>, String> {
+        match raw {
+            Some(raw) if self.interpolate => {
+                let mut out = String::new();
+                self.put_together(name, raw, raw, 1, &mut out)?;
+                Ok(Some(out))
+            }
+            raw => Ok(raw.map(ToOwned::to_owned)),
+        }
+    }
+
+    fn put_together(
+        &self,
+        name: &str,
+        raw: &str,
+        mut rest: &str,
+        step: usize,
+        out: &mut String,
+    ) -> Result<(), String> {
+        let section = match self.section {
+            "" => "java_properties",
+            section => section,
+        };
+        let shown = |text: &str| Value::str(text).repr();
+        if step > STEPS {
+            return Err(format!(
+                "Recursion limit exceeded in value substitution: option '{name}' in section '{section}' contains an interpolation key which cannot be substituted in {STEPS} steps. Raw value: {}",
+                shown(raw)
+            ));
+        }
+        while let Some((before, after)) = rest.split_once('%') {
+            out.push_str(before);
+            if let Some(after) = after.strip_prefix('%') {
+                out.push('%');
+                rest = after;
+                continue;
+            }
+            let found = &rest[before.len()..];
+            let Some(inner) = after.strip_prefix('(') else {
+                return Err(format!(
+                    "'%' must be followed by '%' or '(', found: {}",
+                    shown(found)
+                ));
+            };
+            let Some((other, behind)) = inner
+                .split_once(")s")
+                .filter(|(other, _)| !other.is_empty() && !other.contains(')'))
+            else {
+                return Err(format!(
+                    "bad interpolation variable reference {}",
+                    shown(found)
+                ));
+            };
+            let key = other.to_lowercase();
+            let value = self
+                .entries
+                .get(other)
+                .or_else(|| self.entries.get(key.as_str()));
+            let Some(value) = value else {
+                return Err(format!(
+                    "Bad value substitution: option '{name}' in section '{section}' contains an interpolation key '{key}' which is not a valid option name. Raw value: {}",
+                    shown(raw)
+                ));
+            };
+            match value.unwrap_or_default() {
+                value if value.contains('%') => {
+                    self.put_together(name, raw, value, step + 1, out)?;
+                }
+                value => out.push_str(value),
+            }
+            rest = behind;
+        }
+        out.push_str(rest);
+        Ok(())
+    }
 }

@@ -21,6 +21,7 @@ mod objects;
 mod ops;
 mod parse;
 mod print;
+mod refused;
 mod signatures;
 mod syntax;
 mod tests;
@@ -35,6 +36,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 pub use fault::TemplateError;
 pub(crate) use fault::{BROKEN_CONDITIONAL, ENDLESS, EXPRESSION_SYNTAX, SEALED};
 pub use files::FileOptions;
+pub(crate) use files::about;
 pub(crate) use filters::encode::{Style as JsonStyle, json_text};
 pub(crate) use filters::yaml::{ENVELOPE, document as yaml_document};
 pub use functions::is_global;
@@ -383,8 +385,11 @@ impl Templar {
         options: &FileOptions,
         scope: &dyn Scope,
     ) -> Result<String, TemplateError> {
+        if !files::is_template(text, options) {
+            return Ok(text.to_owned());
+        }
         let interp = Interp::new(self, scope);
-        let (body, syntax, newline) = files::prepare(text, options).map_err(|problem| {
+        let (body, syntax) = files::prepare(text, options).map_err(|problem| {
             let start = Span::start_of(&Source::new(path, text));
             let text = format!("Syntax error in template: {problem}");
             TemplateError::from(Fault::coded("template-syntax", text).at(|| Some(start)))
@@ -394,8 +399,8 @@ impl Templar {
             .folders
             .borrow_mut()
             .extend(path.parent().map(Path::to_path_buf));
+        let source = Source::new(path, &body);
         let shared: Arc<str> = body.into();
-        let source = Source::new(path, body);
         let file = Source::named(path, "");
         let result = interp.within(&shared, None, Some(source), || {
             let template = self
@@ -410,11 +415,7 @@ impl Templar {
             Ok(rendered)
         });
         let result = result.map_err(|fault: Fault| fault.used_at(|| Some(file)))?;
-        Ok(if newline == "\n" {
-            result
-        } else {
-            result.replace('\n', &newline)
-        })
+        Ok(files::ended(result, text, &options.newline_sequence))
     }
 
     /// The results of a lookup plugin, as `query` and `with_*` have them.

@@ -180,7 +180,7 @@ fn names(kind: &str) -> Vec<(String, String)> {
             .collect(),
         "filter" | "test" | "lookup" => template::documents(kind)
             .into_iter()
-            .map(|(name, doc)| (builtin(&name), doc.to_owned()))
+            .map(|(name, doc)| (name, doc.to_owned()))
             .collect(),
         _ => PLUGINS
             .iter()

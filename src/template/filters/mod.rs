@@ -34,6 +34,7 @@ use std::sync::{Arc, LazyLock};
 use super::args::Args;
 use super::eval::{Interp, defined};
 use super::fault::{Fault, Outcome};
+use super::refused::refusal;
 use super::signatures::{Signature, of_filter};
 use super::value::Value;
 use crate::diag::nearest;
@@ -126,33 +127,6 @@ const FAMILIES: &[Family] = &[
     family(UTILS, false, compare::FILTERS),
 ];
 
-/// Filters that are known and refused.
-const UNWRITTEN: &[&str] = &[
-    "ansible.netcommon.comp_type5",
-    "ansible.netcommon.hash_salt",
-    "ansible.netcommon.parse_cli",
-    "ansible.netcommon.parse_cli_textfsm",
-    "ansible.netcommon.parse_xml",
-    "ansible.netcommon.pop_ace",
-    "ansible.netcommon.type5_pw",
-    "ansible.netcommon.vlan_expander",
-    "ansible.netcommon.vlan_parser",
-    "ansible.utils.consolidate",
-    "ansible.utils.fact_diff",
-    "ansible.utils.from_xml",
-    "ansible.utils.keep_keys",
-    "ansible.utils.remove_keys",
-    "ansible.utils.replace_keys",
-    "ansible.utils.to_xml",
-    "ansible.utils.validate",
-    "community.general.hashids_decode",
-    "community.general.hashids_encode",
-    "community.general.jc",
-    "community.general.to_nice_yaml",
-    "community.general.to_prettytable",
-    "community.general.to_yaml",
-];
-
 /// A filter that was found.
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
@@ -196,8 +170,8 @@ pub(crate) fn find(name: &str) -> Option<Found> {
 /// Applies a filter to its operand, the first argument.
 pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Outcome {
     let Some(found) = find(name) else {
-        if UNWRITTEN.contains(&name) {
-            return Err(Fault::new("rplay does not have this filter").plugin("filter", name));
+        if let Some(fault) = refusal("filter", name) {
+            return Err(fault);
         }
         let mut fault = Fault::coded(
             "unknown-filter",
@@ -263,15 +237,15 @@ pub(crate) fn format_percent(format: &str, value: &Value) -> Outcome {
     super::format::percent(format, value)
 }
 
-/// Names of the filters with what they give, for the reference.
+/// Whole names of the filters with what they give, for the reference.
 pub(crate) fn documents() -> impl Iterator<Item = (String, &'static str)> {
     FAMILIES.iter().flat_map(|family| {
-        family.filters.iter().map(|filter| match family.plain {
-            true => (filter.name.to_owned(), filter.doc),
-            false => (
+        let named = |filter: &'static Filter| {
+            (
                 format!("{}.{}", family.collections[0], filter.name),
                 filter.doc,
-            ),
-        })
+            )
+        };
+        family.filters.iter().map(named)
     })
 }

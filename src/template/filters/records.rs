@@ -94,6 +94,7 @@ fn from_ini(args: &Args) -> Outcome {
         delimiters: &delimiters,
         bare: false,
         strict: true,
+        fold: false,
     };
     let sections = ini::read(text.as_str(), None, &style).map_err(|problem| {
         Fault::new(format!("from_ini failed to parse given string: {problem}"))

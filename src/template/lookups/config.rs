@@ -12,11 +12,6 @@ pub(super) fn run(interp: &Interp<'_>, call: &Call) -> Result<Vec<Value>, Fault>
     let missing = call
         .option("on_missing")
         .map_or_else(|| "error".to_owned(), Value::text);
-    if !["error", "warn", "skip"].contains(&missing.as_str()) {
-        return Err(Fault::new(format!(
-            "Invalid value '{missing}' for config 'on_missing' for 'config' lookup plugin. Valid values are: error, warn, skip"
-        )));
-    }
     let plugin = match (call.option("plugin_type"), call.option("plugin_name")) {
         (None, None) => None,
         (Some(kind), Some(name)) => Some((kind.text(), name.text())),

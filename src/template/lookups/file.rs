@@ -1,16 +1,17 @@
-//! Lookups over the controller's files: `file`, `fileglob`, `first_found`, `template`, `lines`, `pipe`, `csvfile`, `ini`.
+//! Lookups over the controller's files: `file`, `fileglob`, `first_found`, `template`, `lines`, `pipe`, `unvault`, `binary_file`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use rplay_modules::regex::Flags;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::super::eval::Interp;
 use super::super::fault::Fault;
-use super::super::files::FileOptions;
+use super::super::files::{FileOptions, about};
 use super::super::filters;
-use super::super::value::{Entries, Value};
-use super::super::{csv, ini};
-use super::Call;
+use super::super::value::{Entries, Key, Value};
+use super::{Call, coding};
 use crate::diag::Diagnostic;
 
 type Results = Result<Vec<Value>, Fault>;
@@ -41,14 +42,23 @@ pub(super) fn find(interp: &Interp<'_>, folder: &str, name: &str) -> Option<Path
         .find(|path| path.exists())
 }
 
-fn read(path: &Path) -> Result<String, Fault> {
-    let bytes = std::fs::read(path).map_err(|error| {
+/// What a file holds.
+pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Fault> {
+    std::fs::read(path).map_err(|error| {
+        let shown = path.display();
+        let why = match error.kind() {
+            ErrorKind::IsADirectory => format!("[Errno 21] Is a directory: '{shown}'"),
+            ErrorKind::PermissionDenied => format!("[Errno 13] Permission denied: '{shown}'"),
+            _ => error.to_string(),
+        };
         Fault::new(format!(
-            "Unable to access the file '{}': {error}",
-            path.display()
+            "An error occurred while trying to read the file '{shown}': {why}"
         ))
-    })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    })
+}
+
+fn read(path: &Path) -> Result<String, Fault> {
+    Ok(String::from_utf8_lossy(&bytes(path)?).into_owned())
 }
 
 /// What a file holds, opened if it is vaulted.
@@ -67,11 +77,15 @@ fn opened(interp: &Interp<'_>, path: &Path, name: &str) -> Result<String, Fault>
 pub(super) fn file(interp: &Interp<'_>, call: &Call) -> Results {
     let mut out = Vec::new();
     for term in &call.terms {
-        let name = term.text();
-        let path = find(interp, "files", &name).ok_or_else(|| {
-            Fault::new(format!("Unable to access the file '{name}': File not found. Use -vvvvv to see paths searched."))
-        })?;
-        let text = opened(interp, &path, &name)?;
+        let refused =
+            |why: &str| Fault::new(format!("Unable to access the file {}: {why}", term.repr()));
+        let missing = || refused("File not found. Use -vvvvv to see paths searched.");
+        if matches!(term, Value::None) {
+            return Err(missing());
+        }
+        let name = super::text_term(term)?;
+        let path = find(interp, "files", name).ok_or_else(missing)?;
+        let text = opened(interp, &path, name).map_err(|fault| refused(&fault.inner()))?;
         let text = if call.truth("rstrip", true) {
             text.trim_end()
         } else {
@@ -86,11 +100,21 @@ pub(super) fn file(interp: &Interp<'_>, call: &Call) -> Results {
     Ok(out)
 }
 
+/// A term that has to be a path.
+pub(super) fn path_term(term: &Value) -> Result<&str, Fault> {
+    term.as_str().ok_or_else(|| {
+        Fault::new(format!(
+            "expected str, bytes or os.PathLike object, not {}",
+            term.type_name()
+        ))
+    })
+}
+
 /// `fileglob`: files that match patterns.
 pub(super) fn fileglob(interp: &Interp<'_>, call: &Call) -> Results {
     let mut out = Vec::new();
     for term in &call.terms {
-        let term = term.text();
+        let term = path_term(term)?.to_owned();
         if let Some((folder, _)) = term.rsplit_once('/')
             && !candidates(interp, "files", folder)
                 .iter()
@@ -126,7 +150,7 @@ pub(super) fn first_found(interp: &Interp<'_>, call: &Call) -> Results {
             Some(Value::Str(text)) => text
                 .as_str()
                 .split([',', ';'])
-                .map(|part| part.trim().to_owned())
+                .map(ToOwned::to_owned)
                 .filter(|part| !part.is_empty())
                 .collect(),
             Some(other) => vec![other.text()],
@@ -158,13 +182,14 @@ pub(super) fn first_found(interp: &Interp<'_>, call: &Call) -> Results {
                 let field = |name: &str| dict.get(name).filter(|value| !value.is_undefined());
                 let paths = field("paths");
                 combine(strings(field("files").as_ref()), folders(paths.as_ref()));
-                skip |= field("skip").is_some_and(|value| {
+                // The last dictionary decides, and not the option beside it.
+                skip = field("skip").is_some_and(|value| {
                     filters::core::to_bool(&value).unwrap_or_else(|| value.is_true())
                 });
             }
             Value::List(list) => pending.extend(list.to_vec().into_iter().rev()),
             Value::Undefined(_) => {}
-            Value::Str(text) => combine(vec![text.as_str().to_owned()], vec![]),
+            Value::Str(_) => combine(strings(Some(&term)), vec![]),
             other => {
                 return Err(Fault::new(format!(
                     "Invalid term supplied. A string, dict or list is required, not '{}').",
@@ -177,7 +202,7 @@ pub(super) fn first_found(interp: &Interp<'_>, call: &Call) -> Results {
     let places = ["files", "templates", "vars", "tasks"];
     for name in &names {
         for place in places {
-            if let Some(path) = find(interp, place, name).filter(|path| path.is_file()) {
+            if let Some(path) = find(interp, place, name) {
                 return Ok(vec![Value::str(path.to_string_lossy().into_owned())]);
             }
         }
@@ -201,7 +226,6 @@ pub(super) fn template(interp: &Interp<'_>, call: &Call) -> Results {
     };
     let options = FileOptions {
         trim_blocks: call.truth("trim_blocks", true),
-        lstrip_blocks: call.truth("lstrip_blocks", false),
         variable_start_string: given("variable_start_string"),
         variable_end_string: given("variable_end_string"),
         comment_start_string: given("comment_start_string"),
@@ -210,20 +234,32 @@ pub(super) fn template(interp: &Interp<'_>, call: &Call) -> Results {
     };
     let mut out = Vec::new();
     for term in &call.terms {
-        let name = term.text();
-        let Some(path) = find(interp, "templates", &name) else {
-            not_found(interp, &name);
-            return Err(Fault::new(format!(
-                "the template file {name} could not be found for the lookup"
-            )));
+        let missing = || {
+            Fault::new(format!(
+                "the template file {} could not be found for the lookup",
+                term.text()
+            ))
         };
+        if matches!(term, Value::None) {
+            return Err(missing());
+        }
+        let name = super::text_term(term)?;
+        let Some(path) = find(interp, "templates", name) else {
+            not_found(interp, name);
+            return Err(missing());
+        };
+        let about = about(name, &path, None).into_iter();
+        let mut known: Entries = about
+            .map(|(name, text)| (Key::from(name), Value::from(text)))
+            .collect();
+        known.extend(extra.clone());
         let scope = Layered {
-            extra: &extra,
+            extra: &known,
             inner: interp.scope,
         };
         let text = interp
             .templar
-            .render_file(&path, &opened(interp, &path, &name)?, &options, &scope)
+            .render_file(&path, &opened(interp, &path, name)?, &options, &scope)
             .map_err(|error| {
                 Fault::coded(error.diagnostic.code, error.diagnostic.message.clone()).at(|| {
                     error
@@ -233,14 +269,8 @@ pub(super) fn template(interp: &Interp<'_>, call: &Call) -> Results {
                         .map(|label| label.span.clone())
                 })
             })?;
-        out.push(if call.truth("convert_data", false) {
-            filters::yaml::documents(&text)?
-                .into_iter()
-                .next()
-                .unwrap_or(Value::None)
-        } else {
-            Value::str(text)
-        });
+        // `convert_data` does nothing any more: a template's result is text.
+        out.push(Value::str(text));
     }
     Ok(out)
 }
@@ -284,121 +314,51 @@ impl super::super::Scope for Layered<'_> {
     }
 }
 
-fn shell(interp: &Interp<'_>, command: &str, name: &str) -> Result<String, Fault> {
+/// What a command prints.
+fn shell(interp: &Interp<'_>, command: &str, name: &str) -> Result<Vec<u8>, Fault> {
+    use std::os::unix::process::ExitStatusExt as _;
     let output = std::process::Command::new("/bin/sh")
         .args(["-c", command])
         .current_dir(interp.scope.basedir())
         .output()
         .map_err(|error| Fault::new(error.to_string()))?;
     if !output.status.success() {
-        let code = output.status.code().unwrap_or(-1);
+        let signal = output.status.signal().map(|signal| -signal);
+        let code = output.status.code().or(signal).unwrap_or(-1);
         return Err(Fault::new(format!(
             "lookup_plugin.{name}({command}) returned {code}"
         )));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(output.stdout)
 }
 
 /// `pipe`: the output of commands.
 pub(super) fn pipe(interp: &Interp<'_>, call: &Call) -> Results {
-    call.terms
-        .iter()
-        .map(|term| Ok(Value::str(shell(interp, &term.text(), "pipe")?.trim_end())))
-        .collect()
+    let one = |term: &Value| {
+        let text = coding::decoded(&shell(interp, &term.text(), "pipe")?, "utf-8")?;
+        Ok(Value::str(text.trim_end()))
+    };
+    call.terms.iter().map(one).collect()
 }
 
 /// `lines`: the lines that commands print.
 pub(super) fn lines(interp: &Interp<'_>, call: &Call) -> Results {
     let mut out = Vec::new();
     for term in &call.terms {
-        out.extend(
-            shell(interp, &term.text(), "lines")?
-                .lines()
-                .map(|line| Value::str(line.trim_end())),
-        );
-    }
-    Ok(out)
-}
-
-/// Splits `key option=value ...`.
-fn inline(term: &str) -> (Vec<String>, Vec<(String, String)>) {
-    let (mut plain, mut named) = (vec![], vec![]);
-    for word in term.split_whitespace() {
-        match word.split_once('=') {
-            Some((key, value)) => named.push((key.to_owned(), value.to_owned())),
-            None => plain.push(word.to_owned()),
-        }
-    }
-    (plain, named)
-}
-
-/// An option from the term itself, else of the lookup.
-fn inline_option(call: &Call, named: &[(String, String)], name: &str, default: &str) -> String {
-    let inline = named.iter().find(|(key, _)| key == name);
-    inline
-        .map(|(_, value)| value.clone())
-        .or_else(|| call.option(name).map(Value::text))
-        .unwrap_or_else(|| default.to_owned())
-}
-
-/// Refuses options that the lookup has not.
-fn known(named: &[(String, String)], names: &[&str]) -> Result<(), Fault> {
-    match named
-        .iter()
-        .find(|(name, _)| !names.contains(&name.as_str()))
-    {
-        Some((name, _)) => Err(Fault::new(format!("'{name}' is not a valid option"))),
-        None => Ok(()),
-    }
-}
-
-/// `csvfile`: a cell of the row that a key begins.
-pub(super) fn csvfile(interp: &Interp<'_>, call: &Call) -> Results {
-    let mut out = Vec::new();
-    for term in &call.terms {
-        let (plain, named) = inline(&term.text());
-        known(
-            &named,
-            &["col", "default", "delimiter", "encoding", "file", "keycol"],
-        )?;
-        let option = |name: &str, default: &str| inline_option(call, &named, name, default);
-        let key = plain
-            .first()
-            .cloned()
-            .or_else(|| call.option("key").map(Value::text))
-            .ok_or_else(|| Fault::new("Search key is required but was not found"))?;
-        let name = option("file", "ansible.csv");
-        let path = find(interp, "files", &name)
-            .ok_or_else(|| Fault::new(format!("csvfile: file '{name}' not found")))?;
-        let delimiter = match option("delimiter", "TAB").as_str() {
-            "TAB" | "t" | "\\t" => '\t',
-            other => other.chars().next().unwrap_or(','),
+        let command = match term {
+            // The shell takes the first of several words as the command.
+            Value::List(words) => words.to_vec().first().map(Value::text).unwrap_or_default(),
+            Value::Str(text) => text.as_str().to_owned(),
+            other => {
+                return Err(Fault::new(format!(
+                    "'{}' object is not iterable",
+                    other.type_name()
+                )));
+            }
         };
-        let (column, key_column) = (
-            option("col", "1").parse().unwrap_or(1),
-            option("keycol", "0").parse().unwrap_or(0),
-        );
-        let text = read(&path)?;
-        let style = csv::Style {
-            delimiter,
-            skip_blanks: false,
-            strict: false,
-        };
-        let row = csv::rows(&text, style)?
-            .into_iter()
-            .find(|row| row.get::<usize>(key_column) == Some(&key));
-        let default = named.iter().find(|(name, _)| name == "default");
-        match row {
-            Some(row) => match row.get::<usize>(column) {
-                Some(cell) => out.push(Value::str(cell.as_str())),
-                None => return Err(Fault::new("list index out of range")),
-            },
-            None => out.extend(
-                default
-                    .map(|(_, value)| Value::str(value.as_str()))
-                    .or_else(|| call.option("default").cloned()),
-            ),
-        }
+        let text = coding::decoded(&shell(interp, &command, "lines")?, "utf-8")?;
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        out.extend(text.lines().map(Value::str));
     }
     Ok(out)
 }
@@ -407,107 +367,35 @@ pub(super) fn csvfile(interp: &Interp<'_>, call: &Call) -> Results {
 pub(super) fn unvault(interp: &Interp<'_>, call: &Call) -> Results {
     let mut out = Vec::new();
     for term in &call.terms {
-        let name = term.text();
-        let path = find(interp, "files", &name)
+        let name = super::text_term(term)?;
+        let path = find(interp, "files", name)
             .ok_or_else(|| Fault::new(format!("Unable to find file matching \"{name}\"")))?;
-        out.push(Value::from(opened(interp, &path, &name)?));
+        out.push(Value::from(opened(interp, &path, name)?));
     }
     Ok(out)
 }
 
-/// `ini`: values of an INI or properties file.
-pub(super) fn ini(interp: &Interp<'_>, call: &Call) -> Results {
-    let mut out = Vec::new();
-    for term in &call.terms {
-        let (plain, named) = inline(&term.text());
-        known(
-            &named,
-            &[
-                "allow_no_value",
-                "case_sensitive",
-                "default",
-                "encoding",
-                "file",
-                "interpolation",
-                "re",
-                "section",
-                "type",
-            ],
-        )?;
-        let option = |name: &str, default: &str| inline_option(call, &named, name, default);
-        let truth = |name: &str, default: &str| {
-            filters::core::to_bool(&Value::from(option(name, default))).unwrap_or(false)
-        };
-        let name = option("file", "ansible.ini");
-        let path = find(interp, "files", &name)
-            .ok_or_else(|| Fault::new(format!("ini: file '{name}' not found")))?;
-        let properties = option("type", "ini") == "properties";
-        let wanted = if properties {
-            String::new()
-        } else {
-            option("section", "global")
-        };
-        let style = ini::Style {
-            delimiters: &['=', ':'],
-            bare: truth("allow_no_value", "no"),
-            strict: false,
-        };
-        let sections = ini::read(&read(&path)?, properties.then_some(""), &style)?;
-        let Some(section) = sections.iter().find(|section| section.name == wanted) else {
-            return Err(Fault::new(format!("No section '{wanted}' in '{name}'.")));
-        };
-        let key = plain.join(" ");
-        let case = truth("case_sensitive", "no");
-        let pattern = if truth("re", "no") {
-            Some(filters::regex::compile(
-                &key,
-                Flags {
-                    ignore_case: !case,
-                    ..Flags::default()
-                },
-            )?)
-        } else {
-            None
-        };
-        let same = |name: &str| match &pattern {
-            Some(pattern) => pattern.fits_start(name) == Ok(true),
-            None if case => name == key,
-            None => name.eq_ignore_ascii_case(&key),
-        };
-        let mut found: Vec<Value> = Vec::new();
-        for (_, value) in section.entries.iter().filter(|(name, _)| same(name)) {
-            let value = value.clone();
-            // The last one of a name counts.
-            if pattern.is_none() {
-                found.clear();
-            }
-            if let Some(value) = value {
-                if truth("interpolation", "yes") && value.contains("%(") {
-                    return Err(Fault::new(format!(
-                        "rplay's `ini` lookup does not interpolate '{value}'; set `interpolation=false`"
-                    )));
-                }
-                found.push(Value::from(value));
-            } else {
-                found.push(Value::None);
-            }
-        }
-        let default = named.iter().find(|(name, _)| name == "default");
-        if found.is_empty() && pattern.is_none() {
-            found.push(match default {
-                Some((_, value)) => Value::str(value.as_str()),
-                None => call
-                    .option("default")
-                    .cloned()
-                    .unwrap_or_else(|| Value::str("")),
-            });
-        }
-        // A key without a value counts as none at all.
-        out.extend(
-            found
-                .into_iter()
-                .filter(|value| !matches!(value, Value::None)),
-        );
+/// `binary_file`: what files hold, in base64.
+pub(super) fn binary(interp: &Interp<'_>, call: &Call) -> Results {
+    let missing = call.option("not_exist").map(Value::text);
+    let missing = missing.as_deref().unwrap_or("error");
+    if !["empty", "empty_str", "error"].contains(&missing) {
+        return Err(Fault::new(format!(
+            "Invalid value '{missing}' for config 'not_exist' for 'ansible_collections.community.general.plugins.lookup.binary_file' lookup plugin."
+        )));
     }
-    Ok(out)
+    let one = |term: &Value| {
+        let name = super::text_term(term)?;
+        Ok(match find(interp, "files", name) {
+            Some(path) => Value::from(STANDARD.encode(bytes(&path)?)),
+            None if missing == "empty" => Value::str(""),
+            None if missing == "empty_str" => Value::str("empty"),
+            None => {
+                return Err(Fault::new(format!(
+                    "Could not locate file in community.general.binary_file lookup: {name}"
+                )));
+            }
+        })
+    };
+    call.terms.iter().map(one).collect()
 }

@@ -1,18 +1,26 @@
 //! Lookup plugins: data from outside of the variables, one file each.
 
+mod coding;
+mod collection;
 mod config;
 mod file;
 mod merge;
+mod options;
 mod password;
 mod random_string;
+mod sequence;
 mod shape;
+mod table;
+mod tree;
 mod url;
 mod vars;
 
 use super::args::Args;
 use super::eval::Interp;
 use super::fault::{Fault, Outcome};
+use super::filters::dict::python_type;
 use super::filters::paths;
+use super::refused::refusal;
 use super::value::Value;
 use crate::diag::{Diagnostic, nearest};
 
@@ -49,14 +57,15 @@ impl Call {
     }
 }
 
-/// Writes the table of lookups.
+/// Writes a table of lookups.
 macro_rules! lookups {
-    ($($name:literal : $doc:literal => $run:expr;)*) => {
-        const LOOKUPS: &[Lookup] = &[$(Lookup { name: $name, doc: $doc, run: $run }),*];
+    ($table:ident: $($name:literal : $doc:literal => $run:expr;)*) => {
+        const $table: &[Lookup] = &[$(Lookup { name: $name, doc: $doc, run: $run }),*];
     };
 }
 
 lookups! {
+    BUILTIN:
     "env": "an environment variable of the controller" => vars::env;
     "vars": "variables by name" => vars::vars;
     "varnames": "the names of variables that a pattern matches" => vars::varnames;
@@ -67,63 +76,86 @@ lookups! {
     "template": "a rendered template file" => file::template;
     "pipe": "the output of a command on the controller" => file::pipe;
     "lines": "the lines that a command on the controller prints" => file::lines;
-    "csvfile": "a cell of a CSV file" => file::csvfile;
-    "ini": "a value of an INI file" => file::ini;
+    "csvfile": "a cell of a CSV file" => table::csvfile;
+    "ini": "a value of an INI file" => table::ini;
     "password": "a text by chance, kept in a file" => password::run;
     "items": "the terms, lists opened by one level" => shape::items;
     "list": "the terms as they are" => |_, call| Ok(call.terms.clone());
-    "flattened": "the terms, all lists opened" => shape::flattened;
     "dict": "keys and values of a dictionary" => shape::dictionary;
     "nested": "all combinations of lists" => shape::nested;
-    "cartesian": "all combinations of lists" => shape::nested;
     "together": "items of lists at one place" => shape::together;
     "indexed_items": "pairs of a place and an item" => shape::indexed;
     "subelements": "pairs of an item and each member of a list in it" => shape::subelements;
     "random_choice": "one of the terms by chance" => shape::choice;
-    "sequence": "numbers from a start to an end" => shape::sequence;
+    "sequence": "numbers from a start to an end" => sequence::sequence;
     "url": "what a web server answers" => url::url;
     "unvault": "what a file of the controller holds" => file::unvault;
     "config": "the values of settings" => config::run;
 }
 
-/// Lookups of other collections by their whole names; some are found without them, see [`LOOKUPS`].
-const COLLECTIONS: &[Lookup] = &[
-    Lookup {
-        name: "community.general.cartesian",
-        doc: "all combinations of lists",
-        run: shape::nested,
-    },
-    Lookup {
-        name: "community.general.flattened",
-        doc: "the terms, all lists opened",
-        run: shape::flattened,
-    },
-    Lookup {
-        name: "community.general.merge_variables",
-        doc: "variables merged whose names match",
-        run: merge::run,
-    },
-    Lookup {
-        name: "community.general.random_string",
-        doc: "a text by chance",
-        run: |_, call| random_string::run(call),
-    },
-    Lookup {
-        name: "ansible.utils.get_path",
-        doc: "the value at a path",
-        run: |interp, call| as_filter(interp, call, paths::get_path),
-    },
-    Lookup {
-        name: "ansible.utils.index_of",
-        doc: "the places of the items that pass a test",
-        run: |interp, call| as_filter(interp, call, paths::index_of),
-    },
-    Lookup {
-        name: "ansible.utils.to_paths",
-        doc: "each value under its path",
-        run: |interp, call| as_filter(interp, call, paths::to_paths),
-    },
+lookups! {
+    // Ansible finds these without their collection, too.
+    MOVED:
+    "cartesian": "all combinations of lists" => shape::cartesian;
+    "flattened": "the terms, all lists opened" => shape::flattened;
+}
+
+lookups! {
+    GENERAL:
+    "binary_file": "what a file of the controller holds, in base64" => file::binary;
+    "collection_version": "the versions of collections" => collection::version;
+    "dependent": "combinations whose parts depend on those before" => shape::dependent;
+    "filetree": "the files and folders below folders of the controller" => tree::run;
+    "merge_variables": "variables merged whose names match" => merge::run;
+    "random_string": "a text by chance" => |_, call| random_string::run(call);
+}
+
+lookups! {
+    UTILS:
+    "get_path": "the value at a path" => |interp, call| as_filter(interp, call, paths::get_path);
+    "index_of": "the places of the items that pass a test" => |interp, call| as_filter(interp, call, paths::index_of);
+    "to_paths": "each value under its path" => |interp, call| as_filter(interp, call, paths::to_paths);
+}
+
+/// The lookups of a collection.
+struct Family {
+    collection: &'static str,
+    /// Whether they are found without it.
+    plain: bool,
+    lookups: &'static [Lookup],
+}
+
+const fn family(collection: &'static str, plain: bool, lookups: &'static [Lookup]) -> Family {
+    Family {
+        collection,
+        plain,
+        lookups,
+    }
+}
+
+const FAMILIES: &[Family] = &[
+    family("ansible.builtin", true, BUILTIN),
+    family("community.general", true, MOVED),
+    family("community.general", false, GENERAL),
+    family("ansible.utils", false, UTILS),
 ];
+
+/// The lookup of a name, with or without its collection.
+fn find(name: &str) -> Option<&'static Lookup> {
+    let (collection, last) = match name.rsplit_once('.') {
+        Some(("ansible.builtin" | "ansible.legacy", last)) => (None, last),
+        Some((collection, last)) => (Some(collection), last),
+        None => (None, name),
+    };
+    let of = |family: &&Family| match collection {
+        Some(collection) => family.collection == collection,
+        None => family.plain,
+    };
+    FAMILIES
+        .iter()
+        .filter(of)
+        .find_map(|family| family.lookups.iter().find(|lookup| lookup.name == last))
+}
 
 /// A lookup that is a filter, too.
 fn as_filter(
@@ -141,6 +173,16 @@ fn as_filter(
     })
 }
 
+/// A term that has to be text, for one that Python would split.
+fn text_term(term: &Value) -> Result<&str, Fault> {
+    term.as_str().ok_or_else(|| {
+        Fault::new(format!(
+            "'{}' object has no attribute 'split'",
+            term.type_name()
+        ))
+    })
+}
+
 /// Lookups that do something, or ask somebody else.
 const ACTING: &[&str] = &["pipe", "lines", "password", "url", "unvault"];
 
@@ -151,36 +193,63 @@ pub(crate) fn run(
     terms: Vec<Value>,
     options: Vec<(String, Value)>,
 ) -> Result<Vec<Value>, Fault> {
-    let plain = name
-        .strip_prefix("ansible.builtin.")
-        .or_else(|| name.strip_prefix("ansible.legacy."))
-        .unwrap_or(name);
-    let mut known = LOOKUPS.iter().chain(COLLECTIONS);
-    let Some(lookup) = known.find(|lookup| lookup.name == plain) else {
-        let mut fault = Fault::coded(
-            "unknown-lookup",
-            format!("The lookup plugin '{name}' was not found."),
-        );
-        if let Some(near) = nearest(plain, LOOKUPS.iter().map(|lookup| lookup.name)) {
-            fault = fault.hint(format!("did you mean `{near}`?"));
-        }
-        return Err(fault);
-    };
-    if interp.scope.forecast() && ACTING.contains(&plain) {
+    let lookup = known(name)?;
+    if interp.scope.forecast() && ACTING.contains(&lookup.name) {
         return Err(Fault::unknown());
     }
-    (lookup.run)(interp, &Call { terms, options }).map_err(|fault| fault.plugin("lookup", name))
+    let options = options::typed(lookup.name, options);
+    options
+        .and_then(|options| (lookup.run)(interp, &Call { terms, options }))
+        .map_err(|fault| fault.plugin("lookup", name))
+}
+
+/// The lookup of a name, or that there is none.
+fn known(name: &str) -> Result<&'static Lookup, Fault> {
+    if let Some(lookup) = find(name) {
+        return Ok(lookup);
+    }
+    if let Some(fault) = refusal("lookup", name) {
+        return Err(fault);
+    }
+    let mut fault = Fault::coded(
+        "unknown-lookup",
+        format!("The lookup plugin '{name}' was not found."),
+    );
+    let plain = name.strip_prefix("ansible.builtin.").unwrap_or(name);
+    let names = FAMILIES.iter().flat_map(|family| family.lookups);
+    if let Some(near) = nearest(plain, names.map(|lookup| lookup.name)) {
+        fault = fault.hint(format!("did you mean `{near}`?"));
+    }
+    Err(fault)
+}
+
+/// The name that the first argument is.
+fn called(name: &Value) -> Result<&str, Fault> {
+    let unusable = |shown: String, why: String| {
+        let text = format!("The lookup plugin {shown} failed to load: {why}");
+        Err(Fault::coded("unknown-lookup", text))
+    };
+    match name {
+        Value::Str(text) if !text.as_str().is_empty() => Ok(text.as_str()),
+        Value::Str(_) | Value::None => {
+            unusable(name.repr(), "A non-empty plugin name is required.".into())
+        }
+        other => unusable(
+            other.repr(),
+            format!("unsupported type {}", python_type(other)),
+        ),
+    }
 }
 
 /// The functions `lookup` and `query`.
 pub(crate) fn function(interp: &Interp<'_>, args: &Args, query: bool) -> Outcome {
-    let Some(name) = args.get(0, "plugin_name") else {
+    let Some(name) = args.pos.first() else {
         let function = if query { "_query" } else { "_lookup" };
         return Err(Fault::new(format!(
             "{function}() missing 1 required positional argument: 'plugin_name'"
         )));
     };
-    let name = name.text();
+    let name = called(name)?;
     let mut options = args.kw.clone();
     let mut take = |key: &str| {
         options
@@ -199,7 +268,9 @@ pub(crate) fn function(interp: &Interp<'_>, args: &Args, query: bool) -> Outcome
             return Err(Fault::undefined(undefined));
         }
     }
-    let results = match run(interp, &name, args.pos[1..].to_vec(), options) {
+    known(name)?;
+    let terms = args.pos.iter().skip(1).cloned().collect();
+    let results = match run(interp, name, terms, options) {
         Ok(results) => results,
         Err(fault) if matches!(errors.as_str(), "ignore" | "warn") => {
             if errors == "warn" {
@@ -297,9 +368,12 @@ fn matches_from(pattern: &[char], name: &[char]) -> bool {
     }
 }
 
-/// Names of the lookups with what they give, for the reference.
+/// Whole names of the lookups with what they give, for the reference.
 pub(crate) fn documents() -> impl Iterator<Item = (String, &'static str)> {
-    LOOKUPS
-        .iter()
-        .map(|lookup| (lookup.name.to_owned(), lookup.doc))
+    FAMILIES.iter().flat_map(|family| {
+        let named = |lookup: &'static Lookup| {
+            (format!("{}.{}", family.collection, lookup.name), lookup.doc)
+        };
+        family.lookups.iter().map(named)
+    })
 }

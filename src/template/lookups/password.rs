@@ -5,28 +5,30 @@ use super::super::fault::Fault;
 use super::super::filters::crypt::{self, Wanted};
 use super::super::filters::random::Random;
 use super::super::value::Value;
-use super::Call;
+use super::{Call, options};
 
 /// Reads or makes passwords.
 pub(super) fn run(interp: &Interp<'_>, call: &Call) -> Result<Vec<Value>, Fault> {
     call.terms
         .iter()
-        .map(|term| one(interp, call, &term.text()))
+        .map(|term| one(interp, call, super::text_term(term)?))
         .collect()
 }
 
 fn one(interp: &Interp<'_>, call: &Call, term: &str) -> Result<Value, Fault> {
     let words: Vec<&str> = term.split(' ').collect();
+    // The first word is the path, whatever it looks like.
     let split = words
         .iter()
+        .skip(1)
         .position(|word| word.contains('='))
-        .unwrap_or(words.len());
+        .map_or(words.len(), |at| at + 1);
     let name = words[..split].join(" ");
     let option = |key: &str| {
         let inline = words[split..]
             .iter()
             .filter_map(|word| word.split_once('='))
-            .find(|(name, _)| *name == key);
+            .rfind(|(name, _)| *name == key);
         inline
             .map(|(_, value)| value.to_owned())
             .or_else(|| call.option(key).map(Value::text))
@@ -68,14 +70,14 @@ fn one(interp: &Interp<'_>, call: &Call, term: &str) -> Result<Value, Fault> {
         }
         return Ok(Value::from(hash));
     }
-    let length: usize = match option("length") {
+    let length = match option("length").map(Value::from) {
         None => 20,
-        Some(text) => text.parse().map_err(|_| {
-            Fault::new(format!(
-                "Config 'length' for 'password' lookup plugin from 'Direct' has an invalid value: Invalid value provided for 'integer': '{text}'"
-            ))
-        })?,
+        Some(given) => match options::of("password", "length", given)? {
+            Value::Int(length) => usize::try_from(length.max(0)).unwrap_or(usize::MAX),
+            _ => 20,
+        },
     };
+    super::super::limits::items(length)?;
     let classes = match call.option("chars") {
         Some(Value::List(list)) => list.to_vec().iter().map(Value::text).collect(),
         _ => option("chars").map_or_else(
@@ -89,8 +91,8 @@ fn one(interp: &Interp<'_>, call: &Call, term: &str) -> Result<Value, Fault> {
         // Quotes would need quoting wherever the password goes.
         .filter(|c| !matches!(c, '"' | '\''))
         .collect();
-    if alphabet.is_empty() {
-        return Err(Fault::new("password: no characters to choose from"));
+    if alphabet.is_empty() && length > 0 {
+        return Err(Fault::new("Cannot choose from an empty sequence"));
     }
     let seed = option("seed").map(Value::from);
     let mut random = Random::new(seed.as_ref());
@@ -128,8 +130,17 @@ fn noted(password: &str, wanted: &Wanted) -> String {
 }
 
 fn keep_text(path: &std::path::Path, line: &str) -> Result<(), Fault> {
-    write(path, line)
-        .map_err(|error| Fault::new(format!("cannot write {}: {error}", path.display())))
+    let shown =
+        |path: &std::path::Path| Value::Bytes(path.as_os_str().as_encoded_bytes().into()).repr();
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Fault::new(format!(
+                "Unable to create local directories {}: {error}",
+                shown(folder)
+            ))
+        })?;
+    }
+    write(path, line).map_err(|error| Fault::new(format!("cannot write {}: {error}", shown(path))))
 }
 
 fn split_classes(chars: &str) -> Vec<String> {
@@ -145,6 +156,8 @@ fn split_classes(chars: &str) -> Vec<String> {
     out
 }
 
+const WHITESPACE: [char; 6] = [' ', '\t', '\n', '\r', '\u{b}', '\u{c}'];
+
 fn characters(class: &str) -> Vec<char> {
     match class {
         "ascii_letters" => ('a'..='z').chain('A'..='Z').collect(),
@@ -157,15 +170,17 @@ fn characters(class: &str) -> Vec<char> {
             .map(char::from)
             .filter(char::is_ascii_punctuation)
             .collect(),
+        "whitespace" => WHITESPACE.to_vec(),
+        "printable" => ["digits", "ascii_letters", "punctuation", "whitespace"]
+            .into_iter()
+            .flat_map(characters)
+            .collect(),
         other => other.chars().collect(),
     }
 }
 
 fn write(path: &std::path::Path, text: &str) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create(true)

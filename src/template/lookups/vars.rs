@@ -12,27 +12,21 @@ type Results = Result<Vec<Value>, Fault>;
 
 /// `env`: environment variables of the controller.
 pub(super) fn env(_interp: &Interp<'_>, call: &Call) -> Results {
-    let default = call
-        .option("default")
-        .filter(|default| !matches!(default, Value::None))
-        .cloned()
-        .unwrap_or_else(|| Value::str(""));
-    Ok(call
-        .terms
-        .iter()
-        .map(|term| {
-            let name = term.text();
-            std::env::var(&name).map_or_else(
-                |_| match &default {
-                    Value::Undefined(_) => {
-                        Value::undefined(format!("The environment variable '{name}' is not set."))
-                    }
-                    default => default.clone(),
-                },
-                Value::from,
-            )
+    let default = call.option("default").cloned();
+    let default = default.unwrap_or_else(|| Value::str(""));
+    let value = |term: &Value| {
+        // Only the first word is a name.
+        let mut words = super::text_term(term)?.split_whitespace();
+        let name = words.next().ok_or("list index out of range")?;
+        Ok(match (std::env::var(name), &default) {
+            (Ok(value), _) => Value::from(value),
+            (Err(_), Value::Undefined(_)) => {
+                Value::undefined(format!("The environment variable '{name}' is not set."))
+            }
+            (Err(_), default) => default.clone(),
         })
-        .collect())
+    };
+    call.terms.iter().map(value).collect()
 }
 
 /// `vars`: variables by name.

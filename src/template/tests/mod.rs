@@ -13,6 +13,7 @@ use super::fault::Fault;
 use super::filters::regex;
 use super::objects::is_nothing;
 use super::ops;
+use super::refused::refusal;
 use super::signatures::of_test;
 use super::value::Value;
 use crate::diag::nearest;
@@ -108,15 +109,24 @@ tests! {
     "urn": "it is a name in the form of an address" => |_, a| Ok(a.operand().text().to_lowercase().starts_with("urn:"));
 }
 
+/// The tests of each collection. Those of the first one are found without it.
+const FAMILIES: &[(&str, &[Test])] = &[
+    (BUILTIN, TESTS),
+    ("ansible.utils", network::TESTS),
+    ("community.general", names::TESTS),
+];
+
+const BUILTIN: &str = "ansible.builtin";
+
 /// The test of a name, with or without its collection.
 pub(crate) fn find(name: &str) -> Option<&'static Test> {
-    let (table, name) = match name.rsplit_once('.') {
-        None | Some(("ansible.builtin" | "ansible.legacy", _)) => (TESTS, name),
-        Some(("ansible.utils", _)) => (network::TESTS, name),
-        Some(("community.general", _)) => (names::TESTS, name),
-        Some(_) => return None,
+    let (collection, name) = match name.rsplit_once('.') {
+        None | Some(("ansible.legacy", _)) => (BUILTIN, name),
+        Some((collection, _)) => (collection, name),
     };
     let name = name.rsplit('.').next()?;
+    let mut families = FAMILIES.iter();
+    let (_, table) = families.find(|(of, _)| *of == collection)?;
     table.iter().find(|test| test.names.contains(&name))
 }
 
@@ -128,6 +138,9 @@ const WHOLE: &[&str] = &[
 /// Asks a test.
 pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Result<bool, Fault> {
     let Some(test) = find(name) else {
+        if let Some(fault) = refusal("test", name) {
+            return Err(fault);
+        }
         let mut fault = Fault::coded(
             "unknown-test",
             format!("Syntax error in template: No test named '{name}'."),
@@ -322,8 +335,15 @@ pub(crate) fn answers(op: &str, order: Ordering) -> Option<bool> {
     })
 }
 
-/// Names of the tests with what they say, for the reference.
+/// Whole names of the tests with what they say, for the reference. Operators are none there.
 pub(crate) fn documents() -> impl Iterator<Item = (String, &'static str)> {
-    let names = |test: &'static Test| test.names.iter().map(|name| ((*name).to_owned(), test.doc));
-    TESTS.iter().flat_map(names)
+    FAMILIES.iter().flat_map(|(collection, tests)| {
+        tests.iter().flat_map(move |test| {
+            let words = test
+                .names
+                .iter()
+                .filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()));
+            words.map(move |name| (format!("{collection}.{name}"), test.doc))
+        })
+    })
 }
