@@ -277,14 +277,6 @@ fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
             Value::str("/usr/bin/python3"),
         ),
         ("omit".to_owned(), Value::omit()),
-        (
-            "ansible_managed".to_owned(),
-            Value::str(
-                config
-                    .text("ansible_managed")
-                    .unwrap_or_else(|| "Ansible managed".to_owned()),
-            ),
-        ),
     ]);
     if let Some(limit) = &options.limit {
         magic.insert("ansible_limit".to_owned(), Value::str(limit.as_str()));

@@ -7,6 +7,9 @@ use super::ast::Template;
 use super::eval::Interp;
 use super::fault::Fault;
 use super::parse::Syntax;
+use super::value::{Entries, Value};
+use super::{Remark, Scope};
+use crate::config::Config;
 use crate::diag::Source;
 
 /// How a template file is read and written.
@@ -48,6 +51,21 @@ impl Default for FileOptions {
     }
 }
 
+impl FileOptions {
+    /// Whether a text without the usual delimiters is none for the template engine.
+    pub(crate) fn plain(&self) -> bool {
+        let delimiters = [
+            &self.variable_start_string,
+            &self.variable_end_string,
+            &self.block_start_string,
+            &self.block_end_string,
+            &self.comment_start_string,
+            &self.comment_end_string,
+        ];
+        self.newline_sequence == "\n" && delimiters.iter().all(|given| given.is_none())
+    }
+}
+
 /// Splits the header off; the body, its syntax, and its line end. An error tells what is wrong in the header.
 pub(crate) fn prepare<'t>(
     text: &'t str,
@@ -58,7 +76,7 @@ pub(crate) fn prepare<'t>(
     let mut syntax = Syntax {
         trim_blocks: options.trim_blocks,
         lstrip_blocks: options.lstrip_blocks,
-        keep_trailing_newline: true,
+        keep_trailing_newline: false,
         variable_start: given(&options.variable_start_string, "{{"),
         variable_end: given(&options.variable_end_string, "}}"),
         block_start: given(&options.block_start_string, "{%"),
@@ -134,6 +152,27 @@ fn set(syntax: &mut Syntax, newline: &mut String, name: &str, value: &str) -> Re
     Ok(())
 }
 
+/// The name of the text that says who wrote a file. Only templates know it without being told.
+const MANAGED: &str = "ansible_managed";
+
+/// What a template file knows besides its scope.
+pub(crate) fn known(scope: &dyn Scope, config: Option<&Config>) -> Entries {
+    if scope.get(MANAGED).is_some() {
+        return Entries::new();
+    }
+    let text = config.and_then(|config| config.text(MANAGED));
+    let text = text.unwrap_or_else(|| "Ansible managed".to_owned());
+    Entries::from_iter([(MANAGED.into(), Value::str(text))])
+}
+
+/// A template's text with newlines alone between its lines.
+pub(crate) fn unix_lines(text: Arc<str>) -> Arc<str> {
+    if text.contains('\r') {
+        return text.replace("\r\n", "\n").replace('\r', "\n").into();
+    }
+    text
+}
+
 /// A compiled template, its text, and the file it is from.
 pub(crate) type Loaded = (Arc<Template>, Arc<str>, Arc<Source>);
 
@@ -153,9 +192,7 @@ pub(crate) fn load(interp: &Interp<'_>, name: &str) -> Result<Loaded, Fault> {
         .chain([interp.scope.basedir().join(name)]);
     for path in candidates {
         if let Ok(text) = std::fs::read_to_string(&path) {
-            // The last line end of a file is not part of it, as far as others include it.
-            let text = text.strip_suffix('\n').unwrap_or(&text);
-            return compile(interp, &path, text);
+            return compile(interp, &path, &unix_lines(text.into()));
         }
         tried.extend(path.parent().map(Path::to_path_buf));
     }
@@ -187,4 +224,43 @@ fn compile(interp: &Interp<'_>, path: &Path, text: &str) -> Result<Loaded, Fault
             .map_err(|error| interp.syntax_fault(&error))
     })?;
     Ok((template, shared, source))
+}
+
+/// Some variables in front of a scope.
+pub(crate) struct Layered<'a> {
+    pub(crate) extra: &'a Entries,
+    pub(crate) inner: &'a dyn Scope,
+}
+
+impl Scope for Layered<'_> {
+    fn get(&self, name: &str) -> Option<Value> {
+        self.extra
+            .get(name)
+            .cloned()
+            .or_else(|| self.inner.get(name))
+    }
+    fn remark(&self, name: &str) -> Option<Remark> {
+        let hidden = self.extra.contains_key(name);
+        if hidden {
+            None
+        } else {
+            self.inner.remark(name)
+        }
+    }
+    fn forecast(&self) -> bool {
+        self.inner.forecast()
+    }
+    fn names(&self) -> Vec<String> {
+        self.extra
+            .keys()
+            .map(|key| key.0.text())
+            .chain(self.inner.names())
+            .collect()
+    }
+    fn search_path(&self) -> Vec<PathBuf> {
+        self.inner.search_path()
+    }
+    fn basedir(&self) -> PathBuf {
+        self.inner.basedir()
+    }
 }

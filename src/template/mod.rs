@@ -375,15 +375,20 @@ impl Templar {
             .map_err(Fault::in_expression)
     }
 
-    /// Renders the text of a template file.
+    /// Renders the text of a template file: to a text, unless it is nothing, or one value of another type.
     pub fn render_file(
         &self,
         path: &Path,
         text: &str,
         options: &FileOptions,
         scope: &dyn Scope,
-    ) -> Result<String, TemplateError> {
-        let interp = Interp::new(self, scope);
+    ) -> Result<Value, TemplateError> {
+        let known = files::known(scope, self.settings.config.as_deref());
+        let scope = files::Layered {
+            extra: &known,
+            inner: scope,
+        };
+        let interp = Interp::new(self, &scope);
         let (body, syntax, newline) = files::prepare(text, options).map_err(|problem| {
             let start = Span::start_of(&Source::new(path, text));
             let text = format!("Syntax error in template: {problem}");
@@ -394,27 +399,30 @@ impl Templar {
             .folders
             .borrow_mut()
             .extend(path.parent().map(Path::to_path_buf));
-        let shared: Arc<str> = body.into();
-        let source = Source::new(path, body);
+        if body.len() == text.len() && options.plain() && !value::has_delimiters(body) {
+            return Ok(Value::str(body));
+        }
+        let shared = files::unix_lines(body.into());
+        let source = Source::new(path, &*shared);
         let file = Source::named(path, "");
         let result = interp.within(&shared, None, Some(source), || {
             let template = self
                 .compile(&shared, &syntax)
                 .map_err(|error| interp.syntax_fault(&error))?;
             let mut out = Vec::new();
-            interp.run_template(&template, &Frame::root(true), &mut out)?;
-            let mut rendered = String::new();
-            for node in &out {
-                interp.write(&mut rendered, node)?;
+            let mut ended = interp.run_template(&template, &Frame::root(true), &mut out);
+            if ended.is_ok() && newline != "\n" {
+                let mut rendered = String::new();
+                ended = out
+                    .iter()
+                    .try_for_each(|node| interp.write(&mut rendered, node));
+                out = vec![Value::str(rendered.replace('\n', &newline))];
             }
-            Ok(rendered)
+            let value = interp.whole(body, out, ended)?;
+            eval::defined(&value)?;
+            interp.finish(&value, true)
         });
-        let result = result.map_err(|fault: Fault| fault.used_at(|| Some(file)))?;
-        Ok(if newline == "\n" {
-            result
-        } else {
-            result.replace('\n', &newline)
-        })
+        result.map_err(|fault: Fault| fault.used_at(|| Some(file)).into())
     }
 
     /// The results of a lookup plugin, as `query` and `with_*` have them.

@@ -6,7 +6,7 @@ use rplay_modules::regex::Flags;
 
 use super::super::eval::Interp;
 use super::super::fault::Fault;
-use super::super::files::FileOptions;
+use super::super::files::{FileOptions, Layered};
 use super::super::filters;
 use super::super::value::{Entries, Value};
 use super::super::{csv, ini};
@@ -221,67 +221,28 @@ pub(super) fn template(interp: &Interp<'_>, call: &Call) -> Results {
             extra: &extra,
             inner: interp.scope,
         };
-        let text = interp
+        let value = interp
             .templar
             .render_file(&path, &opened(interp, &path, &name)?, &options, &scope)
             .map_err(|error| {
-                Fault::coded(error.diagnostic.code, error.diagnostic.message.clone()).at(|| {
-                    error
-                        .diagnostic
-                        .labels
-                        .first()
-                        .map(|label| label.span.clone())
-                })
+                let problem = &error.diagnostic;
+                let place = problem.labels.first().map(|label| label.span.clone());
+                let fault = match Value::undefined(problem.message.clone()) {
+                    Value::Undefined(undefined) if error.undefined => Fault::undefined(&undefined),
+                    _ => Fault::coded(problem.code, problem.message.clone()).complete(),
+                };
+                fault.at(|| place)
             })?;
         out.push(if call.truth("convert_data", false) {
-            filters::yaml::documents(&text)?
+            filters::yaml::documents(&value.text())?
                 .into_iter()
                 .next()
                 .unwrap_or(Value::None)
         } else {
-            Value::str(text)
+            value
         });
     }
     Ok(out)
-}
-
-/// Some variables in front of a scope.
-struct Layered<'a> {
-    extra: &'a Entries,
-    inner: &'a dyn super::super::Scope,
-}
-
-impl super::super::Scope for Layered<'_> {
-    fn get(&self, name: &str) -> Option<Value> {
-        self.extra
-            .get(name)
-            .cloned()
-            .or_else(|| self.inner.get(name))
-    }
-    fn remark(&self, name: &str) -> Option<super::super::Remark> {
-        let hidden = self.extra.contains_key(name);
-        if hidden {
-            None
-        } else {
-            self.inner.remark(name)
-        }
-    }
-    fn forecast(&self) -> bool {
-        self.inner.forecast()
-    }
-    fn names(&self) -> Vec<String> {
-        self.extra
-            .keys()
-            .map(|key| key.0.text())
-            .chain(self.inner.names())
-            .collect()
-    }
-    fn search_path(&self) -> Vec<PathBuf> {
-        self.inner.search_path()
-    }
-    fn basedir(&self) -> PathBuf {
-        self.inner.basedir()
-    }
 }
 
 fn shell(interp: &Interp<'_>, command: &str, name: &str) -> Result<String, Fault> {
