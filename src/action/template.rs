@@ -60,10 +60,14 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         }
         None => scope,
     };
-    let text = context
+    let text = match context
         .run
         .templar
-        .render_file(&path, &source.text, &options, &scope)?;
+        .render_file(&path, &source.text, &options, &scope)?
+    {
+        Value::None => String::new(),
+        value => value.text(),
+    };
     let mut args = context.data_args()?;
     for name in RENDERING {
         args.shift_remove(*name);

@@ -279,14 +279,6 @@ fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
             "ansible_playbook_python".to_owned(),
             Value::str("/usr/bin/python3"),
         ),
-        (
-            "ansible_managed".to_owned(),
-            Value::str(
-                config
-                    .text("ansible_managed")
-                    .unwrap_or_else(|| "Ansible managed".to_owned()),
-            ),
-        ),
     ]);
     if let Some(limit) = &options.limit {
         magic.insert("ansible_limit".to_owned(), Value::str(limit.as_str()));

@@ -196,7 +196,11 @@ impl<'a> Interp<'a> {
         if !text.is_pending() {
             return Ok(Value::Str(text.clone()));
         }
-        self.render_text(&text.shared(), text.origin(), &Syntax::default())
+        self.render_text(
+            &super::files::unix_lines(text.shared()),
+            text.origin(),
+            &Syntax::default(),
+        )
     }
 
     /// Renders a template text to a native value.
@@ -215,16 +219,7 @@ impl<'a> Interp<'a> {
             let blocks = self.blocks.take();
             let result = self.run_template(&template, &Frame::root(true), &mut out);
             self.blocks.replace(blocks);
-            result?;
-            // A newline at the end belongs to a text only: what is one value keeps its type.
-            if let [value, Value::Str(end)] = out.as_slice()
-                && end.as_str() == "\n"
-                && !matches!(value, Value::None | Value::Str(_) | Value::Undefined(_))
-                && !value.is_omit()
-            {
-                out.pop();
-            }
-            self.concat(out)
+            self.whole(text, out, result)
         })
     }
 
@@ -251,8 +246,41 @@ impl<'a> Interp<'a> {
         }
     }
 
-    /// What a body gives: nothing is null, one value stays as it is, several become text.
+    /// What a whole template gives. Its last newline is no part of it, so that what is one value keeps its type; a text
+    /// gets back what it has fewer newlines at its end than the template.
+    /// What is undefined stops a template where it is printed, so it is the error even if more went wrong after it.
+    pub(crate) fn whole(
+        &self,
+        template: &str,
+        nodes: Vec<Value>,
+        ended: Result<(), Fault>,
+    ) -> Outcome {
+        if let Err(fault) = ended {
+            nodes.iter().try_for_each(defined)?;
+            return Err(fault);
+        }
+        let newlines = |text: &str| text.len() - text.trim_end_matches('\n').len();
+        let value = self.concat(nodes)?;
+        let Value::Str(text) = &value else {
+            return Ok(value);
+        };
+        let missing = newlines(template).saturating_sub(newlines(text.as_str()));
+        Ok(if missing == 0 {
+            value
+        } else {
+            Value::str(format!("{}{}", text.as_str(), "\n".repeat(missing)))
+        })
+    }
+
+    /// What a body gives: nothing is null, one value stays as it is, several become text; something undefined makes all
+    /// of it undefined.
     pub(crate) fn concat(&self, mut nodes: Vec<Value>) -> Outcome {
+        for node in nodes.iter().filter(|_| nodes.len() > 1) {
+            if matches!(node, Value::Undefined(_)) {
+                return Ok(node.clone());
+            }
+            defined(node)?;
+        }
         if nodes.len() > 1 {
             nodes.retain(|node| !matches!(node, Value::None) && !node.is_omit());
         }
@@ -717,7 +745,7 @@ impl<'a> Interp<'a> {
                     operand => operand?,
                 };
                 let args = self.args(Some(operand), args, frame)?;
-                tests::apply(self, name, args).map(Value::Bool)
+                lasting(tests::apply(self, name, args).map(Value::Bool))
             }
             ExprKind::Attr(value, name) => {
                 let value = self.eval(value, frame)?;
@@ -725,8 +753,10 @@ impl<'a> Interp<'a> {
             }
             ExprKind::Item(value, key) => {
                 let value = self.eval(value, frame)?;
-                let key = self.eval(key, frame)?;
-                self.subscript(&value, &key)
+                if value.is_undefined() {
+                    return self.subscript(&value, &self.eval(key, frame)?);
+                }
+                self.subscript(&value, &self.need(key, frame)?)
             }
             ExprKind::Call(callee, args) => self.eval_call(callee, args, frame),
             ExprKind::List(items) => Ok(Value::list(self.eval_all(items, frame)?)),
@@ -776,7 +806,7 @@ impl<'a> Interp<'a> {
         let mut bounds = [Ok(None), Ok(None), Ok(None)];
         for (bound, part) in bounds.iter_mut().zip(parts) {
             let Some(part) = part else { continue };
-            *bound = match self.need(part, frame)? {
+            *bound = match self.eval(part, frame)? {
                 Value::None => Ok(None),
                 Value::Int(number) => Ok(Some(number)),
                 Value::Bool(value) => Ok(Some(i128::from(value))),
@@ -918,7 +948,7 @@ impl<'a> Interp<'a> {
             }
             if methods::exists(&receiver, name) {
                 let args = self.args(None, args, frame)?;
-                return methods::call(self, &receiver, name, &args);
+                return lasting(methods::call(self, &receiver, name, &args));
             }
             let callee = match self.attr(&receiver, name)? {
                 Value::Undefined(undefined) => {
@@ -938,7 +968,7 @@ impl<'a> Interp<'a> {
             let args = self.args(None, args, frame);
             self.embedded.set(outer);
             let args = args?;
-            return functions::call(self, name, &args);
+            return lasting(functions::call(self, name, &args));
         }
         let callee = self.eval(callee, frame)?;
         if callee.is_undefined() {
@@ -1128,6 +1158,14 @@ fn needs_touch(value: &Value) -> bool {
         Value::Str(text) => text.is_pending(),
         other => is_container(other),
     }
+}
+
+/// What is made with something undefined is undefined itself, until it is used.
+fn lasting(made: Outcome) -> Outcome {
+    made.or_else(|fault| match fault.as_undefined() {
+        Some(undefined) => Ok(Value::Undefined(Arc::clone(undefined))),
+        None => Err(fault),
+    })
 }
 
 /// Refuses containers with something undefined in them.

@@ -33,6 +33,8 @@ struct Parts {
     undefined: Option<Arc<Undefined>>,
     span: Option<Span>,
     hints: Vec<String>,
+    /// Whether no plugin is to be named, though one was at work.
+    complete: bool,
 }
 
 /// What an evaluation gives.
@@ -72,6 +74,7 @@ impl Fault {
             undefined: None,
             span: None,
             hints: vec![],
+            complete: false,
         }))
     }
 
@@ -131,10 +134,19 @@ impl Fault {
         self
     }
 
+    /// The same, which is told as it is wherever it comes up.
+    pub(crate) fn complete(mut self) -> Self {
+        self.0.complete = true;
+        self
+    }
+
     /// An error of a plugin: `The filter plugin 'ansible.builtin.x' failed: ...`.
     pub(crate) fn plugin(self, kind: &str, name: &str) -> Self {
         const PLAIN: &str = "Error rendering template: ";
-        if self.0.undefined.is_some() || self.0.code == SEALED || !self.0.message.starts_with(PLAIN)
+        if self.0.undefined.is_some()
+            || self.0.complete
+            || self.0.code == SEALED
+            || !self.0.message.starts_with(PLAIN)
         {
             return self;
         }

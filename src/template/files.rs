@@ -7,6 +7,9 @@ use super::ast::Template;
 use super::eval::Interp;
 use super::fault::Fault;
 use super::parse::Syntax;
+use super::value::{Entries, Value};
+use super::{Remark, Scope};
+use crate::config::Config;
 use crate::diag::Source;
 
 /// How a template file is read and written.
@@ -120,11 +123,7 @@ fn with_newlines(text: &str, newline: &str) -> String {
 
 /// `template_path`, `template_host` and the other names that a template may print about itself.
 /// `name` is what the task calls it, `path` where it was found.
-pub(crate) fn about(
-    name: &str,
-    path: &Path,
-    dest: Option<&str>,
-) -> Vec<(&'static str, String)> {
+pub(crate) fn about(name: &str, path: &Path, dest: Option<&str>) -> Vec<(&'static str, String)> {
     let full = std::path::absolute(path)
         .unwrap_or_else(|_| path.to_path_buf())
         .display()
@@ -209,6 +208,27 @@ fn set(syntax: &mut Syntax, newline: &mut String, name: &str, value: &str) -> Re
     Ok(())
 }
 
+/// The name of the text that says who wrote a file. Only templates know it without being told.
+const MANAGED: &str = "ansible_managed";
+
+/// What a template file knows besides its scope.
+pub(crate) fn known(scope: &dyn Scope, config: Option<&Config>) -> Entries {
+    if scope.get(MANAGED).is_some() {
+        return Entries::new();
+    }
+    let text = config.and_then(|config| config.text(MANAGED));
+    let text = text.unwrap_or_else(|| "Ansible managed".to_owned());
+    Entries::from_iter([(MANAGED.into(), Value::str(text))])
+}
+
+/// A template's text with newlines alone between its lines.
+pub(crate) fn unix_lines(text: Arc<str>) -> Arc<str> {
+    if text.contains('\r') {
+        return text.replace("\r\n", "\n").replace('\r', "\n").into();
+    }
+    text
+}
+
 /// A compiled template, its text, and the file it is from.
 pub(crate) type Loaded = (Arc<Template>, Arc<str>, Arc<Source>);
 
@@ -228,9 +248,7 @@ pub(crate) fn load(interp: &Interp<'_>, name: &str) -> Result<Loaded, Fault> {
         .chain([interp.scope.basedir().join(name)]);
     for path in candidates {
         if let Ok(text) = std::fs::read_to_string(&path) {
-            // The last line end of a file is not part of it, as far as others include it.
-            let text = text.strip_suffix('\n').unwrap_or(&text);
-            return compile(interp, &path, text);
+            return compile(interp, &path, &unix_lines(text.into()));
         }
         tried.extend(path.parent().map(Path::to_path_buf));
     }
@@ -262,4 +280,43 @@ fn compile(interp: &Interp<'_>, path: &Path, text: &str) -> Result<Loaded, Fault
             .map_err(|error| interp.syntax_fault(&error))
     })?;
     Ok((template, shared, source))
+}
+
+/// Some variables in front of a scope.
+pub(crate) struct Layered<'a> {
+    pub(crate) extra: &'a Entries,
+    pub(crate) inner: &'a dyn Scope,
+}
+
+impl Scope for Layered<'_> {
+    fn get(&self, name: &str) -> Option<Value> {
+        self.extra
+            .get(name)
+            .cloned()
+            .or_else(|| self.inner.get(name))
+    }
+    fn remark(&self, name: &str) -> Option<Remark> {
+        let hidden = self.extra.contains_key(name);
+        if hidden {
+            None
+        } else {
+            self.inner.remark(name)
+        }
+    }
+    fn forecast(&self) -> bool {
+        self.inner.forecast()
+    }
+    fn names(&self) -> Vec<String> {
+        self.extra
+            .keys()
+            .map(|key| key.0.text())
+            .chain(self.inner.names())
+            .collect()
+    }
+    fn search_path(&self) -> Vec<PathBuf> {
+        self.inner.search_path()
+    }
+    fn basedir(&self) -> PathBuf {
+        self.inner.basedir()
+    }
 }

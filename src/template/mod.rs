@@ -377,18 +377,23 @@ impl Templar {
             .map_err(Fault::in_expression)
     }
 
-    /// Renders the text of a template file.
+    /// Renders the text of a template file: to a text, unless it is nothing, or one value of another type.
     pub fn render_file(
         &self,
         path: &Path,
         text: &str,
         options: &FileOptions,
         scope: &dyn Scope,
-    ) -> Result<String, TemplateError> {
+    ) -> Result<Value, TemplateError> {
         if !files::is_template(text, options) {
-            return Ok(text.to_owned());
+            return Ok(Value::str(text));
         }
-        let interp = Interp::new(self, scope);
+        let known = files::known(scope, self.settings.config.as_deref());
+        let scope = files::Layered {
+            extra: &known,
+            inner: scope,
+        };
+        let interp = Interp::new(self, &scope);
         let (body, syntax) = files::prepare(text, options).map_err(|problem| {
             let start = Span::start_of(&Source::new(path, text));
             let text = format!("Syntax error in template: {problem}");
@@ -407,15 +412,21 @@ impl Templar {
                 .compile(&shared, &syntax)
                 .map_err(|error| interp.syntax_fault(&error))?;
             let mut out = Vec::new();
-            interp.run_template(&template, &Frame::root(true), &mut out)?;
-            let mut rendered = String::new();
-            for node in &out {
-                interp.write(&mut rendered, node)?;
+            let ended = interp.run_template(&template, &Frame::root(true), &mut out);
+            let newline = options.newline_sequence.as_str();
+            if newline != "\n" {
+                ended?;
+                let mut rendered = String::new();
+                for node in &out {
+                    interp.write(&mut rendered, node)?;
+                }
+                return Ok(Value::str(files::ended(rendered, text, newline)));
             }
-            Ok(rendered)
+            let value = interp.whole(text, out, ended)?;
+            eval::defined(&value)?;
+            interp.finish(&value, true)
         });
-        let result = result.map_err(|fault: Fault| fault.used_at(|| Some(file)))?;
-        Ok(files::ended(result, text, &options.newline_sequence))
+        result.map_err(|fault: Fault| fault.used_at(|| Some(file)))
     }
 
     /// The results of a lookup plugin, as `query` and `with_*` have them.

@@ -44,7 +44,7 @@ impl Default for Syntax {
         Self {
             trim_blocks: true,
             lstrip_blocks: false,
-            keep_trailing_newline: true,
+            keep_trailing_newline: false,
             variable_start: "{{".into(),
             variable_end: "}}".into(),
             block_start: "{%".into(),

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::super::eval::Interp;
 use super::super::fault::Fault;
-use super::super::files::{FileOptions, about};
+use super::super::files::{FileOptions, Layered, about};
 use super::super::filters;
 use super::super::value::{Entries, Key, Value};
 use super::{Call, coding};
@@ -257,61 +257,22 @@ pub(super) fn template(interp: &Interp<'_>, call: &Call) -> Results {
             extra: &known,
             inner: interp.scope,
         };
-        let text = interp
+        let value = interp
             .templar
             .render_file(&path, &opened(interp, &path, name)?, &options, &scope)
             .map_err(|error| {
-                Fault::coded(error.diagnostic.code, error.diagnostic.message.clone()).at(|| {
-                    error
-                        .diagnostic
-                        .labels
-                        .first()
-                        .map(|label| label.span.clone())
-                })
+                let problem = &error.diagnostic;
+                let place = problem.labels.first().map(|label| label.span.clone());
+                let fault = match Value::undefined(problem.message.clone()) {
+                    Value::Undefined(undefined) if error.undefined => Fault::undefined(&undefined),
+                    _ => Fault::coded(problem.code, problem.message.clone()).complete(),
+                };
+                fault.at(|| place)
             })?;
-        // `convert_data` does nothing any more: a template's result is text.
-        out.push(Value::str(text));
+        // `convert_data` does nothing any more: a template's result is what it renders to.
+        out.push(value);
     }
     Ok(out)
-}
-
-/// Some variables in front of a scope.
-struct Layered<'a> {
-    extra: &'a Entries,
-    inner: &'a dyn super::super::Scope,
-}
-
-impl super::super::Scope for Layered<'_> {
-    fn get(&self, name: &str) -> Option<Value> {
-        self.extra
-            .get(name)
-            .cloned()
-            .or_else(|| self.inner.get(name))
-    }
-    fn remark(&self, name: &str) -> Option<super::super::Remark> {
-        let hidden = self.extra.contains_key(name);
-        if hidden {
-            None
-        } else {
-            self.inner.remark(name)
-        }
-    }
-    fn forecast(&self) -> bool {
-        self.inner.forecast()
-    }
-    fn names(&self) -> Vec<String> {
-        self.extra
-            .keys()
-            .map(|key| key.0.text())
-            .chain(self.inner.names())
-            .collect()
-    }
-    fn search_path(&self) -> Vec<PathBuf> {
-        self.inner.search_path()
-    }
-    fn basedir(&self) -> PathBuf {
-        self.inner.basedir()
-    }
 }
 
 /// What a command prints.
