@@ -196,11 +196,7 @@ impl<'a> Interp<'a> {
         if !text.is_pending() {
             return Ok(Value::Str(text.clone()));
         }
-        self.render_text(
-            &super::files::unix_lines(text.shared()),
-            text.origin(),
-            &Syntax::default(),
-        )
+        self.render_text(&lines(text.shared()), text.origin(), &Syntax::default())
     }
 
     /// Renders a template text to a native value.
@@ -219,7 +215,7 @@ impl<'a> Interp<'a> {
             let blocks = self.blocks.take();
             let result = self.run_template(&template, &Frame::root(true), &mut out);
             self.blocks.replace(blocks);
-            self.whole(text, out, result)
+            self.whole(text, out, result, "\n")
         })
     }
 
@@ -254,6 +250,7 @@ impl<'a> Interp<'a> {
         template: &str,
         nodes: Vec<Value>,
         ended: Result<(), Fault>,
+        newline: &str,
     ) -> Outcome {
         if let Err(fault) = ended {
             nodes.iter().try_for_each(defined)?;
@@ -268,7 +265,7 @@ impl<'a> Interp<'a> {
         Ok(if missing == 0 {
             value
         } else {
-            Value::str(format!("{}{}", text.as_str(), "\n".repeat(missing)))
+            Value::str(format!("{}{}", text.as_str(), newline.repeat(missing)))
         })
     }
 
@@ -1157,6 +1154,14 @@ fn needs_touch(value: &Value) -> bool {
     match value {
         Value::Str(text) => text.is_pending(),
         other => is_container(other),
+    }
+}
+
+/// A text with newlines alone between its lines.
+fn lines(text: Arc<str>) -> Arc<str> {
+    match text.contains('\r') {
+        true => super::files::with_newlines(&text, "\n").into(),
+        false => text,
     }
 }
 

@@ -61,13 +61,17 @@ pub(crate) fn is_template(text: &str, options: &FileOptions) -> bool {
         || marks(&options.comment_start_string, "{#")
 }
 
-/// The result with at least as many newlines at its end as the file has: Jinja drops the last one, and those behind
-/// blocks. Only `\n` is counted and not what comes before it, as Ansible does.
-pub(crate) fn ended(mut result: String, file: &str, newline: &str) -> String {
-    let count = |text: &str| text.len() - text.trim_end_matches('\n').len();
-    let missing = count(file).saturating_sub(count(&result));
-    result.push_str(&newline.repeat(missing));
-    result
+/// The name of the text that says who wrote a file. Only templates know it without being told.
+const MANAGED: &str = "ansible_managed";
+
+/// What a template file knows besides its scope.
+pub(crate) fn known(scope: &dyn Scope, config: Option<&Config>) -> Entries {
+    if scope.get(MANAGED).is_some() {
+        return Entries::new();
+    }
+    let text = config.and_then(|config| config.text(MANAGED));
+    let text = text.unwrap_or_else(|| "Ansible managed".to_owned());
+    Entries::from_iter([(MANAGED.into(), Value::str(text))])
 }
 
 /// What the first line of a file with settings of its own begins with.
@@ -110,7 +114,7 @@ pub(crate) fn prepare(text: &str, options: &FileOptions) -> Result<(String, Synt
 }
 
 /// The text with these line ends in place of all others.
-fn with_newlines(text: &str, newline: &str) -> String {
+pub(crate) fn with_newlines(text: &str, newline: &str) -> String {
     let plain = match text.contains('\r') {
         true => text.replace("\r\n", "\n").replace('\r', "\n"),
         false => text.to_owned(),
@@ -208,27 +212,6 @@ fn set(syntax: &mut Syntax, newline: &mut String, name: &str, value: &str) -> Re
     Ok(())
 }
 
-/// The name of the text that says who wrote a file. Only templates know it without being told.
-const MANAGED: &str = "ansible_managed";
-
-/// What a template file knows besides its scope.
-pub(crate) fn known(scope: &dyn Scope, config: Option<&Config>) -> Entries {
-    if scope.get(MANAGED).is_some() {
-        return Entries::new();
-    }
-    let text = config.and_then(|config| config.text(MANAGED));
-    let text = text.unwrap_or_else(|| "Ansible managed".to_owned());
-    Entries::from_iter([(MANAGED.into(), Value::str(text))])
-}
-
-/// A template's text with newlines alone between its lines.
-pub(crate) fn unix_lines(text: Arc<str>) -> Arc<str> {
-    if text.contains('\r') {
-        return text.replace("\r\n", "\n").replace('\r', "\n").into();
-    }
-    text
-}
-
 /// A compiled template, its text, and the file it is from.
 pub(crate) type Loaded = (Arc<Template>, Arc<str>, Arc<Source>);
 
@@ -248,7 +231,7 @@ pub(crate) fn load(interp: &Interp<'_>, name: &str) -> Result<Loaded, Fault> {
         .chain([interp.scope.basedir().join(name)]);
     for path in candidates {
         if let Ok(text) = std::fs::read_to_string(&path) {
-            return compile(interp, &path, &unix_lines(text.into()));
+            return compile(interp, &path, &with_newlines(&text, "\n"));
         }
         tried.extend(path.parent().map(Path::to_path_buf));
     }

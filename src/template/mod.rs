@@ -413,16 +413,7 @@ impl Templar {
                 .map_err(|error| interp.syntax_fault(&error))?;
             let mut out = Vec::new();
             let ended = interp.run_template(&template, &Frame::root(true), &mut out);
-            let newline = options.newline_sequence.as_str();
-            if newline != "\n" {
-                ended?;
-                let mut rendered = String::new();
-                for node in &out {
-                    interp.write(&mut rendered, node)?;
-                }
-                return Ok(Value::str(files::ended(rendered, text, newline)));
-            }
-            let value = interp.whole(text, out, ended)?;
+            let value = interp.whole(text, out, ended, &options.newline_sequence)?;
             eval::defined(&value)?;
             interp.finish(&value, true)
         });
