@@ -2,8 +2,8 @@
 
 use rplay_modules::text::float;
 
-use crate::template::Value;
 use crate::template::value::Entries;
+use crate::template::{Value, toml_quoted};
 
 /// The longest line on which a table stands inside of a list.
 const INLINE: usize = 100;
@@ -98,7 +98,7 @@ fn literal(value: &Value, depth: usize) -> Result<String, String> {
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
         Value::Float(value) => float(*value).to_lowercase(),
-        Value::Str(text) => string(text.as_str()),
+        Value::Str(text) => toml_quoted(text.as_str(), true),
         Value::Dict(_) => inline(value)?,
         Value::List(list) => list_text(&list.to_vec(), depth)?,
         Value::Tuple(items) => list_text(items, depth)?,
@@ -124,27 +124,6 @@ fn key(name: &str) -> String {
     if !name.is_empty() && name.chars().all(bare) {
         name.to_owned()
     } else {
-        string(name)
+        toml_quoted(name, true)
     }
-}
-
-fn string(text: &str) -> String {
-    let mut out = "\"".to_owned();
-    for letter in text.chars() {
-        match letter {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\n' => out.push_str("\\n"),
-            '\u{c}' => out.push_str("\\f"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push('\t'),
-            other if other < ' ' || other == '\u{7f}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(other)));
-            }
-            other => out.push(other),
-        }
-    }
-    out.push('"');
-    out
 }

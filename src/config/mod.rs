@@ -4,9 +4,12 @@ mod cfg;
 mod constants;
 mod table;
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 
@@ -157,26 +160,37 @@ impl Config {
         if let Some(value) = self.values.get(name) {
             return Some(value.written.clone());
         }
-        let setting = SETTINGS.iter().find(|setting| setting.name == name);
-        debug_assert!(setting.is_some(), "`{name}` is no setting");
-        let text = setting?.default?;
-        let home = |text: &str| match text.contains("{{ANSIBLE_HOME}}") {
-            true => text.replace(
-                "{{ANSIBLE_HOME}}",
-                &self.path("home").unwrap_or_default().to_string_lossy(),
-            ),
-            false => text.to_owned(),
-        };
         Some(Written {
-            text: home(text),
+            text: self.unsaid(name)?.into_owned(),
             base: self.cwd.clone(),
+        })
+    }
+
+    /// What a setting says; tasks ask often.
+    fn says(&self, name: &str) -> Option<Cow<'_, str>> {
+        match self.values.get(name) {
+            Some(value) => Some(Cow::Borrowed(&value.written.text)),
+            None => self.unsaid(name),
+        }
+    }
+
+    /// What holds where nobody wrote anything.
+    fn unsaid(&self, name: &str) -> Option<Cow<'static, str>> {
+        const HOME: &str = "{{ANSIBLE_HOME}}";
+        let text = setting(name)?.default?;
+        Some(match text.contains(HOME) {
+            true => {
+                let home = self.path("home").unwrap_or_default();
+                Cow::Owned(text.replace(HOME, &home.to_string_lossy()))
+            }
+            false => Cow::Borrowed(text),
         })
     }
 
     /// A text; none: it has no value.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
-        self.written(name).map(|written| written.text)
+        self.says(name).map(Cow::into_owned)
     }
 
     /// A text that somebody wrote; none for the default.
@@ -202,29 +216,25 @@ impl Config {
     /// Yes or no.
     #[must_use]
     pub fn bool(&self, name: &str) -> bool {
-        self.written(name)
-            .is_some_and(|written| truth(&written.text))
+        self.says(name).is_some_and(|text| truth(&text))
     }
 
     /// `hash_behaviour = merge`: dictionaries of one name are merged, whatever defines them.
     #[must_use]
     pub fn merges_dictionaries(&self) -> bool {
-        self.text("hash_behaviour").as_deref() == Some("merge")
+        self.says("hash_behaviour").as_deref() == Some("merge")
     }
 
     /// A whole number; none: it has no value.
     #[must_use]
     pub fn int(&self, name: &str) -> Option<i64> {
-        self.written(name).and_then(|written| whole(&written.text))
+        self.says(name).and_then(|text| whole(&text))
     }
 
     /// Texts that were separated by commas.
     #[must_use]
     pub fn list(&self, name: &str) -> Vec<String> {
-        let text = self
-            .written(name)
-            .map(|written| written.text)
-            .unwrap_or_default();
+        let text = self.says(name).unwrap_or_default();
         text.split(',')
             .map(|item| unquote(item.trim()).to_owned())
             .filter(|item| !item.is_empty())
@@ -246,10 +256,7 @@ impl Config {
         let Some(written) = self.written(name) else {
             return vec![];
         };
-        let kind = SETTINGS
-            .iter()
-            .find(|setting| setting.name == name)
-            .map(|setting| setting.kind);
+        let kind = setting(name).map(|setting| setting.kind);
         let separator = if kind == Some(Kind::Sources) {
             ','
         } else {
@@ -507,6 +514,15 @@ fn unknown(entries: &[cfg::Entry]) -> Vec<Diagnostic> {
 }
 
 /// Everything that is not one of the words for yes means no, as in Ansible.
+/// The setting of this name.
+fn setting(name: &str) -> Option<&'static Setting> {
+    static BY_NAME: LazyLock<HashMap<&str, &Setting>> =
+        LazyLock::new(|| SETTINGS.iter().map(|one| (one.name, one)).collect());
+    let found = BY_NAME.get(name).copied();
+    debug_assert!(found.is_some(), "`{name}` is no setting");
+    found
+}
+
 fn truth(text: &str) -> bool {
     matches!(
         text.trim().to_ascii_lowercase().as_str(),

@@ -31,14 +31,11 @@ pub(super) fn read(
     written: Places,
 ) -> Option<Task> {
     let parts = sort(reader, entries);
-    let call = call(
-        reader,
-        &span,
-        parts.action,
-        parts.modules,
-        parts.args,
-        written,
-    )?;
+    let known = reader.problems.len();
+    let (action, modules) = (parts.action, parts.modules);
+    let call = call(reader, &span, action, modules, parts.args, written);
+    at_task(&mut reader.problems[known..], &span);
+    let call = call?;
     reader.check_reuse(&call, &span);
     let place = if actions::is_include(&call.name) {
         Places::INCLUDE
@@ -139,27 +136,18 @@ fn set_loop(
     }
 }
 
-/// What a task calls. A quote that stays open is told at the task, as nobody knows what it has swallowed.
-fn call(
-    reader: &mut Reader,
-    span: &Span,
-    action: Option<(Keyword, Node, Node)>,
-    modules: Vec<(Node, Node)>,
-    args: Option<Node>,
-    place: Places,
-) -> Option<Call> {
-    let known = reader.problems.len();
-    let call = called(reader, span, action, modules, args, place);
-    for problem in &mut reader.problems[known..] {
+/// A quote that stays open is told at the task, as nobody knows what it has swallowed.
+fn at_task(problems: &mut [Diagnostic], span: &Span) {
+    for problem in problems {
         if problem.code == "unbalanced" {
             problem.labels.clear();
             *problem = problem.clone().at(span);
         }
     }
-    call
 }
 
-fn called(
+/// What a task calls.
+fn call(
     reader: &mut Reader,
     span: &Span,
     action: Option<(Keyword, Node, Node)>,

@@ -15,7 +15,7 @@ use super::spec::TaskSpec;
 use super::target::Links;
 use crate::action::{ActionError, Effect, TaskResult};
 use crate::connect::{Become, Link, LinkError};
-use crate::diag::{Diagnostic, Span, similar_file};
+use crate::diag::{Diagnostic, Span, advice, similar_file};
 use crate::template::value::{Entries, Key, Value};
 use crate::template::{Scope, TemplateError};
 use crate::vars::{HostScope, VarMap};
@@ -282,7 +282,7 @@ impl Context<'_> {
                 "Could not find or access '{name}'\nSearched in:\n{} on the Ansible Controller.",
                 searched.join("\n")
             ),
-            help: near.map(|near| format!("help: did you mean `{near}`?")),
+            help: near.map(|near| advice(&format!("did you mean `{near}`?"))),
         }
     }
 

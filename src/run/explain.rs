@@ -7,7 +7,7 @@ use rplay_modules::data::{Data, Map};
 use super::failure::{Cause, ends, explain, joined};
 use super::worker::{ItemResult, Worker, mark};
 use crate::action::{ActionError, TaskResult};
-use crate::diag::{Diagnostic, Span, nearest, similar_file};
+use crate::diag::{Diagnostic, Span, advice, nearest, similar_file};
 use crate::load::keyword::Keyword;
 use crate::plan::Frame;
 use crate::report::event::MessageKind;
@@ -44,7 +44,7 @@ impl Worker<'_> {
                 .rsplit_once(": '")
                 .and_then(|(_, path)| path.strip_suffix('\''));
             let near = path.and_then(|path| similar_file(Path::new(path)));
-            cause.help = near.map(|near| format!("help: did you mean `{near}`?"));
+            cause.help = near.map(|near| advice(&format!("did you mean `{near}`?")));
             return self.tell(&[cause]);
         }
         let action = self.job.spec.action.as_str();

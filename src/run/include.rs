@@ -82,14 +82,13 @@ impl Run<'_> {
         }
         let parts: Vec<Arc<Vec<PlanItem>>> =
             parts.into_values().map(Result::unwrap_or_default).collect();
-        let mut lists: Vec<(BTreeSet<usize>, Arc<Vec<PlanItem>>)> = vec![];
+        let mut lists: HashMap<BTreeSet<usize>, Arc<Vec<PlanItem>>> = HashMap::new();
         for (host, own) in wanted {
-            let known = lists.iter().find(|(places, _)| *places == own);
-            let list = match known {
-                Some((_, list)) => Arc::clone(list),
+            let list = match lists.get(&own) {
+                Some(list) => Arc::clone(list),
                 None => {
                     let list = chosen(&parts, &own);
-                    lists.push((own, Arc::clone(&list)));
+                    lists.insert(own, Arc::clone(&list));
                     list
                 }
             };
@@ -254,18 +253,20 @@ fn chosen(parts: &[Arc<Vec<PlanItem>>], own: &BTreeSet<usize>) -> Arc<Vec<PlanIt
     if let [only] = parts {
         return Arc::clone(only);
     }
-    let block = |(place, part): (usize, &Arc<Vec<PlanItem>>)| {
-        let block = match own.contains(&place) {
-            true => Arc::clone(part),
-            false => Arc::default(),
-        };
+    let block = |part: &Arc<Vec<PlanItem>>| {
         PlanItem::Block(Arc::new(PlanBlock {
-            block,
+            block: Arc::clone(part),
             rescue: Arc::default(),
             always: Arc::default(),
         }))
     };
-    Arc::new(parts.iter().enumerate().map(block).collect())
+    let nothing = block(&Arc::default());
+    let places = parts.iter().enumerate();
+    let chosen = places.map(|(place, part)| match own.contains(&place) {
+        true => block(part),
+        false => nothing.clone(),
+    });
+    Arc::new(chosen.collect())
 }
 
 /// What the `included:` line shows.

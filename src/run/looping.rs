@@ -8,6 +8,7 @@ use rplay_modules::data::Data;
 use super::context::{to_bool, to_dict, to_float};
 use super::explain::{WHILE, condition_error};
 use super::failure::{Cause, ends};
+use super::play_check::{Kind, misfit};
 use super::worker::{ItemResult, Worker, mark, status};
 use crate::action::{ActionError, Effect};
 use crate::diag::{Diagnostic, Source, Span};
@@ -320,17 +321,13 @@ impl Worker<'_> {
         let control = self.read_control(scope);
         let control = control.map_err(|error| Box::new(self.error(error.into())))?;
         self.check_names(&control)?;
-        let Some(pause) = &control.wrong_pause else {
+        let Some(message) = &control.wrong_pause else {
             return Ok(control);
         };
         let span = self.job.spec.control_span("pause");
-        let message = format!(
-            "The value {} could not be converted to 'float'.",
-            pause.repr()
-        );
         let causes = [
             Cause::new("Error processing keyword 'pause'", span.as_ref()),
-            Cause::new(message, span.as_ref()),
+            Cause::new(message.as_str(), span.as_ref()),
         ];
         Err(Box::new(self.template_failed(&causes)))
     }
@@ -382,11 +379,8 @@ impl Worker<'_> {
         control.break_when = entries.get("break_when");
         if let Some(pause) = entries.get("pause") {
             let pause = self.run.templar.expand(&pause, scope)?;
-            match to_float(&pause) {
-                Some(seconds) => control.pause = seconds,
-                None if matches!(pause, Value::None) || pause.is_omit() => {}
-                None => control.wrong_pause = Some(pause),
-            }
+            control.pause = to_float(&pause).unwrap_or_default();
+            control.wrong_pause = misfit(&pause, Kind::Float);
         }
         if let Some(extended) = entries.get("extended") {
             control.extended =
@@ -408,8 +402,8 @@ struct LoopControl {
     label: Option<Value>,
     break_when: Option<Value>,
     pause: f64,
-    /// What was written for `pause` is no number.
-    wrong_pause: Option<Value>,
+    /// What is told of a `pause` that is no number.
+    wrong_pause: Option<String>,
     extended: bool,
     /// `extended_allitems: false`
     without_allitems: bool,

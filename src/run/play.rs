@@ -132,8 +132,8 @@ impl Run<'_> {
             return false;
         }
         let mut early = self.early_scope(play);
-        play.add_files(&mut early, &self.shared.templar, &self.shared.planner.files);
         let templar = &self.shared.templar;
+        let files = play.add_files(&mut early, templar, &self.shared.planner.files);
         let checked = play.check(templar, &early);
         let pattern = match checked.and_then(|()| play.pattern(templar, &early)) {
             Ok(pattern) => pattern,
@@ -169,7 +169,7 @@ impl Run<'_> {
             self.emit(Event::NoHostsMatched);
             return true;
         }
-        let Some(files) = self.vars_files(play, &early) else {
+        let Some(files) = self.vars_files(files) else {
             return false;
         };
         let batches = self.batches(play, &hosts, &early);

@@ -1,4 +1,4 @@
-//! What the keywords of a play must be: checked when it begins, after its questions were answered.
+//! What keywords must be. Those of a play are checked when it begins, after its questions were answered.
 
 use super::PlannedPlay;
 use super::context::{to_bool, to_float, to_int};
@@ -12,10 +12,11 @@ use crate::vars::HostScope;
 
 /// What a keyword has to be.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Any,
     Bool,
     Int,
+    Float,
     Percent,
     Sizes,
 }
@@ -48,14 +49,7 @@ impl PlannedPlay {
                 continue;
             };
             let value = keyword_value(templar, keyword.name(), node, scope)?;
-            if matches!(value, Value::None) || value.is_omit() {
-                continue;
-            }
-            if let Some(wanted) = misfit(&value, *kind) {
-                let text = format!(
-                    "The value {} could not be converted to '{wanted}'.",
-                    value.repr()
-                );
+            if let Some(text) = misfit(&value, *kind) {
                 return Err(wrong(keyword.name(), &text, node));
             }
         }
@@ -102,25 +96,36 @@ fn keyword_value(
 ) -> Result<Value, Box<Diagnostic>> {
     let value = templar.expand(&Value::from_node(node), scope);
     value.map_err(|error| {
-        let why = &error.diagnostic.message;
-        let text = format!("Error processing keyword '{name}': {why}");
+        let text = unrendered(name, &error.diagnostic.message);
         Box::new(Diagnostic::error(WRONG, text).at(&node.span))
     })
 }
 
-/// What the value should have been, if it is not.
-fn misfit(value: &Value, kind: Kind) -> Option<&'static str> {
+/// What is told of a keyword that cannot be rendered.
+pub(super) fn unrendered(name: &str, why: &str) -> String {
+    format!("Error processing keyword '{name}': {why}")
+}
+
+/// What is told of a value that is not what it should be. No value is none of any kind.
+pub(super) fn misfit(value: &Value, kind: Kind) -> Option<String> {
+    if matches!(value, Value::None) || value.is_omit() {
+        return None;
+    }
     let (fits, wanted) = match kind {
         Kind::Any => (true, ""),
         Kind::Bool => (to_bool(value).is_some(), "bool"),
         Kind::Int => (to_int(value).is_some(), "int"),
+        Kind::Float => (to_float(value).is_some(), "float"),
         Kind::Percent => (percent(value).is_some(), "percent"),
         Kind::Sizes => match value {
             Value::List(items) => (items.to_vec().iter().all(is_size), "list"),
             one => (is_size(one), "list"),
         },
     };
-    (!fits).then_some(wanted)
+    (!fits).then(|| {
+        let shown = value.repr();
+        format!("The value {shown} could not be converted to '{wanted}'.")
+    })
 }
 
 /// A number of hosts, or a share of them.

@@ -126,9 +126,13 @@ impl Run<'_> {
     ) {
         self.look_beside(&play.dir);
         let mut early = self.early_scope(play);
-        play.add_files(&mut early, &self.shared.templar, &self.shared.planner.files);
+        let templar = &self.shared.templar;
+        let files = Arc::clone(&self.shared.planner.files);
+        // The name of a host may stand in one; otherwise there may be no need to read them.
+        let named = templar.is_template(&Value::from_node(&play.plan.play.hosts));
+        let found = named.then(|| play.add_files(&mut early, templar, &files));
         // A pattern that cannot be read is told when the play begins.
-        let Ok(pattern) = play.pattern(&self.shared.templar, &early) else {
+        let Ok(pattern) = play.pattern(templar, &early) else {
             return;
         };
         let limit = self.shared.options.limit.clone();
@@ -164,7 +168,10 @@ impl Run<'_> {
             .collect();
         let Some(first) = steps.first() else { return };
         let mut state = Batch::new(play, "", &hosts, &hosts);
-        let Some(files) = self.vars_files(play, &early) else {
+        let found = found.unwrap_or_else(|| {
+            play.add_files(&mut early, &self.shared.templar, &self.shared.planner.files)
+        });
+        let Some(files) = self.vars_files(found) else {
             return;
         };
         state.play_files = files;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexSet;
 use rplay_modules::data::{Data, Map};
 
 use super::context::to_bool;
@@ -200,9 +200,9 @@ impl Run<'_> {
         own.insert("environment".to_owned(), Value::list(environment.collect()));
         let places = search_path(frame, &state.play.dir)
             .into_iter()
-            .map(|path| (path.display().to_string(), ()))
-            .collect::<IndexMap<_, _>>()
-            .into_keys()
+            .map(|path| path.display().to_string())
+            .collect::<IndexSet<_>>()
+            .into_iter()
             .map(Value::str);
         own.insert(
             "ansible_search_path".to_owned(),

@@ -1,6 +1,7 @@
 //! Where a task's work is done and as whom: connection and become settings from variables,
 //! keywords, options and configuration, in this order.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::context::{expand_home, to_bool};
@@ -428,10 +429,17 @@ fn is_already(target: &Target, user: &str) -> bool {
         return target.user.as_deref() == Some(user);
     }
     // `-u` changes nothing on this machine: only the user of this program counts.
+    OWN_NAMES.iter().any(|own| own == user)
+}
+
+/// The names of the user of this program; each task that becomes somebody here asks.
+static OWN_NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
     let own = rustix::process::geteuid().as_raw().to_string();
     let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    known.lines().any(|line| {
+    let name = |line: &str| {
         let mut fields = line.split(':');
-        fields.next() == Some(user) && fields.nth(1) == Some(own.as_str())
-    })
-}
+        let name = fields.next()?;
+        (fields.nth(1) == Some(own.as_str())).then(|| name.to_owned())
+    };
+    known.lines().filter_map(name).collect()
+});

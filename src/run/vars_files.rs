@@ -26,35 +26,37 @@ impl PlannedPlay {
         scope
     }
 
-    /// Adds the `vars_files` that can be read before any host is known. What is wrong with one is
-    /// told when the play reads it.
-    pub fn add_files(&self, scope: &mut HostScope, templar: &Templar, files: &Files) {
-        let Some(node) = self.plan.play.keywords.get(&Keyword::VarsFiles) else {
-            return;
-        };
-        for entry in entries(node) {
-            if let Ok(VarsFile::Read(vars, _)) = read(templar, files, &self.dir, entry, scope) {
-                scope.push(Level::PlayFiles, &vars);
+    /// Reads `vars_files`, and adds those that can be read before any host is known.
+    pub(crate) fn add_files(
+        &self,
+        scope: &mut HostScope,
+        templar: &Templar,
+        files: &Files,
+    ) -> Vec<FoundFile<'_>> {
+        let node = self.plan.play.keywords.get(&Keyword::VarsFiles);
+        let entries = node.map(entries).unwrap_or_default();
+        let read = |entry| {
+            let found = read(templar, files, &self.dir, entry, scope);
+            if let Ok(VarsFile::Read(vars, _)) = &found {
+                scope.push(Level::PlayFiles, vars);
             }
-        }
+            (entry, found)
+        };
+        entries.iter().map(read).collect()
     }
 }
 
 impl Run<'_> {
-    /// `vars_files`: each a file, or a list of which the first that exists counts. Names with
-    /// variables of a host are left for its tasks.
-    pub(super) fn vars_files(
-        &mut self,
-        play: &PlannedPlay,
-        scope: &HostScope,
-    ) -> Option<Vec<PlayFile>> {
-        let Some(node) = play.plan.play.keywords.get(&Keyword::VarsFiles) else {
-            return Some(vec![]);
-        };
+    /// Tells what came of `vars_files`: each a file, or a list of which the first that exists
+    /// counts. Names with variables of a host are left for its tasks.
+    pub(super) fn vars_files(&mut self, found: Vec<FoundFile<'_>>) -> Option<Vec<PlayFile>> {
         let mut files = vec![];
-        for entry in entries(node) {
-            match self.vars_file(play, entry, scope) {
-                Ok(VarsFile::Read(vars, _)) => files.push(PlayFile::Read(vars)),
+        for (entry, found) in found {
+            match found {
+                Ok(VarsFile::Read(vars, warnings)) => {
+                    self.shared.templar.note_warnings(warnings);
+                    files.push(PlayFile::Read(vars));
+                }
                 Ok(VarsFile::Missing(tried)) => self.message(MessageKind::Warning, missing(&tried)),
                 Ok(VarsFile::Undefined) => {
                     let text = "skipping vars_files item due to an undefined variable";
@@ -116,10 +118,16 @@ pub(super) enum PlayFile {
     Late(Node),
 }
 
+/// An entry of `vars_files`, and what came of it.
+pub(crate) type FoundFile<'a> = (&'a Node, Result<VarsFile, Box<Diagnostic>>);
+
 /// What came of an entry.
-enum VarsFile {
+pub(crate) enum VarsFile {
+    /// Its variables, and warnings of the file.
     Read(Arc<VarMap>, Vec<Diagnostic>),
+    /// None of these is there.
     Missing(Vec<String>),
+    /// Its name needs a variable that is not known.
     Undefined,
 }
 

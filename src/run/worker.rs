@@ -10,6 +10,7 @@ use rplay_modules::outcome::Diff;
 
 use super::context::{Context, Shared, to_bool, to_dict, to_float, to_int};
 use super::explain::condition_error;
+use super::play_check::{self, Kind, misfit};
 use super::shared::World;
 use super::spec::TaskSpec;
 use super::target::{self, Links};
@@ -217,42 +218,33 @@ impl Worker<'_> {
 
     /// Keywords that are numbers or truth values must be that.
     fn check_keywords(&self, scope: &HostScope) -> Result<(), ActionError> {
-        const TYPED: &[(Keyword, &str)] = &[
-            (Keyword::AnyErrorsFatal, "bool"),
-            (Keyword::Become, "bool"),
-            (Keyword::CheckMode, "bool"),
-            (Keyword::DelegateFacts, "bool"),
-            (Keyword::Diff, "bool"),
-            (Keyword::IgnoreErrors, "bool"),
-            (Keyword::IgnoreUnreachable, "bool"),
-            (Keyword::NoLog, "bool"),
-            (Keyword::RunOnce, "bool"),
-            (Keyword::Port, "int"),
-            (Keyword::Retries, "int"),
-            (Keyword::Timeout, "int"),
-            (Keyword::Delay, "float"),
+        const TYPED: &[(Keyword, Kind)] = &[
+            (Keyword::AnyErrorsFatal, Kind::Bool),
+            (Keyword::Become, Kind::Bool),
+            (Keyword::CheckMode, Kind::Bool),
+            (Keyword::DelegateFacts, Kind::Bool),
+            (Keyword::Diff, Kind::Bool),
+            (Keyword::IgnoreErrors, Kind::Bool),
+            (Keyword::IgnoreUnreachable, Kind::Bool),
+            (Keyword::NoLog, Kind::Bool),
+            (Keyword::RunOnce, Kind::Bool),
+            (Keyword::Port, Kind::Int),
+            (Keyword::Retries, Kind::Int),
+            (Keyword::Timeout, Kind::Int),
+            (Keyword::Delay, Kind::Float),
         ];
         for (keyword, kind) in TYPED {
             let Some(raw) = self.job.spec.keyword(*keyword) else {
                 continue;
             };
-            let wrong = |message: String| ActionError::Keyword {
-                name: keyword.name(),
-                place: self.job.spec.keyword_span(*keyword).cloned(),
-                message,
-            };
             let value = self.run.templar.expand(raw, scope);
             let value = value.map_err(|error| unrendered(*keyword, error))?;
-            let fits = match *kind {
-                "bool" => to_bool(&value).is_some(),
-                "int" => to_int(&value).is_some(),
-                _ => to_float(&value).is_some(),
-            };
-            if !fits && !matches!(value, Value::None) && !value.is_omit() {
-                return Err(wrong(format!(
-                    "The value {} could not be converted to '{kind}'.",
-                    value.repr()
-                )));
+            if let Some(message) = misfit(&value, *kind) {
+                return Err(ActionError::Keyword {
+                    name: keyword.name(),
+                    place: self.job.spec.keyword_span(*keyword).cloned(),
+                    message,
+                });
             }
         }
         Ok(())
@@ -781,11 +773,7 @@ fn whole(
 
 /// A keyword whose template is wrong.
 fn unrendered(keyword: Keyword, mut error: TemplateError) -> ActionError {
-    let text = format!(
-        "Error processing keyword '{}': {}",
-        keyword.name(),
-        error.diagnostic.message
-    );
+    let text = play_check::unrendered(keyword.name(), &error.diagnostic.message);
     error.diagnostic.message = text;
     ActionError::Template(error)
 }

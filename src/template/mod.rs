@@ -38,6 +38,7 @@ pub(crate) use fault::{BROKEN_CONDITIONAL, ENDLESS, EXPRESSION_SYNTAX, SEALED};
 pub use files::FileOptions;
 pub(crate) use files::about;
 pub(crate) use filters::encode::{Style as JsonStyle, json_text};
+pub(crate) use filters::toml::quoted as toml_quoted;
 pub(crate) use filters::yaml::{ENVELOPE, document as yaml_document};
 pub use functions::is_global;
 pub use parse::Syntax;

@@ -22,7 +22,7 @@ mod records;
 pub(crate) mod regex;
 pub(crate) mod text;
 mod time;
-mod toml;
+pub(crate) mod toml;
 mod units;
 pub(crate) mod version;
 mod wrap;

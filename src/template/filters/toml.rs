@@ -154,7 +154,7 @@ fn literal(value: &Value) -> Result<String, Fault> {
         Value::Bool(truth) => truth.to_string(),
         Value::Int(number) => number.to_string(),
         Value::Float(number) => float(*number),
-        Value::Str(text) => quoted(text.as_str()),
+        Value::Str(text) => quoted(text.as_str(), false),
         Value::List(list) => joined(&list.to_vec())?,
         Value::Tuple(items) => joined(items)?,
         Value::Object(object) if object.attr("isoformat").is_some() => {
@@ -183,11 +183,12 @@ fn written_key(key: &Key) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     match !text.is_empty() && text.chars().all(bare) {
         true => text,
-        false => quoted(&text),
+        false => quoted(&text, false),
     }
 }
 
-fn quoted(text: &str) -> String {
+/// A text in quotation marks. Tabs may stand in it as they are.
+pub(crate) fn quoted(text: &str, tabs: bool) -> String {
     let mut out = String::from('"');
     for c in text.chars() {
         match c {
@@ -195,10 +196,10 @@ fn quoted(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
+            '\t' if !tabs => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
-            c if c < ' ' || c == '\u{7f}' => {
+            c if c != '\t' && c < ' ' || c == '\u{7f}' => {
                 out.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
             c => out.push(c),
