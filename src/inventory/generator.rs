@@ -1,6 +1,7 @@
 //! The inventory plugin `generator`: hosts and groups from every combination of some layers.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::ini::Broken;
 use super::{Inventory, yaml};
@@ -15,7 +16,11 @@ const MOST: usize = 1_000_000;
 const DEPTH: usize = 64;
 
 /// Adds all hosts and their groups.
-pub(super) fn parse(inventory: &mut Inventory, root: &Node, file: &Path) -> Result<(), Broken> {
+pub(super) fn parse(
+    inventory: &mut Inventory,
+    root: &Node,
+    file: &Arc<Path>,
+) -> Result<(), Broken> {
     let missing = |what: &str| (format!("the generator has no `{what}`"), root.span.clone());
     let hosts = root.get("hosts").ok_or_else(|| missing("hosts"))?;
     let layers = layers(root.get("layers").ok_or_else(|| missing("layers"))?)?;
@@ -80,7 +85,7 @@ enum Child<'a> {
 
 struct Maker<'a> {
     templar: Templar,
-    file: &'a Path,
+    file: &'a Arc<Path>,
 }
 
 impl Maker<'_> {

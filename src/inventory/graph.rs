@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::{Group, Host, Inventory, LOCALHOST, Naming};
+use super::{Group, Host, Inventory, LOCALHOST, Naming, Vars};
 use crate::diag::{Diagnostic, Span};
 use crate::load::node::{Node, NodeKind};
 
@@ -22,6 +22,14 @@ pub(super) fn safe_name(written: &str) -> String {
 
 /// The priority of groups that say nothing of it.
 pub(crate) const PRIORITY: i128 = 1;
+
+/// The port in a host's name, as the value of `ansible_port`.
+pub(super) fn port_node(port: i128, span: &Span) -> Node {
+    Node {
+        span: span.clone(),
+        kind: NodeKind::Int(port),
+    }
+}
 
 impl Inventory {
     /// An inventory with nothing but the groups `all` and `ungrouped`.
@@ -45,12 +53,17 @@ impl Inventory {
     }
 
     /// Adds a host at run time (`add_host`); its variables come from the caller.
-    pub fn add_host(&mut self, name: &str, group: &str, file: Option<&Path>) {
+    pub fn add_host(&mut self, name: &str, group: &str, file: Option<&Arc<Path>>) {
         let host = self.hosts.entry(name.to_owned()).or_insert_with(|| Host {
             name: name.to_owned(),
-            file: file.map(Path::to_path_buf),
+            file: file.cloned(),
+            // Most hosts are in one group only, and there may be very many hosts.
+            groups: IndexSet::with_capacity(1),
             ..Host::default()
         });
+        if host.groups.contains(group) {
+            return;
+        }
         host.groups.insert(group.to_owned());
         self.add_group(group);
         if let Some(group) = self.groups.get_mut(group) {
@@ -110,14 +123,20 @@ impl Inventory {
     }
 
     pub(super) fn set_port(&mut self, host: &str, port: i128, span: &Span) {
-        self.set_host_var(
-            host,
-            "ansible_port",
-            Node {
-                span: span.clone(),
-                kind: NodeKind::Int(port),
-            },
-        );
+        self.set_host_var(host, "ansible_port", port_node(port, span));
+    }
+
+    /// Sets what one line or mapping says of a host; hosts of which nothing else is known share it.
+    pub(super) fn set_host_vars(&mut self, host: &str, vars: &Arc<Vars>) {
+        let Some(host) = self.hosts.get_mut(host) else {
+            return;
+        };
+        if host.vars.is_empty() {
+            host.vars = Arc::clone(vars);
+        } else {
+            let vars = vars.iter().map(|(key, value)| (key.clone(), value.clone()));
+            Arc::make_mut(&mut host.vars).extend(vars);
+        }
     }
 
     /// Sets a variable of a host.
@@ -266,9 +285,10 @@ impl Inventory {
     pub fn group_hosts(&self, group: &str) -> IndexSet<&str> {
         let below = self.descendants(group);
         let groups = below.iter().filter_map(|name| self.groups.get(name));
-        groups
-            .flat_map(|group| group.hosts.iter().map(String::as_str))
-            .collect()
+        let most = groups.clone().map(|group| group.hosts.len()).sum();
+        let mut hosts = IndexSet::with_capacity(most);
+        hosts.extend(groups.flat_map(|group| group.hosts.iter().map(String::as_str)));
+        hosts
     }
 
     /// The magic variable `group_names` of a host: sorted, without `all`.

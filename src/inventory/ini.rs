@@ -1,11 +1,13 @@
 //! Inventories in INI form: `[group]`, `[group:vars]`, `[group:children]`, hosts with `key=value`.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::{Inventory, literal, range};
+use super::graph::port_node;
+use super::{Inventory, Vars, literal, range};
 use crate::diag::{Source, Span};
 use crate::load::node::Node;
 
@@ -30,7 +32,7 @@ struct Pending {
 pub(super) fn parse(
     inventory: &mut Inventory,
     source: &Arc<Source>,
-    file: &Path,
+    file: &Arc<Path>,
 ) -> Result<(), Broken> {
     let source = &source.by_lines();
     let mut pending = Pending::default();
@@ -129,7 +131,7 @@ fn host_line(
     group: &str,
     line: &str,
     span: &Span,
-    file: &Path,
+    file: &Arc<Path>,
 ) -> Result<(), String> {
     let words = words(line)
         .map_err(|problem| format!("Error parsing host definition '{line}': {problem}"))?;
@@ -137,7 +139,10 @@ fn host_line(
         return Ok(());
     };
     let expanded = range::expand(&first.text)?;
-    let mut vars = vec![];
+    let mut vars = Vars::with_capacity(rest.len() + usize::from(expanded.port.is_some()));
+    if let Some(port) = expanded.port {
+        vars.insert("ansible_port".to_owned(), port_node(port, span));
+    }
     for word in rest {
         let Some((key, value)) = word.text.split_once('=') else {
             return Err(format!(
@@ -152,16 +157,12 @@ fn host_line(
             start,
             end: span.start + word.end as u32,
         };
-        vars.push((key.to_owned(), literal::value(value, &place)));
+        vars.insert(key.to_owned(), literal::value(value, &place));
     }
+    let vars = Arc::new(vars);
     for name in &expanded.names {
         inventory.add_host(name, group, Some(file));
-        if let Some(port) = expanded.port {
-            inventory.set_port(name, port, span);
-        }
-        for (key, value) in &vars {
-            inventory.set_host_var(name, key, value.clone());
-        }
+        inventory.set_host_vars(name, &vars);
     }
     Ok(())
 }
@@ -234,45 +235,61 @@ fn finish(pending: Pending) -> Result<(), Broken> {
 
 /// A word of a host line: its text without quotes, and its place in the line.
 #[derive(Debug, PartialEq)]
-struct Word {
-    text: String,
+struct Word<'a> {
+    text: Cow<'a, str>,
     start: usize,
     end: usize,
 }
 
 /// Splits a line as a POSIX shell does; `#` begins a comment, inside of a word too.
-fn words(line: &str) -> Result<Vec<Word>, &'static str> {
+fn words(line: &str) -> Result<Vec<Word<'_>>, &'static str> {
+    if !line.contains(['#', '\\', '\'', '"']) {
+        return Ok(plain_words(line).collect());
+    }
     let mut words = vec![];
-    let mut current: Option<Word> = None;
+    let mut current: Option<(String, usize, usize)> = None;
+    let word = |(text, start, end)| Word {
+        text: Cow::Owned(text),
+        start,
+        end,
+    };
     let mut chars = line.char_indices();
     while let Some((at, c)) = chars.next() {
         if c == '#' {
             break;
         }
         if c.is_ascii_whitespace() {
-            words.extend(current.take());
+            words.extend(current.take().map(word));
             continue;
         }
-        let word = current.get_or_insert_with(|| Word {
-            text: String::new(),
-            start: at,
-            end: at,
-        });
-        word.end = match c {
+        let (text, _, end) = current.get_or_insert_with(|| (String::new(), at, at));
+        *end = match c {
             '\\' => {
                 let (at, escaped) = chars.next().ok_or("No escaped character")?;
-                word.text.push(escaped);
+                text.push(escaped);
                 at + escaped.len_utf8()
             }
-            '\'' | '"' => quoted(&mut chars, c, &mut word.text)?,
+            '\'' | '"' => quoted(&mut chars, c, text)?,
             _ => {
-                word.text.push(c);
+                text.push(c);
                 at + c.len_utf8()
             }
         };
     }
-    words.extend(current);
+    words.extend(current.map(word));
     Ok(words)
+}
+
+/// The words of a line in which nothing is quoted: most lines of an inventory.
+fn plain_words(line: &str) -> impl Iterator<Item = Word<'_>> {
+    line.split_ascii_whitespace().map(move |text| {
+        let start = text.as_ptr().addr() - line.as_ptr().addr();
+        Word {
+            text: Cow::Borrowed(text),
+            start,
+            end: start + text.len(),
+        }
+    })
 }
 
 /// Reads up to the closing quote and returns the place after it.
@@ -305,7 +322,12 @@ mod tests {
     #[test]
     fn lines_split_as_a_shell_splits_them() {
         let texts = |line: &str| {
-            words(line).map(|words| words.into_iter().map(|word| word.text).collect::<Vec<_>>())
+            words(line).map(|words| {
+                words
+                    .into_iter()
+                    .map(|word| word.text.into_owned())
+                    .collect::<Vec<_>>()
+            })
         };
         for (line, expected) in [
             ("h0 j=foo#bar k=yes", vec!["h0", "j=foo"]),

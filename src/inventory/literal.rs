@@ -309,13 +309,16 @@ impl Parser<'_> {
 }
 
 fn is_prefix(prefix: &str) -> bool {
-    matches!(
-        prefix.to_ascii_lowercase().as_str(),
-        "" | "r" | "u" | "b" | "rb" | "br"
-    )
+    let known = ["", "r", "u", "b", "rb", "br"];
+    known.iter().any(|name| prefix.eq_ignore_ascii_case(name))
 }
 
 fn number(digits: &str, negative: bool) -> Option<NodeKind> {
+    if digits.starts_with(|c: char| matches!(c, '1'..='9'))
+        && let Ok(value) = digits.parse::<i128>()
+    {
+        return Some(NodeKind::Int(if negative { -value } else { value }));
+    }
     if digits.starts_with('_') || digits.ends_with('_') || digits.contains("__") {
         return None;
     }

@@ -12,7 +12,7 @@ mod source;
 mod toml;
 mod yaml;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
@@ -58,7 +58,7 @@ pub struct Host {
     /// The groups that list it.
     pub groups: IndexSet<String>,
     /// The source that first named it: `inventory_file`. A list of hosts for such; none for the implicit host.
-    pub file: Option<PathBuf>,
+    pub file: Option<Arc<Path>>,
 }
 
 /// A group.
@@ -108,8 +108,6 @@ enum Mismatch {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::config::Config;
     use crate::diag::Checked;
@@ -168,7 +166,8 @@ mod tests {
         );
         assert_eq!(inventory.group_names("w01"), ["p", "web"]);
         assert_eq!(inventory.group_names("h0"), ["ungrouped"]);
-        assert_eq!(inventory.hosts["h0"].vars["b"].span.line_column(), (1, 10));
+        let place = |host: &str, name: &str| inventory.hosts[host].vars[name].span.line_column();
+        assert_eq!([place("h0", "b"), place("h1", "z")], [(1, 10), (2, 11)]);
     }
 
     #[test]

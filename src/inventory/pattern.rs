@@ -465,7 +465,12 @@ mod tests {
     fn inventory() -> Inventory {
         let mut inventory = Inventory::empty();
         let source = crate::diag::Source::new("hosts", INVENTORY);
-        ini::parse(&mut inventory, &source, std::path::Path::new("/hosts")).unwrap();
+        ini::parse(
+            &mut inventory,
+            &source,
+            &std::sync::Arc::from(std::path::Path::new("/hosts")),
+        )
+        .unwrap();
         inventory.reconcile();
         inventory
     }

@@ -160,6 +160,7 @@ impl Loader<'_> {
         };
         let source = Source::new("<inventory>", written);
         let span = crate::diag::Span::start_of(&source);
+        let file = Arc::from(Path::new(written));
         for item in written
             .split(',')
             .map(str::trim)
@@ -181,7 +182,7 @@ impl Loader<'_> {
                 }
             };
             for name in &names {
-                inventory.add_host(name, "ungrouped", Some(Path::new(written)));
+                inventory.add_host(name, "ungrouped", Some(&file));
                 if let Some(port) = port {
                     inventory.set_port(name, port, &span);
                 }
@@ -249,8 +250,9 @@ impl Loader<'_> {
         };
         let executable = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
         let script = executable && starts_like_a_script(path);
+        let shared = Arc::from(path);
         let mut file = File {
-            path,
+            path: &shared,
             ending: path
                 .extension()
                 .map(|ending| ending.to_string_lossy().into_owned()),
@@ -354,7 +356,7 @@ impl Loader<'_> {
         &self,
         inventory: &mut Inventory,
         source: &Arc<Source>,
-        path: &Path,
+        path: &Arc<Path>,
     ) -> Result<(), Diagnostic> {
         ini::parse(inventory, source, path).map_err(|broken| {
             let problem = broken_source("ini", "Failed to parse inventory: ", broken);
@@ -372,7 +374,7 @@ impl Loader<'_> {
         &mut self,
         inventory: &mut Inventory,
         source: &Arc<Source>,
-        path: &Path,
+        path: &Arc<Path>,
         wanted: Option<&str>,
     ) -> Result<bool, Diagnostic> {
         let root = load_yaml(source).value;
@@ -405,7 +407,7 @@ impl Loader<'_> {
         &mut self,
         inventory: &mut Inventory,
         source: &Arc<Source>,
-        path: &Path,
+        path: &Arc<Path>,
     ) -> Result<bool, Diagnostic> {
         let Checked { value, problems } = load_yaml(source);
         if let Some(problem) = problems
@@ -439,7 +441,7 @@ impl Loader<'_> {
         Ok(true)
     }
 
-    fn script(&mut self, inventory: &mut Inventory, path: &Path) -> Result<(), Diagnostic> {
+    fn script(&mut self, inventory: &mut Inventory, path: &Arc<Path>) -> Result<(), Diagnostic> {
         let root = run_script(path, &["--list"])?;
         let hosts_before: Vec<String> = inventory.hosts.keys().cloned().collect();
         let complete = yaml::script(inventory, &root, path, &mut self.problems)
@@ -465,7 +467,7 @@ impl Loader<'_> {
 
 /// A file while plugins look at it.
 struct File<'a> {
-    path: &'a Path,
+    path: &'a Arc<Path>,
     ending: Option<String>,
     script: bool,
     text: Option<Arc<Source>>,

@@ -14,7 +14,7 @@ use crate::load::node::{Node, NodeKind};
 pub(super) fn parse(
     inventory: &mut Inventory,
     source: &Arc<Source>,
-    file: &Path,
+    file: &Arc<Path>,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<(), Broken> {
     let document = Document::parse(source.text.as_str()).map_err(|error| {

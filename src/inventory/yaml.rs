@@ -1,9 +1,11 @@
 //! Inventories in YAML and JSON form, and what inventory scripts print.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::graph::port_node;
 use super::ini::Broken;
 use super::{Inventory, range};
 use crate::diag::{Diagnostic, Span};
@@ -14,7 +16,7 @@ use crate::template::Value;
 pub(super) fn parse(
     inventory: &mut Inventory,
     root: &Node,
-    file: &Path,
+    file: &Arc<Path>,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<(), Broken> {
     let NodeKind::Map(entries) = &root.kind else {
@@ -35,7 +37,7 @@ pub(super) fn parse(
 pub(super) fn groups(
     inventory: &mut Inventory,
     entries: &[(Node, Node)],
-    file: &Path,
+    file: &Arc<Path>,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<(), Broken> {
     let mut reader = Reader {
@@ -51,7 +53,7 @@ pub(super) fn groups(
 
 struct Reader<'a> {
     inventory: &'a mut Inventory,
-    file: &'a Path,
+    file: &'a Arc<Path>,
     problems: &'a mut Vec<Diagnostic>,
 }
 
@@ -161,15 +163,13 @@ impl Reader<'_> {
                 return Err((message, vars.span.clone()));
             }
         };
+        let port = expanded.port.map(|port| port_node(port, &key.span));
+        let port = port.map(|port| ("ansible_port".to_owned(), port));
+        let named = |(key, value): &(Node, Node)| (scalar(key).unwrap_or_default(), value.clone());
+        let vars = Arc::new(port.into_iter().chain(entries.iter().map(named)).collect());
         for name in &expanded.names {
             self.inventory.add_host(name, group, Some(self.file));
-            if let Some(port) = expanded.port {
-                self.inventory.set_port(name, port, &key.span);
-            }
-            for (key, value) in entries {
-                self.inventory
-                    .set_host_var(name, &scalar(key).unwrap_or_default(), value.clone());
-            }
+            self.inventory.set_host_vars(name, &vars);
         }
         Ok(())
     }
@@ -179,7 +179,7 @@ impl Reader<'_> {
 pub(super) fn script(
     inventory: &mut Inventory,
     root: &Node,
-    file: &Path,
+    file: &Arc<Path>,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<bool, Broken> {
     let NodeKind::Map(entries) = &root.kind else {
@@ -214,10 +214,9 @@ pub(super) fn script(
         let kind = found.map_or("NoneType", python_kind);
         return Err(wrong_kind("_meta.hostvars", meta, kind, "dict"));
     };
-    let names: Vec<String> = inventory.hosts.keys().cloned().collect();
-    for name in names {
-        if let Some(vars) = meta.get(&name) {
-            script_host(inventory, &name, vars);
+    if let NodeKind::Map(hosts) = &meta.kind {
+        for (name, vars) in hosts {
+            script_host(inventory, &scalar(name).unwrap_or_default(), vars);
         }
     }
     Ok(true)
@@ -256,7 +255,7 @@ fn script_group(
     inventory: &mut Inventory,
     written: &str,
     data: &Node,
-    file: &Path,
+    file: &Arc<Path>,
 ) -> Result<(), Broken> {
     let name = inventory.group_name(written);
     inventory.add_group(&name);

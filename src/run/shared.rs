@@ -1,6 +1,5 @@
 //! What every worker of a run may read: options, templates, files. Nothing here changes.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -127,18 +126,13 @@ impl InventoryVars {
         rules: Rules,
     ) -> Self {
         // Each name is kept once, however many groups a host is in.
-        let names: HashMap<&str, Value> = inventory
-            .hosts
-            .keys()
-            .map(|name| (name.as_str(), Value::str(name.as_str())))
-            .collect();
-        let hosts = |group| inventory.group_hosts(group).into_iter();
+        let names = inventory.hosts.keys().map(|name| Value::str(name.as_str()));
+        let names: Vec<Value> = names.collect();
+        let place = |host: &str| inventory.hosts.get_index_of(host);
         let list = |group| {
-            Value::list(
-                hosts(group)
-                    .filter_map(|host| names.get(host).cloned())
-                    .collect(),
-            )
+            let hosts = inventory.group_hosts(group).into_iter();
+            let named = hosts.filter_map(|host| names.get(place(host)?).cloned());
+            Value::list(named.collect())
         };
         let groups = inventory.groups.keys();
         let groups = groups.map(|name| (Key::from(name.clone()), list(name)));
@@ -238,7 +232,7 @@ impl InventoryVars {
             magic.insert(name.to_owned(), Value::None);
         }
         if let Some(source) = inventory.hosts.get(host).and_then(|host| host.file.clone()) {
-            let source = std::path::absolute(&source).unwrap_or(source);
+            let source = std::path::absolute(&source).unwrap_or_else(|_| source.to_path_buf());
             let dir = if source.is_dir() {
                 Some(source.as_path())
             } else {
