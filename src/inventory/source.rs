@@ -337,7 +337,9 @@ impl Loader<'_> {
                 self.yaml_file(inventory, &source, path)
             }
             // Read as INI a broken YAML file would only add remarks that mislead.
-            "ini" if yaml_like && !problems.is_empty() => Ok(false),
+            "ini" if yaml_like && !problems.is_empty() && !file.opens_as_ini(self.secrets) => {
+                Ok(false)
+            }
             "ini" if !file.ends_in(&["toml"]) => {
                 let source = file.read(self.secrets)?;
                 self.ini_file(inventory, &source, path).map(|()| true)
