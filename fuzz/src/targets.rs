@@ -117,6 +117,7 @@ fn playbook(data: &[u8]) {
         listing: false,
         private_roles: false,
         collections: Collections::default(),
+        library: Arc::default(),
     };
     let none = Arc::new(VarMap::new());
     show(&plan_playbook(&path, &planner, &none, &none).problems);

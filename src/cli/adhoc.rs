@@ -169,7 +169,11 @@ pub(super) fn plan(
     let dir = std::path::absolute(&dir).unwrap_or(dir);
     let planned = run::plan_plays(&playbook, &dir, planner, extra, magic);
     let planned = planned.collect(&mut problems);
-    session::stop_at_errors(&mut problems, Exit::Error, hidden)?;
+    let unknown = problems
+        .iter()
+        .any(|problem| problem.code == actions::UNKNOWN);
+    let exit = if unknown { Exit::Parse } else { Exit::Error };
+    session::stop_at_errors(&mut problems, exit, hidden)?;
     Ok(planned)
 }
 

@@ -129,7 +129,7 @@ pub(crate) struct RunOptions {
     /// Number of hosts worked on at a time
     #[arg(short, long, value_name = "FORKS", value_parser = forks)]
     pub(crate) forks: Option<usize>,
-    /// Folders of modules written in Python: refused, there is no Python
+    /// Further folders of modules; what is in Python there fails when a task reaches it
     #[arg(short = 'M', long, value_name = "PATH")]
     pub(crate) module_path: Vec<PathBuf>,
 }

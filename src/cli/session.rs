@@ -6,13 +6,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::options::{InventoryOptions, TaskOptions};
+use super::options::{InventoryOptions, RunOptions, TaskOptions};
 use super::told;
 use super::{CommandError, Exit, extra_vars, interrupt, passwords, tell, version};
 use crate::config::{Config, Origin};
 use crate::diag::{self, Diagnostic, Severity, nearest};
 use crate::inventory::{EMPTY, Inventory, LOCALHOST, NO_HOSTS};
 use crate::plan::collections::Collections;
+use crate::plan::library::Library;
 use crate::plan::{Files, Planner, TagFilter};
 use crate::report::View;
 use crate::report::event::{self, Event, MessageKind};
@@ -61,12 +62,6 @@ pub(super) fn prepare(
     problems: &mut Vec<Diagnostic>,
     hidden: &Secrets,
 ) -> Result<Session, CommandError> {
-    if let Some(path) = wanted.how.module_path.first() {
-        let shown = path.display();
-        let text = format!("`--module-path {shown}` is not supported: modules are part of rplay");
-        let problem = Diagnostic::error("unsupported-option", text);
-        return Err(CommandError::new(Exit::Options, problem));
-    }
     let files = Arc::new(Files::new(wanted.vault.secrets(&config, hidden)?));
     stop_at_errors(problems, Exit::Options, hidden)?;
     let extra = extra_vars::read(&wanted.extra.extra_vars, &files, &config)?;
@@ -89,6 +84,7 @@ pub(super) fn prepare(
         tags: options.tags.clone(),
         roles_path: config.path_list("roles_path"),
         collections: Collections::new(config.path_list("collections_path")),
+        library: Arc::new(library(&wanted.how, &config)),
         listing: false,
         private_roles: config.bool("private_role_vars"),
     };
@@ -103,6 +99,13 @@ pub(super) fn prepare(
         magic,
     };
     Ok(Session { inputs, planner })
+}
+
+/// Where modules of ones own are looked for.
+fn library(how: &RunOptions, config: &Config) -> Library {
+    let given = how.module_path.iter();
+    let given = given.flat_map(|paths| std::env::split_paths(paths));
+    Library::new(given.chain(config.path_list("library")).collect())
 }
 
 /// The hosts of the sources, which must be there, and of the limit, which must leave some.

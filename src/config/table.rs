@@ -1725,9 +1725,8 @@ pub static SETTINGS: &[Setting] = &[
         &["ANSIBLE_LIBRARY"],
         Kind::PathList,
         Some("{{ANSIBLE_HOME}}/plugins/modules:/usr/share/ansible/plugins/modules"),
-        "Directories of modules.",
-    )
-    .accepted("plug-ins in Python are not run"),
+        "Directories of modules; what is in Python there fails when a task reaches it.",
+    ),
     setting(
         "retry_files_enabled",
         &[("defaults", "retry_files_enabled")],

@@ -156,21 +156,45 @@ pub fn is_native(name: &str) -> bool {
     ACTIONS.contains(&short(name)) || registry::find(name).is_some()
 }
 
-/// Tells of a name that nothing answers to. `keyword` is the nearest keyword, where one may stand;
-/// `python` the file that Ansible would run.
+/// The code of a problem: nothing answers to a module's name.
+pub const UNKNOWN: &str = "unknown-module";
+
+/// Whether the controller does it, whatever modules of that name there are.
 #[must_use]
-pub fn unresolved(name: &str, keyword: Option<&str>, python: Option<&Path>) -> Diagnostic {
+pub fn is_controllers(name: &str) -> bool {
+    ACTIONS.contains(&name) && !matches!(name, "apt" | "async_status" | "command" | "setup")
+}
+
+/// Refuses a module that is there as a file, which Ansible would run.
+#[must_use]
+pub fn foreign(name: &str, file: &Path) -> Diagnostic {
+    let end = file.extension().and_then(|end| end.to_str());
+    let what = match end {
+        Some("py") => "is written in Python, which rplay does not run",
+        Some("ps1") => "is written in PowerShell, which rplay does not run",
+        _ => "is a program of its own, which rplay does not run",
+    };
+    let file = file.display();
+    let text = format!("cannot run the module '{name}': `{file}` {what}");
+    let problem = Diagnostic::error("foreign-module", text);
+    match registry::find(short(name)) {
+        Some(own) => problem.hint(format!(
+            "`{}` is the module that rplay has itself",
+            own.name
+        )),
+        None => problem.hint("rplay runs the modules that `rplay doc -l` lists"),
+    }
+}
+
+/// Tells of a name that nothing answers to. `keyword` is the nearest keyword, where one may stand.
+#[must_use]
+pub fn unresolved(name: &str, keyword: Option<&str>) -> Diagnostic {
     let text = format!(
         "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
     );
     let meant = suggestion(name).or_else(|| keyword.map(str::to_owned));
-    let problem = Diagnostic::error("unknown-module", text);
-    if let Some(file) = python {
-        let file = file.display();
-        problem.hint(format!(
-            "`{file}` is written in Python, which rplay does not run"
-        ))
-    } else if let Some(meant) = meant {
+    let problem = Diagnostic::error(UNKNOWN, text);
+    if let Some(meant) = meant {
         problem.hint(format!("did you mean `{meant}`?"))
     } else if name.contains('.') {
         problem.hint("rplay runs the modules that `rplay doc -l` lists, and none in Python")

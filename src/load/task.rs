@@ -164,11 +164,10 @@ fn call(
     } else if let Some((key, value)) = modules.into_iter().next() {
         let name = key.as_str().unwrap_or_default().to_owned();
         let mut call = empty(name, key.span.clone());
-        if is_known(reader, &call, place) {
-            arguments(reader, &mut call, value)?;
-        } else {
-            return None;
+        if !is_known(&call) {
+            return Some(call);
         }
+        arguments(reader, &mut call, value)?;
         call
     } else {
         let hint = "a task names one module as a key, such as `ansible.builtin.copy:`";
@@ -257,15 +256,10 @@ fn conflict(
     reader.problems.push(problem);
 }
 
-/// Reports a name that nothing answers to.
-fn is_known(reader: &mut Reader, call: &Call, place: Places) -> bool {
-    if actions::is_callable(&call.name) {
-        return true;
-    }
-    let keyword = nearest(&call.name, Keyword::names(place));
-    let problem = actions::unresolved(&call.name, keyword, None);
-    reader.problems.push(problem.at(&call.span));
-    false
+/// Whether the arguments can be understood: those of a module that rplay does not have are left alone.
+/// Whether there is one by that name is known where playbooks are planned.
+fn is_known(call: &Call) -> bool {
+    actions::is_callable(&call.name)
 }
 
 /// `action: module k=v`, `action: {module: x, k: v}` and the same for `local_action`.
@@ -287,7 +281,7 @@ fn from_action(reader: &mut Reader, keyword: Keyword, key: &Node, value: Node) -
                 span: part(&value, start + length, text.len()),
                 kind: NodeKind::Str(name[length..].trim_start().to_owned()),
             };
-            if is_known(reader, &call, Places::TASK) && !name[length..].trim().is_empty() {
+            if is_known(&call) && !name[length..].trim().is_empty() {
                 arguments(reader, &mut call, rest)?;
             }
             call
@@ -310,7 +304,9 @@ fn from_action(reader: &mut Reader, keyword: Keyword, key: &Node, value: Node) -
             };
             let (name, text) = text.split_once(char::is_whitespace).unwrap_or((&text, ""));
             let mut call = empty(name.to_owned(), span.clone());
-            is_known(reader, &call, Places::TASK);
+            if !is_known(&call) {
+                return Some(Call { local, ..call });
+            }
             if !text.trim().is_empty() {
                 arguments(
                     reader,

@@ -4,15 +4,16 @@
 pub mod collections;
 mod files;
 mod frame;
+pub mod library;
 mod role;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diag::{Checked, Diagnostic, Span, nearest, similar_file};
 use crate::load::actions;
 use crate::load::ast::{self, Item, Keywords};
-use crate::load::keyword::Keyword;
+use crate::load::keyword::{Keyword, Places};
 use crate::load::node::{Node, NodeKind};
 use crate::template::value::Value;
 use crate::template::{Scope, Templar};
@@ -145,11 +146,13 @@ pub struct Planner {
     /// Whether variables of roles are for themselves, unless `import_role` makes them public.
     pub private_roles: bool,
     /// Places to look for roles after those beside the playbook.
-    pub roles_path: Vec<std::path::PathBuf>,
+    pub roles_path: Vec<PathBuf>,
     /// Nothing is run: a role that would not run again is planned all the same.
     pub listing: bool,
     /// Collections on disk.
     pub collections: collections::Collections,
+    /// Modules on disk that are in no collection.
+    pub library: Arc<library::Library>,
 }
 
 /// State of one planning pass.
@@ -169,6 +172,17 @@ pub(crate) struct Pass<'a> {
 const MAX_DEPTH: usize = 100;
 
 impl Planner {
+    /// The file of a module that Ansible would run, and rplay does not.
+    #[must_use]
+    pub fn foreign(&self, name: &str, playbook_dir: &Path) -> Option<PathBuf> {
+        self.library.module(name, playbook_dir).or_else(|| {
+            let named = !actions::is_native(name);
+            named
+                .then(|| self.collections.module(name, playbook_dir))
+                .flatten()
+        })
+    }
+
     /// Plans a play. `scope` holds the variables known before any host is: extra and play
     /// variables; `outer` is what an `import_playbook` around the play adds.
     pub fn play(
@@ -341,7 +355,7 @@ impl<'a> Pass<'a> {
             "import_role" => return self.import_role(task, frame),
             _ => {}
         }
-        self.check_collection(task);
+        self.check_module(task, handler);
         self.check_meta(task, frame, handler);
         let own = self.tags_of(&task.keywords);
         let mut tags = frame.tags(self);
@@ -358,19 +372,22 @@ impl<'a> Pass<'a> {
         }))]
     }
 
-    /// A full name must be a module that is here, or one of a collection on disk: those are written in
+    /// A name must be a module that is here, or one on disk: those are written in
     /// Python and fail when they are reached, which a `when` may prevent.
-    fn check_collection(&mut self, task: &ast::Task) {
+    fn check_module(&mut self, task: &ast::Task, handler: bool) {
         let name = &task.call.name;
         let known = actions::is_native(name)
             || name.contains("{{")
-            || self
-                .planner
-                .collections
-                .module(name, self.playbook_dir)
-                .is_some();
+            || self.planner.foreign(name, self.playbook_dir).is_some();
         if !known {
-            let problem = actions::unresolved(name, None, None);
+            let place = if handler {
+                Places::HANDLER
+            } else {
+                Places::TASK
+            };
+            let full = name.contains('.');
+            let keyword = (!full).then(|| nearest(name, Keyword::names(place)));
+            let problem = actions::unresolved(name, keyword.flatten());
             self.problems.push(problem.at(&task.call.span));
         }
     }

@@ -193,6 +193,7 @@ impl Pass<'_> {
         let more = meta.as_ref().and_then(|meta| meta.collections.clone());
         let mut collections: Vec<String> = collection.iter().cloned().collect();
         collections.extend(more.iter().flat_map(names_in));
+        self.planner.library.add_role(&path);
         let role = self.read_role(call, &path, frame, (collection, collections));
         if call.public.unwrap_or(!self.planner.private_roles) {
             self.roles.push(Arc::clone(&role));

@@ -335,14 +335,8 @@ impl Context<'_> {
     }
 
     fn unknown_module(&self, name: &str) -> ActionError {
-        let (known, dir) = (&self.run.planner.collections, &self.run.playbook_dir);
-        let python = known.module(name, dir);
-        let problem = crate::load::actions::unresolved(name, None, python.as_deref()).at(&self
-            .spec
-            .task
-            .ast
-            .call
-            .span);
+        let call = &self.spec.task.ast.call;
+        let problem = crate::load::actions::unresolved(name, None).at(&call.span);
         ActionError::Template(TemplateError {
             diagnostic: Box::new(problem),
             undefined: false,

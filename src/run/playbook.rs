@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::free::Strategy;
 use crate::diag::{Checked, Diagnostic, similar_file};
+use crate::load::actions::UNKNOWN;
 use crate::load::ast::{Keywords, Play, Playbook, PlaybookEntry};
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
@@ -60,16 +61,27 @@ pub fn plan_playbook(
     }
 }
 
-/// A file that is imported twice has its mistakes once.
+/// A file that is imported twice has its mistakes once. Names that stand for no module are known last of
+/// all, and are told where they stand among the mistakes of their file.
 fn each_once(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let place = |problem: &Diagnostic| {
+        let span = &problem.labels.first()?.span;
+        Some((span.source.path.clone(), span.start))
+    };
     let mut told = HashSet::new();
-    problems.retain(|problem| {
-        let place = problem.labels.first().map(|label| {
-            let span = &label.span;
-            (span.source.path.clone(), span.start)
-        });
-        told.insert((problem.message.clone(), place))
-    });
+    problems.retain(|problem| told.insert((problem.message.clone(), place(problem))));
+    let (unknown, mut problems): (Vec<_>, Vec<_>) = problems
+        .into_iter()
+        .partition(|problem| problem.code == UNKNOWN);
+    for problem in unknown {
+        let here = place(&problem);
+        let later = |other: &Diagnostic| match (place(other), &here) {
+            (Some((file, start)), Some((own, own_start))) => file == *own && start > *own_start,
+            _ => false,
+        };
+        let at = problems.iter().position(later).unwrap_or(problems.len());
+        problems.insert(at, problem);
+    }
     problems
 }
 

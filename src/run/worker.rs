@@ -191,20 +191,34 @@ impl Worker<'_> {
         result
     }
 
+    /// Refuses a module of ones own; only when it is reached, as a condition may keep the task from running.
+    fn refuse_foreign(&self, name: &str, place: &Span) -> Result<(), ActionError> {
+        let found = self.run.planner.foreign(name, &self.run.playbook_dir);
+        found.map_or(Ok(()), |file| {
+            Err(ActionError::Template(TemplateError {
+                diagnostic: Box::new(crate::load::actions::foreign(name, &file).at(place)),
+                undefined: false,
+            }))
+        })
+    }
+
     /// Renders the name of the module where it is a template.
     fn resolve_action(&mut self, scope: &HostScope) -> Result<(), ActionError> {
         let call = &self.job.spec.task.ast.call;
         if !has_delimiters(&call.name) {
-            return Ok(());
+            return self.refuse_foreign(&call.name, &call.span);
         }
         let place = call.span.clone();
         let raw = Value::template(call.name.as_str(), Some(place.clone()));
         let name = self.run.templar.expand(&raw, scope);
         let name = name.map_err(ActionError::Template)?.to_string();
+        self.refuse_foreign(&name, &place)?;
         if !crate::load::actions::is_callable(&name) {
             let text = format!("Cannot resolve '{name}' to an action or module.");
             return Err(ActionError::Template(TemplateError {
-                diagnostic: Box::new(Diagnostic::error("unknown-module", text).at(&place)),
+                diagnostic: Box::new(
+                    Diagnostic::error(crate::load::actions::UNKNOWN, text).at(&place),
+                ),
                 undefined: false,
             }));
         }
