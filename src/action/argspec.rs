@@ -11,11 +11,7 @@ use crate::template::Scope;
 
 /// Checks what the task gives and the host's variables of the same names.
 pub(super) fn validate(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    context.only(&[
-        "argument_spec",
-        "provided_arguments",
-        "validate_args_context",
-    ])?;
+    context.only_known()?;
     let args = context.data_args()?;
     let Some(wanted) = args.get("argument_spec") else {
         return Err(ActionError::Denied(format!(

@@ -115,7 +115,7 @@ async fn follow(
 
 /// `async_status`.
 pub(super) async fn status(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    context.only(&["jid", "mode"])?;
+    context.only_known()?;
     let Some(id) = context.text("jid")? else {
         return Err(ActionError::Denied(
             "missing required arguments: jid".to_owned(),

@@ -14,7 +14,7 @@ use crate::vars::VarMap;
 
 /// Prints a message or a variable.
 pub(super) fn debug(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    context.only(&["msg", "var", "verbosity"])?;
+    context.only_known()?;
     if context.spec.free_form.is_some() {
         let message = "Action 'ansible.builtin.debug' does not support raw params.";
         return Err(ActionError::Bare(message.to_owned()));
@@ -125,7 +125,7 @@ impl Gaps<'_> {
 
 /// Checks conditions.
 pub(super) fn assert(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    context.only(&["that", "fail_msg", "msg", "success_msg", "quiet"])?;
+    context.only_known()?;
     let Some((_, that)) = context.raw("that") else {
         let missing = "missing required arguments: that".to_owned();
         return Err(ActionError::Denied(missing));
@@ -172,7 +172,7 @@ pub(super) fn assert(context: &mut Context<'_>) -> Result<TaskResult, ActionErro
 
 /// Fails with a message.
 pub(super) fn fail(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    context.only(&["msg"])?;
+    context.only_known()?;
     let msg = context
         .value("msg")?
         .map_or(Ok(Data::from("Failed as requested from task")), |value| {
@@ -226,7 +226,7 @@ pub(super) fn add_host(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
 
 /// Puts the host into a group named by its variables.
 pub(super) fn group_by(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    context.only(&["key", "parents"])?;
+    context.only_known()?;
     let Some(key) = context.value("key")? else {
         return Err(ActionError::new(
             "the 'key' param is required when using group_by",
@@ -255,7 +255,7 @@ pub(super) fn group_by(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
 
 /// Hands values to the end of the run.
 pub(super) fn set_stats(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    context.only(&["data", "per_host", "aggregate"])?;
+    context.only_known()?;
     let data = match context.raw("data") {
         Some((_, raw)) => match context.to_data(&named(context, raw)?)? {
             Data::Map(data) => data,

@@ -12,13 +12,7 @@ use crate::run::context::{Context, expand_home};
 
 /// Fetches one file.
 pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    context.only(&[
-        "src",
-        "dest",
-        "flat",
-        "fail_on_missing",
-        "validate_checksum",
-    ])?;
+    context.only_known()?;
     let (Some(src), Some(dest)) = (context.text("src")?, context.text("dest")?) else {
         return Err(ActionError::new("src and dest are required"));
     };

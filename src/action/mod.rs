@@ -9,6 +9,7 @@ mod include;
 pub(crate) use include::applied;
 mod module;
 pub(crate) mod script;
+pub(crate) mod table;
 mod template;
 mod vars;
 mod wait;

@@ -9,14 +9,7 @@ use crate::run::context::Context;
 
 /// Runs a script of the controller on the target.
 pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    context.only(&[
-        "cmd",
-        "chdir",
-        "creates",
-        "removes",
-        "executable",
-        "decrypt",
-    ])?;
+    context.only_known()?;
     let line = match context.text("cmd")? {
         Some(line) => Some(line),
         None => context.free_form()?,
@@ -46,7 +39,7 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
 
 /// Runs a line in the target's shell, without the agent.
 pub(super) async fn raw(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    context.only(&["executable"])?;
+    context.only_known()?;
     let Some(line) = context.free_form()? else {
         return Err(ActionError::new("no command given"));
     };

@@ -70,17 +70,7 @@ fn named(context: &Context<'_>, facts: VarMap) -> Result<VarMap, ActionError> {
 
 /// Reads variables from files.
 pub(super) fn include_vars(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    context.only(&[
-        "file",
-        "dir",
-        "name",
-        "depth",
-        "files_matching",
-        "ignore_files",
-        "extensions",
-        "ignore_unknown_extensions",
-        "hash_behaviour",
-    ])?;
+    context.only_known()?;
     let file = match context.value("file")? {
         Some(value) => Some(value.to_string()),
         None => context.free_form()?,

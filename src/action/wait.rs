@@ -10,7 +10,7 @@ use crate::run::context::{Context, to_float};
 
 /// Waits for a time, or for the user.
 pub(super) async fn pause(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    context.only(&["prompt", "seconds", "minutes", "echo"])?;
+    context.only_known()?;
     let minutes = time(context, "minutes")?;
     let seconds = time(context, "seconds")?;
     if minutes.is_some() && seconds.is_some() {
@@ -87,7 +87,7 @@ async fn answer(prompt: Option<String>, echo: bool) -> Option<String> {
 pub(super) async fn wait_for_connection(
     context: &mut Context<'_>,
 ) -> Result<TaskResult, ActionError> {
-    context.only(&["connect_timeout", "delay", "sleep", "timeout"])?;
+    context.only_known()?;
     let delay = context.float("delay")?.unwrap_or(0.0);
     let sleep = context.float("sleep")?.unwrap_or(1.0);
     let timeout = context.float("timeout")?.unwrap_or(600.0);

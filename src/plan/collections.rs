@@ -58,6 +58,22 @@ impl Collections {
             .find(|file| file.is_file())
     }
 
+    /// The file that says what a plugin of a collection is for.
+    #[must_use]
+    pub fn document(&self, kind: &str, name: &str, playbook_dir: &Path) -> Option<PathBuf> {
+        let (collection, rest) = split(name)?;
+        let plugins = self.folder(collection, playbook_dir)?.join("plugins");
+        let folder = match kind {
+            "module" => "modules",
+            other => other,
+        };
+        let file = plugins.join(folder).join(rest.replace('.', "/"));
+        ["py", "yml", "yaml"]
+            .into_iter()
+            .map(|end| file.with_extension(end))
+            .find(|path| path.is_file())
+    }
+
     /// The Python file of a module that a collection has on disk.
     #[must_use]
     pub fn module(&self, name: &str, playbook_dir: &Path) -> Option<PathBuf> {

@@ -13,7 +13,7 @@ use rplay_modules::wire;
 use super::shared::{RunShared, World};
 use super::spec::TaskSpec;
 use super::target::Links;
-use crate::action::{ActionError, Effect, TaskResult};
+use crate::action::{ActionError, Effect, TaskResult, table};
 use crate::connect::{Become, Link, LinkError};
 use crate::diag::{Diagnostic, Span, advice, similar_file};
 use crate::template::value::{Entries, Key, Value};
@@ -54,7 +54,12 @@ impl Context<'_> {
     }
 
     /// Refuses arguments that the action does not have.
-    pub(crate) fn only(&self, known: &[&str]) -> Result<(), ActionError> {
+    pub(crate) fn only_known(&self) -> Result<(), ActionError> {
+        let args = table::find(self.action()).map_or(&[][..], |row| row.args);
+        let names = args.iter().filter(|arg| arg.name != "free_form");
+        let known: Vec<&str> = names
+            .flat_map(|arg| std::iter::once(arg.name).chain(arg.aliases.iter().copied()))
+            .collect();
         let fits = |name: &&String| !known.contains(&name.as_str());
         let wrong: Vec<&str> = self.args.keys().filter(fits).map(String::as_str).collect();
         let Some(first) = wrong.first() else {
@@ -77,7 +82,7 @@ impl Context<'_> {
                 }));
             }
             _ => {
-                let mut names: Vec<&str> = known.to_vec();
+                let mut names = known.clone();
                 names.sort_unstable();
                 if action == "assert" {
                     names = vec!["fail_msg", "quiet", "success_msg", "that (msg)"];

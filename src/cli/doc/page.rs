@@ -1,7 +1,11 @@
 //! One page: what a module or role takes and returns, as text, as JSON, as a task.
 
 use rplay_modules::args::{Arg, Kind, Module};
+use rplay_modules::registry;
 use serde_json::{Map, Value as Json, json};
+
+use crate::action::table::Row;
+use crate::load::keyword::{KEYWORDS, Places};
 
 /// What there is to say of one name.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +37,7 @@ pub(super) struct OptionDoc {
     /// The kind of a list's items.
     pub(super) elements: Option<String>,
     pub(super) required: bool,
-    pub(super) default: Option<String>,
+    pub(super) default: Option<Json>,
     pub(super) choices: Vec<String>,
     pub(super) aliases: Vec<String>,
     pub(super) refused: Option<String>,
@@ -42,6 +46,7 @@ pub(super) struct OptionDoc {
 /// The page of a module.
 pub(super) fn of_module(module: &'static Module) -> Page {
     let options = module.args.iter().filter(|arg| !arg.internal()).map(option);
+    let options = options.chain(module.free_form.map(|_| free_form()));
     let returns = module.returns.iter();
     Page {
         kind: "module".to_owned(),
@@ -60,6 +65,54 @@ pub(super) fn of_module(module: &'static Module) -> Page {
     }
 }
 
+/// The page of what the controller does itself.
+pub(super) fn of_action(row: &'static Row) -> Page {
+    let rest = row.rest.and_then(|(name, without)| {
+        let args = registry::find(name)?.args.iter();
+        Some(args.filter(move |arg| !arg.internal() && !without.contains(&arg.name)))
+    });
+    let args = row.args.iter().chain(rest.into_iter().flatten());
+    Page {
+        parts: vec![Part {
+            options: args.map(option).collect(),
+            ..Part::default()
+        }],
+        ..Page::plain("module", row.name, row.doc)
+    }
+}
+
+/// The page of a keyword.
+pub(super) fn of_keyword(name: &str) -> Option<Page> {
+    let row = KEYWORDS.iter().find(|row| row.name == name)?;
+    Some(Page::plain("keyword", row.name, row.doc))
+}
+
+/// Where a keyword may stand.
+fn applies_to(name: &str) -> Vec<&'static str> {
+    const PLACES: [(Places, &str); 5] = [
+        (Places::PLAY, "Play"),
+        (Places::ROLE, "Role"),
+        (Places::BLOCK, "Block"),
+        (Places::TASK, "Task"),
+        (Places::HANDLER, "Handler"),
+    ];
+    let row = KEYWORDS.iter().find(|row| row.name == name);
+    let places = PLACES
+        .into_iter()
+        .filter(|(place, _)| row.is_some_and(|row| row.places.contains(*place)));
+    places.map(|(_, title)| title).collect()
+}
+
+/// The text that stands in place of arguments.
+fn free_form() -> OptionDoc {
+    OptionDoc {
+        name: "free_form".to_owned(),
+        doc: "The command, as the text of the task.".to_owned(),
+        kind: "str".to_owned(),
+        ..OptionDoc::default()
+    }
+}
+
 fn option(arg: &Arg) -> OptionDoc {
     let texts = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
     let elements = match arg.kind {
@@ -72,7 +125,7 @@ fn option(arg: &Arg) -> OptionDoc {
         kind: arg.kind.name().to_owned(),
         elements,
         required: arg.required,
-        default: arg.default.map(str::to_owned),
+        default: arg.default.map(|text| default(arg.kind, text)),
         choices: texts(arg.choices),
         aliases: texts(arg.aliases),
         refused: arg.refused.map(str::to_owned),
@@ -92,6 +145,12 @@ impl Page {
 
     /// The page as text.
     pub(super) fn text(&self) -> String {
+        if self.kind == "keyword" {
+            let places = applies_to(&self.name).into_iter();
+            let places: String = places.map(|place| format!("  - {place}\n")).collect();
+            let (name, doc) = (&self.name, &self.doc);
+            return format!("{name}:\n  applies_to:\n{places}  description: {doc}\n");
+        }
         let mut text = format!(
             "> {} {}\n\n{}\n",
             self.kind.to_uppercase(),
@@ -127,6 +186,10 @@ impl Page {
 
     /// A task with all options, to be copied.
     pub(super) fn snippet(&self) -> String {
+        if self.kind == "lookup" {
+            let name = self.name.trim_start_matches("ansible.builtin.");
+            return format!("lookup('{name}', < _terms >)\n");
+        }
         let summary = self.doc.lines().next().unwrap_or_default();
         let short = self
             .name
@@ -147,6 +210,9 @@ impl Page {
 
     /// The page as data.
     pub(super) fn json(&self) -> Json {
+        if self.kind == "keyword" {
+            return json!({ "applies_to": applies_to(&self.name), "description": self.doc });
+        }
         if self.kind == "role" {
             let points: Map<String, Json> = self
                 .parts
@@ -208,7 +274,7 @@ impl OptionDoc {
             fact("choices", &list(&self.choices));
         }
         if let Some(default) = &self.default {
-            fact("default", default);
+            fact("default", &shown(default));
         }
         if let Some(elements) = &self.elements {
             fact("elements", elements);
@@ -232,11 +298,10 @@ impl OptionDoc {
         if !self.choices.is_empty() {
             all.insert("choices".to_owned(), json!(self.choices));
         }
-        for (name, value) in [
-            ("default", &self.default),
-            ("elements", &self.elements),
-            ("refused", &self.refused),
-        ] {
+        if let Some(default) = &self.default {
+            all.insert("default".to_owned(), default.clone());
+        }
+        for (name, value) in [("elements", &self.elements), ("refused", &self.refused)] {
             if let Some(value) = value {
                 all.insert(name.to_owned(), json!(value));
             }
@@ -246,6 +311,31 @@ impl OptionDoc {
         }
         all.insert("type".to_owned(), json!(self.kind));
         Json::Object(all)
+    }
+}
+
+/// A default as the value that it is.
+fn default(kind: Kind, text: &str) -> Json {
+    let items = text
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .split(',');
+    match kind {
+        Kind::List(item) => items
+            .filter(|text| !text.is_empty())
+            .map(|text| default(*item, text.trim()))
+            .collect(),
+        Kind::Bool | Kind::Int | Kind::Float => {
+            serde_json::from_str(text).unwrap_or_else(|_| json!(text))
+        }
+        _ => json!(text),
+    }
+}
+
+fn shown(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 

@@ -86,7 +86,7 @@ fn page(role: &Path, name: &str) -> Option<Page> {
     Some(page)
 }
 
-fn options(node: &Node) -> Vec<OptionDoc> {
+pub(super) fn options(node: &Node) -> Vec<OptionDoc> {
     let NodeKind::Map(entries) = &node.kind else {
         return vec![];
     };
@@ -99,7 +99,7 @@ fn options(node: &Node) -> Vec<OptionDoc> {
             spec.get("required").map(|node| &node.kind),
             Some(NodeKind::Bool(true))
         ),
-        default: spec.get("default").map(text),
+        default: spec.get("default").map(value),
         choices: spec.get("choices").map(items).unwrap_or_default(),
         aliases: spec.get("aliases").map(items).unwrap_or_default(),
         refused: None,
@@ -114,10 +114,25 @@ fn items(node: &Node) -> Vec<String> {
     }
 }
 
-fn lines(node: &Node) -> String {
+pub(super) fn lines(node: &Node) -> String {
     items(node).join("\n")
 }
 
-fn text(node: &Node) -> String {
+/// A value as JSON has it; what JSON does not have, as text.
+fn value(node: &Node) -> serde_json::Value {
+    let value = crate::template::value::Value::from_node(node);
+    let style = crate::template::JsonStyle {
+        indent: None,
+        sort: false,
+        ascii: false,
+        separators: None,
+    };
+    crate::template::json_text(&value, &style)
+        .ok()
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_else(|| json!(text(node)))
+}
+
+pub(super) fn text(node: &Node) -> String {
     crate::template::value::Value::from_node(node).to_string()
 }
