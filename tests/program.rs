@@ -27,11 +27,73 @@ const SCENARIOS: &[Scenario<Place>] = &[
         "an interrupted password leaves the terminal as it was",
         silence,
     ),
+    ("shells complete words, files and options", completions),
     (
         "names and contents of any bytes, without a locale",
         no_locale,
     ),
 ];
+
+/// What a line to complete has among its completions.
+const COMPLETED: &[(&str, &str)] = &[
+    ("rplay pl", "play.yml"),
+    ("rplay pl", "playbook"),
+    ("rplay --sy", "--syntax-check"),
+    ("rplay play.yml --sy", "--syntax-check"),
+    ("rplay -i hosts play.yml --sy", "--syntax-check"),
+    ("rplay vault rek", "rekey"),
+    ("rplay vault encrypt --out", "--output"),
+    ("rplay doc -t keyw", "keyword"),
+    ("ansible-playbook --sy", "--syntax-check"),
+    ("ansible-vault encrypt_str", "encrypt_string"),
+];
+
+/// Prints the completions of the last word, as bash asks for them.
+const BASH: &str = r#"
+if [ "$1" = rplay ]; then source <("$RPLAY" completions bash); else source <("$RPLAY" completions bash --program "$1"); fi
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+name=$(complete -p "$1" | sed 's/.*-F \([^ ]*\).*/\1/')
+"$name" "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+printf '%s\n' "${COMPREPLY[@]}"
+"#;
+
+/// The same for fish.
+const FISH: &str = r#"
+if test $argv[1] = rplay; $RPLAY completions fish | source; else; $RPLAY completions fish --program $argv[1] | source; end
+complete -C "$argv" | string split -f1 \t
+"#;
+
+/// The scripts of `rplay completions` in the shells that are installed.
+fn completions(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("completions")?;
+    std::fs::write(folder.join("play.yml"), "").map_err(|fault| fault.to_string())?;
+    for (shell, script) in [("bash", BASH), ("fish", FISH)] {
+        for (line, wanted) in COMPLETED {
+            let words: Vec<&str> = line.split(' ').collect();
+            let mut command = Command::new(shell);
+            command.arg("-c").arg(script);
+            if shell == "bash" {
+                command.arg(shell);
+            }
+            command.args(&words).current_dir(&folder);
+            command.env("RPLAY", rplay()).env("HOME", &folder);
+            let Ok(ran) = command.output() else {
+                if shell == "bash" {
+                    return Err("bash is not there".to_owned());
+                }
+                break;
+            };
+            let found = String::from_utf8_lossy(&ran.stdout).into_owned();
+            let told = String::from_utf8_lossy(&ran.stderr);
+            if !found.lines().any(|one| one.trim_end() == *wanted) {
+                return Err(format!(
+                    "{shell}: `{line}` is not completed to `{wanted}` but to {found}{told}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
 
 /// Runs every wanted scenario.
 pub(crate) fn all(root: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Verdict)> {

@@ -75,14 +75,50 @@ struct Common {
     #[arg(short, long, value_name = "CONFIG_FILE")]
     config: Option<PathBuf>,
     /// Which settings: those of plugins have no names in Ansible's list
-    #[arg(short = 't', long = "type", default_value = "base")]
+    #[arg(
+        short = 't',
+        long = "type",
+        value_name = "TYPE",
+        default_value = "base"
+    )]
     kind: Which,
+    /// Only these settings, in `list` and `dump`
+    args: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Which {
     All,
     Base,
+    Become,
+    Cache,
+    Callback,
+    Cliconf,
+    Connection,
+    Httpapi,
+    Inventory,
+    Lookup,
+    Netconf,
+    Shell,
+    Vars,
+}
+
+/// The type of plugin that a setting without a name in Ansible's list belongs to.
+fn plugin_type(setting: &Setting) -> Option<Which> {
+    let of_ssh = |(section, _): &(&str, &str)| *section == "ssh_connection";
+    match setting.name {
+        "allow_world_readable_tmpfiles" | "async_dir" | "remote_tmp" | "system_tmpdirs" => {
+            Some(Which::Shell)
+        }
+        "check_mode_markers" | "json_indent" => Some(Which::Callback),
+        name if ["callback_", "display_", "junit_", "profile_", "show_"]
+            .iter()
+            .any(|start| name.starts_with(start)) =>
+        {
+            Some(Which::Callback)
+        }
+        _ => setting.ini.iter().any(of_ssh).then_some(Which::Connection),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -174,17 +210,17 @@ fn run(verb: &Verb) -> Result<Exit, CommandError> {
                 Listing::Json => Form::Json,
                 Listing::Yaml => Form::Yaml,
             };
-            list(common.kind, form)?
+            list(common, form)?
         }
         Verb::Dump {
             only_changed,
             format,
             ..
-        } => dump(&config, common.kind, *only_changed, *format)?,
+        } => dump(&config, common, *only_changed, *format)?,
         Verb::View { .. } => view(&config)?,
         Verb::Init {
             format, disabled, ..
-        } => init(common.kind, *format, *disabled),
+        } => init(common, *format, *disabled),
         Verb::Validate { .. } => String::new(),
     };
     crate::report::print(&text);
@@ -203,15 +239,20 @@ fn load(file: Option<&Path>) -> (Config, Vec<Diagnostic>) {
 }
 
 /// The settings with the names that they are shown under.
-fn chosen(which: Which) -> Vec<(String, &'static Setting)> {
+fn chosen(common: &Common) -> Vec<(String, &'static Setting)> {
+    let which = common.kind;
     let named = |name: &str| CONSTANTS.iter().find(|(_, ours)| *ours == name);
     let mut all: Vec<(String, &Setting)> = SETTINGS
         .iter()
         .filter_map(|setting| match (named(setting.name), which) {
-            (Some((name, _)), _) => Some(((*name).to_owned(), setting)),
+            (Some((name, _)), Which::All | Which::Base) => Some(((*name).to_owned(), setting)),
             (None, Which::All) => Some((setting.name.to_owned(), setting)),
-            (None, Which::Base) => None,
+            (None, kind) if plugin_type(setting) == Some(kind) => {
+                Some((setting.name.to_owned(), setting))
+            }
+            _ => None,
         })
+        .filter(|(name, _)| common.args.is_empty() || common.args.contains(name))
         .collect();
     all.sort_by(|a, b| a.0.cmp(&b.0));
     all
@@ -238,9 +279,9 @@ fn written(value: &Value, form: Form) -> Result<String, CommandError> {
     })
 }
 
-fn list(which: Which, form: Form) -> Result<String, CommandError> {
+fn list(common: &Common, form: Form) -> Result<String, CommandError> {
     let mut all = Entries::new();
-    for (name, setting) in chosen(which) {
+    for (name, setting) in chosen(common) {
         let text = |text: &str| Value::str(text);
         let variable = |name: &&str| entries([("name", text(name))]);
         let env = setting.env.iter().map(variable).collect();
@@ -286,11 +327,17 @@ fn kind(kind: Kind) -> &'static str {
     }
 }
 
-fn dump(config: &Config, which: Which, changed: bool, form: Form) -> Result<String, CommandError> {
+fn dump(
+    config: &Config,
+    common: &Common,
+    changed: bool,
+    form: Form,
+) -> Result<String, CommandError> {
     let file = config.file.as_ref().map(|path| path.display().to_string());
     let mut lines = vec![];
     let mut rows = vec![];
-    if changed || form == Form::Display {
+    let base = matches!(common.kind, Which::All | Which::Base);
+    if base && (changed || form == Form::Display) {
         let shown = file.clone().unwrap_or_else(|| "None".to_owned());
         lines.push(("CONFIG_FILE".to_owned(), format!("CONFIG_FILE() = {shown}")));
     }
@@ -301,11 +348,13 @@ fn dump(config: &Config, which: Which, changed: bool, form: Form) -> Result<Stri
             ("value", value),
         ])
     };
-    rows.push((
-        "CONFIG_FILE".to_owned(),
-        row("CONFIG_FILE", "", file.map_or(Value::None, Value::str)),
-    ));
-    for (name, setting) in chosen(which) {
+    if base {
+        rows.push((
+            "CONFIG_FILE".to_owned(),
+            row("CONFIG_FILE", "", file.map_or(Value::None, Value::str)),
+        ));
+    }
+    for (name, setting) in chosen(common) {
         let origin = config.origin(setting.name);
         if changed && origin == Origin::Default {
             continue;
@@ -318,11 +367,13 @@ fn dump(config: &Config, which: Which, changed: bool, form: Form) -> Result<Stri
     if form == Form::Display {
         lines.sort();
         let text: String = lines.iter().map(|(_, line)| format!("{line}\n")).collect();
-        return Ok(text + "\nGALAXY_SERVERS:\n");
+        return Ok(text + if base { "\nGALAXY_SERVERS:\n" } else { "\n" });
     }
     rows.sort_by(|a, b| a.0.cmp(&b.0));
     let mut rows: Vec<Value> = rows.into_iter().map(|(_, row)| row).collect();
-    rows.push(entries([("GALAXY_SERVERS", Value::dict(Entries::new()))]));
+    if base {
+        rows.push(entries([("GALAXY_SERVERS", Value::dict(Entries::new()))]));
+    }
     written(&Value::list(rows), form)
 }
 
@@ -365,8 +416,8 @@ fn view(config: &Config) -> Result<String, CommandError> {
 }
 
 /// A file, or lines for the environment, with every setting and its default.
-fn init(which: Which, form: Template, disabled: bool) -> String {
-    let settings = chosen(which);
+fn init(common: &Common, form: Template, disabled: bool) -> String {
+    let settings = chosen(common);
     let describe = |setting: &Setting| format!("# ({}) {}\n", kind(setting.kind), setting.doc);
     let mark = |comment: &str| {
         if disabled {

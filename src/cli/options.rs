@@ -65,7 +65,7 @@ pub(crate) struct ExtraVars {
 #[command(next_help_heading = "Connection options")]
 pub(crate) struct ConnectionOptions {
     /// Private key of the connection
-    #[arg(long, visible_alias = "key-file", value_name = "FILE")]
+    #[arg(long, visible_alias = "key-file", value_name = "PRIVATE_KEY_FILE")]
     pub(crate) private_key: Option<PathBuf>,
     /// Connect as this user
     #[arg(short, long, value_name = "REMOTE_USER")]
@@ -77,22 +77,26 @@ pub(crate) struct ConnectionOptions {
     #[arg(short = 'T', long, value_name = "TIMEOUT")]
     pub(crate) timeout: Option<u64>,
     /// Arguments of every SSH connection
-    #[arg(long, allow_hyphen_values = true, value_name = "ARGS")]
+    #[arg(long, allow_hyphen_values = true, value_name = "SSH_COMMON_ARGS")]
     pub(crate) ssh_common_args: Option<String>,
     /// Arguments of sftp: accepted, nothing is sent with sftp
-    #[arg(long, allow_hyphen_values = true, value_name = "ARGS")]
+    #[arg(long, allow_hyphen_values = true, value_name = "SFTP_EXTRA_ARGS")]
     pub(crate) sftp_extra_args: Option<String>,
     /// Arguments of scp: accepted, nothing is sent with scp
-    #[arg(long, allow_hyphen_values = true, value_name = "ARGS")]
+    #[arg(long, allow_hyphen_values = true, value_name = "SCP_EXTRA_ARGS")]
     pub(crate) scp_extra_args: Option<String>,
     /// Further arguments of SSH connections
-    #[arg(long, allow_hyphen_values = true, value_name = "ARGS")]
+    #[arg(long, allow_hyphen_values = true, value_name = "SSH_EXTRA_ARGS")]
     pub(crate) ssh_extra_args: Option<String>,
     /// Ask for the connection's password
     #[arg(short = 'k', long, conflicts_with = "connection_password_file")]
     pub(crate) ask_pass: bool,
     /// File with the connection's password, or a script that prints it
-    #[arg(long, visible_alias = "conn-pass-file", value_name = "FILE")]
+    #[arg(
+        long,
+        visible_alias = "conn-pass-file",
+        value_name = "CONNECTION_PASSWORD_FILE"
+    )]
     pub(crate) connection_password_file: Option<PathBuf>,
 }
 
@@ -113,7 +117,11 @@ pub(crate) struct BecomeOptions {
     #[arg(short = 'K', long, conflicts_with = "become_password_file")]
     pub(crate) ask_become_pass: bool,
     /// File with the password to become that user, or a script that prints it
-    #[arg(long, visible_alias = "become-pass-file", value_name = "FILE")]
+    #[arg(
+        long,
+        visible_alias = "become-pass-file",
+        value_name = "BECOME_PASSWORD_FILE"
+    )]
     pub(crate) become_password_file: Option<PathBuf>,
 }
 
@@ -130,7 +138,7 @@ pub(crate) struct RunOptions {
     #[arg(short, long, value_name = "FORKS", value_parser = forks)]
     pub(crate) forks: Option<usize>,
     /// Further folders of modules; what is in Python there fails when a task reaches it
-    #[arg(short = 'M', long, value_name = "PATH")]
+    #[arg(short = 'M', long, value_name = "MODULE_PATH")]
     pub(crate) module_path: Vec<PathBuf>,
 }
 

@@ -47,7 +47,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     pub(super) list_tags: bool,
     /// Begin with the task of this name
-    #[arg(long, value_name = "TASK")]
+    #[arg(long, value_name = "START_AT_TASK")]
     start_at_task: Option<String>,
     /// Ask before each task
     #[arg(long)]

@@ -58,9 +58,56 @@ pub(super) fn whole() -> Command {
         .subcommands(words)
 }
 
+/// The same without the playbooks: clap's scripts take the first word for a playbook or for a program,
+/// not for what fits. [`first_word`] mends that.
+fn without_playbooks() -> Command {
+    let whole = whole();
+    let options = whole.get_arguments().filter(|arg| !arg.is_positional());
+    Command::new("rplay")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(true)
+        .args(options.cloned().collect::<Vec<_>>())
+        .subcommands(whole.get_subcommands().cloned().collect::<Vec<_>>())
+}
+
+/// Has a first word that names no program mean a playbook, which files stand for.
+fn first_word(shell: Shell, script: &str) -> String {
+    let words: Vec<&str> = PROGRAMS.iter().map(|program| program.word).collect();
+    match shell {
+        Shell::Bash => {
+            let begin = "_rplay() {\n";
+            let files = "_rplay() {\n    _rplay_words \"$@\"\n    if [[ ${COMP_CWORD} -eq 1 && ${COMP_WORDS[1]} != -* ]]; then\n        COMPREPLY+=( $(compgen -f -- \"${COMP_WORDS[1]}\") )\n    fi\n}\n\n_rplay_words() {\n";
+            script.replacen(begin, files, 1)
+        }
+        Shell::Zsh => {
+            let begin = "_rplay() {\n";
+            let words = words.join("|");
+            let insert = format!(
+                "_rplay() {{\n    if (( CURRENT > 2 )) && [[ $words[2] != ({words}) ]]; then\n        words=(rplay playbook \"${{(@)words[2,-1]}}\")\n        (( CURRENT += 1 ))\n    fi\n"
+            );
+            let describe = "'rplay commands' commands \"$@\"\n";
+            script.replacen(begin, &insert, 1).replacen(
+                describe,
+                &format!("{describe}    _files\n"),
+                1,
+            )
+        }
+        Shell::Fish => {
+            let any = "if set -q argv[1]\n";
+            let known = format!(
+                "if set -q argv[1]; and contains -- $argv[1] {}\n",
+                words.join(" ")
+            );
+            script.replacen(any, &known, 1)
+                + "complete -c rplay -n \"__fish_rplay_needs_command\" -F\n"
+        }
+        _ => script.to_owned(),
+    }
+}
+
 fn complete(wanted: &Completions) -> Result<Exit, CommandError> {
     let (name, mut command) = match &wanted.program {
-        None => ("rplay", whole()),
+        None => ("rplay", without_playbooks()),
         Some(name) => {
             let program = PROGRAMS.iter().find(|program| program.ansible == name);
             let program = program.ok_or_else(|| unknown(name))?;
@@ -69,7 +116,12 @@ fn complete(wanted: &Completions) -> Result<Exit, CommandError> {
     };
     let mut text = vec![];
     clap_complete::generate(wanted.shell, &mut command, name, &mut text);
-    crate::report::print(&String::from_utf8_lossy(&text));
+    let script = String::from_utf8_lossy(&text);
+    let script = match wanted.program {
+        None => first_word(wanted.shell, &script),
+        Some(_) => script.into_owned(),
+    };
+    crate::report::print(&script);
     Ok(Exit::Ok)
 }
 
