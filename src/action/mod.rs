@@ -94,6 +94,8 @@ pub(crate) enum ActionError {
         place: Option<Span>,
         error: TemplateError,
     },
+    /// A plugin that the connection needs is nowhere.
+    NoPlugin(String),
     /// An expression is wrong that an argument names.
     Expression {
         what: &'static str,

@@ -141,10 +141,14 @@ impl Worker<'_> {
         if let Some(error) = error.template() {
             suggest(&mut error.diagnostic, &self.job.scope);
         }
+        let by_connection = matches!(error, ActionError::NoPlugin(_));
         let mut one = match self.causes(what, error) {
             Ok(causes) => self.template_failed(&causes),
             Err(error) => self.failed(error),
         };
+        if by_connection {
+            one.delegated_to = self.delegate(&self.job.scope).ok().flatten();
+        }
         one.result
             .insert("failed".to_owned(), Data::Bool(one.failed));
         one
@@ -154,7 +158,9 @@ impl Worker<'_> {
     fn causes(&self, what: &str, error: ActionError) -> Result<Vec<Cause>, ActionError> {
         let here = |what: &str| Cause::new(what, Some(&self.action_span()));
         Ok(match error {
-            ActionError::Bare(message) => vec![here(&format!("Task failed: {message}"))],
+            ActionError::Bare(message) | ActionError::NoPlugin(message) => {
+                vec![here(&format!("Task failed: {message}"))]
+            }
             ActionError::Keyword {
                 name,
                 place,

@@ -3,11 +3,12 @@
 use super::PlannedPlay;
 use super::context::{to_bool, to_float, to_int};
 use super::failure::{Cause, explain};
+use crate::action::ActionError;
 use crate::diag::Diagnostic;
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
-use crate::template::Templar;
 use crate::template::value::Value;
+use crate::template::{Templar, TemplateError};
 use crate::vars::HostScope;
 
 /// What a keyword has to be.
@@ -96,14 +97,20 @@ fn keyword_value(
 ) -> Result<Value, Box<Diagnostic>> {
     let value = templar.expand(&Value::from_node(node), scope);
     value.map_err(|error| {
-        let text = unrendered(name, &error.diagnostic.message);
+        let text = processing(name, &error.diagnostic.message);
         Box::new(Diagnostic::error(WRONG, text).at(&node.span))
     })
 }
 
 /// What is told of a keyword that cannot be rendered.
-pub(super) fn unrendered(name: &str, why: &str) -> String {
+fn processing(name: &str, why: &str) -> String {
     format!("Error processing keyword '{name}': {why}")
+}
+
+/// A keyword of a task, or a variable in its place, whose template is wrong.
+pub(super) fn unrendered(name: &str, mut error: TemplateError) -> ActionError {
+    error.diagnostic.message = processing(name, &error.diagnostic.message);
+    ActionError::Template(error)
 }
 
 /// What is told of a value that is not what it should be. No value is none of any kind.

@@ -1,10 +1,12 @@
 //! Where a task's work is done and as whom: connection and become settings from variables,
 //! keywords, options and configuration, in this order.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::context::{expand_home, to_bool};
+use super::play_check::{Kind as Wanted, misfit, unrendered};
 use super::shared::{RunShared, World};
 use super::spec::TaskSpec;
 use crate::action::ActionError;
@@ -86,6 +88,19 @@ impl Settings<'_> {
         Ok(self.var(names)?.map(|value| value.to_string()))
     }
 
+    /// The name of the connection to a host.
+    fn connection(&self, name: &str) -> Result<String, TemplateError> {
+        Ok(match self.var_text(&["ansible_connection"])? {
+            Some(connection) => connection,
+            None if is_implicit(name, self.scope) => "local".to_owned(),
+            None => self
+                .keyword_text(Keyword::Connection)?
+                .or_else(|| self.run.options.connection.clone())
+                .or_else(|| self.run.config.text("transport"))
+                .unwrap_or_else(|| "ssh".to_owned()),
+        })
+    }
+
     fn keyword(&self, keyword: Keyword) -> Result<Option<Value>, TemplateError> {
         let Some(raw) = self.spec.keyword(keyword) else {
             return Ok(None);
@@ -112,13 +127,154 @@ fn reached(
     run: &RunShared,
     spec: &TaskSpec,
     scope: &HostScope,
-    (world, host, target): (&World, &str, &str),
+    place: (&World, &str, &str),
 ) -> Result<Target, ActionError> {
+    describe(run, spec, &scope_of(scope, place), place.2)
+}
+
+/// A setting that variables make: how errors name it, the variables, and what they must be.
+type Setting = (&'static str, &'static [&'static str], Wanted);
+
+/// The settings that must be right for every task, also for one that does all its work here.
+const SETTINGS: &[Setting] = &[
+    ("connection", &["ansible_connection"], Wanted::Any),
+    (
+        "remote_addr",
+        &["ansible_ssh_host", "ansible_host"],
+        Wanted::Any,
+    ),
+    (
+        "remote_user",
+        &["ansible_ssh_user", "ansible_user"],
+        Wanted::Any,
+    ),
+    ("port", &["ansible_ssh_port", "ansible_port"], Wanted::Int),
+    (
+        "password",
+        &["ansible_ssh_pass", "ansible_password"],
+        Wanted::Any,
+    ),
+    (
+        "private_key_file",
+        &["ansible_ssh_private_key_file", "ansible_private_key_file"],
+        Wanted::Any,
+    ),
+    (
+        "timeout",
+        &["ansible_ssh_timeout", "ansible_timeout"],
+        Wanted::Int,
+    ),
+    (
+        "pipelining",
+        &["ansible_ssh_pipelining", "ansible_pipelining"],
+        Wanted::Bool,
+    ),
+    ("shell", &["ansible_shell_type"], Wanted::Any),
+    ("executable", &["ansible_shell_executable"], Wanted::Any),
+    ("become", &["ansible_become"], Wanted::Bool),
+    ("become_method", &["ansible_become_method"], Wanted::Any),
+    ("become_user", &["ansible_become_user"], Wanted::Any),
+    (
+        "become_pass",
+        &["ansible_become_password", "ansible_become_pass"],
+        Wanted::Any,
+    ),
+    ("become_exe", &["ansible_become_exe"], Wanted::Any),
+    ("become_flags", &["ansible_become_flags"], Wanted::Any),
+];
+
+/// Names of shells that Ansible knows; what it says of others says rplay too.
+const SHELLS: [&str; 5] = ["sh", "csh", "fish", "cmd", "powershell"];
+
+/// Connections that Ansible knows and that no task of rplay can use.
+const FOREIGN: [&str; 2] = ["psrp", "winrm"];
+
+/// The scope in which the connection to a task's target is described.
+fn scope_of<'a>(
+    scope: &'a HostScope,
+    (world, host, target): (&World, &str, &str),
+) -> Cow<'a, HostScope> {
     if host == target {
-        return describe(run, spec, scope, target);
+        return Cow::Borrowed(scope);
     }
-    let other = world.scope(target).unwrap_or_else(|| world.base(target));
-    describe(run, spec, &other, target)
+    Cow::Owned(world.scope(target).unwrap_or_else(|| world.base(target)))
+}
+
+/// Checks the variables that say how a host is reached, whether or not the task will.
+///
+/// # Errors
+///
+/// One of them cannot be rendered or is of the wrong kind.
+pub(super) fn check(
+    run: &RunShared,
+    scope: &HostScope,
+    place: (&World, &str, &str),
+) -> Result<(), ActionError> {
+    let scope = scope_of(scope, place);
+    let scope = scope.as_ref();
+    for (name, variables, wanted) in SETTINGS {
+        for variable in *variables {
+            let Some(raw) = scope.get(variable) else {
+                continue;
+            };
+            let value = run.templar.expand(&raw, scope);
+            let value = value.map_err(|error| unrendered(name, error))?;
+            if let Some(message) = misfit(&value, *wanted) {
+                let place = raw.origin();
+                return Err(ActionError::Keyword {
+                    name,
+                    place,
+                    message,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the plugins for a connection exist, whether or not the task connects.
+///
+/// # Errors
+///
+/// One does not.
+pub(super) fn check_plugins(
+    run: &RunShared,
+    spec: &TaskSpec,
+    scope: &HostScope,
+    place: (&World, &str, &str),
+) -> Result<(), ActionError> {
+    // Files and roles are read here, whatever the connection is.
+    if matches!(spec.action.as_str(), "include_tasks" | "include_role") {
+        return Ok(());
+    }
+    let scope = &scope_of(scope, place);
+    let settings = Settings { run, spec, scope };
+    if let Some(shell) = settings.var_text(&["ansible_shell_type"])?
+        && !SHELLS.contains(&crate::action::canonical(&shell))
+    {
+        let text = format!("Could not find the shell plugin required ({shell}).");
+        return Err(ActionError::NoPlugin(text));
+    }
+    let connection = settings.connection(place.2)?;
+    // Those of collections may be there where Ansible runs: the first task that connects tells.
+    let is_foreign = connection.contains('.') || FOREIGN.contains(&connection.as_str());
+    match kind(&connection) {
+        Err(error) if !is_foreign => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The connection of a name.
+fn kind(connection: &str) -> Result<Kind, ActionError> {
+    Ok(match crate::action::canonical(connection) {
+        "local" => Kind::Local,
+        "ssh" | "smart" | "paramiko" | "paramiko_ssh" => Kind::Ssh,
+        other => {
+            return Err(ActionError::NoPlugin(format!(
+                "the connection plugin '{other}' was not found"
+            )));
+        }
+    })
 }
 
 fn describe(
@@ -129,24 +285,7 @@ fn describe(
 ) -> Result<Target, ActionError> {
     let settings = Settings { run, spec, scope };
     let options = &run.options;
-    let connection = match settings.var_text(&["ansible_connection"])? {
-        Some(connection) => connection,
-        None if is_implicit(name, scope) => "local".to_owned(),
-        None => settings
-            .keyword_text(Keyword::Connection)?
-            .or_else(|| options.connection.clone())
-            .or_else(|| run.config.text("transport"))
-            .unwrap_or_else(|| "ssh".to_owned()),
-    };
-    let kind = match crate::action::canonical(&connection) {
-        "local" => Kind::Local,
-        "ssh" | "smart" | "paramiko" | "paramiko_ssh" => Kind::Ssh,
-        other => {
-            return Err(ActionError::Bare(format!(
-                "the connection plugin '{other}' was not found"
-            )));
-        }
-    };
+    let kind = kind(&settings.connection(name)?)?;
     let port = match settings.var(&["ansible_port", "ansible_ssh_port"])? {
         Some(port) => Some(port),
         None => settings.keyword(Keyword::Port)?,

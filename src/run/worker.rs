@@ -10,7 +10,7 @@ use rplay_modules::outcome::Diff;
 
 use super::context::{Context, Shared, to_bool, to_dict, to_float, to_int};
 use super::explain::condition_error;
-use super::play_check::{self, Kind, misfit};
+use super::play_check::{Kind, misfit, unrendered};
 use super::shared::World;
 use super::spec::TaskSpec;
 use super::target::{self, Links};
@@ -252,7 +252,7 @@ impl Worker<'_> {
                 continue;
             };
             let value = self.run.templar.expand(raw, scope);
-            let value = value.map_err(|error| unrendered(*keyword, error))?;
+            let value = value.map_err(|error| unrendered(keyword.name(), error))?;
             if let Some(message) = misfit(&value, *kind) {
                 return Err(ActionError::Keyword {
                     name: keyword.name(),
@@ -333,6 +333,20 @@ impl Worker<'_> {
         }
     }
 
+    /// Whether a mode holds that a keyword may set, and otherwise the run.
+    fn mode(
+        &self,
+        keyword: Keyword,
+        otherwise: bool,
+        scope: &HostScope,
+    ) -> Result<bool, TemplateError> {
+        let Some(raw) = self.job.spec.keyword(keyword) else {
+            return Ok(otherwise);
+        };
+        let value = self.run.templar.expand(raw, scope)?;
+        Ok(to_bool(&value).unwrap_or(otherwise))
+    }
+
     /// Runs the action once, and applies `changed_when` and `failed_when`.
     async fn once(
         &mut self,
@@ -344,14 +358,10 @@ impl Worker<'_> {
         let own = self.job.host.clone();
         let target = delegated_to.clone().unwrap_or(own);
         let run = Arc::clone(self.run);
-        let check = match spec.keyword(Keyword::CheckMode) {
-            Some(value) => to_bool(&run.templar.expand(value, scope)?).unwrap_or(run.options.check),
-            None => run.options.check,
-        };
-        let diff = match spec.keyword(Keyword::Diff) {
-            Some(value) => to_bool(&run.templar.expand(value, scope)?).unwrap_or(run.options.diff),
-            None => run.options.diff,
-        };
+        let place = (&self.job.world, self.job.host.as_str(), target.as_str());
+        target::check(&run, scope, place)?;
+        let check = self.mode(Keyword::CheckMode, run.options.check, scope)?;
+        let diff = self.mode(Keyword::Diff, run.options.diff, scope)?;
         let scope = match &delegated_to {
             Some(name) => {
                 let mut own = target::delegate_vars(&self.job.world, name, scope);
@@ -387,12 +397,7 @@ impl Worker<'_> {
             target: &target,
             links: &mut self.job.links,
             world: &self.job.world,
-            r#become: target::become_of(
-                &run,
-                &spec,
-                &scope,
-                (&self.job.world, &self.job.host, &target),
-            )?,
+            r#become: target::become_of(&run, &spec, &scope, place)?,
             check,
             diff,
             environment: environment(&run, &spec, &scope)?,
@@ -403,6 +408,11 @@ impl Worker<'_> {
             warnings: vec![],
             display: &display,
         };
+        if let Err(error) = target::check_plugins(&run, &spec, &scope, place) {
+            // What is wrong with the task itself comes first.
+            context.data_args()?;
+            return Err(error);
+        }
         let background = background(&run, &spec, &scope)?;
         let ran = match (background, timeout) {
             (Some(wanted), _) => {
@@ -785,13 +795,6 @@ fn whole(
         })
 }
 
-/// A keyword whose template is wrong.
-fn unrendered(keyword: Keyword, mut error: TemplateError) -> ActionError {
-    let text = play_check::unrendered(keyword.name(), &error.diagnostic.message);
-    error.diagnostic.message = text;
-    ActionError::Template(error)
-}
-
 /// The environment of the task: outer ones first, inner ones override.
 fn environment(
     run: &Shared,
@@ -801,7 +804,7 @@ fn environment(
     let mut parts = vec![];
     for raw in &spec.environment {
         let value = run.templar.expand(raw, scope);
-        let value = value.map_err(|error| unrendered(Keyword::Environment, error))?;
+        let value = value.map_err(|error| unrendered(Keyword::Environment.name(), error))?;
         match value {
             Value::List(items) => parts.extend(items.to_vec()),
             other => parts.push(other),
