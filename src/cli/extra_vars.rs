@@ -17,16 +17,17 @@ const OPTION: &str = "<CLI option '-e'>";
 
 /// Reads the options in their order; later ones win.
 ///
-/// With `hash_behaviour = merge` dictionaries of one name are merged.
+/// What is odd in them goes to `warnings`. With `hash_behaviour = merge` dictionaries of one name are merged.
 pub(super) fn read(
     options: &[String],
     files: &Files,
     config: &Config,
+    warnings: &mut Vec<Diagnostic>,
 ) -> Result<VarMap, CommandError> {
     let merging = config.merges_dictionaries();
     let mut vars = VarMap::new();
     for option in options {
-        let one = read_one(option.trim_start(), files)?;
+        let one = read_one(option.trim_start(), files, warnings)?;
         if merging {
             vars.merge_within(one);
         } else {
@@ -36,9 +37,14 @@ pub(super) fn read(
     Ok(vars)
 }
 
-fn read_one(option: &str, files: &Files) -> Result<VarMap, CommandError> {
+fn read_one(
+    option: &str,
+    files: &Files,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<VarMap, CommandError> {
     if let Some(path) = option.strip_prefix('@') {
         let shown = std::path::absolute(path).unwrap_or_else(|_| Path::new(path).to_path_buf());
+        let file = shown.clone();
         let shown = shown.display();
         if !Path::new(path).exists() {
             let message = format!(
@@ -51,14 +57,18 @@ fn read_one(option: &str, files: &Files) -> Result<VarMap, CommandError> {
             };
             return Err(CommandError::new(Exit::Error, problem));
         }
-        let source = files
-            .read(Path::new(path))
-            .map_err(|problem| CommandError::new(Exit::Parse, problem))?;
-        return mapping(&source, &format!("@{shown}"), files);
+        let source = files.read(&file).map_err(|problem| {
+            let exit = match problem.code {
+                "vault" => Exit::Error,
+                _ => Exit::Parse,
+            };
+            CommandError::new(exit, problem)
+        })?;
+        return mapping(&source, &format!("@{shown}"), files, warnings);
     }
     let source = Source::new(OPTION, option);
     if option.starts_with(['{', '[', '/', '.']) {
-        return mapping(&source, option, files);
+        return mapping(&source, option, files, warnings);
     }
     match kv::parse_kv(option, false) {
         Ok(parsed) => {
@@ -81,8 +91,13 @@ fn read_one(option: &str, files: &Files) -> Result<VarMap, CommandError> {
 }
 
 /// The variables of a text that must be a mapping.
-fn mapping(source: &Arc<Source>, shown: &str, files: &Files) -> Result<VarMap, CommandError> {
-    let nodes = sound(yaml::parse(source), files)?;
+fn mapping(
+    source: &Arc<Source>,
+    shown: &str,
+    files: &Files,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<VarMap, CommandError> {
+    let nodes = sound(yaml::parse(source), warnings)?;
     match nodes.into_iter().next() {
         Some(
             node @ Node {
@@ -92,7 +107,7 @@ fn mapping(source: &Arc<Source>, shown: &str, files: &Files) -> Result<VarMap, C
         ) => {
             let mut problems = vec![];
             let value = to_vars(&node, files, &mut problems);
-            sound(Checked { value, problems }, files)
+            sound(Checked { value, problems }, warnings)
         }
         _ => {
             let message = format!(
@@ -104,13 +119,13 @@ fn mapping(source: &Arc<Source>, shown: &str, files: &Files) -> Result<VarMap, C
     }
 }
 
-/// A value without errors; warnings are told.
-fn sound<T>(checked: Checked<T>, files: &Files) -> Result<T, CommandError> {
-    let (errors, warnings): (Vec<_>, Vec<_>) = checked
+/// A value without errors.
+fn sound<T>(checked: Checked<T>, warnings: &mut Vec<Diagnostic>) -> Result<T, CommandError> {
+    let (errors, more): (Vec<_>, Vec<_>) = checked
         .problems
         .into_iter()
         .partition(|problem| problem.severity == Severity::Error);
-    super::tell(&warnings, &files.secrets.hidden);
+    warnings.extend(more);
     if errors.is_empty() {
         Ok(checked.value)
     } else {

@@ -11,7 +11,7 @@ use super::programs::{Call, parse};
 use super::vault::VaultOptions;
 use super::{CommandError, Exit, extra_vars, finish, toml};
 use crate::config::Config;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Severity};
 use crate::inventory::{Inventory, Layer, PRIORITY, VarsKind};
 use crate::load::node::{Node, NodeKind};
 use crate::plan::{Files, to_value};
@@ -132,7 +132,9 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
     let mut problems = vec![];
     let inventory = Inventory::load(&sources, &config, &files.secrets).collect(&mut problems);
     super::session::stop_at_errors(&mut problems, Exit::Error, hidden)?;
-    let extra = extra_vars::read(&arguments.extra.extra_vars, &files, &config)?;
+    let mut odd = vec![];
+    let extra = extra_vars::read(&arguments.extra.extra_vars, &files, &config, &mut odd)?;
+    super::tell(&odd, hidden);
     let form = match (arguments.graph, arguments.yaml, arguments.toml) {
         (true, ..) => Form::Plain,
         (_, true, _) => Form::Yaml,
@@ -153,8 +155,11 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
         problems: vec![],
     };
     let text = shown.text(arguments);
-    // What cannot be read, also of files of variables, ends it with Ansible's code.
-    super::session::stop_at_errors(&mut shown.problems, Exit::Error, hidden)?;
+    // Files of variables that cannot be read end it with Ansible's code.
+    let error = |problem: &&Diagnostic| problem.severity == Severity::Error;
+    let exit = shown.problems.iter().find(error);
+    let exit = exit.map_or(Exit::Error, super::session::fault_exit);
+    super::session::stop_at_errors(&mut shown.problems, exit, hidden)?;
     let text = text?;
     let Some(path) = &arguments.output else {
         crate::report::print(&text);
@@ -410,9 +415,7 @@ impl Shown {
     fn tree(&mut self, name: &str, available: &BTreeSet<String>, seen: &mut Seen) -> Entries {
         let mut group = Entries::new();
         let mut children = Entries::new();
-        let mut below = self.children_of(name);
-        below.sort();
-        for child in below {
+        for child in self.children_of(name) {
             if !seen.groups.insert(child.clone()) {
                 children.insert(Key::from(child.as_str()), dict(Entries::new()));
                 continue;

@@ -11,7 +11,6 @@ use crate::load::keyword::Keyword;
 use crate::load::node::Node;
 use crate::plan::{PlanItem, PlanTask};
 use crate::run::{Inputs, PlannedPlay};
-use crate::template::value::Value;
 
 /// Prints the playbooks with what was asked for about their plays.
 pub(super) fn print(loaded: &Loaded, wanted: &Arguments) -> Result<(), CommandError> {
@@ -44,7 +43,8 @@ fn add_play(
     planned.add_files(&mut scope, &inputs.templar, &inputs.files);
     planned.check(&inputs.templar, &scope)?;
     let pattern = planned.pattern(&inputs.templar, &scope)?;
-    let name = plan.play.keywords.get(&Keyword::Name).map(Value::from_node);
+    let name = plan.play.keywords.get(&Keyword::Name);
+    let name = name.map(|name| crate::plan::unlocked(name, inputs.templar.secrets()));
     let name = name.and_then(|name| inputs.templar.expand_soft(&name, &scope).ok());
     let name = name.map_or_else(|| pattern.join(","), |name| name.to_string());
     let hosts = pattern.join(",");

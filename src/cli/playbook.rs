@@ -180,9 +180,9 @@ fn parse_exit(problems: &[Diagnostic]) -> Exit {
         .iter()
         .filter(|problem| problem.severity == Severity::Error);
     match errors.next().map(|problem| problem.code) {
-        Some("missing-role" | "missing-role-file" | "missing-playbook" | "variable-name") => {
-            Exit::Error
-        }
+        Some(
+            "vault" | "missing-role" | "missing-role-file" | "missing-playbook" | "variable-name",
+        ) => Exit::Error,
         _ => Exit::Parse,
     }
 }

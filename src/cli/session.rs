@@ -64,8 +64,10 @@ pub(super) fn prepare(
 ) -> Result<Session, CommandError> {
     let files = Arc::new(Files::new(wanted.vault.secrets(&config, hidden)?));
     stop_at_errors(problems, Exit::Options, hidden)?;
-    let extra = extra_vars::read(&wanted.extra.extra_vars, &files, &config)?;
+    let mut odd = vec![];
+    let extra = extra_vars::read(&wanted.extra.extra_vars, &files, &config, &mut odd)?;
     let inventory = inventory(&wanted.inventory, &config, &files, problems)?;
+    problems.extend(odd);
     let warn = !LOCALHOST.contains(&pattern) && config.bool("localhost_warning");
     if warn && inventory.hosts.is_empty() && wanted.inventory.inventory.is_empty() {
         problems.push(Diagnostic::warning("no-hosts", EMPTY));
@@ -404,7 +406,7 @@ pub(super) fn execute(
 }
 
 /// The exit code of a run that could not go on.
-fn fault_exit(problem: &Diagnostic) -> Exit {
+pub(super) fn fault_exit(problem: &Diagnostic) -> Exit {
     match problem.code {
         "order" => Exit::Options,
         crate::run::debugger::QUIT => Exit::Interrupted,

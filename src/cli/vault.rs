@@ -660,7 +660,11 @@ fn opened(verb: &str, file: &Path, secrets: &VaultSecrets) -> Result<Opened, Com
             true => "<stdin>".to_owned(),
             false => real(file).display().to_string(),
         };
-        let shown = file.display();
+        // `decrypt` names the file in full, as Ansible has it.
+        let shown = match verb {
+            "decrypt" if !is_stream(file) => place.clone(),
+            _ => file.display().to_string(),
+        };
         failed(format!(
             "Failed to {verb} '{shown}': {error}\nOrigin: {place}"
         ))

@@ -116,10 +116,10 @@ fn place(text: &mut String, title: &str, label: &Label) {
     }
     let width = line.to_string().len();
     for number in line.saturating_sub(CONTEXT).max(1)..=line {
-        // A tab would move the line away from its mark.
+        // A tab would move the line away from its mark, and other controls do more.
         let shown = match number < line && super::hidden::by_no_log(source, number) {
             true => "(hidden by no_log)".to_owned(),
-            false => source.line(number).replace('\t', " "),
+            false => source.line(number).replace(char::is_control, " "),
         };
         let shown = format!("{number:width$} {shown}");
         let _ = writeln!(text, "{}", cut(&shown, "...").trim_end());

@@ -184,7 +184,12 @@ impl Maker<'_> {
                 .templar
                 .expression(text, Some(&written.span), scope)
                 .map_err(|error| error.diagnostic.message.clone()),
-            None => Ok(Value::from_node(written)),
+            None => {
+                let kind = Value::from_node(written).type_name().to_owned();
+                Err(format!(
+                    "Expressions must be <class 'str'>, got <class '{kind}'>."
+                ))
+            }
         }
     }
 

@@ -123,6 +123,11 @@ impl Maker<'_> {
             return Err((text, entry.span.clone()));
         }
         for parent in parents {
+            if parent.get("name").is_none() {
+                let (Child::Host(name) | Child::Group(name)) = child;
+                let text = format!("Element {name} has a parent with no name.");
+                return Err((text, parent.span.clone()));
+            }
             let written = self.name(parent, scope)?;
             let group = inventory.group_name(&written);
             inventory.add_group(&group);

@@ -15,6 +15,7 @@ use crate::load;
 use crate::load::node::{Node, NodeKind};
 use crate::load::vault::VaultSecrets;
 use crate::load::yaml::single as load_yaml;
+use crate::template::Value;
 
 /// The plugins that there are.
 const PLUGINS: [&str; 9] = [
@@ -460,6 +461,15 @@ impl Loader<'_> {
                 .collect();
             for name in added {
                 let vars = run_script(path, &["--host", &name])?;
+                if !matches!(vars.kind, NodeKind::Map(_)) {
+                    let text = "Invalid data from file, expected dictionary and got:";
+                    let got = Value::from_node(&vars);
+                    return Err(broken_source(
+                        "script",
+                        "",
+                        (format!("{text}\n\n{got}"), vars.span),
+                    ));
+                }
                 yaml::script_host(inventory, &name, &vars);
             }
         }
@@ -541,7 +551,12 @@ fn run_script(path: &Path, arguments: &[&str]) -> Result<Node, Diagnostic> {
         }
         return Err(problem);
     }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = String::from_utf8(output.stdout).map_err(|error| {
+        failed(format!(
+            "Inventory script result contained characters that cannot be interpreted as UTF-8: {}",
+            error.utf8_error()
+        ))
+    })?;
     if text.trim().is_empty() && arguments.first() == Some(&"--host") {
         let source = Source::new("<inventory script output>", "");
         return Ok(Node {

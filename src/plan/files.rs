@@ -166,19 +166,22 @@ fn hide(node: &Node, hidden: &Secrets) {
 }
 
 /// A written value as a variable: vaulted text decrypted, collections lazy.
-#[expect(
-    clippy::only_used_in_recursion,
-    reason = "callers collect problems; those of vaulted texts are told where the value is used"
-)]
-pub fn to_value(node: &Node, files: &Files, problems: &mut Vec<Diagnostic>) -> Value {
+/// Callers collect problems; those of vaulted texts are told where the value is used.
+pub fn to_value(node: &Node, files: &Files, _problems: &mut Vec<Diagnostic>) -> Value {
+    unlocked(node, &files.secrets)
+}
+
+/// A written value whose vaulted texts are opened with these secrets.
+#[must_use]
+pub fn unlocked(node: &Node, secrets: &VaultSecrets) -> Value {
     if !has_vault(node) {
         return Value::from_node(node);
     }
     match &node.kind {
-        NodeKind::Vault(envelope) => match load::vault::decrypt(envelope, &files.secrets) {
+        NodeKind::Vault(envelope) => match load::vault::decrypt(envelope, secrets) {
             Ok(bytes) => {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
-                files.secrets.hidden.add_template(&text);
+                secrets.hidden.add_template(&text);
                 let tag = Tag {
                     origin: Some(node.span.clone()),
                     template: true,
@@ -198,10 +201,7 @@ pub fn to_value(node: &Node, files: &Files, problems: &mut Vec<Diagnostic>) -> V
             }
         },
         NodeKind::Seq(items) => {
-            let items = items
-                .iter()
-                .map(|item| to_value(item, files, problems))
-                .collect();
+            let items = items.iter().map(|item| unlocked(item, secrets)).collect();
             Value::List(Arc::new(List {
                 items: std::sync::RwLock::new(items),
                 lazy: true,
@@ -210,7 +210,7 @@ pub fn to_value(node: &Node, files: &Files, problems: &mut Vec<Diagnostic>) -> V
         NodeKind::Map(entries) => {
             let entries: Entries = entries
                 .iter()
-                .map(|(key, value)| (Key(Value::from_node(key)), to_value(value, files, problems)))
+                .map(|(key, value)| (Key(Value::from_node(key)), unlocked(value, secrets)))
                 .collect();
             Value::Dict(Arc::new(Dict {
                 entries: std::sync::RwLock::new(entries),

@@ -19,7 +19,7 @@ use crate::template::value::Value;
 use crate::template::{Scope, Templar};
 use crate::vars::{HostScope, Level, VarMap};
 
-pub use files::{Files, key_place, to_value, to_variable, to_vars};
+pub use files::{Files, key_place, to_value, to_variable, to_vars, unlocked};
 pub use frame::{Frame, FrameKind};
 pub use role::{Role, RoleCall};
 
@@ -192,6 +192,9 @@ impl Planner {
         playbook_dir: &Path,
         scope: &HostScope,
     ) -> Checked<Plan> {
+        // A task of the command line is in no file.
+        let folder = play.span.path().parent();
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
         let frame = Arc::new(Frame {
             parent: outer,
             kind: FrameKind::Play,
@@ -199,12 +202,7 @@ impl Planner {
             vars: Arc::default(),
             params: Arc::default(),
             role: None,
-            dir: play
-                .span
-                .path()
-                .parent()
-                .unwrap_or(Path::new(""))
-                .to_path_buf(),
+            dir: folder.unwrap_or(playbook_dir).to_path_buf(),
             from: None,
         });
         let mut pass = Pass::new(self, scope.clone(), playbook_dir);

@@ -95,7 +95,7 @@ fn keyword_value(
     node: &Node,
     scope: &HostScope,
 ) -> Result<Value, Box<Diagnostic>> {
-    let value = templar.expand(&Value::from_node(node), scope);
+    let value = templar.expand(&crate::plan::unlocked(node, templar.secrets()), scope);
     value.map_err(|error| {
         let text = processing(name, &error.diagnostic.message);
         Box::new(Diagnostic::error(WRONG, text).at(&node.span))

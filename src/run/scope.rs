@@ -36,7 +36,10 @@ impl Run<'_> {
         let node = play.plan.play.keywords.get(&keyword)?;
         self.shared
             .templar
-            .expand(&Value::from_node(node), scope)
+            .expand(
+                &crate::plan::unlocked(node, self.shared.templar.secrets()),
+                scope,
+            )
             .ok()
     }
 

@@ -8,10 +8,9 @@ use super::{PlannedPlay, Run};
 use crate::diag::{Diagnostic, Severity};
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
-use crate::plan::{Files, early_scope};
+use crate::plan::{Files, early_scope, unlocked};
 use crate::report::event::MessageKind;
 use crate::template::Templar;
-use crate::template::value::Value;
 use crate::vars::{HostScope, Level, VarMap};
 
 impl PlannedPlay {
@@ -161,14 +160,22 @@ fn read(
     };
     let mut tried = vec![];
     for node in alternatives {
-        let name = match templar.expand(&Value::from_node(node), scope) {
+        let name = match templar.expand(&unlocked(node, templar.secrets()), scope) {
             Ok(name) => name.to_string(),
             Err(error) if error.undefined => return Ok(VarsFile::Undefined),
             Err(error) => return Err(error.diagnostic),
         };
         let places = [dir.join("vars").join(&name), dir.join(&name)];
         if let Some(path) = places.iter().find(|path| path.is_file()) {
-            let checked = files.vars(path).map_err(Box::new)?;
+            let checked = files.vars(path).map_err(|mut problem| {
+                if problem.code == "vault" {
+                    problem.code = "vars-files-vault";
+                    let path = path.display();
+                    problem.message =
+                        format!("Invalid vars_files file '{path}': {}", problem.message);
+                }
+                Box::new(problem)
+            })?;
             let mut problems = checked.problems.iter();
             let error = problems.find(|problem| problem.severity == Severity::Error);
             return match error {

@@ -206,6 +206,9 @@ impl<'a> Interp<'a> {
         origin: Option<&Span>,
         syntax: &Syntax,
     ) -> Outcome {
+        if text.starts_with(super::files::HEADER) {
+            return self.headed(text, origin, syntax);
+        }
         self.within(text, origin, None, || {
             let template = self
                 .templar
@@ -217,6 +220,15 @@ impl<'a> Interp<'a> {
             self.blocks.replace(blocks);
             self.whole(text, out, result, "\n")
         })
+    }
+
+    /// A text whose first line has settings of its own.
+    fn headed(&self, text: &Arc<str>, origin: Option<&Span>, syntax: &Syntax) -> Outcome {
+        let (body, syntax) = super::files::without_header(text, syntax).map_err(|problem| {
+            let text = format!("Syntax error in template: {problem}");
+            Fault::coded("template-syntax", text).at(|| origin.cloned())
+        })?;
+        self.render_text(&body.into(), origin, &syntax)
     }
 
     pub(crate) fn syntax_fault(&self, error: &super::parse::SyntaxError) -> Fault {

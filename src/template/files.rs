@@ -75,7 +75,7 @@ pub(crate) fn known(scope: &dyn Scope, config: Option<&Config>) -> Entries {
 }
 
 /// What the first line of a file with settings of its own begins with.
-const HEADER: &str = "#jinja2:";
+pub(crate) const HEADER: &str = "#jinja2:";
 
 /// Splits the header off; the body with the line ends that are asked for, and its syntax. An error tells what is wrong
 /// in the header.
@@ -95,10 +95,34 @@ pub(crate) fn prepare(text: &str, options: &FileOptions) -> Result<(String, Synt
         plain_backslashes: false,
     };
     let mut newline = options.newline_sequence.clone();
-    let Some(rest) = text.strip_prefix(HEADER) else {
-        return Ok((with_newlines(text, &newline), syntax));
+    let body = take_header(text, &mut syntax, &mut newline)?;
+    Ok((with_newlines(body, &newline), syntax))
+}
+
+/// The same of a variable: its text is what it is, but for the header.
+pub(crate) fn without_header(text: &str, syntax: &Syntax) -> Result<(String, Syntax), String> {
+    let mut syntax = syntax.clone();
+    let mut newline = "\n".to_owned();
+    let body = take_header(text, &mut syntax, &mut newline)?;
+    let body = match newline.as_str() {
+        "\n" => body.to_owned(),
+        newline => with_newlines(body, newline),
     };
-    let (header, body) = rest.split_once('\n').unwrap_or((rest, ""));
+    Ok((body, syntax))
+}
+
+/// Reads the header, where there is one; what follows it.
+fn take_header<'a>(
+    text: &'a str,
+    syntax: &mut Syntax,
+    newline: &mut String,
+) -> Result<&'a str, String> {
+    let Some(rest) = text.strip_prefix(HEADER) else {
+        return Ok(text);
+    };
+    let Some((header, body)) = rest.split_once('\n') else {
+        return Err("Missing newline after '#jinja2:' override.".to_owned());
+    };
     for pair in header.split(',') {
         if pair.trim().is_empty() {
             return Err("Empty '#jinja2:' override pair not allowed.".into());
@@ -108,9 +132,9 @@ pub(crate) fn prepare(text: &str, options: &FileOptions) -> Result<(String, Synt
                 "Missing key-value separator `:` in '#jinja2:' override pair '{pair}'."
             ));
         };
-        set(&mut syntax, &mut newline, name.trim(), value.trim())?;
+        set(syntax, newline, name.trim(), value.trim())?;
     }
-    Ok((with_newlines(body, &newline), syntax))
+    Ok(body)
 }
 
 /// The text with these line ends in place of all others.

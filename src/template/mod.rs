@@ -181,6 +181,12 @@ impl Templar {
         self
     }
 
+    /// What opens vaulted texts.
+    #[must_use]
+    pub fn secrets(&self) -> &VaultSecrets {
+        &self.secrets
+    }
+
     /// What it was configured with.
     #[must_use]
     pub fn settings(&self) -> &Settings {

@@ -695,7 +695,10 @@ impl Value {
 
 /// Whether a text can be a template at all.
 pub(crate) fn has_delimiters(text: &str) -> bool {
-    text.contains("{{") || text.contains("{%") || text.contains("{#")
+    text.contains("{{")
+        || text.contains("{%")
+        || text.contains("{#")
+        || text.starts_with(super::files::HEADER)
 }
 
 impl From<bool> for Value {
