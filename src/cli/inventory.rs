@@ -146,7 +146,7 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
         playbook_dir: playbook_dir(arguments, &config),
         named_dir: arguments.base.playbook_dir.is_some() || config.path("playbook_dir").is_some(),
         merge: config.text("hash_behaviour").as_deref() == Some("merge"),
-        inventory,
+        inventory: inventory.with_playbook_files(),
         files,
         extra,
         form,

@@ -11,7 +11,7 @@ use super::told;
 use super::{CommandError, Exit, extra_vars, interrupt, passwords, tell, version};
 use crate::config::{Config, Origin};
 use crate::diag::{self, Diagnostic, Severity, nearest};
-use crate::inventory::{EMPTY, Inventory, LOCALHOST, NO_HOSTS};
+use crate::inventory::{EMPTY, Inventory, LOCALHOST, NO_HOSTS, NO_PLUGINS};
 use crate::plan::collections::Collections;
 use crate::plan::library::Library;
 use crate::plan::{Files, Planner, TagFilter};
@@ -146,6 +146,9 @@ pub(super) fn inventory(
         .iter()
         .any(|problem| problem.code == MISSING_INVENTORY);
     let inventory = Inventory::load(&sources, config, &files.secrets).collect(problems);
+    if problems.iter().any(|problem| problem.code == NO_PLUGINS) {
+        stop_at_errors(problems, Exit::Error, &files.secrets.hidden)?;
+    }
     if let Some(limit) = &wanted.limit
         && !missing
     {

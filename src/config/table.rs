@@ -235,18 +235,16 @@ pub static SETTINGS: &[Setting] = &[
         &["ANSIBLE_VARS_ENABLED"],
         Kind::List,
         Some("host_group_vars"),
-        "Enabled vars plug-ins.",
-    )
-    .accepted("`group_vars` and `host_vars` are always read"),
+        "Enabled vars plug-ins: `host_group_vars` reads `group_vars` and `host_vars`.",
+    ),
     setting(
         "run_vars_plugins",
         &[("defaults", "run_vars_plugins")],
         &["ANSIBLE_RUN_VARS_PLUGINS"],
-        Kind::Text,
+        Kind::Choice(&["demand", "start"]),
         Some("demand"),
-        "When vars plug-ins run.",
-    )
-    .accepted("files of variables are read once"),
+        "With `start` only the `group_vars` and `host_vars` beside inventories are read.",
+    ),
     // Playbooks, roles, collections
     setting(
         "roles_path",

@@ -44,6 +44,10 @@ impl Inventory {
             mismatch: super::Mismatch::default(),
             precedence: super::LayerKind::OF_GROUPS.map(|(_, kind)| kind).to_vec(),
             renamed: false,
+            beside: super::Beside {
+                sources: true,
+                playbooks: true,
+            },
             files: Arc::default(),
         };
         inventory.add_group("all");

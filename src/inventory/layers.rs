@@ -183,8 +183,7 @@ impl Inventory {
                 });
             }
         }
-        let inventories: Vec<&Path> = self.directories.iter().map(PathBuf::as_path).collect();
-        let playbooks: Vec<&Path> = playbook_dir.into_iter().collect();
+        let (inventories, playbooks) = self.places(playbook_dir);
         let (all, others): (Vec<&String>, Vec<&String>) =
             groups.iter().partition(|name| *name == "all");
         let mut add = |what, directories: &[&Path], kind, names: &[&String]| {
@@ -269,6 +268,23 @@ impl Inventory {
 }
 
 impl Inventory {
+    /// The same, which also reads what stands beside playbooks whenever vars plugins run.
+    #[must_use]
+    pub fn with_playbook_files(mut self) -> Self {
+        self.beside.playbooks = self.beside.sources;
+        self
+    }
+
+    /// The folders that may have files of variables.
+    fn places<'a>(&'a self, playbook_dir: Option<&'a Path>) -> (Vec<&'a Path>, Vec<&'a Path>) {
+        let sources = self.directories.iter().map(PathBuf::as_path);
+        let playbooks = playbook_dir.into_iter();
+        (
+            sources.filter(|_| self.beside.sources).collect(),
+            playbooks.filter(|_| self.beside.playbooks).collect(),
+        )
+    }
+
     /// What is said of one group or host itself, the weakest first: the inventory, the files beside
     /// it, the files beside the playbook.
     #[must_use]
@@ -303,9 +319,10 @@ impl Inventory {
             .into_iter()
             .collect();
         let mut problems = vec![];
-        let inventories = self.directories.iter().map(|dir| (files, dir.as_path()));
-        let playbook = playbook_dir.map(|dir| (beside_playbook, dir));
-        for (what, directory) in inventories.chain(playbook) {
+        let (inventories, playbooks) = self.places(playbook_dir);
+        let inventories = inventories.into_iter().map(|dir| (files, dir));
+        let playbooks = playbooks.into_iter().map(|dir| (beside_playbook, dir));
+        for (what, directory) in inventories.chain(playbooks) {
             let found = self.files.get(directory, kind, name);
             problems.extend(found.problems.iter().cloned());
             let read = found.files.iter();

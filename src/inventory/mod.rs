@@ -19,7 +19,7 @@ use indexmap::{IndexMap, IndexSet};
 
 pub(crate) use graph::PRIORITY;
 pub use layers::{Layer, LayerKind, VarsKind, vars_files};
-pub use pattern::{EMPTY, NO_HOSTS, Order, ordered};
+pub use pattern::{EMPTY, NO_HOSTS, NO_PLUGINS, Order, ordered};
 
 use crate::load::node::Node;
 
@@ -45,7 +45,16 @@ pub struct Inventory {
     /// The layers of groups in the order in which they are merged; others are left out.
     precedence: Vec<LayerKind>,
     renamed: bool,
+    /// Whether `group_vars` and `host_vars` beside the sources are read, and those beside playbooks.
+    beside: Beside,
     files: Arc<layers::Files>,
+}
+
+/// Which `group_vars` and `host_vars` are read.
+#[derive(Clone, Copy, Debug)]
+struct Beside {
+    sources: bool,
+    playbooks: bool,
 }
 
 /// A host.

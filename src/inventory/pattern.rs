@@ -15,6 +15,9 @@ const SUGGESTIONS: usize = 20;
 pub const NO_HOSTS: &str =
     "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.";
 
+/// The code of a problem: no plugin is enabled that could read an inventory.
+pub const NO_PLUGINS: &str = "no-inventory-plugins";
+
 /// Ansible's sentence for an inventory without hosts.
 pub const EMPTY: &str = "provided hosts list is empty, only localhost is available. \
                      Note that the implicit localhost does not match 'all'";

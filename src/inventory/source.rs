@@ -54,6 +54,14 @@ impl Inventory {
             Some("ignore") => super::Mismatch::Ignore,
             _ => super::Mismatch::Warning,
         };
+        let enabled = config.list("vars_plugins_enabled");
+        let reader = |name: &String| name.rsplit('.').next() == Some("host_group_vars");
+        let enabled = enabled.iter().any(reader);
+        inventory.beside = super::Beside {
+            sources: enabled,
+            // Those of playbooks are asked for when a task needs them.
+            playbooks: enabled && config.text("run_vars_plugins").as_deref() != Some("start"),
+        };
         let names = config.list("precedence");
         let (order, unknown) = LayerKind::order(&names);
         inventory.precedence = order;
@@ -66,6 +74,17 @@ impl Inventory {
             secrets,
             problems: unknown.iter().map(ignored).collect(),
         };
+        let enabled = config.list("enable_plugins");
+        if loader.plugins().is_empty() && !enabled.is_empty() {
+            let text = "No inventory plugins available to generate inventory, make sure you have at least one enabled.";
+            loader
+                .problems
+                .push(Diagnostic::error(super::NO_PLUGINS, text));
+            return Checked {
+                value: inventory,
+                problems: loader.problems,
+            };
+        }
         let mut parsed = 0;
         for source in sources {
             parsed += usize::from(loader.source(&mut inventory, source));
