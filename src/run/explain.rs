@@ -12,10 +12,7 @@ use crate::load::keyword::Keyword;
 use crate::plan::Frame;
 use crate::report::event::MessageKind;
 use crate::template::value::Value;
-use crate::template::{Scope, TemplateError};
-
-/// What a condition's error begins with.
-pub(super) const WHILE: &str = "Error while evaluating conditional";
+use crate::template::{Scope, TemplateError, WHILE};
 
 impl Worker<'_> {
     /// Tells why a module or action failed, with the place of its task.
@@ -294,7 +291,17 @@ impl Worker<'_> {
                 ..cause
             }),
             crate::template::SEALED => causes.extend(links(failed, place, cause)),
-            _ => causes.extend(links(format!("{failed}: {WHILE}"), place, cause)),
+            _ if error.undefined => {
+                causes.extend(links(format!("{failed}: {WHILE}"), place, cause));
+            }
+            _ => {
+                // Where it comes up is the only place, also in a variable that the condition uses.
+                let within = |place: &Span| {
+                    let inside = cause.span.as_ref();
+                    inside.is_none_or(|inside| place.contains(inside))
+                };
+                causes.extend(links(failed, place.filter(within), cause));
+            }
         }
         causes
     }

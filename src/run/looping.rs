@@ -6,7 +6,7 @@ use std::time::Duration;
 use rplay_modules::data::Data;
 
 use super::context::{to_bool, to_dict, to_float};
-use super::explain::{WHILE, condition_error};
+use super::explain::condition_error;
 use super::failure::{Cause, ends};
 use super::play_check::{Kind, misfit};
 use super::worker::{ItemResult, Worker, mark, status};
@@ -16,7 +16,7 @@ use crate::load::keyword::Keyword;
 use crate::load::{VARIABLE_NAMES, is_variable_name};
 use crate::report::event::{Event, MessageKind};
 use crate::template::value::{Entries, Key, Value};
-use crate::template::{SEALED, Scope, Templar, TemplateError};
+use crate::template::{SEALED, Scope, Templar, TemplateError, WHILE};
 use crate::vars::{HostScope, Level, VarMap};
 
 impl Worker<'_> {
@@ -304,7 +304,7 @@ impl Worker<'_> {
                         return true;
                     };
                     let mut cause = Cause::of(&error.diagnostic);
-                    if !cause.message.starts_with(WHILE) {
+                    if error.undefined && !cause.message.starts_with(WHILE) {
                         cause.message = format!("{WHILE}: {}", cause.message);
                     }
                     cause.message = format!("A 'break_when' expression failed: {}", cause.message);

@@ -52,7 +52,12 @@ fn near(key: &str, value: &Value) -> Option<String> {
         _ => return None,
     };
     let near = nearest(key, names.iter().map(String::as_str))?;
-    (near.len() >= LONG_ENOUGH).then(|| format!("did you mean `{near}`?"))
+    (near.len() >= LONG_ENOUGH).then(|| meant(near))
+}
+
+/// The advice to take a name that is near.
+pub(super) fn meant(name: &str) -> String {
+    format!("did you mean `{name}`?")
 }
 
 /// What to try instead of a condition or another bare expression that cannot be read.

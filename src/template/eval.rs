@@ -9,7 +9,9 @@ use std::sync::{Arc, RwLock};
 use super::args::Args;
 use super::ast::{Arg, Comparison, Expr, ExprKind, Place, Stmt};
 use super::fault::{EXPRESSION_SYNTAX, Fault, Outcome};
-use super::objects::{Blocks, BoundMethod, Frame, Group, Loop, MacroObject, Nothing, Super};
+use super::objects::{
+    Blocks, BoundMethod, Frame, Group, Loop, MacroObject, Namespace, Nothing, Super,
+};
 use super::parse::Syntax;
 use super::value::{Dict, Entries, Key, List, Str, Undefined, Unknown, Value};
 use super::{Remark, Scope, Templar, filters, format, functions, limits, methods, ops, tests};
@@ -219,6 +221,7 @@ impl<'a> Interp<'a> {
             let result = self.run_template(&template, &Frame::root(true), &mut out);
             self.blocks.replace(blocks);
             self.whole(text, out, result, "\n")
+                .map_err(Fault::in_template)
         })
     }
 
@@ -236,6 +239,7 @@ impl<'a> Interp<'a> {
             "template-syntax",
             format!("Syntax error in template: {}", error.message),
         )
+        .hints(error.hint.clone())
         .at(|| self.span(error.place))
     }
 
@@ -247,11 +251,10 @@ impl<'a> Interp<'a> {
             ""
         };
         let message = format!("Syntax error in expression{delimited}: {}", error.message);
-        let fault = Fault::coded(EXPRESSION_SYNTAX, message).at(|| self.span(error.place));
-        match super::advice::of_expression(text) {
-            Some(hint) => fault.hint(hint),
-            None => fault,
-        }
+        let advice = || super::advice::of_expression(text).map(str::to_owned);
+        Fault::coded(EXPRESSION_SYNTAX, message)
+            .hints(error.hint.clone().or_else(advice))
+            .at(|| self.span(error.place))
     }
 
     /// What a whole template gives. Its last newline is no part of it, so that what is one value keeps its type; a text
@@ -337,7 +340,7 @@ impl<'a> Interp<'a> {
         }
         match name {
             "omit" => return Ok(Value::omit()),
-            "self" if !self.blocks.borrow().is_empty() => return Ok(Value::object(Blocks)),
+            "self" => return Ok(Value::object(Blocks)),
             "lipsum" => {
                 return Err(Fault::new(
                     "rplay does not make up text: it has no `lipsum`",
@@ -531,7 +534,7 @@ impl<'a> Interp<'a> {
                     None => Ok(None),
                 }
             }
-            (Value::Str(text), Value::Int(_)) => {
+            (Value::Str(text), Value::Int(_) | Value::Bool(_)) => {
                 let chars: Vec<char> = text.as_str().chars().collect();
                 Ok(index(key, chars.len()).map(|at| Value::str(chars[at].to_string())))
             }
@@ -553,6 +556,9 @@ impl<'a> Interp<'a> {
                 receiver: value.clone(),
                 name: name.into(),
             }));
+        }
+        if guarded(value, name) {
+            return Ok(unsafe_attribute(value, name));
         }
         if let Value::Object(object) = value
             && let Some(found) = object.attr(name)
@@ -578,9 +584,6 @@ impl<'a> Interp<'a> {
         {
             return Err(Fault::new(Nothing::USED));
         }
-        if name.starts_with("__") {
-            return Err(unsafe_attribute(value, name));
-        }
         Ok(missing(value, &Value::str(name)))
     }
 
@@ -604,8 +607,8 @@ impl<'a> Interp<'a> {
             {
                 return self.touch(found);
             }
-            if name.as_str().starts_with("__") {
-                return Err(unsafe_attribute(value, name.as_str()));
+            if guarded(value, name.as_str()) {
+                return Ok(unsafe_attribute(value, name.as_str()));
             }
         }
         Ok(missing(value, key))
@@ -959,12 +962,10 @@ impl<'a> Interp<'a> {
                 let args = self.args(None, args, frame)?;
                 return lasting(methods::call(self, &receiver, name, &args));
             }
-            let callee = match self.attr(&receiver, name)? {
-                Value::Undefined(undefined) => {
-                    return Err(Fault::undefined(&undefined).at(|| self.span(callee.place)));
-                }
-                value => value,
-            };
+            let callee = self.attr(&receiver, name)?;
+            if callee.is_undefined() {
+                return Ok(callee);
+            }
             return self.call_value(&callee, self.args(None, args, frame)?, frame);
         }
         if let ExprKind::Name(name) = &callee.kind
@@ -1136,14 +1137,114 @@ fn inner_place(written: &str, text: &str, start: usize, end: usize) -> Option<us
     Some(at)
 }
 
-fn unsafe_attribute(value: &Value, name: &str) -> Fault {
-    Fault::coded(
-        "unsafe-attribute",
-        format!(
-            "access to attribute '{name}' of '{}' object is unsafe.",
-            value.type_name()
-        ),
-    )
+/// Whether a value has an attribute of this name that templates must not reach.
+fn guarded(value: &Value, name: &str) -> bool {
+    const OBJECT: &[&str] = &[
+        "class",
+        "delattr",
+        "dir",
+        "doc",
+        "eq",
+        "format",
+        "ge",
+        "getattribute",
+        "getstate",
+        "gt",
+        "hash",
+        "init",
+        "init_subclass",
+        "le",
+        "lt",
+        "ne",
+        "new",
+        "reduce",
+        "reduce_ex",
+        "repr",
+        "setattr",
+        "sizeof",
+        "str",
+        "subclasshook",
+    ];
+    const CONTAINER: &[&str] = &[
+        "class_getitem",
+        "contains",
+        "delitem",
+        "getitem",
+        "iter",
+        "len",
+        "setitem",
+    ];
+    const LIST: &[&str] = &["add", "iadd", "imul", "mul", "reversed", "rmul"];
+    const DICT: &[&str] = &["ior", "or", "reversed", "ror"];
+    const TEXT: &[&str] = &[
+        "add",
+        "contains",
+        "getitem",
+        "getnewargs",
+        "iter",
+        "len",
+        "mod",
+        "mul",
+        "rmod",
+        "rmul",
+    ];
+    let Some(inner) = name.strip_prefix('_') else {
+        return false;
+    };
+    if let Value::Object(object) = value
+        && object.as_any().is::<Namespace>()
+        && object.attr(name).is_some()
+    {
+        return true;
+    }
+    let Some(inner) = inner
+        .strip_prefix('_')
+        .and_then(|name| name.strip_suffix("__"))
+    else {
+        return false;
+    };
+    const FUNCTION: &[&str] = &[
+        "annotations",
+        "builtins",
+        "call",
+        "closure",
+        "code",
+        "defaults",
+        "dict",
+        "get",
+        "globals",
+        "kwdefaults",
+        "module",
+        "name",
+        "qualname",
+    ];
+    const METHOD: &[&str] = &[
+        "call",
+        "module",
+        "name",
+        "qualname",
+        "self",
+        "text_signature",
+    ];
+    let own: &[&[&str]] = match value {
+        Value::Object(object) if object.as_any().is::<functions::Function>() => &[FUNCTION],
+        Value::Object(object) if object.as_any().is::<BoundMethod>() => &[METHOD],
+        Value::List(_) => &[CONTAINER, LIST],
+        Value::Dict(_) => &[CONTAINER, DICT],
+        Value::Str(_) => &[TEXT],
+        _ => &[],
+    };
+    own.iter()
+        .chain([&OBJECT])
+        .any(|names| names.contains(&inner))
+}
+
+/// The undefined value for what nobody may reach.
+fn unsafe_attribute(value: &Value, name: &str) -> Value {
+    Value::undefined(format!(
+        "access to attribute '{name}' of '{}' object is unsafe.",
+        value.type_name()
+    ))
 }
 
 fn is_plain(value: &Value) -> bool {
@@ -1178,11 +1279,19 @@ fn lines(text: Arc<str>) -> Arc<str> {
 }
 
 /// What is made with something undefined is undefined itself, until it is used.
-fn lasting(made: Outcome) -> Outcome {
+pub(crate) fn lasting(made: Outcome) -> Outcome {
     made.or_else(|fault| match fault.as_undefined() {
         Some(undefined) => Ok(Value::Undefined(Arc::clone(undefined))),
         None => Err(fault),
     })
+}
+
+/// Refuses what is undefined itself.
+pub(crate) fn present(value: &Value) -> Result<(), Fault> {
+    match value {
+        Value::Undefined(undefined) => Err(Fault::undefined(undefined)),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses containers with something undefined in them.
@@ -1202,14 +1311,22 @@ pub(crate) fn missing(value: &Value, key: &Value) -> Value {
         (Value::Object(object), _) if object.type_name() == "HostVars" => {
             format!("hostvars[{}]", key.repr())
         }
-        (Value::List(_) | Value::Tuple(_) | Value::Str(_), _)
-        | (_, Value::Str(_) | Value::List(_) | Value::Dict(_)) => format!(
+        _ if key.is_true() => format!(
             "object of type '{}' has no attribute {}",
             value.type_name(),
             key.repr()
         ),
-        (Value::None, _) => format!("None has no element {}", key.repr()),
-        _ => format!("{} object has no element {}", value.type_name(), key.repr()),
+        // Of empty keys Jinja2 itself speaks.
+        _ => {
+            let whose = match value {
+                Value::None => "None".to_owned(),
+                _ => format!("{} object", value.type_name()),
+            };
+            match key {
+                Value::Str(_) => format!("'{whose}' has no attribute ''"),
+                _ => format!("{whose} has no element {}", key.repr()),
+            }
+        }
     };
     Value::Undefined(Arc::new(Undefined {
         message,

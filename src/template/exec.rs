@@ -254,7 +254,7 @@ impl Interp<'_> {
     fn assign(&self, target: &Expr, value: Value, frame: &Arc<Frame>) -> Result<(), Fault> {
         match &target.kind {
             ExprKind::Name(name) => frame.set(Arc::clone(name), value),
-            ExprKind::Attr(object, name) => match self.need(object, frame)? {
+            ExprKind::Attr(object, name) => match self.eval(object, frame)? {
                 Value::Object(object) if object.as_any().is::<Namespace>() => {
                     if let Some(space) = object.as_any().downcast_ref::<Namespace>() {
                         space.0.write().insert(Key::from(&**name), value);

@@ -35,16 +35,27 @@ struct Parts {
     hints: Vec<String>,
     /// Whether no plugin is to be named, though one was at work.
     complete: bool,
+    /// Whether it came up in a whole template, such as the value of a variable.
+    in_template: bool,
 }
 
 /// What an evaluation gives.
 pub(crate) type Outcome = Result<Value, Fault>;
+
+/// What the error of a condition begins with that asks for something undefined.
+pub(crate) const WHILE: &str = "Error while evaluating conditional";
 
 /// The code of a syntax error in a bare expression.
 pub(crate) const EXPRESSION_SYNTAX: &str = "expression-syntax";
 
 /// The code of conditions whose result is no truth value.
 pub(crate) const BROKEN_CONDITIONAL: &str = "broken-conditional";
+
+/// The code of a filter or test that nobody has.
+const UNKNOWN_PLUGIN: &str = "unknown-plugin";
+
+/// How the error of one ends where it is only found when it is to be used.
+const FOUND: &str = " found.";
 
 /// The code of templates that refer to one another without end.
 pub(crate) const ENDLESS: &str = "recursive-template";
@@ -75,6 +86,7 @@ impl Fault {
             span: None,
             hints: vec![],
             complete: false,
+            in_template: false,
         }))
     }
 
@@ -123,10 +135,16 @@ impl Fault {
         self.0.code == SEALED
     }
 
+    /// The same, which belongs to a whole template, whoever asked for it.
+    pub(crate) fn in_template(mut self) -> Self {
+        self.0.in_template = self.0.code != SEALED;
+        self
+    }
+
     /// The same in an expression without delimiters.
     pub(crate) fn in_expression(mut self) -> Self {
         let text = &self.0.message;
-        if self.0.code == SEALED
+        if !self.0.in_template
             && let Some(rest) = text.strip_prefix("Error rendering template: ")
         {
             self.0.message = format!("Error rendering expression: {rest}");
@@ -161,29 +179,35 @@ impl Fault {
         fault
     }
 
+    /// A filter or test was used that nobody has.
+    pub(crate) fn no_plugin(kind: &str, name: &str, similar: Option<&str>) -> Self {
+        let text = format!("Error rendering template: No {kind} named '{name}'{FOUND}");
+        Self::coded(UNKNOWN_PLUGIN, text).hints(similar.map(super::advice::meant))
+    }
+
     /// An unknown plugin that another one was told to use.
-    pub(crate) fn inside(mut self, kind: &str, outer: &str) -> Self {
-        let unknown = format!("unknown-{kind}");
-        if self.0.code == unknown
-            && let Some(message) = self.0.message.strip_prefix("Syntax error in template: ")
+    pub(crate) fn inside(mut self, outer: &str) -> Self {
+        if self.0.code == UNKNOWN_PLUGIN
+            && let Some(message) = self.0.message.strip_suffix(FOUND)
         {
-            self.0.message =
-                format!("The filter plugin 'ansible.builtin.{outer}' failed: {message}");
+            self.0.message = format!("{message}.");
+            self.0.complete = false;
+            return self.plugin("filter", outer);
         }
         self
     }
 
     /// The error of a condition.
     pub(crate) fn in_condition(mut self) -> Self {
-        if self.0.code != EXPRESSION_SYNTAX
-            && self.0.code != SEALED
-            && !self
-                .0
-                .message
-                .starts_with("Error while evaluating conditional: ")
-        {
-            self.0.message = format!("Error while evaluating conditional: {}", self.0.message);
+        if self.0.undefined.is_some() && !self.0.message.starts_with(WHILE) {
+            self.0.message = format!("{WHILE}: {}", self.0.message);
         }
+        self
+    }
+
+    /// Adds what there may be to try.
+    pub(crate) fn hints(mut self, hints: impl IntoIterator<Item = String>) -> Self {
+        self.0.hints.extend(hints);
         self
     }
 

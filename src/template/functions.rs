@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use super::args::Args;
-use super::eval::Interp;
+use super::eval::{Interp, present};
 use super::fault::{Fault, Outcome};
 use super::objects::{Namespace, Turns};
 use super::value::{Dict, Entries, Key, Object, Value};
@@ -62,7 +62,10 @@ pub(crate) fn call(interp: &Interp<'_>, name: &str, args: &Args) -> Outcome {
         "lookup" => lookups::function(interp, args, false),
         "query" | "q" => lookups::function(interp, args, true),
         "range" => range(args),
-        "dict" => dict(interp, args),
+        "dict" => {
+            args.kw.iter().try_for_each(|(_, value)| present(value))?;
+            dict(interp, args)
+        }
         "namespace" => {
             let Value::Dict(entries) = dict(interp, args)? else {
                 return Ok(Value::None);

@@ -13,6 +13,7 @@ pub(crate) use filters::crypt;
 mod format;
 mod functions;
 mod ini;
+mod known;
 mod limits;
 mod lookups;
 mod methods;
@@ -34,7 +35,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use fault::TemplateError;
-pub(crate) use fault::{BROKEN_CONDITIONAL, ENDLESS, EXPRESSION_SYNTAX, SEALED};
+pub(crate) use fault::{BROKEN_CONDITIONAL, ENDLESS, EXPRESSION_SYNTAX, SEALED, WHILE};
 pub use files::FileOptions;
 pub(crate) use files::about;
 pub(crate) use filters::encode::{Style as JsonStyle, json_text};
@@ -450,20 +451,26 @@ impl Templar {
         syntax: &Syntax,
     ) -> Result<Arc<Template>, parse::SyntaxError> {
         if *syntax == Syntax::default() {
-            return cached(&self.plain, Arc::clone(text), || {
-                parse::template(text, syntax)
-            });
+            return cached(&self.plain, Arc::clone(text), || whole(text, syntax));
         }
-        cached(&self.templates, (Arc::clone(text), syntax.clone()), || {
-            parse::template(text, syntax)
-        })
+        let key = (Arc::clone(text), syntax.clone());
+        cached(&self.templates, key, || whole(text, syntax))
     }
 
     fn compile_expression(&self, text: &Arc<str>) -> Result<Arc<Expr>, parse::SyntaxError> {
         cached(&self.expressions, Arc::clone(text), || {
-            parse::expression(text)
+            let expr = parse::expression(text)?;
+            known::check_expression(&expr)?;
+            Ok(expr)
         })
     }
+}
+
+/// Parses a template, whose filters and tests have to be there.
+fn whole(text: &str, syntax: &Syntax) -> Result<Template, parse::SyntaxError> {
+    let template = parse::template(text, syntax)?;
+    known::check(&template)?;
+    Ok(template)
 }
 
 /// Runs one level of a recursion over what a user wrote, on more stack if little is left.

@@ -60,6 +60,8 @@ impl Default for Syntax {
 pub(crate) struct SyntaxError {
     pub(crate) message: String,
     pub(crate) place: Place,
+    /// Something to try.
+    pub(crate) hint: Option<String>,
 }
 
 /// Parses a template.
@@ -74,6 +76,7 @@ fn told(mistake: Option<(String, usize)>) -> Option<SyntaxError> {
     Some(SyntaxError {
         message,
         place: (at, at),
+        hint: None,
     })
 }
 
@@ -109,6 +112,7 @@ fn parse(text: &str, syntax: &Syntax, adjusted: &Adjusted) -> Result<Template, S
     let config = builder.build().map_err(|error| SyntaxError {
         message: error.to_string(),
         place: (0, 0),
+        hint: None,
     })?;
     let tree = machinery::parse(&adjusted.text, "", config).map_err(|error| {
         told(super::syntax::template(text, syntax)).unwrap_or_else(|| adjusted.error(&error))
@@ -385,7 +389,11 @@ impl Adjusted {
         let length = self.text[start..].lines().next().map_or(0, str::len);
         let map = |at: usize| u32::try_from(self.original(at)).unwrap_or(u32::MAX);
         let place = (map(start), map(start + length));
-        SyntaxError { message, place }
+        SyntaxError {
+            message,
+            place,
+            hint: None,
+        }
     }
 }
 
@@ -764,6 +772,7 @@ impl Lower<'_> {
             Some(place) => Err(SyntaxError {
                 message: "the expression nests too deep".into(),
                 place,
+                hint: None,
             }),
             None => Ok(()),
         }

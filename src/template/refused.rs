@@ -4,14 +4,18 @@ use super::fault::Fault;
 
 /// The refusal of a plugin that is known, by its kind.
 pub(super) fn refusal(kind: &str, name: &str) -> Option<Fault> {
+    is_refused(kind, name)
+        .then(|| Fault::new(format!("rplay does not have this {kind}")).plugin(kind, name))
+}
+
+/// Whether a plugin of this name is known and refused.
+pub(super) fn is_refused(kind: &str, name: &str) -> bool {
     let known = match kind {
         "filter" => FILTERS,
         "test" => TESTS,
         _ => LOOKUPS,
     };
-    known
-        .contains(&name)
-        .then(|| Fault::new(format!("rplay does not have this {kind}")).plugin(kind, name))
+    known.contains(&name)
 }
 
 const FILTERS: &[&str] = &[

@@ -66,6 +66,7 @@ fn variable(json: &Json) -> Value {
 /// not an `_AnsibleLazyTemplateList`. Everything else of such a message is compared.
 const INNER: &[(&str, &str)] = &[
     ("ansible._internal._templating._lazy_containers.", ""),
+    ("ansible.module_utils._internal._datatag.", ""),
     ("_AnsibleLazyTemplateList", "list"),
     ("_AnsibleLazyTemplateDict", "dict"),
     ("_AnsibleLazyAccessTuple", "tuple"),

@@ -127,9 +127,7 @@ fn map(interp: &Interp<'_>, args: &Args) -> Outcome {
             kw: args.kw.clone(),
         };
         inner.pos.extend_from_slice(&args.pos[2..]);
-        out.push(
-            super::apply(interp, &name, inner).map_err(|fault| fault.inside("filter", "map"))?,
-        );
+        out.push(super::apply(interp, &name, inner).map_err(|fault| fault.inside("map"))?);
     }
     Ok(Value::list(out))
 }
@@ -170,7 +168,7 @@ fn select(interp: &Interp<'_>, args: &Args, keep: bool, by_attribute: bool) -> O
                     (true, true) => "selectattr",
                     (false, true) => "rejectattr",
                 };
-                tests::apply(interp, test, inner).map_err(|fault| fault.inside("test", outer))?
+                tests::apply(interp, test, inner).map_err(|fault| fault.inside(outer))?
             }
         };
         if passed == keep {

@@ -32,7 +32,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use super::args::Args;
-use super::eval::{Interp, defined};
+use super::eval::{Interp, defined, lasting, present};
 use super::fault::{Fault, Outcome};
 use super::refused::refusal;
 use super::signatures::{Signature, of_filter};
@@ -160,11 +160,22 @@ pub(crate) fn find(name: &str) -> Option<Found> {
     };
     FAMILIES
         .iter()
-        .filter(|family| family.collections.contains(&collection))
+        .filter(|family| {
+            // What is found without its collection came from Ansible's own once.
+            let own = family.plain && BUILTIN.contains(&collection);
+            own || family.collections.contains(&collection)
+        })
         .find_map(|family| {
             let filter = family.filters.iter().find(|filter| filter.name == last)?;
             Some(Found::new(filter, family))
         })
+}
+
+/// The filter whose name is nearest to one that is none.
+pub(crate) fn similar(name: &str) -> Option<&'static str> {
+    let families = FAMILIES.iter();
+    let names = families.flat_map(|family| family.filters.iter().map(|filter| filter.name));
+    nearest(name, names)
 }
 
 /// Applies a filter to its operand, the first argument.
@@ -173,18 +184,7 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Outcome {
         if let Some(fault) = refusal("filter", name) {
             return Err(fault);
         }
-        let mut fault = Fault::coded(
-            "unknown-filter",
-            format!("Syntax error in template: No filter named '{name}'."),
-        );
-        let names = FAMILIES
-            .iter()
-            .flat_map(|family| family.filters.iter())
-            .map(|filter| filter.name);
-        if let Some(near) = nearest(name, names) {
-            fault = fault.hint(format!("did you mean `{near}`?"));
-        }
-        return Err(fault);
+        return Err(Fault::no_plugin("filter", name, similar(name)));
     };
     let filter = found.filter;
     let tolerant = match filter.name {
@@ -201,6 +201,10 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Outcome {
         None => Ok(()),
     };
     let result = result.and_then(|()| {
+        if args.pos.len() > 1 || filter.name != "combinations" {
+            let mut given = args.pos.iter();
+            given.try_for_each(|arg| reached(filter.name, arg))?;
+        }
         if found.family.whole || WHOLE.contains(&filter.name) {
             args.pos
                 .iter()
@@ -209,10 +213,10 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Outcome {
         }
         (filter.run)(interp, &args)
     });
-    result.map_err(|fault| {
+    lasting(result.map_err(|fault| {
         let collection = found.family.collections[0];
         fault.plugin("filter", &format!("{collection}.{}", filter.name))
-    })
+    }))
 }
 
 /// What a filter says of an operand that it would not take whatever it holds: of that it speaks before it looks inside.
@@ -227,8 +231,53 @@ fn refused_anyway(filter: &Filter, interp: &Interp<'_>, args: &Args) -> Option<F
     (filter.run)(interp, &args).err()
 }
 
+/// Refuses a list in which a filter would come upon something undefined.
+fn reached(filter: &str, value: &Value) -> Result<(), Fault> {
+    let items = match value {
+        Value::List(list) => list.to_vec(),
+        Value::Tuple(items) => items.to_vec(),
+        _ => return Ok(()),
+    };
+    if THROUGH.contains(&filter) {
+        return items.iter().try_for_each(defined);
+    }
+    if ITEMS.contains(&filter) {
+        return items.iter().try_for_each(present);
+    }
+    Ok(())
+}
+
+/// Filters that look at each item of a list.
+const ITEMS: &[&str] = &[
+    "batch",
+    "combinations",
+    "list",
+    "permutations",
+    "product",
+    "reverse",
+    "shuffle",
+    "slice",
+    "sum",
+    "zip",
+    "zip_longest",
+];
+
+/// Filters that look at each item of a list, and into it.
+const THROUGH: &[&str] = &[
+    "difference",
+    "flatten",
+    "intersect",
+    "join",
+    "max",
+    "min",
+    "sort",
+    "symmetric_difference",
+    "union",
+    "unique",
+];
+
 /// Filters that look at all of their operand, in families of which others do not.
-const WHOLE: &[&str] = &["bool", "items2dict", "string"];
+const WHOLE: &[&str] = &["bool", "dict2items", "items2dict", "string"];
 
 pub(crate) use time::{now, timestamp};
 

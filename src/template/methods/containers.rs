@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::args::Args;
-use super::super::eval::Interp;
+use super::super::eval::{Interp, present};
 use super::super::fault::{Fault, Outcome};
 use super::super::value::{Dict, Key, List, Value};
 use super::super::{eval, filters, ops};
@@ -114,6 +114,7 @@ pub(super) fn dict(interp: &Interp<'_>, dict: &Arc<Dict>, name: &str, args: &Arg
         },
         "items" => {
             interp.resolve(&whole_dict)?;
+            dict.read().values().try_for_each(present)?;
             Value::list(
                 dict.read()
                     .iter()
@@ -124,6 +125,7 @@ pub(super) fn dict(interp: &Interp<'_>, dict: &Arc<Dict>, name: &str, args: &Arg
         "keys" => Value::list(dict.read().keys().map(|key| key.0.clone()).collect()),
         "values" => {
             interp.resolve(&whole_dict)?;
+            dict.read().values().try_for_each(present)?;
             Value::list(dict.read().values().cloned().collect())
         }
         "update" => {

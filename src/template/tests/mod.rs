@@ -130,6 +130,14 @@ pub(crate) fn find(name: &str) -> Option<&'static Test> {
     table.iter().find(|test| test.names.contains(&name))
 }
 
+/// The test whose name is nearest to one that is none.
+pub(crate) fn similar(name: &str) -> Option<&'static str> {
+    nearest(
+        name,
+        TESTS.iter().flat_map(|test| test.names.iter().copied()),
+    )
+}
+
 /// Tests that look at all of their operand.
 const WHOLE: &[&str] = &[
     "all", "any", "lower", "match", "regex", "search", "subset", "superset", "upper",
@@ -141,17 +149,7 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Result<bool,
         if let Some(fault) = refusal("test", name) {
             return Err(fault);
         }
-        let mut fault = Fault::coded(
-            "unknown-test",
-            format!("Syntax error in template: No test named '{name}'."),
-        );
-        if let Some(near) = nearest(
-            name,
-            TESTS.iter().flat_map(|test| test.names.iter().copied()),
-        ) {
-            fault = fault.hint(format!("did you mean `{near}`?"));
-        }
-        return Err(fault);
+        return Err(Fault::no_plugin("test", name, similar(name)));
     };
     let first = test.names[0];
     if let Some(undefined) = args
@@ -167,7 +165,7 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Result<bool,
     let checked = signature.map_or(Ok(()), |signature| signature.check(&args));
     checked
         .and_then(|()| (test.run)(interp, &args))
-        .map_err(|fault| fault.plugin("test", name))
+        .map_err(|fault| fault.plugin("test", name.trim_start_matches("ansible.legacy.")))
 }
 
 fn mounted(path: &std::path::Path) -> bool {
