@@ -677,15 +677,7 @@ impl<'a> Interp<'a> {
             ExprKind::Name(name) => self.name(name, frame),
             ExprKind::Slice(value, parts) => self.eval_slice(value, parts, frame),
             ExprKind::Not(value) => Ok(Value::Bool(!self.need(value, frame)?.is_true())),
-            ExprKind::Neg(value) => match self.need(value, frame)? {
-                Value::Float(number) => Ok(Value::Float(-number)),
-                Value::Int(number) => Ok(Value::Int(-number)),
-                Value::Bool(value) => Ok(Value::Int(-i128::from(value))),
-                other => Err(Fault::new(format!(
-                    "bad operand type for unary -: '{}'",
-                    other.type_name()
-                ))),
-            },
+            ExprKind::Neg(value) => negated(self.need(value, frame)?),
             ExprKind::And(left, right) => {
                 let left = self.need(left, frame)?;
                 if left.is_true() {
@@ -1107,6 +1099,22 @@ impl<'a> Interp<'a> {
             },
             other => other.clone(),
         })
+    }
+}
+
+/// `-value`
+fn negated(value: Value) -> Outcome {
+    match value {
+        Value::Float(number) => Ok(Value::Float(-number)),
+        Value::Int(number) => Ok(Value::Int(-number)),
+        Value::Bool(value) => Ok(Value::Int(-i128::from(value))),
+        Value::Object(object) if object.attr("total_seconds").is_some() => {
+            Ok(ops::binary("*", &Value::Object(object), &Value::Int(-1))?)
+        }
+        other => Err(Fault::new(format!(
+            "bad operand type for unary -: '{}'",
+            other.type_name()
+        ))),
     }
 }
 

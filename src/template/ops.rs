@@ -24,6 +24,7 @@ impl PartialEq for Value {
             (Value::Object(a), Value::Object(b)) => {
                 std::sync::Arc::ptr_eq(a, b)
                     || matches!((a.to_dict(), b.to_dict()), (Some(a), Some(b)) if a == b)
+                    || order(self, other) == Some(Ordering::Equal)
             }
             (Value::Object(a), Value::Dict(_)) => a.to_dict().is_some_and(|a| a == *other),
             (Value::Dict(_), Value::Object(b)) => b.to_dict().is_some_and(|b| b == *self),
@@ -84,6 +85,9 @@ pub(crate) fn order(a: &Value, b: &Value) -> Option<Ordering> {
         (Value::Object(object), _) => {
             let key = object.item(&Value::str("__order__"))?;
             let Value::Object(other) = b else { return None };
+            if object.type_name() != other.type_name() || zones_differ(a, b) {
+                return None;
+            }
             order(&key, &other.item(&Value::str("__order__"))?)
         }
         _ => match (number(a), number(b)) {
@@ -92,6 +96,15 @@ pub(crate) fn order(a: &Value, b: &Value) -> Option<Ordering> {
             _ => None,
         },
     }
+}
+
+/// Whether both are times of which only one has a zone.
+fn zones_differ(a: &Value, b: &Value) -> bool {
+    let zone = |value: &Value| match value {
+        Value::Object(object) => object.item(&Value::str("__aware__")),
+        _ => None,
+    };
+    matches!((zone(a), zone(b)), (Some(a), Some(b)) if a != b)
 }
 
 fn order_items(a: &[Value], b: &[Value]) -> Option<Ordering> {
@@ -118,6 +131,9 @@ pub(crate) fn compare(op: &str, a: &Value, b: &Value) -> Result<Option<Ordering>
         return compare(op, &a, &b);
     }
     order(a, b).map(Some).ok_or_else(|| {
+        if zones_differ(a, b) {
+            return "can't compare offset-naive and offset-aware datetimes".to_owned();
+        }
         format!(
             "'{op}' not supported between instances of '{}' and '{}'",
             a.type_name(),
@@ -226,12 +242,14 @@ pub(crate) fn add(a: &Value, b: &Value) -> Result<Value, String> {
 
 /// Arithmetic of objects (dates): asked of the left one, `None` if it has none.
 fn object_op(op: &str, a: &Value, b: &Value) -> Option<Result<Value, String>> {
-    let Value::Object(object) = a else {
-        return None;
+    let (object, other) = match (a, b) {
+        (Value::Object(object), _) => (object, b),
+        // The order of a product's factors does not matter.
+        (_, Value::Object(object)) if op == "*" => (object, a),
+        _ => return None,
     };
-    object.attr(&format!("__op{op}"))?;
     match object.attr(&format!("__op{op}")) {
-        Some(Value::Object(method)) => method.call(std::slice::from_ref(b), &[]),
+        Some(Value::Object(method)) => method.call(std::slice::from_ref(other), &[]),
         _ => None,
     }
 }

@@ -1,28 +1,20 @@
 //! Dates and times.
 
-use std::any::Any;
-
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 
 use super::super::args::Args;
 use super::super::fault::{Fault, Outcome};
 use super::super::ops::{Number, number};
-use super::super::value::{Object, Value};
+use super::super::value::Value;
+use super::moment::{Kind, Moment};
+use super::strftime::{Written, format};
+use super::strptime;
 
 super::filters! {
     "strftime": "a time written as the format says" => |_, a| strftime(a);
     "to_datetime": "the time that a text writes" => |_, a| to_datetime(a);
-}
-
-/// Python's `datetime`, or its `date`.
-#[derive(Clone)]
-pub(crate) struct Moment {
-    at: DateTime,
-    zone: Option<TimeZone>,
-    /// Whether it is a day without a time.
-    day: bool,
 }
 
 /// The time that a YAML 1.1 timestamp writes.
@@ -47,13 +39,8 @@ pub(crate) fn timestamp(text: &str) -> Option<Value> {
     .ok()
     .filter(|_| year.len() == 4)?;
     if rest.is_empty() {
-        return (month.len() == 2 && day.len() == 2).then(|| {
-            Value::object(Moment {
-                at: date.at(0, 0, 0, 0),
-                zone: None,
-                day: true,
-            })
-        });
+        return (month.len() == 2 && day.len() == 2)
+            .then(|| Value::object(Moment::new(date.at(0, 0, 0, 0), None, Kind::Day)));
     }
     let rest = rest.trim_start_matches(['T', 't', ' ', '\t']);
     let end = rest.find(['Z', '+', '-', ' ', '\t']).unwrap_or(rest.len());
@@ -73,7 +60,7 @@ pub(crate) fn timestamp(text: &str) -> Option<Value> {
         jiff::civil::Time::new(hour, minute, second, i32::try_from(micro * 1000).ok()?).ok()?;
     let zone = match zone.trim() {
         "" => None,
-        "Z" => Some(TimeZone::UTC),
+        "Z" => Some(0),
         sign => {
             let (hours, minutes) = sign[1..].split_once(':').unwrap_or((&sign[1..], "0"));
             let seconds = digits(hours)? * 3600 + digits(minutes)? * 60;
@@ -82,32 +69,21 @@ pub(crate) fn timestamp(text: &str) -> Option<Value> {
             } else {
                 seconds
             };
-            Some(fixed(i32::try_from(seconds).ok()?)?)
+            Some(i32::try_from(seconds).ok()?)
         }
     };
-    Some(Value::object(Moment {
-        at: date.to_datetime(at),
-        zone,
-        day: false,
-    }))
-}
-
-fn fixed(seconds: i32) -> Option<TimeZone> {
-    jiff::tz::Offset::from_seconds(seconds)
-        .ok()
-        .map(TimeZone::fixed)
-}
-
-/// Python's `timedelta`.
-struct Span(f64);
-
-struct Method {
-    owner: Value,
-    name: String,
+    let at = date.to_datetime(at);
+    Some(Value::object(Moment::new(at, zone, Kind::Whole)))
 }
 
 /// The function `now`.
 pub(crate) fn now(args: &Args) -> Outcome {
+    if args.pos.len() > 2 {
+        return Err(Fault::new(format!(
+            "_now() takes from 0 to 2 positional arguments but {} were given",
+            args.pos.len()
+        )));
+    }
     if let Some((name, _)) = args
         .kw
         .iter()
@@ -117,368 +93,131 @@ pub(crate) fn now(args: &Args) -> Outcome {
             "_now() got an unexpected keyword argument '{name}'"
         )));
     }
-    let zoned = if args.truth(0, "utc", false) {
-        Zoned::now().with_time_zone(TimeZone::UTC)
+    let zone = if args.truth(0, "utc", false) {
+        TimeZone::UTC
     } else {
-        Zoned::now()
+        TimeZone::system()
     };
-    let format = args.text(1, "fmt", "");
-    if !format.is_empty() {
-        return Ok(Value::str(write(&zoned, &format)?));
-    }
-    Ok(Value::object(Moment {
-        at: zoned.datetime(),
-        zone: None,
-        day: false,
-    }))
-}
-
-/// What the C library does not know stays as it is; microseconds have six digits.
-fn known(format: &str) -> String {
-    let mut out = String::with_capacity(format.len());
-    let mut rest = format;
-    while let Some(at) = rest.find('%') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        let Some(c) = rest.chars().next() else {
-            out.push_str("%%");
-            break;
-        };
-        match c {
-            'f' => out.push_str("%6f"),
-            'Q' | 'i' | 'J' | 'K' | 'L' | 'N' | 'o' | 'q' | 'v' | 'E' | 'O' => {
-                out.push_str("%%");
-                out.push(c);
-            }
-            c => {
-                out.push('%');
-                out.push(c);
-            }
+    let micro = Timestamp::now().as_microsecond();
+    let now = Timestamp::from_microsecond(micro).map_err(|error| Fault::new(error.to_string()))?;
+    let moment = Moment::new(now.to_zoned(zone).datetime(), None, Kind::Whole);
+    match args.get(1, "fmt") {
+        Some(Value::Str(format)) if !format.as_str().is_empty() => {
+            Ok(Value::str(moment.written(format.as_str())))
         }
-        rest = &rest[c.len_utf8()..];
+        Some(other) if other.is_true() => Err(not_text(other)),
+        _ => Ok(Value::object(moment)),
     }
-    out + rest
 }
 
-fn write(zoned: &Zoned, format: &str) -> Result<String, Fault> {
-    let format = known(format);
-    jiff::fmt::strtime::format(&format, zoned)
-        .map_err(|error| Fault::new(format!("Invalid format string: {error}")))
+fn not_text(value: &Value) -> Fault {
+    Fault::new(format!(
+        "strftime() argument 1 must be str, not {}",
+        none_or_type(value)
+    ))
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "fractions of nanoseconds do not matter"
-)]
+fn none_or_type(value: &Value) -> &'static str {
+    match value {
+        Value::None => "None",
+        other => other.type_name(),
+    }
+}
+
+/// The filter `strftime`.
 fn strftime(args: &Args) -> Outcome {
-    let format = args.operand().text();
-    let moment = match args
-        .get(1, "second")
-        .filter(|second| !matches!(second, Value::None))
-    {
+    let second = args.get(1, "second");
+    let moment = match second.filter(|second| !matches!(second, Value::None)) {
         None => Timestamp::now(),
         Some(second) => {
             let seconds = match second {
                 Value::Str(text) => text.as_str().trim().parse().ok(),
                 value => number(value).map(Number::float),
             };
-            let seconds: f64 = seconds.ok_or_else(|| {
+            let seconds = seconds.ok_or_else(|| {
                 Fault::new(format!("Invalid value for epoch value ({})", second.text()))
             })?;
-            Timestamp::from_nanosecond((seconds * 1e9) as i128)
-                .map_err(|error| Fault::new(error.to_string()))?
+            at_epoch(seconds)?
         }
     };
-    let zone = if args.truth(2, "utc", false) {
+    let Value::Str(text) = args.operand() else {
+        return Err(not_text(args.operand()));
+    };
+    let utc = args.truth(2, "utc", false);
+    let zone = if utc {
         TimeZone::UTC
     } else {
         TimeZone::system()
     };
-    Ok(Value::str(write(&moment.to_zoned(zone), &format)?))
+    let written = Written {
+        at: moment.to_zoned(zone).datetime(),
+        zone: utc.then_some((0, "UTC")),
+        epoch: moment.as_second() - i64::from(moment.subsec_nanosecond() < 0),
+    };
+    Ok(Value::str(format(&written, text.as_str())))
 }
 
+/// The time so many seconds after 1970, to the microsecond.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "what does not fit is refused before"
+)]
+fn at_epoch(seconds: f64) -> Result<Timestamp, Fault> {
+    const YEAR: f64 = 31_556_952.0;
+    if seconds.is_nan() {
+        return Err(Fault::new("Invalid value NaN (not a number)"));
+    }
+    if seconds.abs() >= 9_223_372_036_854_775_808.0 {
+        return Err(Fault::new("timestamp out of range for platform time_t"));
+    }
+    if seconds.abs() > YEAR * 2_147_483_648.0 {
+        return Err(Fault::new(
+            "[Errno 75] Value too large for defined data type",
+        ));
+    }
+    let whole = seconds.floor();
+    let micro = ((seconds - whole) * 1e6).round_ties_even();
+    let micros = whole as i128 * 1_000_000 + micro as i128;
+    let timestamp = i64::try_from(micros).ok().and_then(|micros| {
+        // Python's years begin with 1 and end with 9999.
+        let known = (-62_135_596_800_000_000..253_402_207_200_000_000).contains(&micros);
+        known.then(|| Timestamp::from_microsecond(micros).ok())?
+    });
+    timestamp.ok_or_else(|| {
+        let year = year_of(whole as i64);
+        Fault::new(format!("year {year} is out of range"))
+    })
+}
+
+/// The year of a second that no calendar of ours has.
+fn year_of(second: i64) -> i64 {
+    const ERA_DAYS: i64 = 146_097;
+    let days = second.div_euclid(86_400) + 719_468;
+    let (era, day) = (days.div_euclid(ERA_DAYS), days.rem_euclid(ERA_DAYS));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let in_year = day - (365 * year + year / 4 - year / 100);
+    // Years of this count begin in March.
+    era * 400 + year + i64::from(in_year >= 306)
+}
+
+/// The filter `to_datetime`.
 fn to_datetime(args: &Args) -> Outcome {
     let Value::Str(text) = args.operand() else {
         return Err(Fault::new(format!(
             "strptime() argument 1 must be str, not {}",
-            match args.operand() {
-                Value::None => "None",
-                other => other.type_name(),
-            }
+            none_or_type(args.operand())
         )));
     };
-    let format = args.text(1, "format", "%Y-%m-%d %H:%M:%S");
-    let mismatch = || {
-        Fault::new(format!(
-            "time data {} does not match format {}",
-            args.operand().repr(),
-            Value::str(format.as_str()).repr()
-        ))
+    let format = match args.get(1, "format") {
+        None => "%Y-%m-%d %H:%M:%S",
+        Some(Value::Str(format)) => format.as_str(),
+        Some(other) => {
+            return Err(Fault::new(format!(
+                "strptime() argument 2 must be str, not {}",
+                none_or_type(other)
+            )));
+        }
     };
-    let parsed = jiff::fmt::strtime::parse(&format, text.as_str()).map_err(|_| mismatch())?;
-    // What a format leaves out is that of 1900-01-01 00:00:00.
-    let date = parsed.to_date().or_else(|_| {
-        jiff::civil::Date::new(
-            parsed.year().unwrap_or(1900),
-            parsed.month().unwrap_or(1),
-            parsed.day().unwrap_or(1),
-        )
-    });
-    let date = date.map_err(|_| mismatch())?;
-    let at = parsed
-        .to_time()
-        .map_or_else(|_| date.at(0, 0, 0, 0), |time| date.to_datetime(time));
-    let zone = parsed.offset().map(TimeZone::fixed);
-    Ok(Value::object(Moment {
-        at,
-        zone,
-        day: false,
-    }))
-}
-
-fn unsupported(op: &str, other: Option<&Value>) -> String {
-    format!(
-        "unsupported operand type(s) for {op}: 'datetime.datetime' and '{}'",
-        other.map_or("NoneType", Value::type_name)
-    )
-}
-
-impl Moment {
-    fn seconds(&self) -> f64 {
-        let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
-        self.at
-            .to_zoned(zone)
-            .map_or(0.0, |zoned| zoned.timestamp().as_nanosecond() as f64 / 1e9)
-    }
-
-    fn iso(&self, mark: char) -> String {
-        let at = self.at;
-        let base = format!(
-            "{:04}-{:02}-{:02}{mark}{:02}:{:02}:{:02}",
-            at.year(),
-            at.month(),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second()
-        );
-        if self.day {
-            return base[..10].to_owned();
-        }
-        let micro = at.subsec_nanosecond() / 1000;
-        let base = if micro == 0 {
-            base
-        } else {
-            format!("{base}.{micro:06}")
-        };
-        match self.offset() {
-            None => base,
-            Some(seconds) => {
-                let sign = if seconds < 0 { '-' } else { '+' };
-                let seconds = seconds.abs();
-                format!("{base}{sign}{:02}:{:02}", seconds / 3600, seconds / 60 % 60)
-            }
-        }
-    }
-
-    /// The distance of its zone from UTC, in seconds.
-    fn offset(&self) -> Option<i32> {
-        let zone = self.zone.clone()?;
-        let zoned = self.at.to_zoned(zone).ok()?;
-        Some(zoned.offset().seconds())
-    }
-
-    fn method(&self, name: &str, args: &[Value]) -> Result<Value, String> {
-        Ok(match name {
-            "strftime" => {
-                let zoned = self
-                    .at
-                    .to_zoned(self.zone.clone().unwrap_or_else(TimeZone::system))
-                    .map_err(|error| error.to_string())?;
-                let format = args.first().map(Value::text).unwrap_or_default();
-                Value::str(write(&zoned, &format).map_err(|fault| fault.message().to_owned())?)
-            }
-            "isoformat" => Value::str(self.iso('T')),
-            "timestamp" => {
-                let zoned = self
-                    .at
-                    .to_zoned(self.zone.clone().unwrap_or_else(TimeZone::system))
-                    .map_err(|error| error.to_string())?;
-                Value::Float(zoned.timestamp().as_nanosecond() as f64 / 1e9)
-            }
-            "date" => Value::object(Moment {
-                at: self.at.date().at(0, 0, 0, 0),
-                zone: None,
-                day: true,
-            }),
-            "weekday" => Value::Int(i128::from(self.at.weekday().to_monday_zero_offset())),
-            "isoweekday" => Value::Int(i128::from(self.at.weekday().to_monday_one_offset())),
-            "__op-" => match args.first() {
-                Some(Value::Object(other)) => match (
-                    other.as_any().downcast_ref::<Moment>(),
-                    other.as_any().downcast_ref::<Span>(),
-                ) {
-                    (Some(other), _) => Value::object(Span(self.seconds() - other.seconds())),
-                    (_, Some(span)) => self.moved(-span.0)?,
-                    _ => return Err(unsupported("-", args.first())),
-                },
-                _ => return Err(unsupported("-", args.first())),
-            },
-            _ => match args.first() {
-                Some(Value::Object(other)) if other.as_any().is::<Span>() => self.moved(
-                    other
-                        .as_any()
-                        .downcast_ref::<Span>()
-                        .map_or(0.0, |span| span.0),
-                )?,
-                _ => return Err(unsupported("+", args.first())),
-            },
-        })
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "microseconds fit")]
-    fn moved(&self, seconds: f64) -> Result<Value, String> {
-        let span = jiff::Span::new()
-            .try_microseconds((seconds * 1e6) as i64)
-            .map_err(|error| error.to_string())?;
-        let at = self
-            .at
-            .checked_add(span)
-            .map_err(|error| error.to_string())?;
-        Ok(Value::object(Moment {
-            at,
-            zone: self.zone.clone(),
-            day: self.day,
-        }))
-    }
-}
-
-impl Object for Moment {
-    fn type_name(&self) -> &'static str {
-        if self.day { "date" } else { "datetime" }
-    }
-    fn attr(&self, name: &str) -> Option<Value> {
-        Some(match name {
-            "year" => Value::Int(self.at.year().into()),
-            "month" => Value::Int(self.at.month().into()),
-            "day" => Value::Int(self.at.day().into()),
-            "hour" => Value::Int(self.at.hour().into()),
-            "minute" => Value::Int(self.at.minute().into()),
-            "second" => Value::Int(self.at.second().into()),
-            "microsecond" => Value::Int((self.at.subsec_nanosecond() / 1000).into()),
-            "strftime" | "isoformat" | "timestamp" | "date" | "weekday" | "isoweekday"
-            | "__op-" | "__op+" => {
-                let owner = Value::object(self.clone());
-                Value::object(Method {
-                    owner,
-                    name: name.to_owned(),
-                })
-            }
-            _ => return None,
-        })
-    }
-    fn item(&self, key: &Value) -> Option<Value> {
-        (key.as_str() == Some("__order__")).then(|| Value::Float(self.seconds()))
-    }
-    fn repr(&self) -> String {
-        let at = self.at;
-        let mut parts = vec![i32::from(at.year()), at.month().into(), at.day().into()];
-        if self.day {
-            return format!("datetime.date({}, {}, {})", parts[0], parts[1], parts[2]);
-        }
-        parts.extend([i32::from(at.hour()), at.minute().into()]);
-        let micro = at.subsec_nanosecond() / 1000;
-        if at.second() != 0 || micro != 0 {
-            parts.push(at.second().into());
-        }
-        if micro != 0 {
-            parts.push(micro);
-        }
-        let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
-        let zone = match self.offset() {
-            None => String::new(),
-            Some(0) => ", tzinfo=datetime.timezone.utc".into(),
-            // Python writes a negative distance as a day less and the rest of the day.
-            Some(seconds) if seconds < 0 => format!(
-                ", tzinfo=datetime.timezone(datetime.timedelta(days=-1, seconds={}))",
-                seconds + 86400
-            ),
-            Some(seconds) => {
-                format!(", tzinfo=datetime.timezone(datetime.timedelta(seconds={seconds}))")
-            }
-        };
-        format!("datetime.datetime({}{zone})", parts.join(", "))
-    }
-    fn text(&self) -> String {
-        self.iso(' ')
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-impl Object for Span {
-    fn type_name(&self) -> &'static str {
-        "timedelta"
-    }
-    fn storable(&self) -> bool {
-        false
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "days and seconds are whole"
-    )]
-    fn attr(&self, name: &str) -> Option<Value> {
-        Some(match name {
-            "days" => Value::Int((self.0 / 86400.0).floor() as i128),
-            "seconds" => Value::Int(self.0.rem_euclid(86400.0).floor() as i128),
-            "microseconds" => Value::Int((self.0.fract().abs() * 1e6).round() as i128),
-            "total_seconds" => Value::object(Method {
-                owner: Value::object(Span(self.0)),
-                name: name.to_owned(),
-            }),
-            _ => return None,
-        })
-    }
-    fn item(&self, key: &Value) -> Option<Value> {
-        (key.as_str() == Some("__order__")).then_some(Value::Float(self.0))
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "days, hours and so on are whole"
-    )]
-    fn repr(&self) -> String {
-        let days = (self.0 / 86400.0).floor() as i64;
-        let rest = self.0.rem_euclid(86400.0) as i64;
-        let clock = format!("{}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60);
-        match days {
-            0 => clock,
-            1 | -1 => format!("{days} day, {clock}"),
-            _ => format!("{days} days, {clock}"),
-        }
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-impl Object for Method {
-    fn type_name(&self) -> &'static str {
-        "method"
-    }
-    fn call(&self, args: &[Value], _kwargs: &[(String, Value)]) -> Option<Result<Value, String>> {
-        let Value::Object(owner) = &self.owner else {
-            return None;
-        };
-        if let Some(moment) = owner.as_any().downcast_ref::<Moment>() {
-            return Some(moment.method(&self.name, args));
-        }
-        owner
-            .as_any()
-            .downcast_ref::<Span>()
-            .map(|span| Ok(Value::Float(span.0)))
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
+    let (at, zone): (DateTime, _) = strptime::parse(text.as_str(), format).map_err(Fault::new)?;
+    Ok(Value::object(Moment::new(at, zone, Kind::Whole)))
 }
