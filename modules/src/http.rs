@@ -136,6 +136,46 @@ impl HttpArgs {
     }
 }
 
+/// The body of a page that is simply read; every status but those of success is an error.
+pub(crate) fn get(
+    machine: &mut dyn Machine,
+    url: &str,
+    validate_certs: bool,
+) -> Result<Vec<u8>, String> {
+    let args = HttpArgs {
+        headers: None,
+        url_password: None,
+        force_basic_auth: false,
+        force: false,
+        validate_certs,
+        use_proxy: true,
+        use_netrc: true,
+        http_agent: "ansible-httpget".to_owned(),
+        decompress: true,
+        unredirected_headers: Vec::new(),
+        client_cert: None,
+        client_key: None,
+        ciphers: None,
+        use_gssapi: false,
+    };
+    let request = Request {
+        method: "GET",
+        url,
+        headers: Vec::new(),
+        body: Vec::new(),
+        follow: Follow::Safe,
+        timeout: 10,
+        user: None,
+        roots: None,
+        socket: None,
+    };
+    let mut answer = fetch(machine, &args, request)?;
+    if !(200..300).contains(&answer.status) {
+        return Err(format!("HTTP Error {}: {}", answer.status, answer.reason));
+    }
+    read_all(&mut answer.body).map_err(|error| error.to_string())
+}
+
 struct Headers(Vec<(String, String)>);
 
 impl Headers {

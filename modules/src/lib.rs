@@ -36,3 +36,4 @@ pub mod wire;
 pub mod builtin;
 pub mod general;
 mod oci;
+pub mod posix;

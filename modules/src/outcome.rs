@@ -84,6 +84,17 @@ impl Failure {
         self
     }
 
+    /// An error that Ansible's module of this name does not expect: its result begins otherwise.
+    #[must_use]
+    pub fn unexpected(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self {
+            msg: format!("Task failed: Module failed: {text}"),
+            explanation: Some(text),
+            ..Self::default()
+        }
+    }
+
     /// Adds what caused it, as the user reads it behind `msg`.
     #[must_use]
     pub fn because(mut self, cause: &str) -> Self {

@@ -4,10 +4,14 @@ use crate::args::Module;
 
 /// All modules, family by family.
 pub fn modules() -> impl Iterator<Item = &'static Module> {
-    [crate::builtin::MODULES, crate::general::MODULES]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        crate::builtin::MODULES,
+        crate::general::MODULES,
+        crate::posix::MODULES,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// The module that a user means: a fully qualified name, `ansible.legacy.NAME`, or a short name.

@@ -48,7 +48,7 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
     };
     let path = context
         .find_file("files", &src)
-        .ok_or_else(|| missing(context, &src))?;
+        .ok_or_else(|| missing(context, "Unexpected AnsibleActionFail error", &src))?;
     if path.is_dir() {
         return directory(context, &args, &src, &path, &dest).await;
     }
@@ -77,14 +77,7 @@ pub(super) async fn write(
     args.shift_remove("local_follow");
     args.extend(base.map(|base| ("_original_basename".to_owned(), Data::from(base))));
     args.insert("_source".to_owned(), Data::from(label));
-    if bytes.len() <= INLINE {
-        args.insert("_content".to_owned(), Data::Bytes(bytes));
-    } else {
-        let id = context.links.next_id();
-        let r#become = context.r#become.clone();
-        context.link()?.put(r#become.as_ref(), id, &bytes).await?;
-        args.insert("_blob".to_owned(), Data::from(id));
-    }
+    send(context, &mut args, bytes).await?;
     let mut result = context.call_module("ansible.builtin.copy", &args).await?;
     let msg = result.result.get("msg").and_then(Data::as_str);
     if result.failed && msg == Some(NO_NAME) {
@@ -97,11 +90,28 @@ pub(super) async fn write(
     Ok(result)
 }
 
-/// `missing_file` in the words that Ansible has for `copy` alone.
-fn missing(context: &Context<'_>, src: &str) -> ActionError {
+/// Puts content into the arguments of a module, or sends it before where it is large.
+pub(super) async fn send(
+    context: &mut Context<'_>,
+    args: &mut Map,
+    bytes: Vec<u8>,
+) -> Result<(), ActionError> {
+    if bytes.len() <= INLINE {
+        args.insert("_content".to_owned(), Data::Bytes(bytes));
+        return Ok(());
+    }
+    let id = context.links.next_id();
+    let r#become = context.r#become.clone();
+    context.link()?.put(r#become.as_ref(), id, &bytes).await?;
+    args.insert("_blob".to_owned(), Data::from(id));
+    Ok(())
+}
+
+/// `missing_file` in the words that Ansible has for actions that may also take files of the target.
+pub(super) fn missing(context: &Context<'_>, what: &'static str, src: &str) -> ActionError {
     match context.missing_file("files", src) {
         ActionError::Refused { message, help, .. } => ActionError::Refused {
-            what: "Unexpected AnsibleActionFail error",
+            what,
             message,
             help: Some(match help {
                 Some(help) => format!("{REMOTE_SRC}\n{help}"),

@@ -1,6 +1,7 @@
 //! Names that need the controller: what they do before, instead of, or after a module's work.
 
 mod argspec;
+mod assemble;
 pub(crate) mod background;
 mod copy;
 mod engine;
@@ -11,6 +12,7 @@ mod module;
 pub(crate) mod script;
 pub(crate) mod table;
 mod template;
+mod unarchive;
 mod vars;
 mod wait;
 
@@ -286,7 +288,9 @@ pub(crate) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         "include_tasks" => include::tasks(context),
         "include_role" => include::role(context),
         "template" => template::run(context).await,
+        "assemble" => assemble::run(context).await,
         "copy" => copy::run(context).await,
+        "unarchive" => unarchive::run(context).await,
         "fetch" => fetch::run(context).await,
         "script" => script::run(context).await,
         "raw" => script::raw(context).await,

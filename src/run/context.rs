@@ -281,11 +281,15 @@ impl Context<'_> {
             .map(|path| format!("\t{}", path.display()))
             .collect();
         let near = places.iter().find_map(|path| similar_file(path));
+        // A whole path is not searched for.
+        let searched = match Path::new(name).is_absolute() {
+            true => String::new(),
+            false => format!("\nSearched in:\n{}", searched.join("\n")),
+        };
         ActionError::Refused {
             what: "",
             message: format!(
-                "Could not find or access '{name}'\nSearched in:\n{} on the Ansible Controller.",
-                searched.join("\n")
+                "Could not find or access '{name}'{searched} on the Ansible Controller."
             ),
             help: near.map(|near| advice(&format!("did you mean `{near}`?"))),
         }

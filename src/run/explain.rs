@@ -349,6 +349,8 @@ impl Worker<'_> {
     fn refused(&self, what: &str, message: &str, help: Option<String>) -> Map {
         let (head, msg) = match what {
             "" => ("Task failed".to_owned(), message.to_owned()),
+            // Some results say this much of what the message begins with.
+            "Task failed" => (what.to_owned(), format!("{what}: {message}")),
             what => (format!("Task failed: {what}"), format!("{what}: {message}")),
         };
         let mut reason = Cause::new(message, None);

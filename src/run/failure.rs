@@ -88,8 +88,14 @@ pub(super) fn explain(causes: &[Cause]) -> String {
         let Some(span) = &cause.span else {
             if is_last {
                 let help = cause.help.as_ref();
-                let help = help.map_or_else(String::new, |help| format!("\n{help}\n"));
-                links.push(format!("{head}\n{help}"));
+                links.push(match help {
+                    None => format!("{head}\n"),
+                    // Ansible's own advice goes on where the message is but a line.
+                    Some(help) if !head.contains('\n') && !help.starts_with("help: ") => {
+                        format!("{head} {help}\n")
+                    }
+                    Some(help) => format!("{head}\n\n{help}\n"),
+                });
             } else if cause.apart {
                 links.push(format!("{head}.\n"));
             } else {

@@ -1,19 +1,22 @@
 //! The modules of `ansible.builtin`.
 
 mod apt;
+pub mod assemble;
 mod async_status;
 mod blockinfile;
 mod command;
 mod copy;
+mod cron;
 mod file;
 mod find;
 mod get_url;
 mod getent;
 mod group;
+mod known_hosts;
 mod lineinfile;
 mod package;
 mod ping;
-mod programs;
+pub(crate) mod programs;
 mod raw;
 mod replace;
 mod script;
@@ -25,21 +28,25 @@ mod stat;
 mod systemd;
 mod tempfile;
 mod text_file;
+mod unarchive;
 mod uri;
 mod user;
 mod wait_for;
 
 crate::registry::family! {
     apt,
+    assemble,
     async_status,
     blockinfile,
     command,
     copy,
+    cron,
     file,
     find,
     get_url,
     getent,
     group,
+    known_hosts,
     lineinfile,
     package,
     ping,
@@ -53,6 +60,7 @@ crate::registry::family! {
     stat,
     systemd,
     tempfile,
+    unarchive,
     uri,
     user,
     wait_for,

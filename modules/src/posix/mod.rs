@@ -1,0 +1,9 @@
+//! The modules of `ansible.posix`.
+
+mod authorized_key;
+mod sysctl;
+
+crate::registry::family! {
+    authorized_key,
+    sysctl,
+}
