@@ -11,6 +11,7 @@ mod file;
 mod find;
 mod get_url;
 mod getent;
+mod git;
 mod group;
 mod known_hosts;
 mod lineinfile;
@@ -45,6 +46,7 @@ crate::registry::family! {
     find,
     get_url,
     getent,
+    git,
     group,
     known_hosts,
     lineinfile,

@@ -65,6 +65,36 @@ pub(crate) fn path_of(machine: &mut dyn Machine, name: &str) -> Option<PathBuf> 
     .find(|path| matches!(machine.stat(path, true), Ok(Some(_))))
 }
 
+/// The path of a program that has to be there: by `PATH`, then in the usual folders.
+pub(crate) fn required(machine: &mut dyn Machine, name: &str) -> Result<String, Failure> {
+    let path = machine
+        .process()
+        .env
+        .get("PATH")
+        .cloned()
+        .unwrap_or_default();
+    let folders: Vec<&str> = path
+        .split(':')
+        .filter(|folder| !folder.is_empty())
+        .collect();
+    let found = folders
+        .iter()
+        .map(|folder| Path::new(folder).join(name))
+        .find(|path| matches!(machine.stat(path, true), Ok(Some(_))));
+    match found.or_else(|| path_of(machine, name)) {
+        Some(path) => Ok(path.to_string_lossy().into_owned()),
+        None => {
+            let sbin = ["/sbin", "/usr/sbin", "/usr/local/sbin"];
+            let further = sbin.into_iter().filter(|folder| !folders.contains(folder));
+            let all: Vec<&str> = folders.iter().copied().chain(further).collect();
+            Err(Failure::new(format!(
+                "Failed to find required executable \"{name}\" in paths: {}",
+                all.join(":")
+            )))
+        }
+    }
+}
+
 /// A failure with what the program left.
 pub(crate) fn failed(msg: impl Into<String>, output: &Output) -> Failure {
     Failure::new(msg)
