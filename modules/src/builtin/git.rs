@@ -248,7 +248,7 @@ impl<'a> Git<'a> {
     fn query(&mut self, words: &[&str]) -> Result<Output, Failure> {
         let mut command = self.command(words);
         // The folder may be there in prediction alone.
-        if !words.first().is_some_and(|word| *word != "ls-remote") {
+        if words.first().is_none_or(|word| *word == "ls-remote") {
             command.cwd = None;
         }
         programs::query(self.machine, &command)
