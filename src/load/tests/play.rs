@@ -74,11 +74,10 @@ fn mistakes_have_places_and_the_words_of_ansible() {
             &["p.yml:3:7: role definitions must contain a role name"],
         ),
         (
-            "- hosts: all\n  tasks:\n    - debgu: msg=hi\n    - debug:\n      copy:\n    - name: x\n",
+            "- hosts: all\n  tasks:\n    - debug:\n      copy:\n    - name: x\n",
             &[
-                "p.yml:3:7: couldn't resolve module/action 'debgu'. This often indicates a misspelling, missing collection, or incorrect module path.",
-                "p.yml:5:7: conflicting action statements: debug, copy",
-                "p.yml:6:7: no module/action detected in task.",
+                "p.yml:4:7: conflicting action statements: debug, copy",
+                "p.yml:5:7: no module/action detected in task.",
             ],
         ),
         (
@@ -130,7 +129,7 @@ fn mistakes_have_places_and_the_words_of_ansible() {
 }
 
 #[test]
-fn misspelt_keywords_and_modules_find_their_neighbours() {
+fn misspelt_keywords_find_their_neighbours() {
     let hints = |text: &str| {
         playbook(&Source::new("p.yml", text)).problems[0]
             .hints
@@ -139,10 +138,6 @@ fn misspelt_keywords_and_modules_find_their_neighbours() {
     assert_eq!(
         hints("- hosts: all\n  pretasks: []\n"),
         "did you mean `pre_tasks`?"
-    );
-    assert_eq!(
-        hints("- hosts: all\n  tasks:\n    - debgu: {}\n"),
-        "did you mean `debug`?"
     );
     let text = "- hosts: all\n  tasks:\n    - debug:\n      whne: x\n";
     assert_eq!(
