@@ -9,6 +9,7 @@ use super::adhoc;
 use super::options::{BaseDir, TaskOptions};
 use super::programs::{Call, parse};
 use super::session::{self, Session};
+use super::told;
 use super::{CommandError, Exit, finish, interrupt, tell};
 use crate::config::Config;
 use crate::diag::{Diagnostic, nearest};
@@ -185,6 +186,12 @@ enum Line {
 impl Console<'_> {
     /// Reads lines until the end. Connections and facts live as long as the console does.
     async fn read_lines(mut self, session: Session, mut view: Box<dyn View>) {
+        if self.options.verbosity > 1 {
+            crate::report::print(&(told::program(&session.inputs.config) + "\n"));
+        }
+        if self.options.verbosity > 0 {
+            crate::report::print(&(told::settings(&session.inputs.config) + "\n"));
+        }
         crate::report::print(
             "Welcome to the ansible console. Type help or ? to list commands.\n\n",
         );
@@ -233,12 +240,17 @@ impl Console<'_> {
 
     fn prompt(&self) -> String {
         let user = self.options.remote_user.as_ref().unwrap_or(&self.user);
-        let sign = if self.options.r#become { '#' } else { '$' };
+        let root = self.options.r#become && self.become_user() == "root";
+        let sign = if root { '#' } else { '$' };
         let (pattern, hosts) = (&self.pattern, self.hosts().len());
         format!(
             "{user}@{pattern} ({hosts})[f:{}]{sign} ",
             self.options.forks
         )
+    }
+
+    fn become_user(&self) -> &str {
+        self.options.become_user.as_deref().unwrap_or("root")
     }
 
     fn hosts(&self) -> Vec<String> {
@@ -313,7 +325,11 @@ impl Console<'_> {
         let number = value.parse::<i64>();
         let options = &mut self.options;
         match word {
-            "become" => options.r#become = flag,
+            "become" => {
+                options.r#become = flag;
+                let told = format!("become changed to {}", python(flag));
+                return Some(Line::Changed(Some(told).filter(|_| options.verbosity > 0)));
+            }
             "check" => {
                 options.check = flag;
                 return Some(Line::Changed(Some(format!(
@@ -329,7 +345,11 @@ impl Console<'_> {
                 ))));
             }
             "become_user" => options.become_user = Some(value.to_owned()),
-            "become_method" => options.become_method = Some(value.to_owned()),
+            "become_method" => {
+                options.become_method = Some(value.to_owned());
+                let told = format!("become_method changed to {value}");
+                return Some(Line::Changed(Some(told).filter(|_| options.verbosity > 0)));
+            }
             "remote_user" => options.remote_user = Some(value.to_owned()),
             "forks" => match number.map(usize::try_from) {
                 Ok(Ok(forks)) if forks > 0 => options.forks = forks,
@@ -397,6 +417,14 @@ impl Console<'_> {
         let state = match word {
             "check" => format!("\ncheck mode is currently {}.", python(self.options.check)),
             "diff" => format!("\ndiff mode is currently {}", python(self.options.diff)),
+            "become_user" => {
+                let user = self.options.become_user.as_deref().unwrap_or("None");
+                format!("\nCurrent user is {user}")
+            }
+            "become_method" => {
+                let method = self.options.become_method.as_deref().unwrap_or("sudo");
+                format!("\nCurrent become_method is {method}")
+            }
             _ => String::new(),
         };
         let state = Some(state).filter(|_| self.options.verbosity > 0);

@@ -365,13 +365,7 @@ pub(super) fn execute(
         view.event(&Event::Message { kind, text });
     };
     say(2, told::program(&inputs.config));
-    say(
-        1,
-        match &inputs.config.file {
-            Some(path) => format!("Using {} as config file", path.display()),
-            None => "No config file found; using defaults".to_owned(),
-        },
-    );
+    say(1, told::settings(&inputs.config));
     let dir = folder(playbooks);
     let mut sink = |event: Event| view.event(&event);
     interrupt::leave_interrupts();

@@ -8,6 +8,14 @@ use crate::config::Config;
 use crate::run::Inputs;
 use crate::secrets::STARS;
 
+/// Which file the settings are from.
+pub(super) fn settings(config: &Config) -> String {
+    match &config.file {
+        Some(path) => format!("Using {} as config file", path.display()),
+        None => "No config file found; using defaults".to_owned(),
+    }
+}
+
 /// The program and where it looks.
 pub(super) fn program(config: &Config) -> String {
     let file = config
