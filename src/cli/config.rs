@@ -265,7 +265,7 @@ fn entries<const N: usize>(pairs: [(&str, Value); N]) -> Value {
 
 fn written(value: &Value, form: Form) -> Result<String, CommandError> {
     let style = JsonStyle {
-        indent: Some(4),
+        indent: Some(" ".repeat(4)),
         sort: true,
         ascii: true,
         separators: None,

@@ -263,7 +263,7 @@ impl Shown {
             Form::Toml => toml::document(value),
             _ => {
                 let style = JsonStyle {
-                    indent: Some(4),
+                    indent: Some(" ".repeat(4)),
                     sort: true,
                     ascii: false,
                     separators: None,

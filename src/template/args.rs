@@ -82,6 +82,19 @@ impl Args {
         self.get(index, name).map_or(default, Value::is_true)
     }
 
+    /// What Python takes as an index, `default` if not given.
+    pub(crate) fn index(&self, index: usize, name: &str, default: i128) -> Result<i128, Fault> {
+        match self.get(index, name) {
+            None => Ok(default),
+            Some(Value::Int(number)) => Ok(*number),
+            Some(Value::Bool(value)) => Ok((*value).into()),
+            Some(other) => Err(Fault::new(format!(
+                "'{}' object cannot be interpreted as an integer",
+                other.type_name()
+            ))),
+        }
+    }
+
     /// A whole number, `default` if not given or null.
     pub(crate) fn int(&self, index: usize, name: &str, default: i128) -> Result<i128, Fault> {
         match self.get(index, name) {

@@ -125,9 +125,9 @@ pub(crate) fn to_bool(value: &Value) -> Option<bool> {
 fn int(args: &Args) -> Outcome {
     args.check(3, &["default", "base"])?;
     let fallback = || Ok(args.get(1, "default").cloned().unwrap_or(Value::Int(0)));
-    let base = u32::try_from(args.int(2, "base", 10)?).unwrap_or(10);
     match args.operand() {
         Value::Str(text) => {
+            let base = u32::try_from(args.int(2, "base", 10)?).unwrap_or(10);
             let text = text.as_str().trim().replace('_', "");
             let (sign, digits) = text
                 .strip_prefix('-')

@@ -20,6 +20,10 @@ super::filters! {
     "rekey_on_member": "under the value that each entry has there" => |i, a| rekey(i, a);
     "attr": "its attribute, never an item" => |i, a| {
         let name = a.need(1, "name")?;
+        if !matches!(name, Value::Str(_)) {
+            ops::hashable(name)?;
+            return Err(Fault::new(format!("attribute name must be string, not '{}'", name.type_name())));
+        }
         match entries(a.operand()) {
             Some(_) if !super::super::methods::exists(a.operand(), &name.text()) => {
                 Ok(super::super::eval::missing(a.operand(), name))

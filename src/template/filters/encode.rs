@@ -12,13 +12,14 @@ use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use super::super::args::{Args, whole};
 use super::super::fault::{Fault, Outcome};
 use super::super::value::{Entries, Key, Value};
-use super::super::{ops, print};
+use super::super::{limits, ops, print};
 
 super::filters! {
     "to_json": "as JSON" => |_, a| to_json(a, None, false);
     "to_nice_json": "as JSON for people" => |_, a| to_json(a, Some(4), true);
     "tojson": "as JSON that is safe in HTML" => |_, a| {
-        let indent = a.get(1, "indent").and_then(whole).and_then(|width| usize::try_from(width).ok());
+        let width = a.get(1, "indent").filter(|_| !matches!(a.operand(), Value::Str(_)));
+        let indent = indentation(width, None)?;
         let text = json_text(a.operand(), &Style { indent, sort: true, ascii: true, separators: None })?;
         Ok(Value::str(text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\'', "\\u0027")))
     };
@@ -28,7 +29,11 @@ super::filters! {
         let bytes = match (a.operand(), a.get(1, "encoding")) {
             (Value::Bytes(bytes), _) => bytes.to_vec(),
             (_, None) => bytes(a.operand()),
-            (value, Some(encoding)) => encoded(&value.text(), &encoding.text())?,
+            (value, Some(Value::Str(encoding))) => encoded(&value.text(), encoding.as_str())?,
+            (_, Some(other)) => return Err(Fault::new(format!(
+                "encode() argument 'encoding' must be str, not {}",
+                if matches!(other, Value::None) { "None" } else { other.type_name() }
+            ))),
         };
         Ok(Value::str(engine.encode(bytes)))
     };
@@ -61,10 +66,28 @@ super::filters! {
     };
     "urlsplit": "the parts of an address" => |_, a| urlsplit(a);
     "to_uuid": "an identifier made of it" => |_, a| to_uuid(a);
-    "hash": "its hash in hexadecimal" => |_, a| hash(&a.text(1, "hashtype", "sha1"), &bytes(a.operand()));
-    "checksum": "its SHA-1 hash in hexadecimal" => |_, a| hash("sha1", &bytes(a.operand()));
-    "sha1": "its SHA-1 hash in hexadecimal" => |_, a| hash("sha1", &bytes(a.operand()));
+    "hash": "its hash in hexadecimal" => |_, a| match a.get(1, "hashtype") {
+        None => hash("sha1", &bytes(a.operand())),
+        Some(Value::Str(kind)) => hash(kind.as_str(), &bytes(a.operand())),
+        Some(other) => {
+            ops::hashable(other)?;
+            Err(Fault::new("name must be a string"))
+        }
+    };
+    "checksum": "its SHA-1 hash in hexadecimal" => |_, a| sha1(a);
+    "sha1": "its SHA-1 hash in hexadecimal" => |_, a| sha1(a);
     "md5": "its MD5 hash in hexadecimal" => |_, a| hash("md5", &bytes(a.operand()));
+}
+
+fn sha1(args: &Args) -> Outcome {
+    match args.get(1, "hash_func") {
+        // There it is a function of Python, which no template has.
+        Some(other) => Err(Fault::new(format!(
+            "'{}' object is not callable",
+            other.type_name()
+        ))),
+        None => hash("sha1", &bytes(args.operand())),
+    }
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
@@ -87,16 +110,19 @@ fn at_most(args: &Args, function: &str, most: usize) -> Result<(), Fault> {
 
 /// How JSON is laid out.
 pub(crate) struct Style {
-    pub(crate) indent: Option<usize>,
+    /// What each level adds before a line; none for all in one line.
+    pub(crate) indent: Option<String>,
     pub(crate) sort: bool,
     pub(crate) ascii: bool,
     pub(crate) separators: Option<(String, String)>,
 }
 
 fn to_json(args: &Args, indent: Option<usize>, sort: bool) -> Outcome {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 10] = [
         "indent",
+        "preprocess_unsafe",
         "separators",
+        "vault_to_text",
         "sort_keys",
         "ensure_ascii",
         "skipkeys",
@@ -113,12 +139,9 @@ fn to_json(args: &Args, indent: Option<usize>, sort: bool) -> Outcome {
             "JSONEncoder.__init__() got an unexpected keyword argument '{name}'"
         )));
     }
-    for refused in ["skipkeys", "profile"] {
-        if args.named(refused).is_some_and(Value::is_true) {
-            return Err(Fault::new(format!(
-                "rplay writes JSON without the option `{refused}`"
-            )));
-        }
+    if args.named("skipkeys").is_some_and(Value::is_true) {
+        let text = "rplay writes JSON without the option `skipkeys`";
+        return Err(Fault::new(text));
     }
     let (function, most) = if sort {
         ("to_nice_json", 3)
@@ -126,17 +149,34 @@ fn to_json(args: &Args, indent: Option<usize>, sort: bool) -> Outcome {
         ("to_json", 4)
     };
     at_most(args, function, most)?;
-    let indent = match args.get(1, "indent").or_else(|| args.named("indent")) {
-        Some(Value::None) => None,
-        Some(width) => whole(width).and_then(|width| usize::try_from(width).ok()),
-        None => indent,
+    let (at, nice) = (usize::from(!sort), sort);
+    let given = |index: usize, name: &str| {
+        let value = args.get(index + at, name);
+        value.filter(|value| value.is_true())
+    };
+    let width = if nice {
+        args.get(1, "indent")
+    } else {
+        args.named("indent")
+    };
+    if let Some(name) = given(if nice { usize::MAX - 1 } else { 0 }, "profile") {
+        if given(if nice { usize::MAX - 1 } else { 1 }, "vault_to_text").is_some() {
+            let text = "Only one of `vault_to_text` or `profile` can be specified.";
+            return Err(Fault::new(text));
+        }
+        profile(name, "writes")?;
+    }
+    let indent = match args.operand() {
+        // What has no lines needs no width.
+        Value::Str(_) => None,
+        _ => indentation(width, indent)?,
     };
     let separators = match args.named("separators") {
         Some(value @ (Value::List(_) | Value::Tuple(_))) => match &ops::iterate(value)?[..] {
             [item, key] => Some((item.text(), key.text())),
             _ => None,
         },
-        _ => None,
+        _ => nice.then(|| (",".to_owned(), ": ".to_owned())),
     };
     let sort = args.named("sort_keys").map_or(sort, Value::is_true);
     let ascii = args.named("ensure_ascii").is_none_or(Value::is_true);
@@ -149,6 +189,55 @@ fn to_json(args: &Args, indent: Option<usize>, sort: bool) -> Outcome {
             separators,
         },
     )?))
+}
+
+/// Refuses the name of a way to write special values.
+fn profile(name: &Value, verb: &str) -> Result<(), Fault> {
+    const KNOWN: &[&str] = &[
+        "cache_persistence",
+        "fallback_to_str",
+        "inventory_legacy",
+        "legacy",
+        "module_legacy_c2m",
+        "module_legacy_m2c",
+        "module_modern_c2m",
+        "module_modern_m2c",
+        "tagless",
+    ];
+    Err(Fault::new(match name {
+        Value::Str(name) if KNOWN.contains(&name.as_str()) => {
+            format!("rplay {verb} JSON without the option `profile`")
+        }
+        Value::Str(_) => format!("Unknown profile name {}.", name.repr()),
+        other => format!(
+            "Name is <class '{}'> instead of <class 'str'> or <class 'module'>.",
+            other.type_name()
+        ),
+    }))
+}
+
+/// What each level of JSON adds: so many spaces, or a text.
+fn indentation(given: Option<&Value>, default: Option<usize>) -> Result<Option<String>, Fault> {
+    let width = match given {
+        None => return Ok(default.map(|width| " ".repeat(width))),
+        Some(Value::None) => return Ok(None),
+        Some(Value::Str(text)) => return Ok(Some(text.as_str().to_owned())),
+        Some(Value::List(_)) => {
+            let text = "'str' object cannot be interpreted as an integer";
+            return Err(Fault::new(text));
+        }
+        Some(value @ (Value::Int(_) | Value::Bool(_))) => whole(value).unwrap_or(0).max(0),
+        Some(other) => {
+            return Err(Fault::new(format!(
+                "can't multiply sequence by non-int of type '{}'",
+                other.type_name()
+            )));
+        }
+    };
+    let width = usize::try_from(width).unwrap_or(usize::MAX);
+    // It comes with every line.
+    limits::text(width.saturating_mul(1000))?;
+    Ok(Some(" ".repeat(width)))
 }
 
 /// A value as Python writes JSON.
@@ -205,9 +294,9 @@ fn write_json(out: &mut String, value: &Value, style: &Style, depth: usize) -> R
 }
 
 fn line(out: &mut String, style: &Style, depth: usize) {
-    if let Some(width) = style.indent {
+    if let Some(indent) = &style.indent {
         out.push('\n');
-        out.push_str(&" ".repeat(width * depth));
+        out.push_str(&indent.repeat(depth));
     }
 }
 
@@ -285,9 +374,12 @@ fn from_json(args: &Args) -> Outcome {
                 "JSONDecoder.__init__() got an unexpected keyword argument '{name}'"
             )));
         }
-        if value.is_true() {
-            return Err(Fault::new("rplay reads JSON without the option `profile`"));
+        if !matches!(value, Value::None) {
+            profile(value, "reads")?;
         }
+    }
+    if let Some(name) = args.pos.get(1).filter(|name| !matches!(name, Value::None)) {
+        profile(name, "reads")?;
     }
     match args.operand() {
         Value::Str(text) => parse_json(text.as_str()).map_err(Fault::new),

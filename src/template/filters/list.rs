@@ -101,6 +101,9 @@ pub(crate) fn attribute(interp: &Interp<'_>, item: &Value, name: &Value) -> Outc
 }
 
 fn map(interp: &Interp<'_>, args: &Args) -> Outcome {
+    if !args.operand().is_true() {
+        return Ok(Value::list(vec![]));
+    }
     let items = interp.iterate(args.operand())?;
     if args.pos.len() == 1
         && let Some(name) = args.named("attribute")
@@ -133,7 +136,9 @@ fn map(interp: &Interp<'_>, args: &Args) -> Outcome {
 }
 
 fn select(interp: &Interp<'_>, args: &Args, keep: bool, by_attribute: bool) -> Outcome {
-    let items = interp.iterate(args.operand())?;
+    if !args.operand().is_true() {
+        return Ok(Value::list(vec![]));
+    }
     let skip = 1 + usize::from(by_attribute);
     let name = if by_attribute {
         Some(
@@ -145,6 +150,7 @@ fn select(interp: &Interp<'_>, args: &Args, keep: bool, by_attribute: bool) -> O
         None
     };
     let test = args.pos.get(skip).map(Value::text);
+    let items = interp.iterate(args.operand())?;
     let mut out = Vec::new();
     for item in items {
         let subject = match name {
@@ -381,6 +387,10 @@ fn batch(interp: &Interp<'_>, args: &Args) -> Outcome {
 }
 
 fn columns(interp: &Interp<'_>, args: &Args) -> Outcome {
+    if let Some(Value::None) = args.get(1, "slices") {
+        let text = "unsupported operand type(s) for //: 'int' and 'NoneType'";
+        return Err(Fault::new(text));
+    }
     let count = usize::try_from(args.int(1, "slices", 1)?)
         .unwrap_or(1)
         .max(1);
@@ -396,7 +406,6 @@ fn columns(interp: &Interp<'_>, args: &Args) -> Outcome {
         at += size;
         if let Some(fill) = fill
             && index >= extra
-            && extra > 0
         {
             column.push(fill.clone());
         }

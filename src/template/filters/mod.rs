@@ -227,8 +227,13 @@ fn refused_anyway(filter: &Filter, interp: &Interp<'_>, args: &Args) -> Option<F
     let mut args = args.clone();
     let operand = args.pos.first_mut()?;
     *operand = match operand {
-        Value::List(_) if !matches!(filter.name, "commonpath" | "path_join") => Value::list(vec![]),
-        Value::Dict(_) => Value::dict(super::value::Entries::new()),
+        Value::List(_) if !matches!(filter.name, "commonpath" | "path_join" | "regex_replace") => {
+            Value::list(vec![])
+        }
+        // That one makes a text of its operand before it looks at anything else.
+        Value::Dict(_) if filter.name != "regex_replace" => {
+            Value::dict(super::value::Entries::new())
+        }
         _ => return None,
     };
     (filter.run)(interp, &args).err()

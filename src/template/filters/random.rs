@@ -25,6 +25,7 @@ impl Random {
             }
             Some(Value::Int(number)) => words(&number.unsigned_abs().to_be_bytes()),
             Some(Value::Bool(value)) => vec![u32::from(*value)],
+            Some(Value::Float(number)) => words(&hash_of(*number).to_be_bytes()),
             Some(other) => words(other.text().as_bytes()),
             None => words(&entropy().to_be_bytes()),
         };
@@ -72,6 +73,58 @@ impl Random {
                 return number;
             }
         }
+    }
+}
+
+/// Python's hash of a number, as it is in memory.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "28 bits of a fraction are a small whole number"
+)]
+fn hash_of(number: f64) -> u64 {
+    const BITS: i32 = 61;
+    const MODULUS: u64 = (1 << BITS) - 1;
+    if !number.is_finite() {
+        return if number.is_nan() { 0 } else { 314_159 };
+    }
+    let (mut part, mut exponent) = (number.abs(), 0i32);
+    while part >= 1.0 {
+        (part, exponent) = (part / 2.0, exponent + 1);
+    }
+    while part != 0.0 && part < 0.5 {
+        (part, exponent) = (part * 2.0, exponent - 1);
+    }
+    let mut hash: u64 = 0;
+    while part != 0.0 {
+        hash = ((hash << 28) & MODULUS) | (hash >> (BITS - 28));
+        part *= 268_435_456.0;
+        exponent -= 28;
+        let whole = part.trunc() as u64;
+        part -= part.trunc();
+        hash += whole;
+        if hash >= MODULUS {
+            hash -= MODULUS;
+        }
+    }
+    let turn = exponent.rem_euclid(BITS);
+    hash = ((hash << turn) & MODULUS) | (hash >> (BITS - turn));
+    match number < 0.0 {
+        true if hash == 1 => 2u64.wrapping_neg(),
+        true => hash.wrapping_neg(),
+        false => hash,
+    }
+}
+
+/// Refuses what Python's generator takes no seed from.
+fn seedable(seed: Option<&Value>) -> Result<Option<&Value>, Fault> {
+    match seed {
+        Some(Value::List(_) | Value::Dict(_) | Value::Tuple(_) | Value::Object(_)) => {
+            Err(Fault::new(
+                "The only supported seed types are:\nNone, int, float, str, bytes, and bytearray.",
+            ))
+        }
+        seed => Ok(seed),
     }
 }
 
@@ -140,7 +193,7 @@ pub(crate) fn pick(interp: &Interp<'_>, args: &Args) -> Outcome {
         .named("seed")
         .or_else(|| args.pos.get(3))
         .filter(|seed| !matches!(seed, Value::None));
-    let mut random = Random::new(seed);
+    let mut random = Random::new(seedable(seed)?);
     if matches!(args.operand(), Value::Float(_)) {
         return Err(Fault::new(
             "random can only be used on sequences and integers",
@@ -179,10 +232,8 @@ pub(crate) fn pick(interp: &Interp<'_>, args: &Args) -> Outcome {
 
 /// The filter `shuffle`.
 pub(crate) fn shuffle(interp: &Interp<'_>, args: &Args) -> Outcome {
-    let mut random = Random::new(
-        args.get(1, "seed")
-            .filter(|seed| !matches!(seed, Value::None)),
-    );
+    let seed = args.get(1, "seed").filter(|seed| seed.is_true());
+    let mut random = Random::new(seedable(seed)?);
     let Ok(mut items) = interp.iterate(args.operand()) else {
         return Ok(args.operand().clone());
     };

@@ -104,7 +104,19 @@ fn replace(args: &Args) -> Outcome {
         ],
     )?;
     let text = args.operand().text();
-    let (pattern, with) = (args.text(1, "pattern", ""), args.text(2, "replacement", ""));
+    let pattern = pattern(args, "pattern")?;
+    let with = match args.get(2, "replacement") {
+        None => String::new(),
+        Some(Value::Str(text)) => text.as_str().to_owned(),
+        Some(Value::List(_)) => return Err(Fault::new("unhashable type: 'list'")),
+        Some(Value::Dict(_)) => return Err(Fault::new("unhashable type: 'dict'")),
+        Some(other) => {
+            return Err(Fault::new(format!(
+                "decoding to str: need a bytes-like object, {} found",
+                other.type_name()
+            )));
+        }
+    };
     let regex = compile(&pattern, flags(args, 3, 4))?;
     let most = usize::try_from(args.int(5, "count", 0)?).unwrap_or(0);
     let (out, count) = regex.replace(&text, &with, most).map_err(Fault::new)?;

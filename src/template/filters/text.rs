@@ -31,7 +31,7 @@ super::filters! {
         };
         format::percent(&a.operand().text(), &values)
     };
-    "center": "in the middle of a width" => |i, a| methods::call(i, &Value::str(a.operand().text()), "center", &Args { pos: vec![Value::Int(a.int(1, "width", 80)?)], kw: vec![] });
+    "center": "in the middle of a width" => |i, a| methods::call(i, &Value::str(a.operand().text()), "center", &Args { pos: vec![Value::Int(a.index(1, "width", 80)?)], kw: vec![] });
     "truncate": "cut to a length" => |_, a| truncate(a);
     "wordcount": "how many words it has" => |_, a| Ok(Value::from(a.operand().text().split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).count()));
     "wordwrap": "with lines of a width" => |_, a| super::wrap::wordwrap(a);
@@ -76,7 +76,8 @@ fn trim(args: &Args) -> Outcome {
     let text = args.operand().text();
     Ok(match args.get(1, "chars") {
         Some(Value::Str(set)) => Value::str(text.trim_matches(|c| set.as_str().contains(c))),
-        _ => Value::str(text.trim()),
+        None | Some(Value::None) => Value::str(text.trim()),
+        Some(_) => return Err(Fault::new("strip arg must be None or str")),
     })
 }
 
@@ -136,20 +137,26 @@ fn indent(args: &Args) -> Outcome {
 }
 
 fn comment(args: &Args) -> Outcome {
+    let style = args.text(1, "style", "plain");
+    const STYLES: &[&str] = &["plain", "erlang", "c", "cblock", "xml"];
+    if let Some(given) = args.get(1, "style")
+        && !STYLES.contains(&given.as_str().unwrap_or_default())
+    {
+        ops::hashable(given)?;
+        return Err(Fault::new(format!("Invalid style {}.", given.repr())));
+    }
     let Value::Str(_) = args.operand() else {
         return Err(Fault::new(format!(
             "'{}' object has no attribute 'replace'",
             args.operand().type_name()
         )));
     };
-    let style = args.text(1, "style", "plain");
     let (decoration, beginning, end) = match style.as_str() {
         "plain" => ("# ", "", ""),
         "erlang" => ("% ", "", ""),
         "c" => ("// ", "", ""),
         "cblock" => (" * ", "/*", " */"),
-        "xml" => (" - ", "<!--", "-->"),
-        other => return Err(Fault::new(format!("Invalid style '{other}'."))),
+        _ => (" - ", "<!--", "-->"),
     };
     let option = |name: &str, default: &str| {
         args.named(name)
@@ -165,8 +172,9 @@ fn comment(args: &Args) -> Outcome {
     let count = |name: &str| {
         args.named(name)
             .and_then(super::super::args::whole)
-            .and_then(|count| usize::try_from(count).ok())
-            .unwrap_or(1)
+            .map_or(1, |count| {
+                usize::try_from(count.max(0)).unwrap_or(usize::MAX)
+            })
     };
     let mut out = String::new();
     if !beginning.is_empty() {
@@ -192,6 +200,18 @@ fn comment(args: &Args) -> Outcome {
 }
 
 fn truncate(args: &Args) -> Outcome {
+    if let Some(other) = args
+        .get(1, "length")
+        .filter(|length| ops::number(length).is_none())
+    {
+        // It is none by itself if it is left out.
+        if !matches!(other, Value::None) || args.pos.len() > 1 {
+            return Err(Fault::new(format!(
+                "'>=' not supported between instances of '{}' and 'int'",
+                other.type_name()
+            )));
+        }
+    }
     let text = args.operand().text();
     let length = usize::try_from(args.int(1, "length", 255)?).unwrap_or(0);
     let (kill, end) = (
@@ -302,7 +322,7 @@ fn filesize(args: &Args) -> Outcome {
         return Ok(Value::str("1 Byte"));
     }
     if bytes < base {
-        return Ok(Value::str(format!("{bytes:.0} Bytes")));
+        return Ok(Value::str(format!("{:.0} Bytes", bytes.trunc())));
     }
     let mut unit = base * base;
     for (index, name) in units.iter().enumerate() {
@@ -343,7 +363,7 @@ fn human_readable(args: &Args) -> Outcome {
     for (letter, power) in SIZES {
         let limit = 2f64.powi(i32::try_from(power).unwrap_or(0));
         let hit = match &wanted {
-            Some(wanted) => wanted.starts_with(letter),
+            Some(wanted) => wanted.chars().eq([letter]),
             None => size >= limit,
         };
         if hit {
@@ -359,46 +379,85 @@ fn human_readable(args: &Args) -> Outcome {
 )]
 fn human_to_bytes(args: &Args) -> Outcome {
     let text = args.operand().text();
-    // Not a number in the form of powers of ten.
-    let trimmed = if matches!(args.operand(), Value::Float(_)) && text.contains('e') {
-        ""
-    } else {
-        text.trim()
+    let refused = |why: String| {
+        let text = format!("human_to_bytes() can't interpret the input: {why}");
+        Fault::new(text.trim_end())
     };
-    let end = trimmed
+    let unread = || {
+        refused(format!(
+            "human_to_bytes() can't interpret following string: {text}"
+        ))
+    };
+    let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(trimmed.len());
-    let number: f64 = trimmed[..end].parse().map_err(|_| {
-        Fault::new(format!(
-            "human_to_bytes() can't interpret the input: human_to_bytes() can't interpret following string: {text}"
-        ).trim_end())
-    })?;
-    let unit = trimmed[end..].trim();
-    let unit = if unit.is_empty() {
-        args.text(1, "default_unit", "B")
-    } else {
-        unit.to_owned()
-    };
-    let letter = unit.to_uppercase().chars().next().unwrap_or('B');
-    if letter == 'B' {
-        return Ok(Value::Int(number.round_ties_even() as i128));
+        .unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let unit = unit.trim_matches(' ');
+    if digits.ends_with('.') || !unit.chars().all(|c| c.is_ascii_alphabetic()) {
+        return Err(unread());
     }
-    // A unit of bits has a small b, one of bytes a capital one.
-    let bits = args.truth(2, "isbits", false);
-    let class = if bits { 'b' } else { 'B' };
-    if let Some(given) = unit.chars().nth(1)
-        && given.eq_ignore_ascii_case(&'b')
-        && given != class
-        && SIZES.iter().any(|(name, _)| *name == letter)
-    {
-        return Err(Fault::new(format!(
-            "human_to_bytes() can't interpret the input: human_to_bytes() failed to convert {text}. Value is not a valid string (expect {letter}{class} or {letter})"
+    let number: f64 = digits.parse().map_err(|_| unread())?;
+    let unit = match (unit, args.get(1, "default_unit")) {
+        ("", None | Some(Value::None)) => "B".to_owned(),
+        ("", Some(Value::Str(unit))) => unit.as_str().to_owned(),
+        ("", Some(other)) => {
+            return Err(Fault::new(format!(
+                "human_to_bytes() failed on bad input: '{}' object is not subscriptable",
+                other.type_name()
+            )));
+        }
+        (unit, _) => unit.to_owned(),
+    };
+    let Some(letter) = unit
+        .chars()
+        .next()
+        .map(|letter| letter.to_ascii_uppercase())
+    else {
+        return Err(refused("string index out of range".to_owned()));
+    };
+    let power = match SIZES.iter().find(|(name, _)| *name == letter) {
+        Some((_, power)) => *power,
+        None if letter == 'B' => 0,
+        None => {
+            return Err(refused(format!(
+                "human_to_bytes() failed to convert {text} (unit = {unit}). The suffix must be one of Y, Z, E, P, T, G, M, K, B"
+            )));
+        }
+    };
+    if let Some(expected) = wrong_unit(&unit, letter, args.truth(2, "isbits", false)) {
+        return Err(refused(format!(
+            "human_to_bytes() failed to convert {text}. Value is not a valid string (expect {expected})"
         )));
     }
-    let power = SIZES.iter().find(|(name, _)| *name == letter).map(|(_, power)| *power).ok_or_else(|| {
-        Fault::new(format!("human_to_bytes() can't interpret the input: human_to_bytes() failed to convert {text} (unit = {unit}). The suffix must be one of Y, Z, E, P, T, G, M, K, B"))
-    })?;
     Ok(Value::Int(
         (number * 2f64.powi(i32::try_from(power).unwrap_or(0))).round_ties_even() as i128,
     ))
+}
+
+/// What is expected instead of a unit that is more than its letter: a unit of bits has a small b, one of bytes a capital
+/// one, or both are written out.
+fn wrong_unit(unit: &str, letter: char, bits: bool) -> Option<String> {
+    const WORDS: [(char, &str); 8] = [
+        ('Y', "yotta"),
+        ('Z', "zeta"),
+        ('E', "exa"),
+        ('P', "peta"),
+        ('T', "tera"),
+        ('G', "giga"),
+        ('M', "mega"),
+        ('K', "kilo"),
+    ];
+    let (class, word) = if bits { ('b', "bit") } else { ('B', "byte") };
+    let prefix = WORDS.iter().find(|(name, _)| *name == letter);
+    let prefix = prefix.map_or("", |(_, prefix)| prefix);
+    let written = unit.to_lowercase();
+    let fits = written.strip_prefix(prefix) == Some(word);
+    let short = !prefix.is_empty() && unit.chars().eq([letter, class]);
+    if unit.len() == 1 || fits || short {
+        return None;
+    }
+    Some(match prefix {
+        "" => format!("{class} or {word}"),
+        _ => format!("{letter}{class} or {letter}"),
+    })
 }

@@ -357,11 +357,24 @@ fn dump(args: &Args, step: usize, flow: Option<bool>) -> Outcome {
         Some(value) => Some(value.is_true()),
         None => flow,
     };
-    let step = args
-        .get(1, "indent")
-        .and_then(whole)
-        .and_then(|step| usize::try_from(step).ok())
-        .unwrap_or(step);
+    let nice = flow.is_some();
+    let indent = if nice {
+        args.get(1, "indent")
+    } else {
+        args.named("indent")
+    };
+    for number in [indent, args.named("width")] {
+        if let Some(Value::Str(_) | Value::List(_) | Value::Dict(_) | Value::Tuple(_)) = number {
+            return Err(Fault::new("an integer is required"));
+        }
+    }
+    let step = match indent {
+        Some(Value::None) => 2,
+        indent => indent
+            .and_then(whole)
+            .and_then(|step| usize::try_from(step).ok())
+            .unwrap_or(step),
+    };
     let mut writer = Writer {
         out: String::new(),
         column: 0,
