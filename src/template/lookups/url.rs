@@ -7,6 +7,7 @@ use rplay_modules::registry;
 
 use super::super::eval::Interp;
 use super::super::fault::Fault;
+use super::super::filters::core::to_bool;
 use super::super::methods::lines;
 use super::super::value::Value;
 use super::Call;
@@ -33,16 +34,16 @@ const OPTIONS: &[(&str, &str)] = &[
 /// `url`: the lines of answers, or answers as they are.
 pub(super) fn url(interp: &Interp<'_>, call: &Call) -> Result<Vec<Value>, Fault> {
     let split = match call.option("split_lines") {
-        Some(_) => call.truth("split_lines", true),
+        Some(value) => is_yes(value),
         None => true,
     };
     let mut out = Vec::new();
     for term in &call.terms {
         let Value::Str(address) = term else {
-            return Err(Fault::new(format!(
-                "'{}' object has no attribute 'decode'",
-                term.type_name()
-            )));
+            return Err(Fault::new(match term.is_true() {
+                true => format!("'{}' object has no attribute 'decode'", term.type_name()),
+                false => "a bytes-like object is required, not 'str'".to_owned(),
+            }));
         };
         let content = fetched(interp, call, address.as_str())?;
         if split {
@@ -61,10 +62,15 @@ fn fetched(interp: &Interp<'_>, call: &Call, address: &str) -> Result<String, Fa
             Value::str(address).repr()
         )));
     }
+    if let Some(problem) = misspelt(address) {
+        return Err(Fault::new(problem));
+    }
     let refused = |name: &str| Fault::new(format!("rplay does not have the option `{name}`"));
     let mut given = Map::new();
     given.insert("url".into(), Data::Str(address.to_owned()));
     given.insert("return_content".into(), Data::Bool(true));
+    let fine = (200..300).map(Data::Int).collect();
+    given.insert("status_code".into(), Data::List(fine));
     given.insert("timeout".into(), Data::Int(10));
     given.insert("follow_redirects".into(), Data::Str("urllib2".into()));
     if call.option("ciphers").is_some_and(Value::is_true) {
@@ -80,7 +86,7 @@ fn fetched(interp: &Interp<'_>, call: &Call, address: &str) -> Result<String, Fa
             None => interp.variable(&variable)?,
         };
         if let Some(value) = value.filter(|value| !matches!(value, Value::None)) {
-            given.insert((*argument).into(), value.to_data()?);
+            given.insert((*argument).into(), argument_of(option, &value)?);
         }
     }
     let Some(module) = registry::find("ansible.builtin.uri") else {
@@ -96,13 +102,76 @@ fn fetched(interp: &Interp<'_>, call: &Call, address: &str) -> Result<String, Fa
             Some(Data::Str(content)) => content.clone(),
             _ => String::new(),
         }),
-        Err(failure) => Err(Fault::new(match failure.msg.split_once(": HTTP Error ") {
-            Some((_, why)) => format!("Received HTTP error for {address}: HTTP Error {why}"),
-            None => {
-                let why = failure.msg.split_once("Request failed: ");
-                let why = why.map_or(failure.msg.as_str(), |(_, why)| why);
-                format!("Failed lookup url for {address}: {why}")
-            }
-        })),
+        Err(failure) => Err(Fault::new(told(address, &failure.msg))),
     }
+}
+
+/// What Python says of an address that it sends nothing to.
+fn misspelt(address: &str) -> Option<String> {
+    let rest = address.split_once("://")?.1;
+    let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if host.is_empty() && address.starts_with("http") {
+        return Some(format!(
+            "Failed lookup url for {address}: <urlopen error no host given>"
+        ));
+    }
+    if let Some((at, letter)) = path.chars().enumerate().find(|(_, c)| !c.is_ascii()) {
+        // The request's line is `GET PATH`.
+        return Some(format!(
+            "'ascii' codec can't encode character '\\x{:02x}' in position {}: ordinal not in range(128)",
+            u32::from(letter),
+            at + "GET ".len()
+        ))
+        .filter(|_| u32::from(letter) < 256);
+    }
+    let control = path.chars().find(|c| *c <= ' ' || *c == '\u{7f}')?;
+    Some(format!(
+        "URL can't contain control characters. {} (found at least {})",
+        Value::str(path).repr(),
+        Value::str(control.to_string()).repr()
+    ))
+}
+
+/// The argument of the module for an option: whatever is no word for true is false, and seconds are whole.
+fn argument_of(option: &str, value: &Value) -> Result<Data, Fault> {
+    const SWITCHES: &[&str] = &[
+        "force",
+        "force_basic_auth",
+        "use_gssapi",
+        "use_netrc",
+        "use_proxy",
+        "validate_certs",
+    ];
+    if SWITCHES.contains(&option) {
+        return Ok(Data::Bool(is_yes(value)));
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "seconds are few")]
+    match (option, value) {
+        ("timeout", Value::Float(seconds)) => Ok(Data::Int(seconds.ceil() as i128)),
+        _ => Ok(value.to_data()?),
+    }
+}
+
+/// What is no word for either is false.
+fn is_yes(value: &Value) -> bool {
+    to_bool(value).unwrap_or(false)
+}
+
+/// The error of a request in Ansible's words.
+fn told(address: &str, message: &str) -> String {
+    if let Some((_, why)) = message.split_once(": HTTP Error ") {
+        return format!("Received HTTP error for {address}: HTTP Error {why}");
+    }
+    let why = message.split_once("Request failed: ");
+    let why = why.map_or(message, |(_, why)| why);
+    if why.contains("would lead to an infinite loop") {
+        return format!("Received HTTP error for {address}: HTTP Error 302: {why}");
+    }
+    if why.contains("Resource temporarily unavailable") {
+        return "timed out".to_owned();
+    }
+    if why.contains("the server closed the connection") {
+        return "Remote end closed connection without response".to_owned();
+    }
+    format!("Failed lookup url for {address}: {why}")
 }
