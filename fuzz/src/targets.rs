@@ -114,7 +114,6 @@ fn playbook(data: &[u8]) {
         templar: Arc::new(Templar::new(Settings::default())),
         tags: TagFilter::default(),
         roles_path: vec![],
-        listing: false,
         private_roles: false,
         collections: Collections::default(),
         library: Arc::default(),

@@ -15,10 +15,6 @@ use crate::vars::VarMap;
 /// Prints a message or a variable.
 pub(super) fn debug(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
     context.only_known()?;
-    if context.spec.free_form.is_some() {
-        let message = "Action 'ansible.builtin.debug' does not support raw params.";
-        return Err(ActionError::Bare(message.to_owned()));
-    }
     if context.has("msg") && context.has("var") {
         let text = "parameters are mutually exclusive: msg|var".to_owned();
         return Err(ActionError::Denied(text));
@@ -131,6 +127,11 @@ pub(super) fn assert(context: &mut Context<'_>) -> Result<TaskResult, ActionErro
         return Err(ActionError::Denied(missing));
     };
     let quiet = context.bool("quiet")?.unwrap_or(false);
+    let failure = match message(context, "fail_msg", "fail_msg")? {
+        Some(message) => Some(message),
+        None => message(context, "msg", "fail_msg")?,
+    };
+    let success = message(context, "success_msg", "success_msg")?;
     let conditions = match &that {
         Value::List(items) => items.to_vec(),
         one => vec![one.clone()],
@@ -139,16 +140,10 @@ pub(super) fn assert(context: &mut Context<'_>) -> Result<TaskResult, ActionErro
         if context.condition(condition)? {
             continue;
         }
-        let message = match context.value("fail_msg")? {
-            Some(message) => Some(message),
-            None => context.value("msg")?,
-        };
         let mut result = Map::new();
         result.insert("evaluated_to".to_owned(), Data::Bool(false));
         result.insert("assertion".to_owned(), context.shown_condition(condition));
-        let message = message.map_or(Ok(Data::from("Assertion failed")), |value| {
-            context.to_data(&value)
-        })?;
+        let message = failure.unwrap_or_else(|| Data::from("Assertion failed"));
         result.insert("msg".to_owned(), message);
         if !quiet {
             result.insert("_ansible_verbose_always".to_owned(), Data::Bool(true));
@@ -158,10 +153,7 @@ pub(super) fn assert(context: &mut Context<'_>) -> Result<TaskResult, ActionErro
             ..TaskResult::ok(result)
         });
     }
-    let message = context.value("success_msg")?;
-    let message = message.map_or(Ok(Data::from("All assertions passed")), |value| {
-        context.to_data(&value)
-    })?;
+    let message = success.unwrap_or_else(|| Data::from("All assertions passed"));
     let mut result = Map::new();
     result.insert("msg".to_owned(), message);
     if !quiet {
@@ -170,14 +162,36 @@ pub(super) fn assert(context: &mut Context<'_>) -> Result<TaskResult, ActionErro
     Ok(TaskResult::ok(result))
 }
 
+/// A message of `assert`: a text or a list of texts.
+fn message(context: &Context<'_>, name: &str, told: &str) -> Result<Option<Data>, ActionError> {
+    let Some(value) = context.value(name)? else {
+        return Ok(None);
+    };
+    let data = context.to_data(&value)?;
+    let fits = match &data {
+        Data::List(items) => items.iter().all(|item| matches!(item, Data::Str(_))),
+        one => matches!(one, Data::Str(_)),
+    };
+    if fits {
+        return Ok(Some(data));
+    }
+    Err(ActionError::Denied(format!(
+        "argument '{told}' is of type {} and we were unable to convert to str_or_list_of_str: a string or list of strings is required",
+        value.type_name()
+    )))
+}
+
 /// Fails with a message.
 pub(super) fn fail(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
     context.only_known()?;
-    let msg = context
-        .value("msg")?
-        .map_or(Ok(Data::from("Failed as requested from task")), |value| {
-            context.to_data(&value)
-        })?;
+    let msg = match context.args.get("msg") {
+        Some((_, raw)) => context.argument("msg", raw)?,
+        None => Value::omit(),
+    };
+    let msg = match msg {
+        msg if msg.is_omit() => Data::from("Failed as requested from task"),
+        msg => context.to_data(&msg)?,
+    };
     Ok(TaskResult {
         failed: true,
         ..TaskResult::ok(map! { "msg" => msg })

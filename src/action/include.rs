@@ -1,5 +1,7 @@
 //! `include_tasks` and `include_role`: what is to be read is decided here, the dispatcher reads it.
 
+use std::path::PathBuf;
+
 use rplay_modules::data::Map;
 use rplay_modules::map;
 
@@ -10,6 +12,8 @@ use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
 use crate::plan::{RoleCall, find_task_file};
 use crate::run::context::Context;
+use crate::template::normal;
+use crate::template::value::has_delimiters;
 
 /// `include_tasks`.
 pub(super) fn tasks(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
@@ -21,14 +25,9 @@ pub(super) fn tasks(context: &mut Context<'_>) -> Result<TaskResult, ActionError
         return Err(ActionError::new("No file specified for include_tasks"));
     };
     let frame = &context.spec.task.frame;
-    let Some(file) = find_task_file(&name, frame, &context.run.playbook_dir) else {
-        let path = frame.dir.join(&name);
-        let path = path.display();
-        return Ok(TaskResult::failed(format!(
-            "Unable to retrieve file contents. Could not find or access '{path}' on the Ansible Controller: \
-             [Errno 2] No such file or directory: '{path}'"
-        )));
-    };
+    let found = find_task_file(&name, frame, &context.run.playbook_dir);
+    let file = found.unwrap_or_else(|| frame.dir.join(&name));
+    let file = PathBuf::from(normal(&file.to_string_lossy()));
     let result = map! { "include" => name.as_str(), "include_args" => Map::new() };
     let vars = (*context.spec.vars).clone();
     Ok(TaskResult::ok(result).effect(Effect::IncludeTasks { file, vars }))
@@ -51,10 +50,7 @@ pub(super) fn role(context: &mut Context<'_>) -> Result<TaskResult, ActionError>
         public: Some(true),
         name: name.clone(),
         span: Some(role_place(context)),
-        again: context
-            .bool("allow_duplicates")?
-            .unwrap_or(true)
-            .then_some(true),
+        again: Some(context.bool("allow_duplicates")?.unwrap_or(true)),
         ..RoleCall::default()
     };
     call.tasks_from = context.text("tasks_from")?;
@@ -62,10 +58,6 @@ pub(super) fn role(context: &mut Context<'_>) -> Result<TaskResult, ActionError>
     call.defaults_from = context.text("defaults_from")?;
     call.handlers_from = context.text("handlers_from")?;
     call.unchecked = !context.bool("rolespec_validate")?.unwrap_or(true);
-    let run = context.run;
-    run.planner
-        .find_role(&call, &context.spec.task.frame, &run.playbook_dir)
-        .map_err(ActionError::Missing)?;
     let vars = (*context.spec.vars).clone();
     let result = map! { "include_role" => name };
     Ok(TaskResult::ok(result).effect(Effect::IncludeRole {
@@ -75,12 +67,22 @@ pub(super) fn role(context: &mut Context<'_>) -> Result<TaskResult, ActionError>
     }))
 }
 
-/// Where Ansible points for a role: its name, or the text of all arguments.
+/// Where Ansible points for a role: what a template of its name comes to, the name, or the text of
+/// all arguments.
 fn role_place(context: &Context<'_>) -> Span {
     let args = &context.spec.task.ast.call.args;
-    let Some(arg) = args.get("name").or_else(|| args.get("role")) else {
+    let Some((key, arg)) = args
+        .get_key_value("name")
+        .or_else(|| args.get_key_value("role"))
+    else {
         return context.spec.span().clone();
     };
+    if arg.value.as_str().is_some_and(has_delimiters)
+        && let Ok(Some(name)) = context.value(key)
+        && let Some(place) = name.origin()
+    {
+        return place;
+    }
     let rest = arg.key.source.text.get(arg.key.end as usize..);
     if rest.is_some_and(|rest| rest.starts_with('=')) {
         return arg.key.clone();

@@ -129,8 +129,6 @@ pub(crate) enum ActionError {
     Bare(String),
     /// The action does not do what is asked for; its words are all that is told.
     Denied(String),
-    /// What is to be included is nowhere.
-    Missing(Box<Diagnostic>),
     /// A keyword has a value of the wrong kind.
     Keyword {
         /// As messages name it.
@@ -270,8 +268,32 @@ impl TaskResult {
     }
 }
 
+/// Whether an action takes text that is no named argument.
+fn check_text(action: &str) -> Result<(), ActionError> {
+    let module = rplay_modules::registry::find(action);
+    let takes = match action {
+        "include_tasks" | "include_role" | "include_vars" | "script" | "raw" | "set_fact" => true,
+        _ => module.is_some_and(|module| module.free_form.is_some()),
+    };
+    match action {
+        _ if takes => Ok(()),
+        "group_by" => Err(ActionError::Denied(
+            "Invalid options for group_by: _raw_params".to_owned(),
+        )),
+        _ => {
+            let own = || format!("ansible.builtin.{action}");
+            let full = module.map_or_else(own, |module| module.name.to_owned());
+            let message = format!("Action '{full}' does not support raw params.");
+            Err(ActionError::Bare(message))
+        }
+    }
+}
+
 /// Runs the action of a task once.
 pub(crate) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    if context.spec.free_form.is_some() {
+        check_text(context.action())?;
+    }
     match context.action() {
         "async_status" => background::status(context).await,
         "validate_argument_spec" => argspec::validate(context),

@@ -54,8 +54,8 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
     let scope = context.scope.with(Level::TaskVars, about);
     let scope = match path.parent() {
         Some(folder) => {
-            let mut places = vec![folder.to_path_buf()];
-            places.extend(crate::template::Scope::search_path(context.scope));
+            let mut places = crate::template::Scope::search_path(context.scope);
+            places.push(folder.to_path_buf());
             scope.with_search_path(places)
         }
         None => scope,
@@ -116,6 +116,7 @@ fn options(context: &Context<'_>) -> Result<FileOptions, ActionError> {
             "output_encoding `{encoding}` is not supported, only utf-8"
         )));
     }
+    options.beside_last = true;
     options.trim_blocks = context.bool("trim_blocks")?.unwrap_or(true);
     options.lstrip_blocks = context.bool("lstrip_blocks")?.unwrap_or(false);
     Ok(options)

@@ -90,7 +90,7 @@ pub(super) fn include_vars(context: &mut Context<'_>) -> Result<TaskResult, Acti
         }
     };
     let mut vars = VarMap::new();
-    for path in &paths {
+    for (at, path) in paths.iter().enumerate() {
         let checked = context
             .run
             .planner
@@ -102,6 +102,11 @@ pub(super) fn include_vars(context: &mut Context<'_>) -> Result<TaskResult, Acti
             .iter()
             .find(|problem| problem.severity == Severity::Error)
         {
+            if problem.code == "vars-not-a-mapping" {
+                let path = path.display();
+                let message = format!("'{path}' must be stored as a dictionary/hash");
+                return Ok(stopped(message, &paths[..at]));
+            }
             return Err(ActionError::new(problem.to_string()));
         }
         context.run.templar.note_warnings(checked.problems);
@@ -154,15 +159,7 @@ pub(super) fn include_vars(context: &mut Context<'_>) -> Result<TaskResult, Acti
 }
 
 fn not_found(context: &Context<'_>, file: &str) -> String {
-    let searched: Vec<String> = context
-        .places("vars", file)
-        .iter()
-        .map(|path| format!("\t{}", path.display()))
-        .collect();
-    format!(
-        "Could not find or access '{file}'\nSearched in:\n{} on the Ansible Controller.",
-        searched.join("\n")
-    )
+    crate::run::context::nowhere(file, &context.places("vars", file))
 }
 
 /// A failure after some files were read: none of their variables is set.

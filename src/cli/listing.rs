@@ -100,7 +100,7 @@ fn collect<'a>(items: &'a [PlanItem], tasks: &mut Vec<&'a PlanTask>) {
         match item {
             PlanItem::Task(task) => tasks.push(task),
             PlanItem::Block(block) => collect(&block.block, tasks),
-            PlanItem::FlushHandlers => {}
+            PlanItem::FlushHandlers | PlanItem::RoleDone(_) => {}
         }
     }
 }

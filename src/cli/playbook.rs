@@ -122,11 +122,7 @@ fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, CommandError>
     options.force_handlers = arguments.force_handlers;
     options.start_at.clone_from(&arguments.start_at_task);
     options.step = arguments.step;
-    let Session {
-        inputs,
-        mut planner,
-    } = session;
-    planner.listing = arguments.list_tasks || arguments.list_tags;
+    let Session { inputs, planner } = session;
     let extra = Arc::new(inputs.extra.clone());
     let magic = Arc::new(inputs.magic.clone());
     let playbooks: Vec<PlannedPlaybook> = paths

@@ -87,7 +87,6 @@ pub(super) fn prepare(
         roles_path: config.path_list("roles_path"),
         collections: Collections::new(config.path_list("collections_path")),
         library: Arc::new(library(&wanted.how, &config)),
-        listing: false,
         private_roles: config.bool("private_role_vars"),
     };
     let magic = magic(&options, &config, &inventory);

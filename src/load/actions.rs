@@ -221,7 +221,9 @@ pub fn suggestion(name: &str) -> Option<String> {
         .into_iter()
         .chain(ACTIONS.iter().copied().filter(|action| *action != "normal"));
     let word = name.rsplit('.').next().unwrap_or(name);
-    crate::diag::nearest(word, candidates).map(str::to_owned)
+    // Of some names of Ansible's there is no module here.
+    let meant = crate::diag::nearest(word, candidates);
+    meant.filter(|meant| *meant != word).map(str::to_owned)
 }
 
 /// Commands: all of the text is the command but for a few options.

@@ -106,16 +106,11 @@ impl Reader {
                     let problem = Diagnostic::warning("module-defaults", text);
                     self.problems.push(problem.at(&key.span));
                 }
-                Some(group) => {
-                    let full = match group.contains('.') {
-                        true => group.to_owned(),
-                        false => format!("ansible.builtin.{group}"),
-                    };
-                    let text = format!(
-                        "Error loading module_defaults: could not resolve the module_defaults group {full}"
-                    );
-                    self.error("module-defaults", text, &key.span);
-                }
+                // Groups of collections are looked up when the play is planned.
+                Some(group) if group.contains('.') => {}
+                Some(group) => self
+                    .problems
+                    .push(no_group(&format!("ansible.builtin.{group}"), &key.span)),
                 None if !actions::is_callable(name) => {
                     let text = format!("Could not resolve action {name} in module_defaults");
                     let mut problem = Diagnostic::error("module-defaults", text).at(&key.span);
@@ -268,4 +263,12 @@ pub(crate) fn is_variable_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !RESERVED.contains(&name)
+}
+
+/// A group of `module_defaults` is not there.
+pub(crate) fn no_group(full: &str, place: &Span) -> Diagnostic {
+    let text = format!(
+        "Error loading module_defaults: could not resolve the module_defaults group {full}"
+    );
+    Diagnostic::error("module-defaults", text).at(place)
 }

@@ -3,7 +3,7 @@
 pub mod actions;
 pub mod adhoc;
 pub mod ast;
-mod check;
+pub(crate) mod check;
 pub mod keyword;
 pub mod kv;
 pub mod node;

@@ -127,7 +127,7 @@ fn set_loop(
             format!("you must specify a value when using with_{name}"),
             &key.span,
         );
-    } else {
+    } else if !items.is_null() {
         parts.looping = Some(Loop {
             lookup,
             span: key.span.clone(),

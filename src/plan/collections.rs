@@ -1,12 +1,22 @@
 //! Collections on disk: folders `ansible_collections/NAMESPACE/NAME` with roles and playbooks.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Files;
+use crate::template::value::Value;
+
+/// Groups of actions by their names, each with its members and the groups that it extends.
+type Groups = HashMap<String, (Vec<String>, Vec<String>)>;
 
 /// Where collections are looked for.
 #[derive(Clone, Debug, Default)]
 pub struct Collections {
     /// Folders that hold `ansible_collections`.
     paths: Vec<PathBuf>,
+    /// Groups of collections that were asked for, by the collections' folders.
+    groups: Arc<Mutex<HashMap<PathBuf, Arc<Groups>>>>,
 }
 
 /// The folder that holds all namespaces.
@@ -16,7 +26,10 @@ impl Collections {
     /// Collections of these paths; one may also be the folder `ansible_collections` itself.
     #[must_use]
     pub fn new(paths: Vec<PathBuf>) -> Self {
-        Self { paths }
+        Self {
+            paths,
+            groups: Arc::default(),
+        }
     }
 
     /// The folder of the collection `NAMESPACE.NAME`: beside the playbook, then in the paths.
@@ -74,6 +87,47 @@ impl Collections {
             .find(|path| path.is_file())
     }
 
+    /// The full names of the actions in a group of `module_defaults` (`NAMESPACE.NAME.GROUP`), with
+    /// those of groups that it extends; none where there is no such group.
+    #[must_use]
+    pub fn action_group(
+        &self,
+        name: &str,
+        playbook_dir: &Path,
+        files: &Files,
+    ) -> Option<BTreeSet<String>> {
+        let mut known = BTreeSet::from([name.to_owned()]);
+        let mut actions = BTreeSet::new();
+        let mut open = vec![name.to_owned()];
+        while let Some(one) = open.pop() {
+            let group = self.own_group(&one, playbook_dir, files);
+            if group.is_none() && one == name {
+                return None;
+            }
+            let (members, extended) = group.unwrap_or_default();
+            actions.extend(members);
+            open.extend(extended.into_iter().filter(|one| known.insert(one.clone())));
+        }
+        Some(actions)
+    }
+
+    /// What stands in one group.
+    fn own_group(
+        &self,
+        name: &str,
+        playbook_dir: &Path,
+        files: &Files,
+    ) -> Option<(Vec<String>, Vec<String>)> {
+        let (collection, group) = split(name)?;
+        let folder = self.folder(collection, playbook_dir)?;
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = groups.entry(folder).or_insert_with_key(|folder| {
+            let file = folder.join("meta").join("runtime.yml");
+            Arc::new(read_groups(collection, &file, files))
+        });
+        all.get(group).cloned()
+    }
+
     /// The Python file of a module that a collection has on disk.
     #[must_use]
     pub fn module(&self, name: &str, playbook_dir: &Path) -> Option<PathBuf> {
@@ -85,6 +139,42 @@ impl Collections {
             .map(|kind| plugins.join(kind).join(&file))
             .find(|path| path.is_file())
     }
+}
+
+/// The groups of actions that a collection's `meta/runtime.yml` defines. What is no group there is
+/// for its authors to mend.
+fn read_groups(collection: &str, file: &Path, files: &Files) -> Groups {
+    let full = |name: &str| match split(name) {
+        Some(_) => name.to_owned(),
+        None => format!("{collection}.{name}"),
+    };
+    let names = |value: Option<Value>| -> Vec<String> {
+        let items = match value {
+            Some(Value::List(items)) => items.to_vec(),
+            other => other.into_iter().collect(),
+        };
+        let texts = items.iter().filter_map(Value::as_str);
+        texts.map(full).collect()
+    };
+    let read = files.vars(file).map(|checked| checked.value);
+    let vars = read.unwrap_or_default();
+    let Some(Value::Dict(groups)) = vars.get("action_groups") else {
+        return Groups::new();
+    };
+    let mut all = Groups::new();
+    for (name, value) in groups.read().iter() {
+        let Value::List(items) = value else { continue };
+        let mut extended = vec![];
+        for item in items.to_vec() {
+            if let Value::Dict(entry) = item
+                && let Some(Value::Dict(metadata)) = entry.get("metadata")
+            {
+                extended.extend(names(metadata.get("extend_group")));
+            }
+        }
+        all.insert(name.0.to_string(), (names(Some(value.clone())), extended));
+    }
+    all
 }
 
 /// The collection of a full name and the rest of it.

@@ -84,6 +84,15 @@ impl Frame {
         tags
     }
 
+    /// The role whose tasks include or import this one. Its parameters count again from here on,
+    /// more than the variables of all includes so far.
+    fn includer(&self) -> Option<&Frame> {
+        let task = self.parent.as_deref()?;
+        let included = matches!(task.kind, FrameKind::Include | FrameKind::Import);
+        let mut around = task.chain().filter(|_| included);
+        around.find(|frame| frame.kind == FrameKind::Role)
+    }
+
     /// Adds the variables of the frames and their roles to a scope, each at its level.
     pub fn push_vars(&self, scope: &mut HostScope) {
         let chain: Vec<&Frame> = self.chain().collect();
@@ -93,6 +102,9 @@ impl Frame {
             {
                 scope.push(Level::RoleDefaults, &role.defaults);
                 scope.push(Level::RoleVars, &role.vars);
+                if let Some(around) = frame.includer() {
+                    scope.push(Level::IncludeParams, &around.params);
+                }
             }
             let own = match frame.kind {
                 FrameKind::Role => Level::RoleCall,

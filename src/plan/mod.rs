@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::diag::{Checked, Diagnostic, Span, nearest, similar_file};
 use crate::load::actions;
 use crate::load::ast::{self, Item, Keywords};
+use crate::load::check::no_group;
 use crate::load::keyword::{Keyword, Places};
 use crate::load::node::{Node, NodeKind};
 use crate::template::value::Value;
@@ -50,6 +51,8 @@ pub enum PlanItem {
     Block(Arc<PlanBlock>),
     /// Handlers notified so far run here.
     FlushHandlers,
+    /// The tasks of a role end here.
+    RoleDone(Arc<Role>),
 }
 
 /// A task with what it inherits.
@@ -147,8 +150,6 @@ pub struct Planner {
     pub private_roles: bool,
     /// Places to look for roles after those beside the playbook.
     pub roles_path: Vec<PathBuf>,
-    /// Nothing is run: a role that would not run again is planned all the same.
-    pub listing: bool,
     /// Collections on disk.
     pub collections: collections::Collections,
     /// Modules on disk that are in no collection.
@@ -163,8 +164,6 @@ pub(crate) struct Pass<'a> {
     problems: Vec<Diagnostic>,
     roles: Vec<Arc<Role>>,
     handlers: Vec<PlanItem>,
-    /// Roles already planned with the same parameters: they run once.
-    seen: Vec<String>,
     depth: usize,
 }
 
@@ -206,6 +205,7 @@ impl Planner {
             from: None,
         });
         let mut pass = Pass::new(self, scope.clone(), playbook_dir);
+        pass.check_groups(&play.keywords);
         let mut items = pass.items(&play.pre_tasks, &frame, false);
         items.push(PlanItem::FlushHandlers);
         for entry in &play.roles {
@@ -319,7 +319,6 @@ impl<'a> Pass<'a> {
             problems: vec![],
             roles: vec![],
             handlers: vec![],
-            seen: vec![],
             depth: 0,
         }
     }
@@ -354,6 +353,7 @@ impl<'a> Pass<'a> {
             _ => {}
         }
         self.check_module(task, handler);
+        self.check_groups(&task.keywords);
         self.check_meta(task, frame, handler);
         let own = self.tags_of(&task.keywords);
         let mut tags = frame.tags(self);
@@ -368,6 +368,36 @@ impl<'a> Pass<'a> {
             tags,
             handler,
         }))]
+    }
+
+    /// Groups of `module_defaults` must be there, if they are of collections.
+    fn check_groups(&mut self, keywords: &Keywords) {
+        let maps = match keywords.get(&Keyword::ModuleDefaults) {
+            Some(Node {
+                kind: NodeKind::Seq(maps),
+                ..
+            }) => maps.as_slice(),
+            Some(node) => std::slice::from_ref(node),
+            None => return,
+        };
+        for map in maps {
+            let NodeKind::Map(entries) = &map.kind else {
+                continue;
+            };
+            for (key, _) in entries {
+                let group = key.as_str().and_then(|key| key.strip_prefix("group/"));
+                let Some(group) = group.filter(|group| group.contains('.')) else {
+                    continue;
+                };
+                let (known, files) = (&self.planner.collections, &self.planner.files);
+                if known
+                    .action_group(group, self.playbook_dir, files)
+                    .is_none()
+                {
+                    self.problems.push(no_group(group, &key.span));
+                }
+            }
+        }
     }
 
     /// A name must be a module that is here, or one on disk: those are written in
@@ -496,6 +526,7 @@ impl<'a> Pass<'a> {
         keywords: Keywords,
         from: Option<Span>,
     ) -> Arc<Frame> {
+        self.check_groups(&keywords);
         let vars = keywords
             .get(&Keyword::Vars)
             .map(|node| to_vars(node, &self.planner.files, &mut self.problems));
@@ -582,7 +613,8 @@ fn opened(handlers: Vec<PlanItem>) -> Vec<PlanItem> {
     let mut tasks = vec![];
     for item in handlers {
         match item {
-            PlanItem::Block(block) => tasks.extend(block.block.iter().cloned()),
+            PlanItem::Block(block) => tasks.extend(opened(block.block.to_vec())),
+            PlanItem::RoleDone(_) => {}
             other => tasks.push(other),
         }
     }

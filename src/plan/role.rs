@@ -30,8 +30,12 @@ pub struct Role {
     pub defaults: Arc<VarMap>,
     /// `vars/main.yml`.
     pub vars: Arc<VarMap>,
-    /// Names and folders of the roles that brought it, the nearest first.
+    /// Names and folders of the roles that include or import it, the nearest first.
     pub parents: Vec<(String, PathBuf)>,
+    /// Equal for equal uses: a host that was through one of them is done with the others, too.
+    pub key: Arc<str>,
+    /// A host goes through it all the same.
+    pub again: bool,
 }
 
 /// A use of a role.
@@ -53,11 +57,9 @@ pub struct RoleCall {
     pub vars_from: Option<String>,
     /// `defaults_from`, else `main`.
     pub defaults_from: Option<String>,
-    /// It has run before.
-    pub known: bool,
     /// `handlers_from`, else `main`.
     pub handlers_from: Option<String>,
-    /// Whether it runs again although it ran with the same parameters; `None`: the role decides.
+    /// Whether a host goes through it again after an equal use; `None`: the role decides.
     pub again: Option<bool>,
     /// Whether the play sees its variables; none: what the settings say.
     pub public: Option<bool>,
@@ -175,26 +177,17 @@ impl Pass<'_> {
             }
             None => None,
         };
-        let key = format!(
-            "{} {:?} {:?} {:?} {:?}",
-            path.display(),
-            written(&call.keywords),
-            *call.params,
-            *call.vars,
-            call.tasks_from
-        );
         let own = || meta.as_ref().is_some_and(|meta| meta.allow_duplicates);
-        let allow_again = call.again.unwrap_or_else(own);
-        if !allow_again && !self.planner.listing && (call.known || self.seen.contains(&key)) {
-            return vec![];
-        }
-        self.seen.push(key);
+        let again = call.again.unwrap_or_else(own);
         self.depth += 1;
         let more = meta.as_ref().and_then(|meta| meta.collections.clone());
         let mut collections: Vec<String> = collection.iter().cloned().collect();
         collections.extend(more.iter().flat_map(names_in));
         self.planner.library.add_role(&path);
-        let role = self.read_role(call, &path, frame, (collection, collections));
+        let role = Arc::new(Role {
+            again,
+            ..self.read_role(call, &path, frame, (collection, collections))
+        });
         if call.public.unwrap_or(!self.planner.private_roles) {
             self.roles.push(Arc::clone(&role));
         }
@@ -204,7 +197,7 @@ impl Pass<'_> {
             keywords: call.keywords.clone(),
             vars: Arc::new(call.vars.clone()),
             params: Arc::new(call.params.clone()),
-            role: Some(role),
+            role: Some(Arc::clone(&role)),
             dir: path.join("tasks"),
             from: None,
         });
@@ -217,6 +210,9 @@ impl Pass<'_> {
             items.extend(self.role_check(call, &path, &frame, specs));
         }
         items.extend(self.role_tasks(call, &path, &frame));
+        if !items.is_empty() {
+            items.push(PlanItem::RoleDone(role));
+        }
         self.depth -= 1;
         items
     }
@@ -276,7 +272,7 @@ impl Pass<'_> {
         path: &Path,
         frame: &Frame,
         (collection, collections): (Option<String>, Vec<String>),
-    ) -> Arc<Role> {
+    ) -> Role {
         let mut vars = |folder: &str, from: Option<&str>| {
             let mut all = VarMap::new();
             let files = role_vars_files(path, folder, from.unwrap_or("main"));
@@ -291,30 +287,32 @@ impl Pass<'_> {
             }
             Arc::new(all)
         };
-        let name = Path::new(&call.name)
-            .file_name()
-            .map_or(call.name.clone(), |name| {
-                name.to_string_lossy().into_owned()
-            });
         let name = match &collection {
-            Some(own) if !name.starts_with(&format!("{own}.")) => format!("{own}.{name}"),
-            _ => name,
+            Some(own) if !call.name.starts_with(&format!("{own}.")) => {
+                format!("{own}.{}", call.name)
+            }
+            _ => call.name.clone(),
         };
         let mut parents = vec![];
+        let dependency = frame.kind == FrameKind::Role;
         if let Some(parent) = &frame.role {
-            parents.push((parent.name.clone(), parent.path.clone()));
+            if !dependency {
+                parents.push((parent.name.clone(), parent.path.clone()));
+            }
             parents.extend(parent.parents.iter().cloned());
         }
-        Arc::new(Role {
+        Role {
             name,
             collection,
             collections,
-            dependency: frame.kind == FrameKind::Role,
+            dependency,
             path: path.to_path_buf(),
             defaults: vars("defaults", call.defaults_from.as_deref()),
             vars: vars("vars", call.vars_from.as_deref()),
             parents,
-        })
+            key: identity(call, path, frame),
+            again: false,
+        }
     }
 
     /// The collections in which a short name of a role is looked up.
@@ -505,12 +503,38 @@ fn names_in(node: &Node) -> Vec<String> {
     }
 }
 
-/// Keywords as text, without their places: two uses of a role with the same ones are one.
-fn written(keywords: &Keywords) -> Vec<(Keyword, String)> {
-    keywords
+/// What makes two uses of a role one: its name, files, parameters and variables. Conditions and tags
+/// count where an entry of `roles` has them; those of an import or include are of that task.
+fn identity(call: &RoleCall, path: &Path, frame: &Frame) -> Arc<str> {
+    let written: Vec<String> = [Keyword::When, Keyword::Tags]
         .iter()
-        .map(|(keyword, node)| (*keyword, Value::from_node(node).repr()))
-        .collect()
+        .filter_map(|keyword| call.keywords.get(keyword))
+        .map(|node| Value::from_node(node).repr())
+        .collect();
+    let of_task = match frame.kind {
+        FrameKind::Import => Some(&frame.vars),
+        FrameKind::Include => Some(&frame.params),
+        _ => None,
+    };
+    let texts = |vars: &VarMap| -> Vec<(String, String)> {
+        let text = |(name, value): (&String, &Value)| (name.clone(), value.repr());
+        vars.iter().map(text).collect()
+    };
+    let text = format!(
+        "{} {} {written:?} {:?} {:?} {:?} {:?}",
+        call.name,
+        path.display(),
+        texts(&call.params),
+        texts(&call.vars),
+        of_task.map(|vars| texts(vars)),
+        (
+            &call.tasks_from,
+            &call.vars_from,
+            &call.defaults_from,
+            &call.handlers_from
+        ),
+    );
+    text.into()
 }
 
 /// The files of a part of a role: `NAME.yml`, `NAME.yaml`, `NAME.json`, `NAME`, or all in the folder `NAME`.

@@ -252,8 +252,11 @@ impl Context<'_> {
             return vec![path];
         }
         let mut places = vec![];
+        let named = path.starts_with(kind);
         for folder in self.scope.search_path() {
-            places.push(folder.join(kind).join(&path));
+            if !named {
+                places.push(folder.join(kind).join(&path));
+            }
             places.push(folder.join(&path));
         }
         places
@@ -276,21 +279,10 @@ impl Context<'_> {
     /// The error for a file that is nowhere.
     pub(crate) fn missing_file(&self, kind: &str, name: &str) -> ActionError {
         let places = self.places(kind, name);
-        let searched: Vec<String> = places
-            .iter()
-            .map(|path| format!("\t{}", path.display()))
-            .collect();
         let near = places.iter().find_map(|path| similar_file(path));
-        // A whole path is not searched for.
-        let searched = match Path::new(name).is_absolute() {
-            true => String::new(),
-            false => format!("\nSearched in:\n{}", searched.join("\n")),
-        };
         ActionError::Refused {
             what: "",
-            message: format!(
-                "Could not find or access '{name}'{searched} on the Ansible Controller."
-            ),
+            message: nowhere(name, &places),
             help: near.map(|near| advice(&format!("did you mean `{near}`?"))),
         }
     }
@@ -481,3 +473,15 @@ pub(crate) fn to_dict(map: &Map) -> Value {
 
 /// The run's shared state is handed to every worker.
 pub(crate) type Shared = Arc<RunShared>;
+
+/// What is said of a file that is in none of these places.
+pub(crate) fn nowhere(name: &str, places: &[PathBuf]) -> String {
+    let searched: String = match places {
+        [only] if expand_home(name) == *only => String::new(),
+        places => {
+            let lines = places.iter().map(|path| format!("\n\t{}", path.display()));
+            format!("\nSearched in:{}", lines.collect::<String>())
+        }
+    };
+    format!("Could not find or access '{name}'{searched} on the Ansible Controller.")
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::plan::{PlanBlock, PlanItem, PlanTask};
+use crate::plan::{PlanBlock, PlanItem, PlanTask, Role};
 
 /// The position of one host.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +17,10 @@ pub(super) struct Cursor {
     only_flushes: bool,
     /// A failure that waits for `always` to end leads there, too.
     forced: bool,
+    /// Roles of which a task ran, by their keys.
+    entered: BTreeSet<Arc<str>>,
+    /// Those of them that the host came to the end of.
+    done_with: BTreeSet<Arc<str>>,
 }
 
 /// What comes next for a host.
@@ -40,6 +44,8 @@ struct Level {
 #[derive(Clone, Debug)]
 enum Kind {
     List,
+    /// What stands before an item of the level below.
+    Before,
     Handlers,
     Block(Arc<PlanBlock>),
     Rescue(Arc<PlanBlock>),
@@ -85,6 +91,15 @@ impl Cursor {
                 {
                     self.advance();
                 }
+                Some(PlanItem::RoleDone(role)) => {
+                    if self.entered.contains(&role.key) {
+                        self.done_with.insert(Arc::clone(&role.key));
+                    }
+                    level.index += 1;
+                }
+                Some(PlanItem::Task(task)) if is_past(&self.done_with, task) => {
+                    level.index += 1;
+                }
                 Some(PlanItem::Task(task)) => return Some(Step::Task(Arc::clone(task))),
                 Some(PlanItem::FlushHandlers) => return Some(Step::FlushHandlers),
                 Some(PlanItem::Block(block)) => {
@@ -110,6 +125,13 @@ impl Cursor {
             .collect()
     }
 
+    /// A task of a role ran.
+    pub(super) fn enter(&mut self, role: &Role) {
+        if !self.entered.contains(&role.key) {
+            self.entered.insert(Arc::clone(&role.key));
+        }
+    }
+
     /// Moves past the task or flush point.
     pub(super) fn advance(&mut self) {
         if let Some(level) = self.levels.last_mut() {
@@ -132,6 +154,16 @@ impl Cursor {
             index: 0,
             section: INCLUDED,
             kind: Kind::List,
+        });
+    }
+
+    /// Runs these items before the current one, with which it goes on then.
+    pub(super) fn begin_with(&mut self, items: Arc<Vec<PlanItem>>) {
+        self.levels.push(Level {
+            items,
+            index: 0,
+            section: INCLUDED,
+            kind: Kind::Before,
         });
     }
 
@@ -271,6 +303,9 @@ impl Cursor {
                     self.fail();
                 }
             }
+            Kind::Before => {
+                self.levels.pop();
+            }
             _ => {
                 self.levels.pop();
                 if let Some(parent) = self.levels.last_mut() {
@@ -282,4 +317,10 @@ impl Cursor {
             }
         }
     }
+}
+
+/// Whether a task belongs to a role that the host was through, and that it does not go through again.
+fn is_past(done_with: &BTreeSet<Arc<str>>, task: &PlanTask) -> bool {
+    let role = task.frame.role.as_ref().filter(|_| !task.handler);
+    role.is_some_and(|role| !role.again && done_with.contains(&role.key))
 }

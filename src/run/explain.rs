@@ -1,13 +1,11 @@
 //! What users read of a task that failed, and the result it leaves.
 
-use std::path::Path;
-
 use rplay_modules::data::{Data, Map};
 
 use super::failure::{Cause, ends, explain, joined};
 use super::worker::{ItemResult, Worker, mark};
 use crate::action::{ActionError, TaskResult};
-use crate::diag::{Diagnostic, Span, advice, nearest, similar_file};
+use crate::diag::{Diagnostic, Span, nearest};
 use crate::load::keyword::Keyword;
 use crate::plan::Frame;
 use crate::report::event::MessageKind;
@@ -23,7 +21,11 @@ impl Worker<'_> {
             let cause = Cause::new(text, Some(&self.action_span()));
             return self.tell(&[cause]);
         }
-        let Some(msg) = one.result.get("msg").and_then(Data::as_str) else {
+        let msg = match one.result.get("msg") {
+            None | Some(Data::Null) => None,
+            Some(msg) => Some(Value::from_data(msg).to_string()).filter(|msg| !msg.is_empty()),
+        };
+        let Some(msg) = msg else {
             let text = "Task failed: Action failed: Unknown error.";
             one.result.insert("msg".to_owned(), Data::from(text));
             let mut cause = Cause::new(text, Some(&self.action_span()));
@@ -33,20 +35,10 @@ impl Worker<'_> {
             cause.help = why.filter(|_| !hidden).map(str::to_owned);
             return self.tell(&[cause]);
         };
-        if self.job.spec.action == "include_tasks" {
-            one.unread = true;
-            let help = "If you are using a module and expect the file to exist on the remote, see the remote_src option.";
-            let mut cause = Cause::new(format!("{msg} {help}"), Some(&self.action_span()));
-            let path = msg
-                .rsplit_once(": '")
-                .and_then(|(_, path)| path.strip_suffix('\''));
-            let near = path.and_then(|path| similar_file(Path::new(path)));
-            cause.help = near.map(|near| advice(&format!("did you mean `{near}`?")));
-            return self.tell(&[cause]);
-        }
         let action = self.job.spec.action.as_str();
         // `raw` is an action of its own there: nothing but the command reaches the host.
-        let is_module = action != "raw" && rplay_modules::registry::find(action).is_some();
+        let is_module = action == "template"
+            || action != "raw" && rplay_modules::registry::find(action).is_some();
         let who = if one.explanation.is_some() || (is_module && !one.by_action) {
             "Module"
         } else {
@@ -55,7 +47,7 @@ impl Worker<'_> {
         // The message of a module is as much its result as the rest.
         let msg = match self.flag(Keyword::NoLog, &self.job.scope) {
             true => "(censored due to no_log)",
-            false => one.explanation.as_deref().unwrap_or(msg),
+            false => one.explanation.as_deref().unwrap_or(&msg),
         };
         let cause = Cause::new(
             format!("Task failed: {who} failed: {msg}"),
@@ -242,13 +234,6 @@ impl Worker<'_> {
                 one.result = rplay_modules::map! {
                     "changed" => false, "msg" => format!("Task failed: {text}"), "timedout" => timedout
                 };
-            }
-            ActionError::Missing(problem) => {
-                one.failed = true;
-                one.unread = true;
-                let text = super::play::problem_text(&problem);
-                self.say(MessageKind::TaskError, text);
-                one.result = rplay_modules::map! { "changed" => false, "msg" => problem.message };
             }
             ActionError::Refused {
                 what,

@@ -1,7 +1,7 @@
 //! Sends hosts into the files and roles that `include_tasks` and `include_role` name.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -9,12 +9,11 @@ use indexmap::IndexMap;
 use rplay_modules::data::Data;
 
 use super::Run;
-use super::cursor::Cursor;
 use super::play::{Batch, problem_text};
 use super::spec::TaskSpec;
 use super::worker::ItemEffect;
 use crate::action::Effect;
-use crate::diag::{Checked, Diagnostic, Severity, Span};
+use crate::diag::{Checked, Diagnostic, Severity, Span, similar_file};
 use crate::load::keyword::Keyword;
 use crate::plan::{Frame, FrameKind, PlanBlock, PlanItem};
 use crate::report::event::{Event, MessageKind, Status};
@@ -37,9 +36,7 @@ impl Run<'_> {
         includes: Vec<Inclusion>,
     ) {
         // Hosts that include the same thing share its tasks, so that they go on side by side.
-        let mut parts: IndexMap<(String, usize), Result<Arc<Vec<PlanItem>>, Diagnostic>> =
-            IndexMap::new();
-        let mut announced: IndexMap<(String, Option<String>), Vec<String>> = IndexMap::new();
+        let mut parts: IndexMap<(String, usize), Part> = IndexMap::new();
         let mut wanted: Vec<(String, BTreeSet<usize>)> = vec![];
         for Inclusion {
             host,
@@ -57,31 +54,26 @@ impl Run<'_> {
                 let place = match parts.get_index_of(&key) {
                     Some(place) => place,
                     None => {
-                        let read = self.read_part(state, spec, one, &host);
-                        parts.insert_full(key, read).0
+                        let part = Part {
+                            read: self.read_part(state, spec, one, &host),
+                            name: include_name(&one.effect),
+                            label: one.label.clone(),
+                            hosts: vec![],
+                        };
+                        parts.insert_full(key, part).0
                     }
                 };
+                parts[place].hosts.push((host.clone(), task));
                 own.insert(place);
-            }
-            let failed = own.iter().find_map(|place| parts[*place].as_ref().err());
-            if let Some(problem) = failed.cloned() {
-                self.unread(state, task, &host, &problem);
-                continue;
-            }
-            for one in &effects {
-                let label = one
-                    .label
-                    .as_ref()
-                    .map(|label| Value::from_data(label).to_string());
-                announced
-                    .entry((include_name(&one.effect), label))
-                    .or_default()
-                    .push(host.clone());
             }
             wanted.push((host, own));
         }
-        let parts: Vec<Arc<Vec<PlanItem>>> =
-            parts.into_values().map(Result::unwrap_or_default).collect();
+        let parts: Vec<Part> = parts.into_values().collect();
+        let lost = self.tell_parts(spec, &parts);
+        let parts: Vec<Arc<Vec<PlanItem>>> = parts
+            .into_iter()
+            .map(|part| part.read.unwrap_or_default())
+            .collect();
         let mut lists: HashMap<BTreeSet<usize>, Arc<Vec<PlanItem>>> = HashMap::new();
         for (host, own) in wanted {
             let list = match lists.get(&own) {
@@ -92,38 +84,85 @@ impl Run<'_> {
                     list
                 }
             };
-            if let Some(cursor) = state.cursors.get_mut(&host) {
+            let Some(cursor) = state.cursors.get_mut(&host) else {
+                continue;
+            };
+            if !lost.contains(&host) {
                 cursor.include(list);
+                continue;
             }
-        }
-        for ((name, label), hosts) in announced {
-            let label = label.map(Data::Str);
-            self.emit(Event::Included { name, hosts, label });
+            if cursor.fail() {
+                cursor.begin_with(list);
+                self.dropped.insert(host);
+            } else {
+                self.host_failed(&host);
+            }
         }
     }
 
-    /// A host fails because what it includes cannot be read; it goes on in `rescue`.
-    fn unread(&mut self, state: &mut Batch<'_>, id: usize, host: &str, problem: &Diagnostic) {
-        self.message(MessageKind::TaskError, problem_text(problem));
-        // The task was counted as done; it is not.
+    /// Tells what is included, and what cannot be read, in the order of the items. Returns the hosts
+    /// that fail for it.
+    fn tell_parts(&mut self, spec: &TaskSpec, parts: &[Part]) -> BTreeSet<String> {
+        let mut lost = BTreeSet::new();
+        let mut told: IndexMap<(&str, Option<String>), Vec<String>> = IndexMap::new();
+        let name = |part: &Part| {
+            part.label
+                .as_ref()
+                .map(|one| Value::from_data(one).to_string())
+        };
+        for part in parts.iter().filter(|part| part.read.is_ok()) {
+            let hosts = part.hosts.iter().map(|(host, _)| host.clone());
+            let all = told.entry((&part.name, name(part))).or_default();
+            all.extend(hosts);
+        }
+        for part in parts {
+            match &part.read {
+                Ok(_) => {
+                    let label = name(part);
+                    let key = (part.name.as_str(), label.clone());
+                    if let Some(hosts) = told.shift_remove(&key) {
+                        let (name, label) = (part.name.clone(), label.map(Data::Str));
+                        self.emit(Event::Included { name, hosts, label });
+                    }
+                }
+                Err(problem) => {
+                    let mut text = problem_text(problem);
+                    text.push_str(&super::explain::included(&spec.task.frame));
+                    self.message(MessageKind::TaskError, text);
+                    for (host, id) in &part.hosts {
+                        self.unread(host, *id, part.label.is_some(), problem);
+                        lost.insert(host.clone());
+                    }
+                }
+            }
+        }
+        lost
+    }
+
+    /// A host cannot read what it includes.
+    fn unread(&mut self, host: &str, id: usize, looped: bool, problem: &Diagnostic) {
+        // The item was counted as done; it is not.
         self.count(host, |counts| {
             counts.ok = counts.ok.saturating_sub(1);
             counts.failed += 1;
         });
+        let message = problem.message.as_str();
+        let message = message.strip_suffix(REMOTE_SRC).unwrap_or(message);
+        let mut result = rplay_modules::map! { "changed" => false, "msg" => message };
+        if looped {
+            // Of a loop views tell the items.
+            result.insert("results".to_owned(), Data::List(vec![]));
+        }
         self.emit(Event::TaskDone {
             task: id,
             host: host.to_owned(),
             delegated_to: None,
             status: Status::Failed,
             ignored: false,
-            looped: false,
-            result: rplay_modules::map! { "changed" => false, "msg" => problem.message.as_str() },
+            looped,
+            result,
             diff: vec![],
         });
-        let rescued = state.cursors.get_mut(host).is_some_and(Cursor::fail);
-        if !rescued {
-            self.host_failed(host);
-        }
     }
 
     fn read_part(
@@ -185,18 +224,17 @@ impl Run<'_> {
         let magic = Arc::new(self.play_magic(state.play, &state.hosts, &state.batch));
         let scope = self.task_scope(state, spec, host, &magic);
         match &one.effect {
+            Effect::IncludeTasks { file, .. } if !file.is_file() => Checked {
+                value: vec![],
+                problems: vec![no_task_file(file, spec)],
+            },
             Effect::IncludeTasks { file, .. } => {
                 self.shared
                     .planner
                     .include(file, &frame, task.handler, &dir, &scope)
             }
             Effect::IncludeRole { call, public, .. } => {
-                let mut call = call.clone();
-                call.known = state.role_names.iter().any(|(name, _)| *name == call.name);
-                let checked = self
-                    .shared
-                    .planner
-                    .include_role(&call, &frame, &dir, &scope);
+                let checked = self.shared.planner.include_role(call, &frame, &dir, &scope);
                 // What a role imports is known before itself.
                 let mut named = super::scope::name_roles(&checked.value.roles);
                 named.sort_by_key(|(name, direct)| *direct && *name == call.name);
@@ -216,6 +254,32 @@ impl Run<'_> {
             }
             _ => Checked::ok(vec![]),
         }
+    }
+}
+
+/// What an item of an include comes to, and for whom.
+struct Part {
+    read: Result<Arc<Vec<PlanItem>>, Diagnostic>,
+    name: String,
+    label: Option<Data>,
+    /// Hosts, with the numbers of their tasks.
+    hosts: Vec<(String, usize)>,
+}
+
+/// What Ansible says of every file that is not there, in the end.
+const REMOTE_SRC: &str = " If you are using a module and expect the file to exist on the remote, see the remote_src option.";
+
+/// The file that `include_tasks` names is not there.
+fn no_task_file(file: &Path, spec: &TaskSpec) -> Diagnostic {
+    let path = file.display();
+    let message = format!(
+        "Unable to retrieve file contents. Could not find or access '{path}' on the Ansible Controller: \
+         [Errno 2] No such file or directory: '{path}'{REMOTE_SRC}"
+    );
+    let problem = Diagnostic::error("missing-file", message).at(spec.span());
+    match similar_file(file) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => problem,
     }
 }
 

@@ -154,7 +154,6 @@ impl Worker<'_> {
             all.changed |= one.changed;
             all.failed |= one.failed;
             all.unreachable |= one.unreachable;
-            all.unread |= one.unread;
             skipped += usize::from(one.skipped);
             all.notify.extend(one.notify);
             for effect in one.effects.iter().filter(|effect| effect.on.is_none()) {
@@ -375,7 +374,9 @@ impl Worker<'_> {
         };
         control.var = text("loop_var")?.unwrap_or(control.var);
         control.index_var = text("index_var")?;
-        control.label = entries.get("label");
+        // An empty label is none.
+        let label = entries.get("label");
+        control.label = label.filter(|label| label.as_str() != Some(""));
         control.break_when = entries.get("break_when");
         if let Some(pause) = entries.get("pause") {
             let pause = self.run.templar.expand(&pause, scope)?;

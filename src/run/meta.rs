@@ -140,6 +140,7 @@ impl Run<'_> {
             }
             "clear_host_errors" => {
                 self.failed.clear();
+                self.dropped.clear();
                 self.unreachable.clear();
                 false
             }

@@ -86,6 +86,9 @@ pub struct Run<'a> {
     next_task: usize,
     next_play: usize,
     failed: HashSet<String>,
+    /// Hosts that could not read what they include, although a `rescue` caught it: they go through
+    /// no further play.
+    dropped: HashSet<String>,
     unreachable: HashSet<String>,
     stats: IndexMap<String, IndexMap<String, rplay_modules::data::Data>>,
     /// Facts for later runs.
@@ -152,6 +155,7 @@ impl<'a> Run<'a> {
             next_task: 0,
             next_play: 0,
             failed: HashSet::new(),
+            dropped: HashSet::new(),
             unreachable: HashSet::new(),
             stats: IndexMap::new(),
             cache: None,
@@ -268,6 +272,7 @@ impl<'a> Run<'a> {
     /// Hosts that failed take part again.
     pub fn forget_failures(&mut self) {
         self.failed.clear();
+        self.dropped.clear();
         self.unreachable.clear();
     }
 
@@ -395,8 +400,15 @@ impl<'a> Run<'a> {
         ])
     }
 
+    /// How many hosts go through no further play.
+    fn out(&self) -> usize {
+        let lost = self.failed.union(&self.dropped);
+        lost.count() + self.unreachable.len()
+    }
+
     fn is_out(&self, host: &str) -> bool {
-        self.failed.contains(host) || self.unreachable.contains(host)
+        let sets = [&self.failed, &self.dropped, &self.unreachable];
+        sets.iter().any(|set| set.contains(host))
     }
 }
 

@@ -10,7 +10,7 @@ use super::context::to_dict;
 use super::include::Inclusion;
 use super::play::Batch;
 use super::spec::TaskSpec;
-use super::worker::{self, Done, ItemEffect};
+use super::worker::{Done, ItemEffect};
 use crate::action::Effect;
 use crate::inventory::Inventory;
 use crate::load::keyword::{KEYWORDS, Keyword, Places};
@@ -97,8 +97,14 @@ impl Run<'_> {
         let mut shown = done.result.clone();
         shown.retain(|key, _| !key.starts_with("_ansible_"));
         if crate::load::actions::is_include(&spec.action) {
-            shown.shift_remove("include");
-            shown.shift_remove("include_args");
+            hide_include(&mut shown);
+            if let Some(Data::List(items)) = shown.get_mut("results") {
+                for item in items {
+                    if let Data::Map(item) = item {
+                        hide_include(item);
+                    }
+                }
+            }
         }
         shown
             .entry("failed".to_owned())
@@ -121,6 +127,12 @@ impl Run<'_> {
     /// Counts a result and handles failures. Returns whether the host failed here.
     fn score(&mut self, state: &mut Batch<'_>, done: &Done, spec: &TaskSpec, extra: bool) -> bool {
         let host = &done.host;
+        let ran = !matches!(done.status, Status::Skipped | Status::Unreachable);
+        if let Some(role) = &spec.task.frame.role
+            && let Some(cursor) = state.cursors.get_mut(host).filter(|_| ran)
+        {
+            cursor.enter(role);
+        }
         match done.status {
             Status::Ok | Status::Changed => {
                 self.count(host, |counts| {
@@ -175,12 +187,6 @@ impl Run<'_> {
         };
         let rescued = match () {
             () if extra => false,
-            // It goes on in `rescue`, but counts as failed.
-            () if done.unread && cursor.fail() => {
-                self.count(host, |counts| counts.failed += 1);
-                return;
-            }
-            () if done.unread => false,
             () if state.force_handlers => cursor.fail_but_flush(),
             () => cursor.fail(),
         };
@@ -224,7 +230,7 @@ impl Run<'_> {
                 Keyword::Action | Keyword::LocalAction | Keyword::Args => continue,
                 Keyword::Name => Value::str(
                     spec.keyword(Keyword::Name)
-                        .map(|name| worker::shown_name(&self.shared, name, &scope))
+                        .map(|name| self.shared.templar.told(name, &scope).0)
                         .unwrap_or_default(),
                 ),
                 Keyword::AnyErrorsFatal
@@ -234,8 +240,24 @@ impl Run<'_> {
                 | Keyword::IgnoreErrors
                 | Keyword::IgnoreUnreachable
                 | Keyword::NoLog => Value::Bool(self.flag(spec, row.keyword, &scope)),
-                keyword => spec.keyword(keyword).map_or(Value::None, seen),
+                Keyword::Tags => {
+                    let tags = spec.task.tags.iter();
+                    Value::list(tags.map(|tag| Value::str(tag.as_str())).collect())
+                }
+                Keyword::When => Value::list(spec.when.iter().map(|(raw, _)| seen(raw)).collect()),
+                Keyword::Vars => {
+                    let vars = spec.vars.iter();
+                    let vars = vars.map(|(name, raw)| (Key::from(name.as_str()), seen(raw)));
+                    Value::dict(vars.collect())
+                }
+                keyword => match spec.keyword(keyword) {
+                    Some(raw) => listed(keyword, seen(raw)),
+                    None => unset(keyword),
+                },
             };
+            if row.keyword == Keyword::Async {
+                entries.insert(Key::from("async_val"), value.clone());
+            }
             entries.insert(Key::from(row.name), value);
         }
         let action = spec.task.ast.call.name.as_str();
@@ -248,6 +270,25 @@ impl Run<'_> {
             args.insert(Key::from("_raw_params"), seen(text));
         }
         entries.insert(Key::from("args"), Value::dict(args));
+        let lookup = spec
+            .looping
+            .as_ref()
+            .and_then(|(lookup, ..)| lookup.as_deref());
+        entries.insert(
+            Key::from("loop"),
+            spec.looping
+                .as_ref()
+                .map_or(Value::None, |(_, items, _)| seen(items)),
+        );
+        entries.insert(
+            Key::from("loop_with"),
+            lookup.map_or(Value::None, Value::str),
+        );
+        let full = rplay_modules::registry::find(&spec.action).map_or_else(
+            || format!("ansible.builtin.{}", spec.action),
+            |module| module.name.to_owned(),
+        );
+        entries.insert(Key::from("_resolved_action"), Value::str(full));
         Value::dict(entries)
     }
 
@@ -471,5 +512,56 @@ impl Batch<'_> {
         {
             self.dropped.insert(host.to_owned());
         }
+    }
+}
+
+/// What an include names is no part of what it registers.
+fn hide_include(result: &mut Map) {
+    for name in ["include", "include_args", "include_role"] {
+        result.shift_remove(name);
+    }
+}
+
+/// A keyword of a failed task whose value is a list, also where one thing was written.
+fn listed(keyword: Keyword, value: Value) -> Value {
+    let adds_up = matches!(
+        keyword,
+        Keyword::ChangedWhen | Keyword::FailedWhen | Keyword::Until
+    );
+    match value {
+        value @ Value::List(_) => value,
+        value if adds_up => Value::list(vec![value]),
+        value => value,
+    }
+}
+
+/// What a keyword of a failed task is that nobody wrote.
+fn unset(keyword: Keyword) -> Value {
+    let nothing = || Value::dict(Entries::new());
+    match keyword {
+        Keyword::ChangedWhen
+        | Keyword::Collections
+        | Keyword::FailedWhen
+        | Keyword::ModuleDefaults
+        | Keyword::Until => Value::list(vec![]),
+        Keyword::Async | Keyword::Throttle | Keyword::Timeout => Value::Int(0),
+        Keyword::Poll => Value::Int(15),
+        Keyword::Delay => Value::Float(5.0),
+        Keyword::Environment => Value::list(vec![nothing()]),
+        Keyword::BecomeMethod => Value::str("sudo"),
+        Keyword::LoopControl => {
+            let entries = [
+                ("loop_var", Value::str("item")),
+                ("index_var", Value::None),
+                ("label", Value::None),
+                ("pause", Value::Float(0.0)),
+                ("extended", Value::None),
+                ("extended_allitems", Value::Bool(true)),
+                ("break_when", Value::list(vec![])),
+            ];
+            let entries = entries.map(|(name, value)| (Key::from(name), value));
+            Value::dict(entries.into_iter().collect())
+        }
+        _ => Value::None,
     }
 }

@@ -184,11 +184,11 @@ impl Run<'_> {
             if self.stops_at_broken(&batch) {
                 return false;
             }
-            let before = self.failed.len() + self.unreachable.len();
+            let before = self.out();
             let mut state = Batch::new(play, &name, &selected, &batch);
             state.play_files = files.clone();
             let end = self.batch(&mut state).await;
-            let lost = self.failed.len() + self.unreachable.len() - before;
+            let lost = self.out() - before;
             if self.fault.is_some() {
                 return false;
             }

@@ -50,6 +50,11 @@ impl PlannedPlay {
                 continue;
             };
             let value = keyword_value(templar, keyword.name(), node, scope)?;
+            if *keyword == Keyword::GatherSubset {
+                texts(keyword.name(), &value, node, |item| {
+                    matches!(item, Value::Str(_))
+                })?;
+            }
             if let Some(text) = misfit(&value, *kind) {
                 return Err(wrong(keyword.name(), &text, node));
             }
@@ -68,25 +73,45 @@ impl PlannedPlay {
         scope: &HostScope,
     ) -> Result<Vec<String>, Box<Diagnostic>> {
         let node = &self.plan.play.hosts;
-        let Value::List(items) = keyword_value(templar, "hosts", node, scope)? else {
-            return Ok(vec![
-                keyword_value(templar, "hosts", node, scope)?.to_string(),
-            ]);
-        };
-        let text = |(index, item): (usize, &Value)| match item {
-            Value::Str(_) | Value::Int(_) => Ok(item.to_string()),
-            other => {
-                let kind = other.type_name();
-                let text = format!("Keyword 'hosts' items must be of type 'str', not '{kind}'.");
-                let inside = match &node.kind {
-                    NodeKind::Seq(items) => items.get(index),
-                    _ => None,
-                };
-                Err(wrong_at("hosts", &text, node, inside.unwrap_or(node)))
-            }
-        };
-        items.to_vec().iter().enumerate().map(text).collect()
+        let value = keyword_value(templar, "hosts", node, scope)?;
+        if !matches!(value, Value::List(_)) {
+            return Ok(vec![value.to_string()]);
+        }
+        texts("hosts", &value, node, |item| {
+            matches!(item, Value::Str(_) | Value::Int(_))
+        })
     }
+}
+
+/// The items of a keyword's list, or the one that stands for it.
+fn texts(
+    name: &str,
+    value: &Value,
+    node: &Node,
+    fits: impl Fn(&Value) -> bool,
+) -> Result<Vec<String>, Box<Diagnostic>> {
+    let items = match value {
+        Value::List(items) => items.to_vec(),
+        one => vec![one.clone()],
+    };
+    let text = |(index, item): (usize, &Value)| {
+        if fits(item) {
+            return Ok(item.to_string());
+        }
+        let kind = item.type_name();
+        let text = format!("Keyword '{name}' items must be of type 'str', not '{kind}'.");
+        match &node.kind {
+            NodeKind::Seq(items) => {
+                let inside = items.get(index).unwrap_or(node);
+                Err(wrong_at(name, &text, node, inside))
+            }
+            _ => Err(Box::new(
+                Diagnostic::error(WRONG, format!("Error processing keyword '{name}': {text}"))
+                    .at(&node.span),
+            )),
+        }
+    };
+    items.iter().enumerate().map(text).collect()
 }
 
 fn keyword_value(

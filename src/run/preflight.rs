@@ -301,7 +301,7 @@ fn each_task(items: &[PlanItem], visit: &mut impl FnMut(&PlanTask)) {
                 each_task(&block.rescue, visit);
                 each_task(&block.always, visit);
             }
-            PlanItem::FlushHandlers => {}
+            PlanItem::FlushHandlers | PlanItem::RoleDone(_) => {}
         }
     }
 }
@@ -338,7 +338,7 @@ fn collect(items: &[PlanItem], open: &mut bool, tasks: &mut Vec<(Arc<PlanTask>, 
                     return true;
                 }
             }
-            PlanItem::FlushHandlers => {}
+            PlanItem::FlushHandlers | PlanItem::RoleDone(_) => {}
         }
     }
     false

@@ -13,7 +13,7 @@ use crate::load::prompt::{Prompt, prompts};
 use crate::plan::{Frame, PlanTask};
 use crate::report::event::MessageKind;
 use crate::template::crypt::{self, Wanted};
-use crate::template::value::Value;
+use crate::template::value::{Value, has_delimiters};
 use crate::vars::VarMap;
 
 impl Run<'_> {
@@ -147,6 +147,20 @@ fn is_called(task: &PlanTask, wanted: &str) -> bool {
         .any(|own| own == wanted || rplay_modules::text::fits(wanted, own))
 }
 
+/// A text as a list of it: in a play commas separate nothing, as they do in the module's arguments.
+fn whole(node: &Node) -> Node {
+    let kind = match &node.kind {
+        NodeKind::Str(text) if !has_delimiters(text) && text.contains(',') => {
+            NodeKind::Seq(vec![node.clone()])
+        }
+        kind => kind.clone(),
+    };
+    Node {
+        span: node.span.clone(),
+        kind,
+    }
+}
+
 /// The task behind `gather_facts`.
 fn gathering_task(frame: &Arc<Frame>, play: &PlannedPlay) -> Arc<PlanTask> {
     use crate::load::ast::{Call, CallArg, Keywords, Task};
@@ -162,7 +176,7 @@ fn gathering_task(frame: &Arc<Frame>, play: &PlannedPlay) -> Arc<PlanTask> {
                 name.to_owned(),
                 CallArg {
                     key: node.span.clone(),
-                    value: node.clone(),
+                    value: whole(node),
                 },
             );
         }

@@ -9,7 +9,7 @@ use rplay_modules::data::{Data, Map};
 use super::context::to_bool;
 use super::play::Batch;
 use super::spec::TaskSpec;
-use super::{PlannedPlay, Run, worker};
+use super::{PlannedPlay, Run};
 use crate::diag::Span;
 use crate::load::keyword::Keyword;
 use crate::plan::{Frame, Role};
@@ -80,12 +80,16 @@ impl Run<'_> {
 
     /// How views name a task.
     pub(super) fn info(&self, spec: &TaskSpec, id: usize, scope: &HostScope) -> TaskInfo {
-        let name = spec
-            .keyword(Keyword::Name)
-            .map(|raw| worker::shown_name(&self.shared, raw, scope));
+        let name = spec.keyword(Keyword::Name).map(|raw| {
+            let (name, warning) = self.shared.templar.told(raw, scope);
+            warning
+                .into_iter()
+                .for_each(|one| self.shared.templar.note(one));
+            name
+        });
         let name = name
             .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| self.unnamed(spec, scope));
+            .unwrap_or_else(|| unnamed(spec));
         let role = spec.task.frame.role.as_ref().map(|role| role.name.clone());
         // Ansible tells an `include_role` without the role that it stands in.
         let heading = role.as_ref().filter(|_| spec.action != "include_role");
@@ -125,19 +129,6 @@ impl Run<'_> {
         let raw = Value::template(call.name.as_str(), Some(call.span.clone()));
         let name = self.shared.templar.expand(&raw, scope);
         name.map_or_else(|_| call.name.clone(), |name| name.to_string())
-    }
-
-    /// What banners show for a task without a name.
-    fn unnamed(&self, spec: &TaskSpec, scope: &HostScope) -> String {
-        let action = spec.task.ast.call.name.clone();
-        let role = spec.args.get("name").or_else(|| spec.args.get("role"));
-        match role.filter(|_| spec.action == "include_role") {
-            Some((_, raw)) => format!(
-                "{action} : {}",
-                worker::shown_name(&self.shared, raw, scope)
-            ),
-            None => action,
-        }
     }
 
     /// The variables of a task on a host.
@@ -183,7 +174,7 @@ impl Run<'_> {
                 "role_path".to_owned(),
                 Value::str(role.path.display().to_string()),
             );
-            if !role.dependency && !role.parents.is_empty() {
+            if !role.parents.is_empty() {
                 let (names, paths) = role
                     .parents
                     .iter()
@@ -247,6 +238,17 @@ impl Run<'_> {
         );
         magic.extend(role_names(&state.role_names));
         Arc::new(magic)
+    }
+}
+
+/// What banners show for a task without a name: an included role as it was written.
+fn unnamed(spec: &TaskSpec) -> String {
+    let call = &spec.task.ast.call;
+    let role = call.args.get("name").or_else(|| call.args.get("role"));
+    let role = role.filter(|_| spec.action == "include_role");
+    match role.and_then(|arg| arg.value.as_str()) {
+        Some(role) => format!("{} : {role}", call.name),
+        None => call.name.clone(),
     }
 }
 

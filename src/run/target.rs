@@ -459,6 +459,7 @@ pub(super) fn delegate_vars(world: &World, target: &str, scope: &HostScope) -> V
     vars.insert("ansible_delegated_vars".to_owned(), Value::dict(by_name));
     for names in [
         ["ansible_user", "ansible_ssh_user"],
+        ["ansible_port", "ansible_ssh_port"],
         ["ansible_host", "ansible_ssh_host"],
     ] {
         let given = names.iter().find_map(|name| other.get(name));

@@ -11,6 +11,7 @@ use crate::load::node::{Node, NodeKind};
 use crate::plan::{Files, early_scope, unlocked};
 use crate::report::event::MessageKind;
 use crate::template::Templar;
+use crate::template::value::Value;
 use crate::vars::{HostScope, Level, VarMap};
 
 impl PlannedPlay {
@@ -149,19 +150,13 @@ fn read(
 ) -> Result<VarsFile, Box<Diagnostic>> {
     let alternatives = match &entry.kind {
         NodeKind::Seq(items) => items.as_slice(),
-        NodeKind::Str(_) | NodeKind::Unsafe(_) | NodeKind::Vault(_) => std::slice::from_ref(entry),
-        _ => {
-            let kind = entry.kind_name();
-            let text = format!("Invalid `vars_files` value of type {kind}.");
-            let hint = "A `vars_files` value should either be a string or list of strings.";
-            let problem = Diagnostic::error("vars-not-a-mapping", text);
-            return Err(Box::new(problem.at(&entry.span).hint(hint)));
-        }
+        _ => std::slice::from_ref(entry),
     };
     let mut tried = vec![];
     for node in alternatives {
         let name = match templar.expand(&unlocked(node, templar.secrets()), scope) {
-            Ok(name) => name.to_string(),
+            Ok(Value::Str(name)) => name.as_str().to_owned(),
+            Ok(other) => return Err(no_name(&other, node)),
             Err(error) if error.undefined => return Ok(VarsFile::Undefined),
             Err(error) => return Err(error.diagnostic),
         };
@@ -186,6 +181,16 @@ fn read(
         tried.push(name);
     }
     Ok(VarsFile::Missing(tried))
+}
+
+/// A name that is no text.
+fn no_name(value: &Value, node: &Node) -> Box<Diagnostic> {
+    let kind = value.type_name();
+    let text = format!("Invalid `vars_files` value of type '{kind}'.");
+    let hint = "A `vars_files` value should either be a string or list of strings.";
+    let problem = Diagnostic::error("vars-not-a-mapping", text);
+    let found = node.as_str().and_then(|_| value.origin());
+    Box::new(problem.at(found.as_ref().unwrap_or(&node.span)).hint(hint))
 }
 
 fn missing(tried: &[String]) -> String {

@@ -51,8 +51,6 @@ pub(super) struct Done {
     pub(super) links: Links,
     pub(super) status: Status,
     pub(super) ignored: bool,
-    /// What it includes cannot be read.
-    pub(super) unread: bool,
     pub(super) result: Map,
     pub(super) effects: Vec<ItemEffect>,
     pub(super) notify: Vec<String>,
@@ -83,8 +81,6 @@ pub(super) struct ItemResult {
     pub(super) ignored: bool,
     /// The controller's part of the action failed, not a module.
     pub(super) by_action: bool,
-    /// What it includes cannot be read: that is never ignored.
-    pub(super) unread: bool,
     /// Nothing failed but what `failed_when` says.
     pub(super) by_condition: bool,
     /// The user was told why it failed.
@@ -657,7 +653,7 @@ impl Worker<'_> {
         let scope = self.job.scope.clone();
         let status = status(&all);
         let ignored = match status {
-            Status::Failed => !all.unread && self.flag(Keyword::IgnoreErrors, &scope),
+            Status::Failed => self.flag(Keyword::IgnoreErrors, &scope),
             Status::Unreachable => self.flag(Keyword::IgnoreUnreachable, &scope),
             _ => false,
         };
@@ -696,7 +692,6 @@ impl Worker<'_> {
             links: Links::default(),
             status,
             ignored,
-            unread: all.unread,
             result: all.result,
             effects: all.effects,
             notify: all.notify,
@@ -830,6 +825,55 @@ fn environment(
     Ok(all.into_iter().collect())
 }
 
+/// The defaults that concern a task's module: those of groups, then its own. What stands further
+/// inside takes the whole place of what stands further outside.
+fn module_defaults(
+    run: &Shared,
+    spec: &TaskSpec,
+    scope: &HostScope,
+) -> Result<Vec<Value>, ActionError> {
+    if spec.module_defaults.is_empty() {
+        return Ok(vec![]);
+    }
+    let full = |name: &str| {
+        let name = crate::action::canonical(name);
+        rplay_modules::registry::find(name).map_or_else(
+            || format!("ansible.builtin.{name}"),
+            |module| module.name.to_owned(),
+        )
+    };
+    let own = full(&spec.action);
+    let mut groups = indexmap::IndexMap::new();
+    let mut defaults = None;
+    for raw in &spec.module_defaults {
+        let layers = match run.templar.expand_soft(raw, scope)? {
+            Value::List(layers) => layers.to_vec(),
+            one => vec![one],
+        };
+        for layer in layers {
+            let Value::Dict(layer) = layer else {
+                continue;
+            };
+            for (key, value) in layer.read().iter() {
+                let key = key.0.to_string();
+                match key.strip_prefix("group/") {
+                    Some(group) => drop(groups.insert(group.to_owned(), value.clone())),
+                    None if full(&key) == own => defaults = Some(value.clone()),
+                    None => {}
+                }
+            }
+        }
+    }
+    let planner = &run.planner;
+    groups.retain(|group, _| {
+        let actions = planner
+            .collections
+            .action_group(group, &run.playbook_dir, &planner.files);
+        actions.is_some_and(|actions| actions.contains(&own))
+    });
+    Ok(groups.into_values().chain(defaults).collect())
+}
+
 /// The arguments before templating: defaults, then the task's own.
 fn arguments(
     run: &Shared,
@@ -845,26 +889,8 @@ fn arguments(
             }
         }
     };
-    for raw in &spec.module_defaults {
-        let full = rplay_modules::registry::find(&spec.action).map_or_else(
-            || format!("ansible.builtin.{}", spec.action),
-            |module| module.name.to_owned(),
-        );
-        let layers = match run.templar.expand_soft(raw, scope)? {
-            Value::List(layers) => layers.to_vec(),
-            one => vec![one],
-        };
-        for layer in layers {
-            let Value::Dict(defaults) = layer else {
-                continue;
-            };
-            let defaults = defaults.read();
-            for name in [spec.action.as_str(), full.as_str()] {
-                if let Some(value) = defaults.get(name) {
-                    add(value.clone());
-                }
-            }
-        }
+    for defaults in module_defaults(run, spec, scope)? {
+        add(defaults);
     }
     if let Some(template) = &spec.args_template {
         match run.templar.expand(template, scope)? {

@@ -50,8 +50,12 @@ pub(crate) struct Interp<'a> {
     /// The frame of the template that runs, for blocks that see nothing else.
     pub(crate) top: RefCell<Option<Arc<Frame>>>,
     pub(crate) syntax: RefCell<Syntax>,
+    /// Where included templates are looked for; none: in the folder of the playbook.
     pub(crate) folders: RefCell<Vec<PathBuf>>,
 }
+
+/// What is told in place of a part that cannot be rendered, and its place where it has one of its own.
+pub(crate) type Remarked = (String, Option<Span>);
 
 /// The text that is being evaluated.
 #[derive(Clone)]
@@ -232,6 +236,64 @@ impl<'a> Interp<'a> {
             Fault::coded("template-syntax", text).at(|| origin.cloned())
         })?;
         self.render_text(&body.into(), origin, &syntax)
+    }
+
+    /// Renders a template text for a view: a remark stands in place of everything that cannot be
+    /// rendered. Returns the remarks as well, each with its place.
+    pub(crate) fn render_told(&self, text: &Str) -> (String, Vec<Remarked>) {
+        let mut told = String::new();
+        let mut remarks: Vec<Remarked> = vec![];
+        let mut remark = |told: &mut String, why: &str, place: Option<Span>| {
+            let why = format!("error {} - {why}", remarks.len() + 1);
+            told.push_str(&format!("<< {why} >>"));
+            remarks.push((why, place));
+        };
+        let shared = lines(text.shared());
+        let syntax = Syntax::default();
+        let mut out = Vec::new();
+        let rendered = self.within(&shared, text.origin(), None, || {
+            let template = self.templar.compile(&shared, &syntax);
+            let template = template.map_err(|error| self.syntax_fault(&error))?;
+            let blocks = self.blocks.take();
+            let ended = self.run_template(&template, &Frame::root(true), &mut out);
+            self.blocks.replace(blocks);
+            ended
+        });
+        for node in &out {
+            match node {
+                Value::None => {}
+                node if node.is_omit() => {}
+                Value::Undefined(undefined) => {
+                    remark(&mut told, &undefined.message, undefined.span.clone());
+                }
+                node => {
+                    let written = defined(node).and_then(|()| self.write(&mut told, node));
+                    if let Err(fault) = written {
+                        remark(&mut told, fault.message(), None);
+                    }
+                }
+            }
+        }
+        if let Err(fault) = rendered {
+            let (undefined, syntax) = (
+                fault.as_undefined(),
+                fault.message().starts_with("Syntax error in template"),
+            );
+            let place = undefined.and_then(|undefined| undefined.span.clone());
+            let cut = undefined.is_none() && !syntax;
+            let head = if cut {
+                "Error rendering template: "
+            } else {
+                ""
+            };
+            let why = fault.message();
+            let head = if why.starts_with(head) { "" } else { head };
+            remark(&mut told, &format!("{head}{why}"), place);
+            if cut {
+                remark(&mut told, "template potentially truncated", None);
+            }
+        }
+        (told, remarks)
     }
 
     pub(crate) fn syntax_fault(&self, error: &super::parse::SyntaxError) -> Fault {

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use indexmap::IndexSet;
+
 use super::ast::Template;
 use super::eval::Interp;
 use super::fault::Fault;
@@ -33,6 +35,8 @@ pub struct FileOptions {
     pub comment_start_string: Option<String>,
     /// Closes a comment.
     pub comment_end_string: Option<String>,
+    /// Files that it includes are looked for beside it last, as `template` does, not first.
+    pub beside_last: bool,
 }
 
 impl Default for FileOptions {
@@ -47,6 +51,7 @@ impl Default for FileOptions {
             block_end_string: None,
             comment_start_string: None,
             comment_end_string: None,
+            beside_last: false,
         }
     }
 }
@@ -241,45 +246,54 @@ pub(crate) type Loaded = (Arc<Template>, Arc<str>, Arc<Source>);
 
 /// Loads the template that an include, import or extends names.
 pub(crate) fn load(interp: &Interp<'_>, name: &str) -> Result<Loaded, Fault> {
-    let mut tried: Vec<PathBuf> = Vec::new();
-    let folders = interp.folders.borrow().clone();
-    let search = interp.scope.search_path();
-    let candidates = folders
-        .iter()
-        .map(|folder| folder.join(name))
-        .chain(
-            search
-                .iter()
-                .flat_map(|folder| [folder.join("templates").join(name), folder.join(name)]),
-        )
-        .chain([interp.scope.basedir().join(name)]);
-    for path in candidates {
+    let mut folders = interp.folders.borrow().clone();
+    if folders.is_empty() {
+        folders.push(interp.scope.basedir());
+    }
+    for folder in &folders {
+        let path = folder.join(name);
         if let Ok(text) = std::fs::read_to_string(&path) {
             return compile(interp, &path, &with_newlines(&text, "\n"));
         }
-        tried.extend(path.parent().map(Path::to_path_buf));
     }
-    tried.dedup();
-    let list: Vec<String> = tried
+    let list: Vec<String> = folders
         .iter()
         .map(|path| format!("'{}'", path.display()))
         .collect();
+    let plural = if list.len() == 1 { "" } else { "s" };
     Err(Fault::new(format!(
-        "'{name}' not found in search path: {}",
+        "'{name}' not found in search path{plural}: {}",
         list.join(", ")
     )))
+}
+
+/// Where a template file's includes are looked for.
+pub(crate) fn folders(path: &Path, options: &FileOptions, scope: &dyn Scope) -> Vec<PathBuf> {
+    let beside = path.parent().unwrap_or(Path::new("")).to_path_buf();
+    let mut places: IndexSet<PathBuf> = scope.search_path().into_iter().collect();
+    if options.beside_last {
+        places.shift_remove(&beside);
+    }
+    let mut places: Vec<PathBuf> = places.into_iter().collect();
+    if options.beside_last {
+        places.extend([scope.basedir(), beside.clone()]);
+    }
+    let both = |place: PathBuf| [place.join("templates"), place];
+    let places = places.into_iter().flat_map(both);
+    match options.beside_last {
+        true => places.collect(),
+        false => std::iter::once(beside)
+            .chain(places)
+            .collect::<IndexSet<_>>()
+            .into_iter()
+            .collect(),
+    }
 }
 
 fn compile(interp: &Interp<'_>, path: &Path, text: &str) -> Result<Loaded, Fault> {
     let syntax = interp.syntax.borrow().clone();
     let shared: Arc<str> = text.into();
     let source = Source::new(path, text);
-    if let Some(folder) = path.parent() {
-        let mut folders = interp.folders.borrow_mut();
-        if !folders.iter().any(|known| known == folder) {
-            folders.push(folder.to_path_buf());
-        }
-    }
     let template = interp.within(&shared, None, Some(Arc::clone(&source)), || {
         interp
             .templar

@@ -39,6 +39,7 @@ pub(crate) use fault::{BROKEN_CONDITIONAL, ENDLESS, EXPRESSION_SYNTAX, SEALED, W
 pub use files::FileOptions;
 pub(crate) use files::about;
 pub(crate) use filters::encode::{Style as JsonStyle, json_text};
+pub(crate) use filters::path::normal;
 pub(crate) use filters::toml::quoted as toml_quoted;
 pub(crate) use filters::yaml::{ENVELOPE, document as yaml_document};
 pub use functions::is_global;
@@ -197,6 +198,32 @@ impl Templar {
     /// Templates recursively. The result is final: no template, nothing lazy, nothing undefined.
     pub fn expand(&self, value: &Value, scope: &dyn Scope) -> Result<Value, TemplateError> {
         self.expand_as(value, scope, false)
+    }
+
+    /// A text for views, with remarks in place of what cannot be rendered, and the warning that tells
+    /// of them.
+    #[must_use]
+    pub fn told(&self, value: &Value, scope: &dyn Scope) -> (String, Option<Diagnostic>) {
+        let text = match value {
+            Value::Str(text) if text.is_pending() => text,
+            Value::None => return (String::new(), None),
+            other => return (other.to_string(), None),
+        };
+        let (told, remarks) = Interp::new(self, scope).render_told(text);
+        let mut places = remarks.iter().filter_map(|(_, place)| place.as_ref());
+        let place = places.next().or(text.origin());
+        let lines: Vec<&str> = remarks.iter().map(|(why, _)| why.as_str()).collect();
+        let warning = (!lines.is_empty()).then(|| {
+            let (count, lines) = (lines.len(), lines.join("\n"));
+            let plural = if count == 1 { "" } else { "s" };
+            let message = format!("Encountered {count} template error{plural}.\n{lines}");
+            let problem = Diagnostic::warning("template-text", message);
+            match place {
+                Some(place) => problem.at(place),
+                None => problem,
+            }
+        });
+        (told, warning)
     }
 
     /// Like [`Templar::expand`], but what is undefined stays [`Value::Undefined`].
@@ -410,8 +437,7 @@ impl Templar {
         interp.syntax.replace(syntax.clone());
         interp
             .folders
-            .borrow_mut()
-            .extend(path.parent().map(Path::to_path_buf));
+            .replace(files::folders(path, options, &scope));
         let source = Source::new(path, &body);
         let shared: Arc<str> = body.into();
         let file = Source::named(path, "");

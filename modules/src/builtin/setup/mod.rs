@@ -305,10 +305,12 @@ fn matches(pattern: &str, name: &str) -> bool {
 fn choose(subset: &[String]) -> Result<Vec<&'static Collector>, Failure> {
     let (mut wanted, mut refused) = (Vec::new(), Vec::new());
     for word in subset {
-        let (list, word) = match word.strip_prefix('!') {
-            Some(word) => (&mut refused, word),
-            None => (&mut wanted, word.as_str()),
-        };
+        if let Some(word) = word.strip_prefix('!') {
+            // It may be anything: what is not there needs no leaving out.
+            refused.push(word);
+            continue;
+        }
+        let word = word.as_str();
         let known = matches!(word, "all" | "min")
             || FOREIGN.contains(&word)
             || COLLECTORS.iter().any(|one| one.answers_to(word));
@@ -318,14 +320,14 @@ fn choose(subset: &[String]) -> Result<Vec<&'static Collector>, Failure> {
                 allowed()
             )));
         }
-        list.push(word);
+        wanted.push(word);
     }
     if let Some(word) = wanted.iter().find(|word| FOREIGN.contains(word)) {
         return Err(Failure::new(format!(
             "facts of the program `{word}` are not gathered; use `!{word}` or run it with `command`"
         )));
     }
-    let all = wanted.contains(&"all") || (wanted.is_empty() && !refused.contains(&"all"));
+    let all = subset.is_empty() || wanted.contains(&"all") && !refused.contains(&"all");
     let min = !refused.contains(&"min");
     let picked = |one: &Collector| {
         let named = wanted.iter().any(|word| one.answers_to(word))
