@@ -6,6 +6,7 @@
 //!
 //! * [`data`]: final values, as they arrive in arguments and leave in results
 //! * [`args`]: argument tables, Ansible's coercions, validation
+//! * [`crypt`]: hashes of passwords
 //! * [`text`]: text cut as Python and the shell cut it
 //! * [`machine`]: the one door to the machine: look, change
 //! * [`jobs`]: tasks in the background and their files
@@ -23,6 +24,7 @@
 extern crate self as rplay_modules;
 
 pub mod args;
+pub mod crypt;
 pub mod data;
 mod http;
 pub mod jobs;

@@ -51,6 +51,8 @@ static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
             "\"\\1\": <number>",
         ),
         (r#""(src|version)": "<home>/[^"]*""#, "\"\\1\": \"<home>\""),
+        // How old the machine's packages are.
+        (r"\b\d+ not upgraded", "<number> not upgraded"),
         (r"at 0x[0-9a-f]+", "at <address>"),
         (r"\bj\d{4,12}\.\d+", "<job>"),
         (r#""child_pid": \d+"#, "\"child_pid\": <number>"),

@@ -13,15 +13,18 @@ mod get_url;
 mod getent;
 mod git;
 mod group;
+mod hostname;
 mod known_hosts;
 mod lineinfile;
 mod package;
+mod package_facts;
 mod ping;
 pub(crate) mod programs;
 mod raw;
 mod replace;
 mod script;
 mod service;
+mod service_facts;
 mod setup;
 mod shell;
 mod slurp;
@@ -48,14 +51,17 @@ crate::registry::family! {
     getent,
     git,
     group,
+    hostname,
     known_hosts,
     lineinfile,
     package,
+    package_facts,
     ping,
     raw,
     replace,
     script,
     service,
+    service_facts,
     setup,
     shell,
     slurp,

@@ -1,9 +1,19 @@
 //! Modules beyond `ansible.builtin` that belong to no other family.
 
+mod git_config;
+mod htpasswd;
 mod ini_file;
+mod pam_limits;
 mod singularity;
+mod timezone;
+mod xattr;
 
 crate::registry::family! {
+    git_config,
+    htpasswd,
     ini_file,
+    pam_limits,
     singularity,
+    timezone,
+    xattr,
 }

@@ -1,9 +1,13 @@
 //! The modules of `ansible.posix`.
 
+mod acl;
 mod authorized_key;
+mod mount;
 mod sysctl;
 
 crate::registry::family! {
+    acl,
     authorized_key,
+    mount,
     sysctl,
 }

@@ -1,7 +1,5 @@
 //! Password hashes and vaults as filters.
 
-use md5::{Digest as _, Md5};
-
 use super::super::args::{Args, whole};
 use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
@@ -285,51 +283,10 @@ fn sha256_text(bytes: &[u8; 32]) -> String {
     out + &group(bytes, [None, Some(31), Some(30)], 3)
 }
 
+/// The part behind the salt.
 fn md5_crypt(password: &[u8], salt: &[u8]) -> String {
-    let mut inner = Md5::new();
-    for part in [password, salt, password] {
-        inner.update(part);
-    }
-    let inner = inner.finalize();
-    let mut hash = Md5::new();
-    for part in [password, b"$1$", salt] {
-        hash.update(part);
-    }
-    for (at, _) in password.iter().enumerate() {
-        hash.update([inner[at % 16]]);
-    }
-    let mut length = password.len();
-    while length > 0 {
-        hash.update([if length & 1 == 1 { 0 } else { password[0] }]);
-        length >>= 1;
-    }
-    let mut digest = hash.finalize();
-    for round in 0..1000 {
-        let mut hash = Md5::new();
-        if round % 2 == 1 {
-            hash.update(password)
-        } else {
-            hash.update(digest)
-        }
-        if round % 3 != 0 {
-            hash.update(salt);
-        }
-        if round % 7 != 0 {
-            hash.update(password);
-        }
-        if round % 2 == 1 {
-            hash.update(digest)
-        } else {
-            hash.update(password)
-        }
-        digest = hash.finalize();
-    }
-    let bytes: &[u8] = &digest;
-    let mut out = String::new();
-    for (a, b, c) in [(0, 6, 12), (1, 7, 13), (2, 8, 14), (3, 9, 15), (4, 10, 5)] {
-        out += &group(bytes, [Some(a), Some(b), Some(c)], 4);
-    }
-    out + &group(bytes, [None, None, Some(11)], 2)
+    let hash = rplay_modules::crypt::md5_crypt(password, salt, "$1$");
+    hash.rsplit('$').next().unwrap_or_default().to_owned()
 }
 
 fn secret(args: &Args, function: &str) -> Result<Vec<u8>, Fault> {

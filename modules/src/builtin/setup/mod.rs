@@ -51,6 +51,18 @@ struct Gather<'a> {
     facts: Map,
 }
 
+/// The machine's full name, as the resolver gives it for its short one.
+pub(super) fn full_name(machine: &mut dyn Machine, node: &str) -> String {
+    let mut gather = Gather {
+        machine,
+        fact_path: PathBuf::new(),
+        timeout: std::time::Duration::from_secs(10),
+        warnings: Vec::new(),
+        facts: Map::new(),
+    };
+    platform::fqdn(&mut gather, node)
+}
+
 impl Gather<'_> {
     /// The text of a file without white space at its ends; nothing when it cannot be read.
     fn text(&mut self, path: impl AsRef<Path>) -> Option<String> {

@@ -81,7 +81,7 @@ fn userspace(gather: &mut Gather<'_>, machine: &str) -> String {
 }
 
 /// The full name as the resolver gives it: the hosts file first, then whatever it is set up to ask.
-fn fqdn(gather: &mut Gather<'_>, node: &str) -> String {
+pub(super) fn fqdn(gather: &mut Gather<'_>, node: &str) -> String {
     let hosts = gather.text("/etc/hosts").unwrap_or_default();
     let lines: Vec<Vec<&str>> = hosts
         .lines()
