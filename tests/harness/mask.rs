@@ -57,6 +57,7 @@ static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"\bj\d{4,12}\.\d+", "<job>"),
         (r#""child_pid": \d+"#, "\"child_pid\": <number>"),
         (r#"/[^ "']*/site-packages/"#, "<python>/"),
+        (r"/usr/(local/)?bin/git\b", "<git>"),
     ];
     table
         .into_iter()
