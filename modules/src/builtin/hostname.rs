@@ -143,7 +143,11 @@ impl Keeper {
                 let mut values = text
                     .lines()
                     .filter_map(|line| line.trim().strip_prefix(key));
-                let value = values.next().unwrap_or_default();
+                let Some(value) = values.next() else {
+                    let (name, path) = (key.trim_end_matches('='), path.display());
+                    let msg = format!("Unable to locate {name} entry in {path}");
+                    return Err(Failure::new(msg));
+                };
                 Ok(value.trim().trim_matches(['"', '\'']).to_owned())
             }
         }
