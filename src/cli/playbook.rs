@@ -169,15 +169,16 @@ fn tags(arguments: &Arguments, config: &Config) -> TagFilter {
     TagFilter { only, skip }
 }
 
-/// A role or playbook that is nowhere, and a variable that cannot be called so, have Ansible's code
-/// for other errors.
+/// A role or playbook that is nowhere, a variable that cannot be called so and a loop over nothing
+/// have Ansible's code for other errors.
 fn parse_exit(problems: &[Diagnostic]) -> Exit {
     let mut errors = problems
         .iter()
         .filter(|problem| problem.severity == Severity::Error);
     match errors.next().map(|problem| problem.code) {
         Some(
-            "vault" | "missing-role" | "missing-role-file" | "missing-playbook" | "variable-name",
+            "vault" | "missing-role" | "missing-role-file" | "missing-playbook" | "variable-name"
+            | "empty-loop",
         ) => Exit::Error,
         _ => Exit::Parse,
     }

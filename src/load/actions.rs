@@ -209,9 +209,17 @@ pub fn suggestion(name: &str) -> Option<String> {
     let full = || {
         registry::modules().flat_map(|module| std::iter::once(&module.name).chain(module.aliases))
     };
-    // The collection may be what is misspelt.
-    if short(name).contains('.') {
-        return crate::diag::nearest(name, full().copied()).map(str::to_owned);
+    if let Some((collection, word)) = short(name).rsplit_once('.') {
+        let parts = || full().filter_map(|full| full.rsplit_once('.'));
+        let words = parts().filter(|(own, _)| *own == collection);
+        let word_meant = crate::diag::nearest(word, words.map(|(_, word)| word));
+        // The collection may be what is misspelt.
+        let collections = parts().filter(|(_, own)| *own == word);
+        let collection_meant = || crate::diag::nearest(collection, collections.map(|(own, _)| own));
+        return match word_meant {
+            Some(meant) => Some(format!("{collection}.{meant}")),
+            None => collection_meant().map(|meant| format!("{meant}.{word}")),
+        };
     }
     let modules = full();
     let names: Vec<&str> = modules
