@@ -128,6 +128,8 @@ fn flags(folder: &Path) -> Result<String, String> {
         }
         flags.push(format!("-Clink-arg=-Wl,-T,{}", script.display()));
         flags.push("-Clink-arg=-Wl,--no-eh-frame-hdr".to_owned());
+        // What several functions have in common becomes one more function: 3 % of the program.
+        flags.push("-Cllvm-args=-enable-machine-outliner=always".to_owned());
     }
     Ok(flags.join("\x1f"))
 }

@@ -98,6 +98,51 @@ pub const fn returned(rows: &'static [Return]) -> &'static [Return] {
     if cfg!(feature = "docs") { rows } else { &[] }
 }
 
+/// A table of arguments, empty in a build without documents: the controller checks arguments before
+/// it sends them, and a target need not know more of them than which are [`paths`].
+#[must_use]
+pub const fn checked(rows: &'static [Arg]) -> &'static [Arg] {
+    if cfg!(feature = "docs") { rows } else { &[] }
+}
+
+/// Conditions between arguments, none in a build without documents: see [`checked`].
+#[must_use]
+pub const fn ruled(rules: Rules) -> Rules {
+    if cfg!(feature = "docs") {
+        rules
+    } else {
+        Rules::NONE
+    }
+}
+
+/// How many arguments of a table are paths or lists of paths.
+#[must_use]
+pub const fn path_count(args: &[Arg]) -> usize {
+    let (mut count, mut index) = (0, 0);
+    while index < args.len() {
+        if args[index].kind.is_path() {
+            count += 1;
+        }
+        index += 1;
+    }
+    count
+}
+
+/// The names of the arguments that are paths or lists of paths; `N` is their [`path_count`].
+#[must_use]
+pub const fn paths<const N: usize>(args: &[Arg]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let (mut count, mut index) = (0, 0);
+    while index < args.len() {
+        if args[index].kind.is_path() {
+            names[count] = args[index].name;
+            count += 1;
+        }
+        index += 1;
+    }
+    names
+}
+
 /// How many arguments the groups of a table hold together.
 #[must_use]
 pub const fn total(groups: &[&[Arg]]) -> usize {
@@ -165,6 +210,12 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether it is a path or a list of paths.
+    #[must_use]
+    pub const fn is_path(self) -> bool {
+        matches!(self, Kind::Path | Kind::List(Kind::Path))
+    }
+
     /// Ansible's name of the kind.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -252,12 +303,14 @@ macro_rules! module {
             name: $name,
             aliases: &[$($($alias),*)?],
             doc: $crate::args::document(<$args as $crate::args::Args>::DOC),
-            args: <$args as $crate::args::Args>::ARGS,
-            rules: $crate::module!(@rules $($rules)?),
+            args: $crate::args::checked(<$args as $crate::args::Args>::ARGS),
+            rules: $crate::args::ruled($crate::module!(@rules $($rules)?)),
             returns: <$returns as $crate::args::ReturnTable>::RETURNS,
             free_form: $crate::module!(@free $($free)?),
             run: |machine, map| {
-                let map = $crate::args::expand_paths(machine, <$args as $crate::args::Args>::ARGS, map);
+                const ARGS: &[$crate::args::Arg] = <$args as $crate::args::Args>::ARGS;
+                const PATHS: [&str; $crate::args::path_count(ARGS)] = $crate::args::paths(ARGS);
+                let map = $crate::args::expand_paths(machine, &PATHS, map);
                 let args = <$args as $crate::args::Args>::from_map(&map)?;
                 $run(machine, args)
             },

@@ -1,27 +1,22 @@
 //! `~` and `$VAR` in arguments of kind `path`, expanded on the target.
 
-use super::{Arg, Kind};
 use crate::data::{Data, Map};
 use crate::machine::Machine;
 
-/// The arguments with every path expanded.
+/// The arguments, with those of these names expanded: paths, and lists of them.
 #[must_use]
-pub fn expand_paths(machine: &mut dyn Machine, args: &[Arg], map: &Map) -> Map {
+pub fn expand_paths(machine: &mut dyn Machine, names: &[&str], map: &Map) -> Map {
     let mut map = map.clone();
-    for arg in args {
-        let Some(value) = map.get_mut(arg.name) else {
-            continue;
+    for name in names {
+        let paths = match map.get_mut(*name) {
+            Some(Data::List(paths)) => paths.as_mut_slice(),
+            Some(path) => std::slice::from_mut(path),
+            None => continue,
         };
-        match (arg.kind, value) {
-            (Kind::Path, Data::Str(path)) => *path = expand_path(machine, path),
-            (Kind::List(Kind::Path), Data::List(items)) => {
-                for item in items {
-                    if let Data::Str(path) = item {
-                        *path = expand_path(machine, path);
-                    }
-                }
+        for path in paths {
+            if let Data::Str(path) = path {
+                *path = expand_path(machine, path);
             }
-            _ => {}
         }
     }
     map

@@ -55,13 +55,30 @@ pub fn read_word<T: ArgEnum>(value: &Data) -> Result<T, String> {
 ///
 /// # Errors
 /// The argument is missing, or is no value of the type.
+#[inline(never)]
 pub fn field<T: ArgValue>(map: &Map, name: &str) -> Result<T, String> {
-    match map.get(name) {
-        None | Some(Data::Null) => {
-            T::absent().ok_or_else(|| format!("missing required arguments: {name}"))
-        }
-        Some(value) => T::from_data(value).map_err(|why| format!("argument '{name}': {why}")),
+    match given(map, name) {
+        None => T::absent().ok_or_else(|| missing(name)),
+        Some(value) => T::from_data(value).map_err(|why| wrong(name, &why)),
     }
+}
+
+// What does not depend on the type is there once: every byte of the agent travels.
+#[inline(never)]
+fn given<'a>(map: &'a Map, name: &str) -> Option<&'a Data> {
+    map.get(name).filter(|value| **value != Data::Null)
+}
+
+#[cold]
+#[inline(never)]
+fn missing(name: &str) -> String {
+    format!("missing required arguments: {name}")
+}
+
+#[cold]
+#[inline(never)]
+fn wrong(name: &str, why: &str) -> String {
+    format!("argument '{name}': {why}")
 }
 
 impl<T: ArgValue> ArgValue for Option<T> {

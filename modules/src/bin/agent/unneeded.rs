@@ -49,3 +49,15 @@ extern "C" fn __res_vinit(_state: *mut c_void, _first: c_int) -> c_int {
 /// Ends what `__res_vinit` began.
 #[unsafe(no_mangle)]
 extern "C" fn __res_iclose(_state: *mut c_void, _free: bool) {}
+
+/// Formatted output, which the library's memory, threads and messages refer to for what nobody asks of
+/// them, and through it to floating-point numbers, wide characters and their conversions.
+#[unsafe(no_mangle)]
+extern "C" fn __vfprintf_internal(
+    _stream: *mut c_void,
+    _format: *const c_char,
+    _arguments: *mut c_void,
+    _mode: c_uint,
+) -> c_int {
+    -1
+}
