@@ -12,7 +12,7 @@ use super::spec::TaskSpec;
 use crate::action::ActionError;
 use crate::connect::{Become, Kind, Link, Secret, Target};
 use crate::load::keyword::Keyword;
-use crate::template::value::{Entries, Key, Value};
+use crate::template::value::{Entries, Key, Value, has_delimiters};
 use crate::template::{Scope, TemplateError};
 use crate::vars::{HostScope, Hosts, Level, VarMap};
 
@@ -217,7 +217,11 @@ pub(super) fn check(
             let Some(raw) = scope.get(variable) else {
                 continue;
             };
-            let value = run.templar.expand(&raw, scope);
+            // Nearly all are plain texts, and this is done for every task.
+            let value = match &raw {
+                Value::Str(text) if !has_delimiters(text.as_str()) => Ok(raw.clone()),
+                _ => run.templar.expand(&raw, scope),
+            };
             let value = value.map_err(|error| unrendered(name, error))?;
             if let Some(message) = misfit(&value, *wanted) {
                 let place = raw.origin();
