@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::load::actions;
 
@@ -12,15 +12,15 @@ use crate::load::actions;
 pub struct Library {
     /// `--module-path`, then the setting.
     paths: Vec<PathBuf>,
-    found: Mutex<Found>,
+    found: RwLock<Found>,
 }
 
 #[derive(Debug, Default)]
 struct Found {
     /// The roles that were read so far: what one of them brings, all tasks may use.
     roles: Vec<PathBuf>,
-    /// The modules of a folder by their names.
-    folders: HashMap<PathBuf, Arc<HashMap<String, PathBuf>>>,
+    /// What may be called beside a playbook, by its folder. Every task of every host asks.
+    modules: HashMap<PathBuf, Arc<HashMap<String, PathBuf>>>,
 }
 
 /// Folders beside a playbook, and in a role.
@@ -37,15 +37,16 @@ impl Library {
     pub fn new(paths: Vec<PathBuf>) -> Self {
         Self {
             paths,
-            found: Mutex::default(),
+            found: RwLock::default(),
         }
     }
 
     /// Tells of a role.
     pub fn add_role(&self, folder: &Path) {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.found.write().unwrap_or_else(PoisonError::into_inner);
         if !found.roles.iter().any(|known| known == folder) {
             found.roles.push(folder.to_path_buf());
+            found.modules.clear();
         }
     }
 
@@ -56,33 +57,41 @@ impl Library {
         if name.contains('.') || actions::is_controllers(name) {
             return None;
         }
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let places = found.roles.clone();
-        let places = places.iter().map(PathBuf::as_path).chain([playbook_dir]);
+        self.modules(playbook_dir).get(name).cloned()
+    }
+
+    fn modules(&self, playbook_dir: &Path) -> Arc<HashMap<String, PathBuf>> {
+        let found = self.found.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = found.modules.get(playbook_dir) {
+            return Arc::clone(known);
+        }
+        drop(found);
+        let mut found = self.found.write().unwrap_or_else(PoisonError::into_inner);
+        let places = found.roles.iter().map(PathBuf::as_path);
+        let places = places.chain([playbook_dir]);
         let beside = places.flat_map(|place| FOLDERS.map(|folder| place.join(folder)));
-        beside
-            .chain(self.paths.iter().cloned())
-            .find_map(|folder| found.folder(folder).get(name).cloned())
+        let mut modules = HashMap::new();
+        for folder in beside.chain(self.paths.iter().cloned()) {
+            read(&folder, &mut modules);
+        }
+        let modules = Arc::new(modules);
+        let of = playbook_dir.to_path_buf();
+        found.modules.insert(of, Arc::clone(&modules));
+        modules
     }
 }
 
-impl Found {
-    fn folder(&mut self, folder: PathBuf) -> Arc<HashMap<String, PathBuf>> {
-        let read = |folder: &PathBuf| Arc::new(modules(folder));
-        let known = self.folders.entry(folder);
-        Arc::clone(known.or_insert_with_key(read))
-    }
-}
-
-/// The modules of a folder; none where it cannot be read.
-fn modules(folder: &Path) -> HashMap<String, PathBuf> {
+/// Adds the modules of a folder whose names are new; none where it cannot be read.
+fn read(folder: &Path, modules: &mut HashMap<String, PathBuf>) {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = files.map(|entry| entry.path()).collect();
-    files.sort();
-    let named = files.into_iter().filter(|file| file.is_file());
-    named
-        .filter_map(|file| Some((name(&file)?, file)))
-        .collect()
+    // `name.py` is taken before `name`.
+    files.sort_by(|one, other| other.cmp(one));
+    for file in files.into_iter().filter(|file| file.is_file()) {
+        if let Some(name) = name(&file) {
+            modules.entry(name).or_insert(file);
+        }
+    }
 }
 
 fn name(file: &Path) -> Option<String> {
