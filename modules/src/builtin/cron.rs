@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
-use rplay_modules::machine::attrs::{os_error, temporary_folder, unique_name};
+use rplay_modules::machine::attrs::{os_error, temporary_file};
 use rplay_modules::machine::{Attrs, Change, Command, Content, Machine};
 use rplay_modules::module;
 use rplay_modules::outcome::{Diff, Failure, Outcome};
@@ -103,7 +103,9 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     let mut lines: Vec<String> = before.lines().map(str::to_owned).collect();
     let mut backup = None;
     if args.backup {
-        backup = Some(copy(machine, &before)?);
+        let content = Content::Bytes(before.as_bytes());
+        let file = temporary_file(machine, "crontab", "", content).map_err(Failure::unexpected)?;
+        backup = Some(file.to_string_lossy().into_owned());
     }
     let changed = match args.env {
         true => variable(&mut lines, &args)?,
@@ -302,20 +304,6 @@ fn without_header(text: &str) -> String {
     };
     let count = text.lines().take(3).take_while(is_header).count();
     text.split_inclusive('\n').skip(count).collect()
-}
-
-/// Copies the crontab as it is to a temporary file; returns its name.
-fn copy(machine: &mut dyn Machine, text: &str) -> Result<String, Failure> {
-    let folder = temporary_folder(machine);
-    let file = unique_name(machine, &folder, "crontab", "");
-    let attrs = Attrs {
-        mode: Some(0o600),
-        ..Attrs::default()
-    };
-    machine
-        .write(&file, Content::Bytes(text.as_bytes()), &attrs)
-        .map_err(|error| Failure::unexpected(os_error(&error, &file)))?;
-    Ok(file.to_string_lossy().into_owned())
 }
 
 /// The names of the entries.

@@ -67,16 +67,8 @@ pub(crate) fn path_of(machine: &mut dyn Machine, name: &str) -> Option<PathBuf> 
 
 /// The path of a program that has to be there: by `PATH`, then in the usual folders.
 pub(crate) fn required(machine: &mut dyn Machine, name: &str) -> Result<String, Failure> {
-    let path = machine
-        .process()
-        .env
-        .get("PATH")
-        .cloned()
-        .unwrap_or_default();
-    let folders: Vec<&str> = path
-        .split(':')
-        .filter(|folder| !folder.is_empty())
-        .collect();
+    let process = machine.process();
+    let folders: Vec<&str> = process.search_path().collect();
     let found = folders
         .iter()
         .map(|folder| Path::new(folder).join(name))
@@ -101,4 +93,17 @@ pub(crate) fn failed(msg: impl Into<String>, output: &Output) -> Failure {
         .with("rc", output.code)
         .with("stdout", output.stdout_text())
         .with("stderr", output.stderr_text())
+}
+
+/// A failure in a program's own words.
+pub(crate) fn refused(command: &Command, output: &Output) -> Failure {
+    failed(output.stderr_text().trim_end(), output).with("cmd", command.argv.join(" "))
+}
+
+/// Runs a program that changes something, and that must get through.
+pub(crate) fn must(machine: &mut dyn Machine, command: &Command) -> Result<(), Failure> {
+    match change(machine, command)? {
+        Some(output) if output.code != 0 => Err(refused(command, &output)),
+        _ => Ok(()),
+    }
 }

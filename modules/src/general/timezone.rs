@@ -150,15 +150,7 @@ fn tell(machine: &mut dyn Machine, words: &[&str]) -> Result<(), Failure> {
     let program = programs::required(machine, words[0])?;
     let mut argv = vec![program];
     argv.extend(words[1..].iter().map(|word| (*word).to_owned()));
-    let command = Command::new(argv).c_locale();
-    match programs::change(machine, &command)? {
-        Some(output) if output.code != 0 => {
-            let error = output.stderr_text();
-            let failure = programs::failed(error.trim_end(), &output);
-            Err(failure.with("cmd", command.argv.join(" ")))
-        }
-        _ => Ok(()),
-    }
+    programs::must(machine, &Command::new(argv).c_locale())
 }
 
 /// Writes the files of a system without systemd.

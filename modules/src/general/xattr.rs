@@ -156,14 +156,11 @@ fn get(machine: &mut dyn Machine, args: &Args, key: Option<&str>) -> Result<Map,
     argv.push(&path);
     let command = Command::new(argv).c_locale();
     let output = programs::query(machine, &command)?;
-    // One that is not set is told of as an error.
-    if output.code != 0 && !output.stderr_text().contains("No such attribute") {
-        let unsupported = output.stderr_text().contains("not supported");
-        if !unsupported {
-            let error = output.stderr_text();
-            let failure = programs::failed(error.trim_end(), &output);
-            return Err(failure.with("cmd", command.argv.join(" ")));
-        }
+    // One that is not set, or that cannot be, is told of as an error.
+    let error = output.stderr_text();
+    let none = ["No such attribute", "not supported"];
+    if output.code != 0 && !none.iter().any(|text| error.contains(text)) {
+        return Err(programs::refused(&command, &output));
     }
     let mut map = Map::new();
     for line in output
@@ -193,13 +190,5 @@ fn set(machine: &mut dyn Machine, args: &Args, words: &[&str]) -> Result<(), Fai
     argv.extend((!args.follow).then_some("-h"));
     argv.extend(words);
     argv.push(&path);
-    let command = Command::new(argv).c_locale();
-    match programs::change(machine, &command)? {
-        Some(output) if output.code != 0 => {
-            let error = output.stderr_text();
-            let failure = programs::failed(error.trim_end(), &output);
-            Err(failure.with("cmd", command.argv.join(" ")))
-        }
-        _ => Ok(()),
-    }
+    programs::must(machine, &Command::new(argv).c_locale())
 }

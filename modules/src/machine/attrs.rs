@@ -5,7 +5,8 @@ mod contents;
 mod extended;
 
 pub use contents::{
-    Validated, backup, make_dirs, temporary_folder, unique_name, validate, write_text,
+    Validated, backup, make_dirs, temporary_file, temporary_folder, unique_name, validate,
+    write_text,
 };
 pub use extended::selinux_context;
 

@@ -405,6 +405,14 @@ pub struct Process {
     pub env: std::collections::BTreeMap<String, String>,
 }
 
+impl Process {
+    /// The folders of `PATH`.
+    pub fn search_path(&self) -> impl Iterator<Item = &str> {
+        let path = self.env.get("PATH").map_or("", String::as_str);
+        path.split(':').filter(|folder| !folder.is_empty())
+    }
+}
+
 /// A program to run.
 #[derive(Clone, Debug, Default)]
 pub struct Command {

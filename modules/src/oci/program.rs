@@ -129,16 +129,10 @@ fn argv(
 }
 
 fn find(machine: &mut dyn Machine) -> Result<String, Error> {
-    let path = machine
-        .process()
-        .env
-        .get("PATH")
-        .cloned()
-        .unwrap_or_default();
+    let process = machine.process();
     let found = NAMES.iter().find(|name| {
-        path.split(':').any(|folder| {
-            !folder.is_empty() && machine.access(&Path::new(folder).join(name), Access::Execute)
-        })
+        let mut folders = process.search_path();
+        folders.any(|folder| machine.access(&Path::new(folder).join(name), Access::Execute))
     });
     found.map(|name| (*name).to_owned()).ok_or_else(|| {
         Error::new(

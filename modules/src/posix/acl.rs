@@ -207,25 +207,17 @@ fn set(
         argv.extend(&rest);
         Command::new(argv).c_locale()
     };
-    let fail = |command: &Command, output: &rplay_modules::machine::Output| {
-        let error = output.stderr_text();
-        programs::failed(error.trim_end(), output).with("cmd", command.argv.join(" "))
-    };
     let test = command(true);
     let output = programs::query(machine, &test)?;
     if output.code != 0 {
-        return Err(fail(&test, &output));
+        return Err(programs::refused(&test, &output));
     }
     // A line that ends with these two stars is one without a change.
     let text = output.stdout_text();
     if text.lines().all(|line| line.ends_with("*,*")) {
         return Ok(false);
     }
-    let change = command(false);
-    match programs::change(machine, &change)? {
-        Some(output) if output.code != 0 => Err(fail(&change, &output)),
-        _ => Ok(true),
-    }
+    programs::must(machine, &command(false)).map(|()| true)
 }
 
 /// The list as it is.
@@ -240,9 +232,7 @@ fn list(machine: &mut dyn Machine, args: &Args) -> Result<Vec<String>, Failure> 
     let command = Command::new(argv).c_locale();
     let output = programs::query(machine, &command)?;
     if output.code != 0 {
-        let error = output.stderr_text();
-        let failure = programs::failed(error.trim_end(), &output);
-        return Err(failure.with("cmd", command.argv.join(" ")));
+        return Err(programs::refused(&command, &output));
     }
     let text = output.stdout_text();
     let lines = text.lines().filter(|line| !line.is_empty());

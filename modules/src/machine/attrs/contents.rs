@@ -69,15 +69,7 @@ pub fn validate(
     if !command.contains("%s") {
         return Err(format!("validate must contain %s: {command}").into());
     }
-    let folder = temporary_folder(machine);
-    let file = unique_name(machine, &folder, ".ansible_tmp", "validate");
-    let attrs = Attrs {
-        mode: Some(0o600),
-        ..Attrs::default()
-    };
-    machine
-        .write(&file, content, &attrs)
-        .map_err(|error| os_error(&error, &file))?;
+    let file = temporary_file(machine, ".ansible_tmp", "validate", content)?;
     let ran = run_validation(machine, &command.replace("%s", &file.to_string_lossy()));
     // It is only a copy; the verdict matters more than a rest in the temporary folder.
     let _ = machine.remove(&file, false);
@@ -149,6 +141,28 @@ pub fn temporary_folder(machine: &mut dyn Machine) -> PathBuf {
         .filter_map(|name| env.get(*name))
         .find(|folder| folder.starts_with('/'));
     PathBuf::from(named.map_or("/tmp", String::as_str))
+}
+
+/// Writes a file of the temporary folder that nobody else can read; returns its path.
+///
+/// # Errors
+/// It cannot be written.
+pub fn temporary_file(
+    machine: &mut dyn Machine,
+    prefix: &str,
+    suffix: &str,
+    content: Content<'_>,
+) -> Result<PathBuf, String> {
+    let folder = temporary_folder(machine);
+    let file = unique_name(machine, &folder, prefix, suffix);
+    let attrs = Attrs {
+        mode: Some(0o600),
+        ..Attrs::default()
+    };
+    machine
+        .write(&file, content, &attrs)
+        .map_err(|error| os_error(&error, &file))?;
+    Ok(file)
 }
 
 /// A path that nobody has yet and nobody can guess, where the machine has a source of chance.
