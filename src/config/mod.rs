@@ -18,6 +18,21 @@ pub use table::{Kind, SETTINGS, Setting};
 
 use crate::diag::{Checked, Diagnostic, Severity, Source, Span, nearest};
 
+/// Kinds of plugins that have settings of their own.
+pub(crate) const PLUGIN_TYPES: &[&str] = &[
+    "become",
+    "cache",
+    "callback",
+    "cliconf",
+    "connection",
+    "httpapi",
+    "inventory",
+    "lookup",
+    "netconf",
+    "shell",
+    "vars",
+];
+
 /// All settings of a run.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -17,6 +17,7 @@ use super::options::{BaseDir, Verbosity};
 use super::programs::{Call, parse};
 use super::{CommandError, Exit, finish, session, tell};
 use crate::action::table;
+use crate::config::PLUGIN_TYPES;
 use crate::diag::{Diagnostic, nearest};
 use crate::load::keyword::KEYWORDS;
 use crate::plan::collections::Collections;
@@ -32,7 +33,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     verbosity: Verbosity,
     /// What is meant by the names
-    #[arg(short, long, value_name = "TYPE", default_value = "module", value_parser = TYPES.to_vec())]
+    #[arg(short, long, value_name = "TYPE", default_value = "module", value_parser = types())]
     r#type: String,
     /// List them; names are collections then
     #[arg(short, long, group = "what")]
@@ -66,25 +67,10 @@ pub(super) struct Arguments {
 }
 
 /// What there may be documents of; of some types rplay has none.
-const TYPES: [&str; 17] = [
-    "become",
-    "cache",
-    "callback",
-    "cliconf",
-    "connection",
-    "httpapi",
-    "inventory",
-    "lookup",
-    "netconf",
-    "shell",
-    "vars",
-    "module",
-    "strategy",
-    "test",
-    "filter",
-    "role",
-    "keyword",
-];
+fn types() -> Vec<&'static str> {
+    let further = ["module", "strategy", "test", "filter", "role", "keyword"];
+    [PLUGIN_TYPES, &further].concat()
+}
 
 /// What has no table of its own.
 const PLUGINS: &[(&str, &str, &str)] = &[
@@ -248,7 +234,7 @@ fn chosen_collections(arguments: &Arguments) -> Result<Vec<String>, CommandError
             )));
         }
         let start = format!("{name}.");
-        let ours = TYPES
+        let ours = types()
             .iter()
             .any(|kind| names(kind).iter().any(|(full, _)| full.starts_with(&start)));
         if !ours && disk.folder(name, &dir).is_none() {
@@ -262,10 +248,10 @@ fn chosen_collections(arguments: &Arguments) -> Result<Vec<String>, CommandError
 
 /// All pages by their types and names.
 fn everything(arguments: &Arguments) -> Json {
-    let kinds = TYPES.iter().filter(|kind| **kind != "role");
+    let kinds = types().into_iter().filter(|kind| *kind != "role");
     let all: Map<String, Json> = kinds
         .map(|kind| {
-            let page = |name: &str| match *kind {
+            let page = |name: &str| match kind {
                 "module" => module_page(name),
                 "keyword" => page::of_keyword(name),
                 kind => plugin(kind, name),

@@ -4,6 +4,7 @@ use super::super::args::whole;
 use super::super::fault::Fault;
 use super::super::filters::core::to_bool;
 use super::super::value::Value;
+use crate::config::PLUGIN_TYPES;
 
 /// What an option takes.
 #[derive(Clone, Copy)]
@@ -18,21 +19,6 @@ enum Kind {
     Choice(&'static [&'static str]),
 }
 
-/// Kinds of plugins that have settings.
-const PLUGINS: &[&str] = &[
-    "become",
-    "cache",
-    "callback",
-    "cliconf",
-    "connection",
-    "httpapi",
-    "inventory",
-    "lookup",
-    "netconf",
-    "shell",
-    "vars",
-];
-
 /// Options that are not taken as they come.
 const OPTIONS: &[(&str, &str, Kind)] = &[
     (
@@ -40,7 +26,7 @@ const OPTIONS: &[(&str, &str, Kind)] = &[
         "on_missing",
         Kind::Choice(&["error", "warn", "skip"]),
     ),
-    ("config", "plugin_type", Kind::Choice(PLUGINS)),
+    ("config", "plugin_type", Kind::Choice(PLUGIN_TYPES)),
     ("csvfile", "col", Kind::Int("int")),
     ("csvfile", "keycol", Kind::Int("int")),
     ("file", "lstrip", Kind::Bool),
