@@ -144,6 +144,17 @@ pub fn short(name: &str) -> &str {
         .unwrap_or(name)
 }
 
+/// The name with its collection, as messages and `_resolved_action` have it.
+#[must_use]
+pub fn full_name(name: &str) -> String {
+    let name = short(name);
+    match registry::find(name) {
+        Some(module) => module.name.to_owned(),
+        None if name.contains('.') => name.to_owned(),
+        None => format!("ansible.builtin.{name}"),
+    }
+}
+
 /// Whether a task may call a name: it is known, or it names a collection, or it is a template.
 #[must_use]
 pub fn is_callable(name: &str) -> bool {

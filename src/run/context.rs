@@ -33,6 +33,8 @@ pub(crate) struct Context<'a> {
     pub(crate) target: &'a str,
     pub(crate) links: &'a mut Links,
     pub(crate) world: &'a World,
+    /// What describes the connection where another host does the work.
+    pub(crate) there: Option<&'a HostScope>,
     pub(crate) r#become: Option<Become>,
     pub(crate) check: bool,
     pub(crate) diff: bool,
@@ -367,9 +369,7 @@ impl Context<'_> {
         self.links.get(
             self.run,
             self.spec,
-            self.scope,
-            self.world,
-            self.host,
+            self.there.unwrap_or(self.scope),
             self.target,
         )
     }

@@ -1,7 +1,6 @@
 //! Where a task's work is done and as whom: connection and become settings from variables,
 //! keywords, options and configuration, in this order.
 
-use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -30,17 +29,15 @@ impl Links {
         self.calls
     }
 
-    /// The connection to `target`, made on first use.
+    /// The connection to `target`, made on first use. `there` is the scope that describes it.
     pub(crate) fn get(
         &mut self,
         run: &RunShared,
         spec: &TaskSpec,
-        scope: &HostScope,
-        world: &World,
-        host: &str,
+        there: &HostScope,
         target: &str,
     ) -> Result<&mut Link, ActionError> {
-        let described = reached(run, spec, scope, (world, host, target))?;
+        let described = describe(run, spec, there, target)?;
         let known = self.links.iter().position(|(known, _)| *known == described);
         let at = known.unwrap_or_else(|| {
             self.links.push((described.clone(), Link::new(described)));
@@ -90,7 +87,7 @@ impl Settings<'_> {
 
     /// The name of the connection to a host.
     fn connection(&self, name: &str) -> Result<String, TemplateError> {
-        Ok(match self.var_text(&["ansible_connection"])? {
+        Ok(match self.var_text(CONNECTION)? {
             Some(connection) => connection,
             None if is_implicit(name, self.scope) => "local".to_owned(),
             None => self
@@ -122,65 +119,52 @@ impl Settings<'_> {
     }
 }
 
-/// How a task reaches its host, or the one that it is delegated to.
-fn reached(
-    run: &RunShared,
-    spec: &TaskSpec,
-    scope: &HostScope,
-    place: (&World, &str, &str),
-) -> Result<Target, ActionError> {
-    describe(run, spec, &scope_of(scope, place), place.2)
-}
+// The names of a setting's variables; the first of them that is set has it.
+const USER: &[&str] = &["ansible_ssh_user", "ansible_user"];
+const HOST: &[&str] = &["ansible_ssh_host", "ansible_host"];
+const PORT: &[&str] = &["ansible_ssh_port", "ansible_port"];
+const PASSWORD: &[&str] = &[
+    "ansible_ssh_password",
+    "ansible_ssh_pass",
+    "ansible_password",
+];
+const KEY: &[&str] = &["ansible_ssh_private_key_file", "ansible_private_key_file"];
+const KEY_CHECKING: &[&str] = &["ansible_ssh_host_key_checking", "ansible_host_key_checking"];
+const TIMEOUT: &[&str] = &["ansible_ssh_timeout", "ansible_timeout"];
+const PIPELINING: &[&str] = &["ansible_ssh_pipelining", "ansible_pipelining"];
+const CONNECTION: &[&str] = &["ansible_connection"];
+const SHELL: &[&str] = &["ansible_shell_type"];
+const EXECUTABLE: &[&str] = &["ansible_shell_executable"];
+const BECOME: &[&str] = &["ansible_become"];
+const BECOME_METHOD: &[&str] = &["ansible_become_method"];
+
+/// Variables of one setting of become; another one with the method's own name is before them.
+const BECOME_USER: &[&str] = &["ansible_become_user"];
+const BECOME_PASS: &[&str] = &["ansible_become_pass", "ansible_become_password"];
+const BECOME_EXE: &[&str] = &["ansible_become_exe"];
+const BECOME_FLAGS: &[&str] = &["ansible_become_flags"];
 
 /// A setting that variables make: how errors name it, the variables, and what they must be.
 type Setting = (&'static str, &'static [&'static str], Wanted);
 
 /// The settings that must be right for every task, also for one that does all its work here.
 const SETTINGS: &[Setting] = &[
-    ("connection", &["ansible_connection"], Wanted::Any),
-    (
-        "remote_addr",
-        &["ansible_ssh_host", "ansible_host"],
-        Wanted::Any,
-    ),
-    (
-        "remote_user",
-        &["ansible_ssh_user", "ansible_user"],
-        Wanted::Any,
-    ),
-    ("port", &["ansible_ssh_port", "ansible_port"], Wanted::Int),
-    (
-        "password",
-        &["ansible_ssh_pass", "ansible_password"],
-        Wanted::Any,
-    ),
-    (
-        "private_key_file",
-        &["ansible_ssh_private_key_file", "ansible_private_key_file"],
-        Wanted::Any,
-    ),
-    (
-        "timeout",
-        &["ansible_ssh_timeout", "ansible_timeout"],
-        Wanted::Int,
-    ),
-    (
-        "pipelining",
-        &["ansible_ssh_pipelining", "ansible_pipelining"],
-        Wanted::Bool,
-    ),
-    ("shell", &["ansible_shell_type"], Wanted::Any),
-    ("executable", &["ansible_shell_executable"], Wanted::Any),
-    ("become", &["ansible_become"], Wanted::Bool),
-    ("become_method", &["ansible_become_method"], Wanted::Any),
-    ("become_user", &["ansible_become_user"], Wanted::Any),
-    (
-        "become_pass",
-        &["ansible_become_password", "ansible_become_pass"],
-        Wanted::Any,
-    ),
-    ("become_exe", &["ansible_become_exe"], Wanted::Any),
-    ("become_flags", &["ansible_become_flags"], Wanted::Any),
+    ("connection", CONNECTION, Wanted::Any),
+    ("remote_addr", HOST, Wanted::Any),
+    ("remote_user", USER, Wanted::Any),
+    ("port", PORT, Wanted::Int),
+    ("password", PASSWORD, Wanted::Any),
+    ("private_key_file", KEY, Wanted::Any),
+    ("timeout", TIMEOUT, Wanted::Int),
+    ("pipelining", PIPELINING, Wanted::Bool),
+    ("shell", SHELL, Wanted::Any),
+    ("executable", EXECUTABLE, Wanted::Any),
+    ("become", BECOME, Wanted::Bool),
+    ("become_method", BECOME_METHOD, Wanted::Any),
+    ("become_user", BECOME_USER, Wanted::Any),
+    ("become_pass", BECOME_PASS, Wanted::Any),
+    ("become_exe", BECOME_EXE, Wanted::Any),
+    ("become_flags", BECOME_FLAGS, Wanted::Any),
 ];
 
 /// Names of shells that Ansible knows; what it says of others says rplay too.
@@ -189,15 +173,10 @@ const SHELLS: [&str; 5] = ["sh", "csh", "fish", "cmd", "powershell"];
 /// Connections that Ansible knows and that no task of rplay can use.
 const FOREIGN: [&str; 2] = ["psrp", "winrm"];
 
-/// The scope in which the connection to a task's target is described.
-fn scope_of<'a>(
-    scope: &'a HostScope,
-    (world, host, target): (&World, &str, &str),
-) -> Cow<'a, HostScope> {
-    if host == target {
-        return Cow::Borrowed(scope);
-    }
-    Cow::Owned(world.scope(target).unwrap_or_else(|| world.base(target)))
+/// The scope of the host that a task is delegated to; it describes the connection.
+pub(super) fn scope_of(world: &World, delegate: &str) -> HostScope {
+    let known = world.scope(delegate);
+    known.unwrap_or_else(|| world.base(delegate))
 }
 
 /// Checks the variables that say how a host is reached, whether or not the task will.
@@ -205,22 +184,16 @@ fn scope_of<'a>(
 /// # Errors
 ///
 /// One of them cannot be rendered or is of the wrong kind.
-pub(super) fn check(
-    run: &RunShared,
-    scope: &HostScope,
-    place: (&World, &str, &str),
-) -> Result<(), ActionError> {
-    let scope = scope_of(scope, place);
-    let scope = scope.as_ref();
+pub(super) fn check(run: &RunShared, there: &HostScope) -> Result<(), ActionError> {
     for (name, variables, wanted) in SETTINGS {
         for variable in *variables {
-            let Some(raw) = scope.get(variable) else {
+            let Some(raw) = there.get(variable) else {
                 continue;
             };
             // Nearly all are plain texts, and this is done for every task.
             let value = match &raw {
                 Value::Str(text) if !has_delimiters(text.as_str()) => Ok(raw.clone()),
-                _ => run.templar.expand(&raw, scope),
+                _ => run.templar.expand(&raw, there),
             };
             let value = value.map_err(|error| unrendered(name, error))?;
             if let Some(message) = misfit(&value, *wanted) {
@@ -244,22 +217,25 @@ pub(super) fn check(
 pub(super) fn check_plugins(
     run: &RunShared,
     spec: &TaskSpec,
-    scope: &HostScope,
-    place: (&World, &str, &str),
+    there: &HostScope,
+    target: &str,
 ) -> Result<(), ActionError> {
     // Files and roles are read here, whatever the connection is.
     if matches!(spec.action.as_str(), "include_tasks" | "include_role") {
         return Ok(());
     }
-    let scope = &scope_of(scope, place);
-    let settings = Settings { run, spec, scope };
-    if let Some(shell) = settings.var_text(&["ansible_shell_type"])?
+    let settings = Settings {
+        run,
+        spec,
+        scope: there,
+    };
+    if let Some(shell) = settings.var_text(SHELL)?
         && !SHELLS.contains(&crate::action::canonical(&shell))
     {
         let text = format!("Could not find the shell plugin required ({shell}).");
         return Err(ActionError::NoPlugin(text));
     }
-    let connection = settings.connection(place.2)?;
+    let connection = settings.connection(target)?;
     // Those of collections may be there where Ansible runs: the first task that connects tells.
     let is_foreign = connection.contains('.') || FOREIGN.contains(&connection.as_str());
     match kind(&connection) {
@@ -290,7 +266,7 @@ fn describe(
     let settings = Settings { run, spec, scope };
     let options = &run.options;
     let kind = kind(&settings.connection(name)?)?;
-    let port = match settings.var(&["ansible_port", "ansible_ssh_port"])? {
+    let port = match settings.var(PORT)? {
         Some(port) => Some(port),
         None => settings.keyword(Keyword::Port)?,
     };
@@ -303,14 +279,14 @@ fn describe(
         .as_ref()
         .and_then(super::context::to_int)
         .and_then(|port| u16::try_from(port).ok());
-    let user = match settings.var_text(&["ansible_user", "ansible_ssh_user"])? {
+    let user = match settings.var_text(USER)? {
         Some(user) => Some(user),
         None => settings
             .keyword_text(Keyword::RemoteUser)?
             .or_else(|| options.remote_user.clone())
             .or_else(|| run.config.text("remote_user")),
     };
-    let key = settings.var_text(&["ansible_private_key_file", "ansible_ssh_private_key_file"])?;
+    let key = settings.var_text(KEY)?;
     let key = key
         .map(|path| expand_home(&path))
         .or_else(|| options.private_key.clone());
@@ -319,16 +295,12 @@ fn describe(
             .text("private_key_file")
             .map(|path| expand_home(&path))
     });
-    let checking = settings.var(&["ansible_host_key_checking", "ansible_ssh_host_key_checking"])?;
+    let checking = settings.var(KEY_CHECKING)?;
     let checking = checking
         .as_ref()
         .and_then(to_bool)
         .unwrap_or_else(|| run.config.bool("host_key_checking"));
-    let timeout = settings.var(&[
-        "ansible_connection_timeout",
-        "ansible_ssh_timeout",
-        "ansible_timeout",
-    ])?;
+    let timeout = settings.var(TIMEOUT)?;
     let timeout = timeout.as_ref().and_then(super::context::to_float);
     #[expect(clippy::cast_precision_loss, reason = "a time-out in seconds is small")]
     let timeout = timeout.unwrap_or_else(|| {
@@ -356,17 +328,11 @@ fn describe(
     Ok(Target {
         name: name.to_owned(),
         connection: kind,
-        host: settings
-            .var_text(&["ansible_host", "ansible_ssh_host"])?
-            .unwrap_or_else(|| name.to_owned()),
+        host: settings.var_text(HOST)?.unwrap_or_else(|| name.to_owned()),
         port,
         user,
         password: settings
-            .secret(&[
-                "ansible_password",
-                "ansible_ssh_pass",
-                "ansible_ssh_password",
-            ])?
+            .secret(PASSWORD)?
             .or_else(|| options.password.clone()),
         private_key_file: key,
         host_key_checking: checking,
@@ -402,14 +368,11 @@ pub(super) fn connection_vars(
     let user = keyword(Keyword::RemoteUser)
         .or_else(|| options.remote_user.clone())
         .or_else(|| run.config.text("remote_user"));
-    set(&["ansible_user", "ansible_ssh_user"], user.map(Value::str));
-    set(&["ansible_port", "ansible_ssh_port"], None);
+    set(USER, user.map(Value::str));
+    set(PORT, None);
     let implicit = is_implicit(host, scope);
     let address = if implicit { "127.0.0.1" } else { host };
-    set(
-        &["ansible_host", "ansible_ssh_host"],
-        Some(Value::str(address)),
-    );
+    set(HOST, Some(Value::str(address)));
     let connection = if implicit {
         "local".to_owned()
     } else {
@@ -418,35 +381,22 @@ pub(super) fn connection_vars(
             .or_else(|| run.config.text("transport"))
             .unwrap_or_else(|| "ssh".to_owned())
     };
-    set(&["ansible_connection"], Some(Value::str(connection)));
+    set(CONNECTION, Some(Value::str(connection)));
     let key = options.private_key.as_ref();
     let key = key.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
-    set(
-        &["ansible_private_key_file", "ansible_ssh_private_key_file"],
-        key.map(|path| Value::str(path.display().to_string())),
-    );
+    set(KEY, key.map(|path| Value::str(path.display().to_string())));
     let timeout = options.timeout.map(i128::from);
     let timeout = timeout.or_else(|| run.config.int("timeout").map(i128::from));
-    set(
-        &["ansible_timeout", "ansible_ssh_timeout"],
-        Some(Value::Int(timeout.unwrap_or(10))),
-    );
+    set(TIMEOUT, Some(Value::Int(timeout.unwrap_or(10))));
     let pipelining = Value::Bool(run.config.bool("pipelining"));
-    set(
-        &["ansible_pipelining", "ansible_ssh_pipelining"],
-        Some(pipelining),
-    );
-    set(
-        &["ansible_shell_executable"],
-        run.config.text("executable").map(Value::str),
-    );
+    set(PIPELINING, Some(pipelining));
+    set(EXECUTABLE, run.config.text("executable").map(Value::str));
     vars
 }
 
 /// What a task that is delegated sees of the other host's connection, unless its own host has
 /// variables of these names.
-pub(super) fn delegate_vars(world: &World, target: &str, scope: &HostScope) -> VarMap {
-    let other = world.scope(target).unwrap_or_else(|| world.base(target));
+pub(super) fn delegate_vars(other: &HostScope, target: &str, scope: &HostScope) -> VarMap {
     let mut vars = VarMap::new();
     let address = Value::str(target);
     let own = scope.get("inventory_hostname").unwrap_or(Value::None);
@@ -461,18 +411,11 @@ pub(super) fn delegate_vars(world: &World, target: &str, scope: &HostScope) -> V
     let all = seen.get("vars").unwrap_or(Value::None);
     let by_name = Entries::from([(Key::from(target), all)]);
     vars.insert("ansible_delegated_vars".to_owned(), Value::dict(by_name));
-    for names in [
-        ["ansible_user", "ansible_ssh_user"],
-        ["ansible_port", "ansible_ssh_port"],
-        ["ansible_host", "ansible_ssh_host"],
-    ] {
+    for (names, otherwise) in [(USER, None), (PORT, None), (HOST, Some(address))] {
         let given = names.iter().find_map(|name| other.get(name));
-        let given = given.or_else(|| (names[0] == "ansible_host").then(|| address.clone()));
-        vars.extend(
-            given
-                .into_iter()
-                .flat_map(|value| names.map(|name| (name.to_owned(), value.clone()))),
-        );
+        if let Some(value) = given.or(otherwise) {
+            vars.extend(names.iter().map(|name| ((*name).to_owned(), value.clone())));
+        }
     }
     vars
 }
@@ -482,20 +425,19 @@ pub(super) fn delegate_vars(world: &World, target: &str, scope: &HostScope) -> V
 pub(super) fn delegate_connection(
     run: &RunShared,
     spec: &TaskSpec,
-    world: &World,
+    other: &HostScope,
     target: &str,
 ) -> Value {
-    let other = world.scope(target).unwrap_or_else(|| world.base(target));
     if let Some(own) = other.get("ansible_connection") {
         return own;
     }
-    if is_implicit(target, &other) {
+    if is_implicit(target, other) {
         return Value::str("local");
     }
     let settings = Settings {
         run,
         spec,
-        scope: &other,
+        scope: other,
     };
     let written = settings.keyword_text(Keyword::Connection).ok().flatten();
     let written = written.or_else(|| run.config.text("transport"));
@@ -514,16 +456,17 @@ fn has_inventory_entry(scope: &HostScope) -> bool {
         .is_some_and(|file| !matches!(file, Value::None))
 }
 
-/// As whom the work is done; `None`: as the user of the connection.
+/// As whom the work is done at a host that the scope `there` describes; `None`: as the user of
+/// the connection.
 pub(super) fn become_of(
     run: &RunShared,
     spec: &TaskSpec,
     scope: &HostScope,
-    place: (&World, &str, &str),
+    (there, target): (&HostScope, &str),
 ) -> Result<Option<Become>, TemplateError> {
     let settings = Settings { run, spec, scope };
     let options = &run.options;
-    let wanted = match settings.var(&["ansible_become"])? {
+    let wanted = match settings.var(BECOME)? {
         Some(value) => Some(value),
         None => settings.keyword(Keyword::Become)?,
     };
@@ -537,31 +480,38 @@ pub(super) fn become_of(
         Some(text) => Ok(Some(text)),
         None => settings.keyword_text(keyword),
     };
-    let method = text(&["ansible_become_method"], Keyword::BecomeMethod)?
+    let method = text(BECOME_METHOD, Keyword::BecomeMethod)?
         .or_else(|| options.become_method.clone())
         .or_else(|| run.config.text("become_method"));
-    let user = text(&["ansible_become_user"], Keyword::BecomeUser)?
-        .or_else(|| options.become_user.clone())
-        .or_else(|| run.config.text("become_user"));
     let method = method.unwrap_or_else(|| "sudo".to_owned());
     let method = crate::action::canonical(&method).to_owned();
+    let own = |what: &str| format!("ansible_{method}_{what}");
+    let setting = |names: &[&str], what: &str, keyword| match settings.var_text(&[&own(what)])? {
+        Some(text) => Ok(Some(text)),
+        None => text(names, keyword),
+    };
+    let user = setting(BECOME_USER, "user", Keyword::BecomeUser)?
+        .or_else(|| options.become_user.clone())
+        .or_else(|| run.config.text("become_user"));
     let user = user.unwrap_or_else(|| "root".to_owned());
     let is_known = matches!(method.rsplit('.').next(), Some("sudo" | "su" | "doas"));
     if is_known && !run.config.bool("become_allow_same_user") {
         // A connection that cannot be is told when it is made.
-        let target = reached(run, spec, scope, place);
+        let target = describe(run, spec, there, target);
         if target.is_ok_and(|target| is_already(&target, &user)) {
             return Ok(None);
         }
     }
-    let own = format!("ansible_{method}_pass");
-    let password = settings.secret(&["ansible_become_password", "ansible_become_pass", &own])?;
+    let password = match settings.secret(&[&own("pass")])? {
+        Some(password) => Some(password),
+        None => settings.secret(BECOME_PASS)?,
+    };
     Ok(Some(Become {
         user,
         password: password.or_else(|| options.become_password.clone()),
-        exe: text(&["ansible_become_exe"], Keyword::BecomeExe)?
+        exe: setting(BECOME_EXE, "exe", Keyword::BecomeExe)?
             .or_else(|| run.config.chosen("become_exe")),
-        flags: text(&["ansible_become_flags"], Keyword::BecomeFlags)?
+        flags: setting(BECOME_FLAGS, "flags", Keyword::BecomeFlags)?
             .or_else(|| run.config.chosen("become_flags")),
         method,
     }))

@@ -17,6 +17,7 @@ use super::target::{self, Links};
 use crate::action::background::Background;
 use crate::action::{self, ActionError, Effect, TaskResult};
 use crate::diag::{Diagnostic, Span};
+use crate::load::actions::full_name;
 use crate::load::keyword::Keyword;
 use crate::report::event::{Event, JobState, MessageKind, Status};
 use crate::template::value::{Value, has_delimiters};
@@ -354,22 +355,24 @@ impl Worker<'_> {
         let own = self.job.host.clone();
         let target = delegated_to.clone().unwrap_or(own);
         let run = Arc::clone(self.run);
-        let place = (&self.job.world, self.job.host.as_str(), target.as_str());
-        target::check(&run, scope, place)?;
+        let other = delegated_to.as_deref();
+        let other = other.map(|name| target::scope_of(&self.job.world, name));
+        let there = other.as_ref().filter(|_| target != self.job.host);
+        target::check(&run, there.unwrap_or(scope))?;
         let check = self.mode(Keyword::CheckMode, run.options.check, scope)?;
         let diff = self.mode(Keyword::Diff, run.options.diff, scope)?;
-        let scope = match &delegated_to {
-            Some(name) => {
-                let mut own = target::delegate_vars(&self.job.world, name, scope);
-                if *name != self.job.host {
-                    let connection =
-                        target::delegate_connection(&run, &spec, &self.job.world, name);
+        let scope = match &other {
+            Some(other) => {
+                let mut own = target::delegate_vars(other, &target, scope);
+                if there.is_some() {
+                    let connection = target::delegate_connection(&run, &spec, other, &target);
                     own.insert("ansible_connection".to_owned(), connection);
                 }
                 scope.with(Level::Connection, own)
             }
             None => scope.clone(),
         };
+        let described = there.unwrap_or(&scope);
         let timeout = match spec.keyword(Keyword::Timeout) {
             Some(value) => to_int(&run.templar.expand(value, &scope)?),
             None => run.config.int("task_timeout").map(i128::from),
@@ -393,7 +396,8 @@ impl Worker<'_> {
             target: &target,
             links: &mut self.job.links,
             world: &self.job.world,
-            r#become: target::become_of(&run, &spec, &scope, place)?,
+            there,
+            r#become: target::become_of(&run, &spec, &scope, (described, &target))?,
             check,
             diff,
             environment: environment(&run, &spec, &scope)?,
@@ -404,7 +408,7 @@ impl Worker<'_> {
             warnings: vec![],
             display: &display,
         };
-        if let Err(error) = target::check_plugins(&run, &spec, &scope, place) {
+        if let Err(error) = target::check_plugins(&run, &spec, described, &target) {
             // What is wrong with the task itself comes first.
             context.data_args()?;
             return Err(error);
@@ -835,14 +839,7 @@ fn module_defaults(
     if spec.module_defaults.is_empty() {
         return Ok(vec![]);
     }
-    let full = |name: &str| {
-        let name = crate::action::canonical(name);
-        rplay_modules::registry::find(name).map_or_else(
-            || format!("ansible.builtin.{name}"),
-            |module| module.name.to_owned(),
-        )
-    };
-    let own = full(&spec.action);
+    let own = full_name(&spec.action);
     let mut groups = indexmap::IndexMap::new();
     let mut defaults = None;
     for raw in &spec.module_defaults {
@@ -858,7 +855,7 @@ fn module_defaults(
                 let key = key.0.to_string();
                 match key.strip_prefix("group/") {
                     Some(group) => drop(groups.insert(group.to_owned(), value.clone())),
-                    None if full(&key) == own => defaults = Some(value.clone()),
+                    None if full_name(&key) == own => defaults = Some(value.clone()),
                     None => {}
                 }
             }
