@@ -216,13 +216,11 @@ fn key_values(data: &[u8]) {
     let files = Files::new(secrets());
     let checked = yaml::parse(&Source::new("<extra vars>", &*text));
     show(&checked.problems);
-    let mut problems = vec![];
     for node in checked.value {
         if matches!(node.kind, NodeKind::Map(_)) {
-            to_vars(&node, &files, &mut problems);
+            to_vars(&node, &files);
         }
     }
-    show(&problems);
 }
 
 /// Variables that templates see. Nothing acts: it is a look ahead, in a folder without files.
@@ -252,7 +250,7 @@ fn few() -> Variables {
                 f: ['{{ e }}', '{{ nope }}']\ng: '{{ g }}'\nh: null\ni: true\nj: 2024-01-01\n";
     let source = Source::new("vars.yml", text);
     let node = yaml::single(&source).value;
-    Variables(to_vars(&node, &Files::default(), &mut vec![]))
+    Variables(to_vars(&node, &Files::default()))
 }
 
 /// Whether a template orders work that takes seconds by design: keys derived with many rounds.

@@ -104,11 +104,7 @@ fn mapping(
                 kind: NodeKind::Map(_),
                 ..
             },
-        ) => {
-            let mut problems = vec![];
-            let value = to_vars(&node, files, &mut problems);
-            sound(Checked { value, problems }, warnings)
-        }
+        ) => Ok(to_vars(&node, files)),
         _ => {
             let message = format!(
                 "Invalid extra vars data supplied. '{shown}' could not be made into a dictionary"

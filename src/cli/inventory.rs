@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::diag::{Diagnostic, Severity};
 use crate::inventory::{Inventory, Layer, PRIORITY, VarsKind};
 use crate::load::node::{Node, NodeKind};
-use crate::plan::{Files, to_value};
+use crate::plan::{Files, unlocked};
 use crate::secrets::Secrets;
 use crate::template::value::{Entries, Key, Object};
 use crate::template::{ENVELOPE, JsonStyle, Value, json_text, yaml_document};
@@ -351,7 +351,7 @@ impl Shown {
             name.to_owned(),
         );
         let value = match self.form {
-            Form::Plain => to_value(node, &self.files, &mut self.problems),
+            Form::Plain => unlocked(node, &self.files.secrets),
             form => written(node, form),
         };
         if !matches!(value, Value::List(_) | Value::Dict(_)) {

@@ -9,7 +9,7 @@ use super::{Inventory, Vars, yaml};
 use crate::diag::Span;
 use crate::load::node::{Node, NodeKind};
 use crate::load::vault::VaultSecrets;
-use crate::plan::{Files, to_value};
+use crate::plan::{Files, unlocked};
 use crate::template::{Settings, Templar, Value};
 use crate::vars::{HostScope, Level, VarMap};
 
@@ -172,9 +172,8 @@ impl Maker<'_> {
 
     fn variables(&self, vars: &Vars) -> VarMap {
         // What cannot be decrypted is undefined here; whoever uses it hears why.
-        let mut problems = vec![];
         vars.iter()
-            .map(|(name, node)| (name.clone(), to_value(node, &self.files, &mut problems)))
+            .map(|(name, node)| (name.clone(), unlocked(node, &self.files.secrets)))
             .collect()
     }
 

@@ -74,13 +74,10 @@ impl Files {
     /// # Errors
     /// The file cannot be read.
     pub fn vars(&self, path: &Path) -> Result<Checked<VarMap>, Diagnostic> {
-        let mut checked = play::vars_file(&self.read(path)?);
-        let vars = match &checked.value {
-            Some(node) => to_vars(node, self, &mut checked.problems),
-            None => VarMap::new(),
-        };
+        let checked = play::vars_file(&self.read(path)?);
+        let vars = checked.value.map(|node| to_vars(&node, self));
         Ok(Checked {
-            value: vars,
+            value: vars.unwrap_or_default(),
             problems: checked.problems,
         })
     }
@@ -95,13 +92,13 @@ impl Files {
 }
 
 /// The entries of a mapping as variables.
-pub fn to_vars(node: &Node, files: &Files, problems: &mut Vec<Diagnostic>) -> VarMap {
+pub fn to_vars(node: &Node, files: &Files) -> VarMap {
     match &node.kind {
         NodeKind::Map(entries) => entries
             .iter()
             .fold(VarMap::new(), |mut vars, (key, value)| {
                 let name = key_text(key);
-                let value = to_variable(&name, value, files, problems);
+                let value = to_variable(&name, value, files);
                 vars.declare(name, &key.span, value);
                 vars
             }),
@@ -134,12 +131,7 @@ pub fn key_place(name: &str, value: &Node) -> Span {
 
 /// The value of a variable. One that is written in a vaulted file, or whose name says that it is a
 /// password, is masked from now on.
-pub fn to_variable(
-    name: &str,
-    node: &Node,
-    files: &Files,
-    problems: &mut Vec<Diagnostic>,
-) -> Value {
+pub fn to_variable(name: &str, node: &Node, files: &Files) -> Value {
     let hidden = &files.secrets.hidden;
     if node.span.source.secret {
         hide(node, hidden);
@@ -147,7 +139,7 @@ pub fn to_variable(
     if let Some(text) = node.as_str() {
         hidden.add_named(name, text);
     }
-    to_value(node, files, problems)
+    unlocked(node, &files.secrets)
 }
 
 /// Masks every text and number of a written value.
@@ -165,13 +157,8 @@ fn hide(node: &Node, hidden: &Secrets) {
     }
 }
 
-/// A written value as a variable: vaulted text decrypted, collections lazy.
-/// Callers collect problems; those of vaulted texts are told where the value is used.
-pub fn to_value(node: &Node, files: &Files, _problems: &mut Vec<Diagnostic>) -> Value {
-    unlocked(node, &files.secrets)
-}
-
-/// A written value whose vaulted texts are opened with these secrets.
+/// A written value whose vaulted texts are opened with these secrets. What is wrong with one of
+/// them is told where the value is used.
 #[must_use]
 pub fn unlocked(node: &Node, secrets: &VaultSecrets) -> Value {
     if !has_vault(node) {

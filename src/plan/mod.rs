@@ -20,7 +20,7 @@ use crate::template::value::Value;
 use crate::template::{Scope, Templar};
 use crate::vars::{HostScope, Level, VarMap};
 
-pub use files::{Files, key_place, to_value, to_variable, to_vars, unlocked};
+pub use files::{Files, key_place, to_variable, to_vars, unlocked};
 pub use frame::{Frame, FrameKind};
 pub use role::{Role, RoleCall};
 
@@ -529,7 +529,7 @@ impl<'a> Pass<'a> {
         self.check_groups(&keywords);
         let vars = keywords
             .get(&Keyword::Vars)
-            .map(|node| to_vars(node, &self.planner.files, &mut self.problems));
+            .map(|node| to_vars(node, &self.planner.files));
         Arc::new(Frame {
             parent: Some(Arc::clone(parent)),
             kind,
@@ -546,7 +546,7 @@ impl<'a> Pass<'a> {
     fn text(&mut self, node: &Node, frame: &Frame) -> Option<String> {
         let mut scope = self.scope.clone();
         frame.push_vars(&mut scope);
-        let value = to_value(node, &self.planner.files, &mut self.problems);
+        let value = unlocked(node, &self.planner.files.secrets);
         match self.planner.templar.expand(&value, &scope) {
             Ok(value) => Some(value.to_string()),
             Err(error) => {
@@ -563,7 +563,7 @@ impl<'a> Pass<'a> {
         let Some(node) = keywords.get(&Keyword::Tags) else {
             return vec![];
         };
-        let value = to_value(node, &self.planner.files, &mut self.problems);
+        let value = unlocked(node, &self.planner.files.secrets);
         let value = self
             .planner
             .templar
@@ -638,26 +638,26 @@ fn missing_file(name: &str, at: &Node) -> Diagnostic {
 
 /// The variables of a keyword `vars` of a task.
 #[must_use]
-pub fn task_vars(task: &PlanTask, files: &Files, problems: &mut Vec<Diagnostic>) -> VarMap {
+pub fn task_vars(task: &PlanTask, files: &Files) -> VarMap {
     task.ast
         .keywords
         .get(&Keyword::Vars)
-        .map(|node| to_vars(node, files, problems).without_reserved(&["tags", "when"]))
+        .map(|node| to_vars(node, files).without_reserved(&["tags", "when"]))
         .unwrap_or_default()
 }
 
 /// Play variables: `vars` of the play, as a layer for planning.
 #[must_use]
-pub fn play_vars(play: &ast::Play, files: &Files, problems: &mut Vec<Diagnostic>) -> VarMap {
+pub fn play_vars(play: &ast::Play, files: &Files) -> VarMap {
     match play.keywords.get(&Keyword::Vars) {
         Some(Node {
             kind: NodeKind::Seq(parts),
             ..
         }) => parts.iter().fold(VarMap::new(), |mut vars, part| {
-            vars.merge(to_vars(part, files, problems));
+            vars.merge(to_vars(part, files));
             vars
         }),
-        Some(node) => to_vars(node, files, problems),
+        Some(node) => to_vars(node, files),
         None => VarMap::new(),
     }
 }

@@ -100,13 +100,11 @@ impl Pass<'_> {
         let files = Arc::clone(&self.planner.files);
         let mut params = VarMap::new();
         for (key, node) in &entry.params {
-            let value = to_variable(key, node, &files, &mut self.problems);
+            let value = to_variable(key, node, &files);
             params.declare(key, &key_place(key, node), value);
         }
         let vars = entry.keywords.get(&crate::load::keyword::Keyword::Vars);
-        let vars = vars
-            .map(|node| to_vars(node, &files, &mut self.problems))
-            .unwrap_or_default();
+        let vars = vars.map(|node| to_vars(node, &files)).unwrap_or_default();
         let call = RoleCall {
             name,
             span: Some(entry.name.span.clone()),

@@ -6,6 +6,7 @@ use super::failure::{Cause, ends, explain, joined};
 use super::worker::{ItemResult, Worker, mark};
 use crate::action::{ActionError, TaskResult};
 use crate::diag::{Diagnostic, Span, nearest};
+use crate::load::actions;
 use crate::load::keyword::Keyword;
 use crate::plan::Frame;
 use crate::report::event::MessageKind;
@@ -295,7 +296,7 @@ impl Worker<'_> {
     fn finalization(&self) -> Vec<Cause> {
         let failed = format!(
             "Finalization of task args for '{}' failed",
-            self.full_name()
+            actions::full_name(&self.job.spec.action)
         );
         let name = &self.job.spec.task.ast.call.span;
         if name.source.is_described() && !self.flag(Keyword::NoLog, &self.job.scope) {
@@ -355,16 +356,6 @@ impl Worker<'_> {
             ignored,
             result: rplay_modules::map! { "changed" => false, "msg" => text },
             ..ItemResult::default()
-        }
-    }
-
-    /// The action's name as messages have it.
-    fn full_name(&self) -> String {
-        let action = &self.job.spec.action;
-        match rplay_modules::registry::find(action) {
-            Some(module) => module.name.to_owned(),
-            None if action.contains('.') => action.clone(),
-            None => format!("ansible.builtin.{action}"),
         }
     }
 }

@@ -104,24 +104,25 @@ impl Run<'_> {
     /// that fail for it.
     fn tell_parts(&mut self, spec: &TaskSpec, parts: &[Part]) -> BTreeSet<String> {
         let mut lost = BTreeSet::new();
-        let mut told: IndexMap<(&str, Option<String>), Vec<String>> = IndexMap::new();
-        let name = |part: &Part| {
-            part.label
-                .as_ref()
-                .map(|one| Value::from_data(one).to_string())
+        let label = |part: &Part| {
+            let label = part.label.as_ref();
+            label.map(|one| Value::from_data(one).to_string())
         };
-        for part in parts.iter().filter(|part| part.read.is_ok()) {
-            let hosts = part.hosts.iter().map(|(host, _)| host.clone());
-            let all = told.entry((&part.name, name(part))).or_default();
-            all.extend(hosts);
+        let labels: Vec<Option<String>> = parts.iter().map(label).collect();
+        // Equal lines are one, for all hosts.
+        let mut told: HashMap<(&str, Option<&str>), Vec<String>> = HashMap::new();
+        for (part, label) in parts.iter().zip(&labels) {
+            if part.read.is_ok() {
+                let hosts = part.hosts.iter().map(|(host, _)| host.clone());
+                let all = told.entry((&part.name, label.as_deref())).or_default();
+                all.extend(hosts);
+            }
         }
-        for part in parts {
+        for (part, label) in parts.iter().zip(&labels) {
             match &part.read {
                 Ok(_) => {
-                    let label = name(part);
-                    let key = (part.name.as_str(), label.clone());
-                    if let Some(hosts) = told.shift_remove(&key) {
-                        let (name, label) = (part.name.clone(), label.map(Data::Str));
+                    if let Some(hosts) = told.remove(&(&*part.name, label.as_deref())) {
+                        let (name, label) = (part.name.clone(), label.clone().map(Data::Str));
                         self.emit(Event::Included { name, hosts, label });
                     }
                 }
@@ -209,7 +210,7 @@ impl Run<'_> {
             vars: Arc::new(
                 keywords
                     .get(&Keyword::Vars)
-                    .map(|node| crate::plan::to_vars(node, &self.shared.planner.files, &mut vec![]))
+                    .map(|node| crate::plan::to_vars(node, &self.shared.planner.files))
                     .unwrap_or_default(),
             ),
             keywords,

@@ -13,6 +13,7 @@ use super::spec::TaskSpec;
 use super::worker::{Done, ItemEffect};
 use crate::action::Effect;
 use crate::inventory::Inventory;
+use crate::load::actions;
 use crate::load::keyword::{KEYWORDS, Keyword, Places};
 use crate::report::event::{MessageKind, NO_TRACEBACK, Status};
 use crate::template::value::{Entries, Key, Value};
@@ -284,10 +285,7 @@ impl Run<'_> {
             Key::from("loop_with"),
             lookup.map_or(Value::None, Value::str),
         );
-        let full = rplay_modules::registry::find(&spec.action).map_or_else(
-            || format!("ansible.builtin.{}", spec.action),
-            |module| module.name.to_owned(),
-        );
+        let full = actions::full_name(&spec.action);
         entries.insert(Key::from("_resolved_action"), Value::str(full));
         Value::dict(entries)
     }
@@ -524,14 +522,13 @@ fn hide_include(result: &mut Map) {
 
 /// A keyword of a failed task whose value is a list, also where one thing was written.
 fn listed(keyword: Keyword, value: Value) -> Value {
-    let adds_up = matches!(
-        keyword,
+    match keyword {
         Keyword::ChangedWhen | Keyword::FailedWhen | Keyword::Until
-    );
-    match value {
-        value @ Value::List(_) => value,
-        value if adds_up => Value::list(vec![value]),
-        value => value,
+            if !matches!(value, Value::List(_)) =>
+        {
+            Value::list(vec![value])
+        }
+        _ => value,
     }
 }
 

@@ -470,13 +470,8 @@ impl Run<'_> {
     }
 
     /// A task as workers need it.
-    pub(super) fn spec(&mut self, task: &Arc<PlanTask>) -> Arc<TaskSpec> {
-        let mut problems = vec![];
-        let spec = TaskSpec::new(task, &self.shared.planner.files, &mut problems);
-        for problem in problems {
-            self.tell_problem(&problem);
-        }
-        Arc::new(spec)
+    pub(super) fn spec(&self, task: &Arc<PlanTask>) -> Arc<TaskSpec> {
+        Arc::new(TaskSpec::new(task, &self.shared.planner.files))
     }
 
     /// Starts a worker; where hosts wait for each other, it waits for its turn and knows whether it

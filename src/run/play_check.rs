@@ -106,8 +106,7 @@ fn texts(
                 Err(wrong_at(name, &text, node, inside))
             }
             _ => Err(Box::new(
-                Diagnostic::error(WRONG, format!("Error processing keyword '{name}': {text}"))
-                    .at(&node.span),
+                Diagnostic::error(WRONG, processing(name, &text)).at(&node.span),
             )),
         }
     };

@@ -10,7 +10,7 @@ use crate::load::actions::UNKNOWN;
 use crate::load::ast::{Keywords, Play, Playbook, PlaybookEntry};
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
-use crate::plan::{Frame, FrameKind, Plan, Planner, early_scope, play_vars, to_value, to_vars};
+use crate::plan::{Frame, FrameKind, Plan, Planner, early_scope, play_vars, to_vars, unlocked};
 use crate::template::value::Value;
 use crate::vars::{HostScope, VarMap};
 
@@ -185,11 +185,11 @@ impl Reader<'_> {
             }
         }
         if let Some(node) = keywords.get(&Keyword::Vars) {
-            let mut own = to_vars(node, &self.planner.files, &mut self.problems);
+            let mut own = to_vars(node, &self.planner.files);
             own.merge(std::mem::take(&mut inner.vars));
             inner.vars = own;
         }
-        let raw = to_value(file, &self.planner.files, &mut self.problems);
+        let raw = unlocked(file, &self.planner.files.secrets);
         let vars = Arc::new(inner.vars.clone());
         let scope = early_scope(self.extra, &vars, self.magic, dir);
         match self.planner.templar.expand(&raw, &scope) {
@@ -204,7 +204,7 @@ impl Reader<'_> {
     }
 
     fn play(&mut self, play: &Arc<Play>, dir: &Path, around: &Around) {
-        let mut vars = play_vars(play, &self.planner.files, &mut self.problems);
+        let mut vars = play_vars(play, &self.planner.files);
         vars.merge(around.vars.clone());
         let vars = Arc::new(vars);
         let mut magic = (**self.magic).clone();

@@ -126,11 +126,11 @@ impl Run<'_> {
     ) {
         self.look_beside(&play.dir);
         let mut early = self.early_scope(play);
-        let templar = &self.shared.templar;
-        let files = Arc::clone(&self.shared.planner.files);
+        let shared = Arc::clone(&self.shared);
+        let (templar, files) = (&shared.templar, &shared.planner.files);
         // The name of a host may stand in one; otherwise there may be no need to read them.
         let named = templar.is_template(&Value::from_node(&play.plan.play.hosts));
-        let found = named.then(|| play.add_files(&mut early, templar, &files));
+        let found = named.then(|| play.add_files(&mut early, templar, files));
         // A pattern that cannot be read is told when the play begins.
         let Ok(pattern) = play.pattern(templar, &early) else {
             return;
@@ -151,26 +151,22 @@ impl Run<'_> {
         let vars = &self.world.vars;
         let lazy = |host: &String| {
             let vars = vars.vars_of(host);
-            vars.values()
-                .any(|raw| self.shared.templar.is_template(raw))
+            vars.values().any(|raw| templar.is_template(raw))
         };
         if !hosts.iter().any(lazy) {
             return;
         }
-        let files = &self.shared.planner.files;
         let steps: Vec<Step> = tasks
             .into_iter()
             .map(|(task, open)| Step {
-                spec: TaskSpec::new(&task, files, &mut vec![]),
+                spec: TaskSpec::new(&task, files),
                 open,
             })
             .filter(|step| step.spec.keyword(Keyword::IgnoreErrors).is_none())
             .collect();
         let Some(first) = steps.first() else { return };
         let mut state = Batch::new(play, "", &hosts, &hosts);
-        let found = found.unwrap_or_else(|| {
-            play.add_files(&mut early, &self.shared.templar, &self.shared.planner.files)
-        });
+        let found = found.unwrap_or_else(|| play.add_files(&mut early, templar, files));
         let Some(files) = self.vars_files(found) else {
             return;
         };

@@ -203,7 +203,7 @@ impl InventoryVars {
         let mut all = VarMap::new();
         for layer in layers {
             for (name, node) in layer.vars.iter() {
-                let value = to_variable(name, node, &self.files, &mut problems);
+                let value = to_variable(name, node, &self.files);
                 let value = match all.get(name) {
                     Some(weak) if self.rules.merge => merged(weak, value),
                     _ => value,

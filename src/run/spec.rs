@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::diag::{Diagnostic, Span};
+use crate::diag::Span;
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
-use crate::plan::{Files, PlanTask, task_vars, to_value};
+use crate::plan::{Files, PlanTask, task_vars, unlocked};
 use crate::template::value::Value;
 use crate::vars::VarMap;
 
@@ -69,9 +69,9 @@ const OWN: &[Keyword] = &[
 
 impl TaskSpec {
     /// Collects everything that applies to a task.
-    pub(crate) fn new(task: &Arc<PlanTask>, files: &Files, problems: &mut Vec<Diagnostic>) -> Self {
+    pub(crate) fn new(task: &Arc<PlanTask>, files: &Files) -> Self {
         let ast = &task.ast;
-        let mut value = |node: &Node| to_value(node, files, problems);
+        let mut value = |node: &Node| unlocked(node, &files.secrets);
         let own_and_inherited = |keyword: Keyword| {
             let mut nodes = task.frame.keywords(keyword);
             nodes.extend(ast.keywords.get(&keyword));
@@ -125,7 +125,7 @@ impl TaskSpec {
             task: Arc::clone(task),
         };
         Self {
-            vars: Arc::new(task_vars(task, files, problems)),
+            vars: Arc::new(task_vars(task, files)),
             ..spec
         }
     }
