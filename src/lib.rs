@@ -26,6 +26,7 @@ pub mod diag;
 mod files;
 pub mod inventory;
 pub mod load;
+pub mod ordered;
 pub mod plan;
 pub mod report;
 pub mod run;

@@ -56,7 +56,7 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         Some(folder) => {
             let mut places = crate::template::Scope::search_path(context.scope);
             places.push(folder.to_path_buf());
-            scope.with_search_path(places)
+            scope.with_search_path(&std::sync::Arc::new(places))
         }
         None => scope,
     };

@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use indexmap::{IndexMap, IndexSet};
-
 use super::{Group, Host, Inventory, LOCALHOST, Naming, Vars};
 use crate::diag::{Diagnostic, Span};
 use crate::load::node::{Node, NodeKind};
+use crate::ordered::{Hasher, OrderedMap, OrderedSet};
 
 /// A name in which `_` stands for what a variable's name cannot have.
 pub(super) fn safe_name(written: &str) -> String {
@@ -36,8 +35,8 @@ impl Inventory {
     #[must_use]
     pub fn empty() -> Self {
         let mut inventory = Self {
-            hosts: IndexMap::new(),
-            groups: IndexMap::new(),
+            hosts: OrderedMap::default(),
+            groups: OrderedMap::default(),
             sources: vec![],
             directories: vec![],
             naming: Naming::default(),
@@ -62,7 +61,7 @@ impl Inventory {
             name: name.to_owned(),
             file: file.cloned(),
             // Most hosts are in one group only, and there may be very many hosts.
-            groups: IndexSet::with_capacity(1),
+            groups: OrderedSet::with_capacity_and_hasher(1, Hasher::default()),
             ..Host::default()
         });
         if host.groups.contains(group) {
@@ -267,12 +266,16 @@ impl Inventory {
     }
 
     /// A group with all below it, the nearest first.
-    pub(crate) fn descendants(&self, group: &str) -> IndexSet<String> {
+    pub(crate) fn descendants(&self, group: &str) -> OrderedSet<String> {
         self.reach(group, |group| &group.children)
     }
 
-    fn reach(&self, start: &str, next: impl Fn(&Group) -> &IndexSet<String>) -> IndexSet<String> {
-        let mut seen = IndexSet::from([start.to_owned()]);
+    fn reach(
+        &self,
+        start: &str,
+        next: impl Fn(&Group) -> &OrderedSet<String>,
+    ) -> OrderedSet<String> {
+        let mut seen = OrderedSet::from_iter([start.to_owned()]);
         let mut queue = VecDeque::from([start.to_owned()]);
         while let Some(name) = queue.pop_front() {
             for name in self.groups.get(&name).map(&next).into_iter().flatten() {
@@ -286,11 +289,11 @@ impl Inventory {
 
     /// The hosts of a group and of all groups below it, in Ansible's order; for `all` without the implicit host.
     #[must_use]
-    pub fn group_hosts(&self, group: &str) -> IndexSet<&str> {
+    pub fn group_hosts(&self, group: &str) -> OrderedSet<&str> {
         let below = self.descendants(group);
         let groups = below.iter().filter_map(|name| self.groups.get(name));
         let most = groups.clone().map(|group| group.hosts.len()).sum();
-        let mut hosts = IndexSet::with_capacity(most);
+        let mut hosts = OrderedSet::with_capacity_and_hasher(most, Hasher::default());
         hosts.extend(groups.flat_map(|group| group.hosts.iter().map(String::as_str)));
         hosts
     }
@@ -310,7 +313,7 @@ impl Inventory {
     /// All groups of a host in the order in which their variables are merged, the weakest first.
     #[must_use]
     pub fn groups_of(&self, host: &str) -> Vec<String> {
-        let mut names = IndexSet::new();
+        let mut names = OrderedSet::default();
         for group in self
             .hosts
             .get(host)

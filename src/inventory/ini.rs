@@ -4,12 +4,11 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-
 use super::graph::port_node;
 use super::{Inventory, Vars, literal, range};
 use crate::diag::{Source, Span};
 use crate::load::node::Node;
+use crate::ordered::{Hasher, OrderedMap};
 
 /// What is wrong with a source, and where: the parser stops there, as Ansible does.
 pub(super) type Broken = (String, Span);
@@ -24,8 +23,8 @@ enum Section {
 /// Groups that a section or a list of children names before they are defined.
 #[derive(Default)]
 struct Pending {
-    vars: IndexMap<String, (Span, Vec<(String, Node)>)>,
-    children: IndexMap<String, Vec<(String, Span)>>,
+    vars: OrderedMap<String, (Span, Vec<(String, Node)>)>,
+    children: OrderedMap<String, Vec<(String, Span)>>,
 }
 
 /// Adds what a source defines.
@@ -139,7 +138,10 @@ fn host_line(
         return Ok(());
     };
     let expanded = range::expand(&first.text)?;
-    let mut vars = Vars::with_capacity(rest.len() + usize::from(expanded.port.is_some()));
+    let mut vars = Vars::with_capacity_and_hasher(
+        rest.len() + usize::from(expanded.port.is_some()),
+        Hasher::default(),
+    );
     if let Some(port) = expanded.port {
         vars.insert("ansible_port".to_owned(), port_node(port, span));
     }

@@ -15,27 +15,26 @@ mod yaml;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use indexmap::{IndexMap, IndexSet};
-
 pub(crate) use graph::PRIORITY;
 pub use layers::{Layer, LayerKind, VarsKind, vars_files};
 pub use pattern::{EMPTY, NO_HOSTS, NO_PLUGINS, Order, ordered};
 
 use crate::load::node::Node;
+use crate::ordered::{OrderedMap, OrderedSet};
 
 /// The names under which Ansible knows the controller without being told.
 pub const LOCALHOST: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// Variables with their values, in the order they were defined.
-pub type Vars = IndexMap<String, Node>;
+pub type Vars = OrderedMap<String, Node>;
 
 /// Everything the inventory sources say, merged.
 #[derive(Clone)]
 pub struct Inventory {
     /// All hosts, in the order of their first mention.
-    pub hosts: IndexMap<String, Host>,
+    pub hosts: OrderedMap<String, Host>,
     /// All groups: `all`, `ungrouped`, then in the order of their first mention.
-    pub groups: IndexMap<String, Group>,
+    pub groups: OrderedMap<String, Group>,
     /// The sources as `ansible_inventory_sources` lists them: absolute paths, and lists of hosts.
     pub sources: Vec<PathBuf>,
     /// The sources' directories: `group_vars` and `host_vars` are looked for here.
@@ -65,7 +64,7 @@ pub struct Host {
     /// What the inventory says of it, without its groups and its `host_vars`.
     pub vars: Arc<Vars>,
     /// The groups that list it.
-    pub groups: IndexSet<String>,
+    pub groups: OrderedSet<String>,
     /// The source that first named it: `inventory_file`. A list of hosts for such; none for the implicit host.
     pub file: Option<Arc<Path>>,
 }
@@ -76,11 +75,11 @@ pub struct Group {
     /// Its name.
     pub name: String,
     /// The hosts that it lists itself.
-    pub hosts: IndexSet<String>,
+    pub hosts: OrderedSet<String>,
     /// The groups directly in it.
-    pub children: IndexSet<String>,
+    pub children: OrderedSet<String>,
     /// The groups it is directly in.
-    pub parents: IndexSet<String>,
+    pub parents: OrderedSet<String>,
     /// The longest way from `all`.
     pub depth: usize,
     /// `ansible_group_priority`: among groups of one depth the greatest wins.
@@ -135,7 +134,7 @@ mod tests {
     }
 
     fn vars(inventory: &Inventory, host: &str, playbook: Option<&Path>) -> String {
-        let mut merged = Vars::new();
+        let mut merged = Vars::default();
         for layer in inventory.layers(host, playbook).value {
             merged.extend(
                 layer

@@ -2,11 +2,11 @@
 
 use std::cell::Cell;
 
-use indexmap::IndexSet;
 use rplay_modules::regex::{Flags, Regex, TooLong};
 
 use super::{Inventory, Mismatch, range};
 use crate::diag::{Checked, Diagnostic, Severity, nearest};
+use crate::ordered::OrderedSet;
 
 /// For how many patterns without a match a name is suggested: it means comparing all names.
 const SUGGESTIONS: usize = 20;
@@ -108,7 +108,7 @@ impl Inventory {
         }
     }
 
-    fn evaluate(&self, patterns: &[String], problems: &mut Vec<Diagnostic>) -> IndexSet<&str> {
+    fn evaluate(&self, patterns: &[String], problems: &mut Vec<Diagnostic>) -> OrderedSet<&str> {
         let of = |mark: char| {
             patterns
                 .iter()
@@ -122,7 +122,7 @@ impl Inventory {
         if plain.is_empty() {
             plain.push("all");
         }
-        let mut hosts = IndexSet::new();
+        let mut hosts = OrderedSet::default();
         for pattern in plain {
             // A host's own name needs no search, and wins over a group's.
             match self.hosts.get_key_value(pattern) {
@@ -142,7 +142,7 @@ impl Inventory {
         hosts
     }
 
-    fn matches(&self, pattern: &str, problems: &mut Vec<Diagnostic>) -> IndexSet<&str> {
+    fn matches(&self, pattern: &str, problems: &mut Vec<Diagnostic>) -> OrderedSet<&str> {
         let (name, subscript) = match subscript(pattern) {
             Some((name, subscript)) => (name, Some(subscript)),
             None => (pattern, None),
@@ -163,20 +163,20 @@ impl Inventory {
         chosen
     }
 
-    fn enumerate(&self, pattern: &str, problems: &mut Vec<Diagnostic>) -> IndexSet<&str> {
+    fn enumerate(&self, pattern: &str, problems: &mut Vec<Diagnostic>) -> OrderedSet<&str> {
         let matcher = match Matcher::new(pattern) {
             Ok(matcher) => matcher,
             Err(message) => {
                 let text = format!("Invalid host list pattern: {pattern}");
                 problems.push(Diagnostic::error("host-pattern", text).cause(message));
-                return IndexSet::new();
+                return OrderedSet::default();
             }
         };
         let names = self.groups.keys().map(String::as_str);
         let groups: Vec<&str> = names.filter(|name| matcher.matches(name)).collect();
         let mut found = match groups.split_first() {
             Some((first, _)) => self.group_hosts(first),
-            None => IndexSet::new(),
+            None => OrderedSet::default(),
         };
         for name in groups.iter().skip(1) {
             found.extend(self.group_hosts(name));
@@ -191,7 +191,7 @@ impl Inventory {
         if matches!(&matcher, Matcher::Regex(_, gave_up) if gave_up.get()) {
             let text = format!("Invalid host list pattern: {pattern}");
             problems.push(Diagnostic::error("host-pattern", text).cause(TooLong.to_string()));
-            return IndexSet::new();
+            return OrderedSet::default();
         }
         if found.is_empty() {
             found.extend(self.localhost(pattern));
@@ -340,7 +340,7 @@ fn subscript(pattern: &str) -> Option<(&str, Subscript)> {
 }
 
 impl Subscript {
-    fn apply<'a>(&self, hosts: &IndexSet<&'a str>) -> IndexSet<&'a str> {
+    fn apply<'a>(&self, hosts: &OrderedSet<&'a str>) -> OrderedSet<&'a str> {
         let length = hosts.len() as i64;
         let (first, last) = match self.range {
             true => (self.first, self.last.unwrap_or(length - 1).min(length - 1)),
@@ -348,7 +348,7 @@ impl Subscript {
             false => (self.first, self.first),
         };
         let Ok(first) = usize::try_from(first) else {
-            return IndexSet::new();
+            return OrderedSet::default();
         };
         let count = last - first as i64 + 1;
         hosts

@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-
 use super::graph::port_node;
 use super::ini::Broken;
 use super::{Inventory, range};
 use crate::diag::{Diagnostic, Span};
 use crate::load::node::{Node, NodeKind};
+use crate::ordered::OrderedMap;
 use crate::template::Value;
 
 /// Adds the groups of a YAML inventory. Remarks go to `problems`; what cannot be understood ends it.
@@ -303,13 +302,13 @@ fn script_group(
 }
 
 /// The entries of a mapping under text keys.
-pub(super) fn mapping(node: &Node) -> IndexMap<String, Node> {
+pub(super) fn mapping(node: &Node) -> OrderedMap<String, Node> {
     match &node.kind {
         NodeKind::Map(entries) => entries
             .iter()
             .filter_map(|(key, value)| Some((scalar(key)?, value.clone())))
             .collect(),
-        _ => IndexMap::new(),
+        _ => OrderedMap::default(),
     }
 }
 

@@ -91,9 +91,8 @@ impl Run<'_> {
         let failed = done.status == Status::Failed
             && !(done.ignored && config.bool("task_debugger_ignore_errors"));
         let unreachable = done.status == Status::Unreachable;
-        let scope = self.early_scope(state.play);
         let word = spec.keyword(Keyword::Debugger);
-        let word = word.map(|raw| shown_name(&self.shared, raw, &scope));
+        let word = word.map(|raw| shown_name(&self.shared, raw, &self.early_scope(state.play)));
         match word.as_deref() {
             Some("always") => true,
             Some("never") => false,

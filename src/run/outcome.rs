@@ -41,7 +41,7 @@ impl Run<'_> {
             };
             // An action that bypasses the loop over hosts leaves its result with the first one only.
             let own = [one.host.clone()];
-            let shared = self.flag(spec, Keyword::RunOnce, &self.early_scope(state.play));
+            let shared = self.flag_for_all(spec, Keyword::RunOnce, state);
             self.register(spec, &one, if shared { &everywhere } else { &own });
             let mut included = vec![];
             for effect in effects {
@@ -87,7 +87,12 @@ impl Run<'_> {
 
     fn any_errors_fatal(&self, spec: &TaskSpec, state: &Batch<'_>) -> bool {
         self.shared.config.bool("any_errors_fatal")
-            || self.flag(spec, Keyword::AnyErrorsFatal, &self.early_scope(state.play))
+            || self.flag_for_all(spec, Keyword::AnyErrorsFatal, state)
+    }
+
+    /// A keyword that is the same for all hosts, so that no variable of a host is in it.
+    fn flag_for_all(&self, spec: &TaskSpec, keyword: Keyword, state: &Batch<'_>) -> bool {
+        spec.keyword(keyword).is_some() && self.flag(spec, keyword, &self.early_scope(state.play))
     }
 
     /// `register`, on every host that shares the result.

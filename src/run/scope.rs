@@ -1,6 +1,6 @@
 //! What tasks see: variables in their levels, values of keywords, names for views.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexSet;
@@ -140,10 +140,10 @@ impl Run<'_> {
         magic: &Arc<VarMap>,
     ) -> HostScope {
         let frame = &spec.task.frame;
-        let mut scope = self
-            .world
-            .base(host)
-            .with_search_path(search_path(frame, &state.play.dir));
+        let place = || Surroundings::new(spec, &state.play.dir);
+        let around = spec.surroundings.get_or_init(place);
+        let base = self.world.base(host);
+        let mut scope = base.with_search_path(&around.search_path);
         scope.push(Level::Magic, magic);
         scope.push(Level::PlayVars, &state.play.vars);
         scope.push(Level::PlayPrompt, &self.prompted);
@@ -154,6 +154,57 @@ impl Run<'_> {
         }
         frame.push_vars(&mut scope);
         scope.push(Level::TaskVars, &spec.vars);
+        scope.push(Level::Magic, &around.magic);
+        self.note_reserved(&scope);
+        let connection = super::target::connection_vars(&self.shared, spec, &scope, host);
+        scope.push(Level::Connection, &Arc::new(connection));
+        scope
+    }
+
+    /// Tells of the reserved names among the variables of a play and its roles.
+    pub(super) fn note_play(&self, play: &PlannedPlay) {
+        let (extra, magic) = (&self.world.extra, &self.world.magic);
+        let mut scope = crate::plan::early_scope(extra, &play.vars, magic, &play.dir);
+        self.note_reserved(&scope);
+        // Role after role, in the order in which the play names them.
+        for role in &play.plan.roles {
+            scope.push(Level::RoleDefaults, &role.defaults);
+            scope.push(Level::RoleVars, &role.vars);
+            self.note_reserved(&scope);
+        }
+    }
+
+    /// Tells of variables whose names mean something else.
+    pub(super) fn note_reserved(&self, scope: &HostScope) {
+        for (name, place) in scope.reserved() {
+            self.shared.templar.note(reserved_name(name, place));
+        }
+    }
+
+    /// Names that every task of the batch sees now.
+    pub(super) fn batch_magic(&self, state: &Batch<'_>) -> Arc<VarMap> {
+        let mut magic = self.play_magic(state.play, &state.hosts, &state.batch);
+        magic.insert(
+            "ansible_play_name".to_owned(),
+            Value::str(state.name.as_str()),
+        );
+        magic.extend(role_names(&state.role_names));
+        Arc::new(magic)
+    }
+}
+
+/// What a task sees of its own place, the same on all hosts.
+#[derive(Clone, Debug)]
+pub(super) struct Surroundings {
+    /// Names of its role, its environment and the folders of its files.
+    magic: Arc<VarMap>,
+    search_path: Arc<Vec<PathBuf>>,
+}
+
+impl Surroundings {
+    fn new(spec: &TaskSpec, playbook_dir: &Path) -> Self {
+        let frame = &spec.task.frame;
+        let search_path = search_path(frame, playbook_dir);
         let mut own = VarMap::new();
         if let Some(role) = &frame.role {
             let short = match &role.collection {
@@ -192,8 +243,8 @@ impl Run<'_> {
             one => vec![one.clone()],
         });
         own.insert("environment".to_owned(), Value::list(environment.collect()));
-        let places = search_path(frame, &state.play.dir)
-            .into_iter()
+        let places = search_path
+            .iter()
             .map(|path| path.display().to_string())
             .collect::<IndexSet<_>>()
             .into_iter()
@@ -202,42 +253,10 @@ impl Run<'_> {
             "ansible_search_path".to_owned(),
             Value::list(places.collect()),
         );
-        scope.push(Level::Magic, &Arc::new(own));
-        self.note_reserved(&scope);
-        let connection = super::target::connection_vars(&self.shared, spec, &scope, host);
-        scope.push(Level::Connection, &Arc::new(connection));
-        scope
-    }
-
-    /// Tells of the reserved names among the variables of a play and its roles.
-    pub(super) fn note_play(&self, play: &PlannedPlay) {
-        let (extra, magic) = (&self.world.extra, &self.world.magic);
-        let mut scope = crate::plan::early_scope(extra, &play.vars, magic, &play.dir);
-        self.note_reserved(&scope);
-        // Role after role, in the order in which the play names them.
-        for role in &play.plan.roles {
-            scope.push(Level::RoleDefaults, &role.defaults);
-            scope.push(Level::RoleVars, &role.vars);
-            self.note_reserved(&scope);
+        Self {
+            magic: Arc::new(own),
+            search_path: Arc::new(search_path),
         }
-    }
-
-    /// Tells of variables whose names mean something else.
-    pub(super) fn note_reserved(&self, scope: &HostScope) {
-        for (name, place) in scope.reserved() {
-            self.shared.templar.note(reserved_name(name, place));
-        }
-    }
-
-    /// Names that every task of the batch sees now.
-    pub(super) fn batch_magic(&self, state: &Batch<'_>) -> Arc<VarMap> {
-        let mut magic = self.play_magic(state.play, &state.hosts, &state.batch);
-        magic.insert(
-            "ansible_play_name".to_owned(),
-            Value::str(state.name.as_str()),
-        );
-        magic.extend(role_names(&state.role_names));
-        Arc::new(magic)
     }
 }
 
@@ -282,7 +301,7 @@ fn written_arguments(spec: &TaskSpec) -> Map {
 }
 
 /// Where a task's files are looked for: its role, the folder of its file, the playbook.
-fn search_path(frame: &Frame, playbook_dir: &std::path::Path) -> Vec<PathBuf> {
+fn search_path(frame: &Frame, playbook_dir: &Path) -> Vec<PathBuf> {
     let mut places: Vec<PathBuf> = vec![];
     for role in frame.chain().filter_map(|one| one.role.as_ref()) {
         if !places.contains(&role.path) {

@@ -2,13 +2,15 @@
 //! are still to be templated for each host.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
 
+use super::scope::Surroundings;
 use crate::diag::Span;
 use crate::load::keyword::Keyword;
 use crate::load::node::{Node, NodeKind};
+use crate::ordered::Hasher;
 use crate::plan::{Files, PlanTask, task_vars, unlocked};
 use crate::template::value::Value;
 use crate::vars::VarMap;
@@ -39,7 +41,9 @@ pub(crate) struct TaskSpec {
     /// `vars` of the task.
     pub(crate) vars: Arc<VarMap>,
     /// Every other keyword: its nearest value.
-    pub(super) keywords: HashMap<Keyword, (Value, Span)>,
+    pub(super) keywords: HashMap<Keyword, (Value, Span), Hasher>,
+    /// What it sees of its place, once a scope was made for it.
+    pub(super) surroundings: OnceLock<Surroundings>,
 }
 
 /// Keywords that add up instead of being overridden.
@@ -77,7 +81,7 @@ impl TaskSpec {
             nodes.extend(ast.keywords.get(&keyword));
             nodes
         };
-        let mut keywords = HashMap::new();
+        let mut keywords = HashMap::default();
         for frame in task.frame.chain().collect::<Vec<_>>().into_iter().rev() {
             for (keyword, node) in &frame.keywords {
                 if !ADDING.contains(keyword) && !OWN.contains(keyword) {
@@ -122,6 +126,7 @@ impl TaskSpec {
                 .collect(),
             vars: Arc::default(),
             keywords,
+            surroundings: OnceLock::new(),
             task: Arc::clone(task),
         };
         Self {

@@ -2,18 +2,17 @@
 
 use std::ops::{Deref, DerefMut};
 
-use indexmap::IndexMap;
-
 use super::merged;
 use crate::diag::{Diagnostic, Span};
 use crate::load::keyword::Keyword;
+use crate::ordered::OrderedMap;
 use crate::template::is_global;
 use crate::template::value::Value;
 
 /// Variables by name, untemplated.
 #[derive(Clone, Debug, Default)]
 pub struct VarMap {
-    entries: IndexMap<String, Value>,
+    entries: OrderedMap<String, Value>,
     /// Reserved names among them, with the places where a user wrote them.
     reserved: Vec<(String, Span)>,
 }
@@ -68,7 +67,7 @@ impl VarMap {
 }
 
 impl Deref for VarMap {
-    type Target = IndexMap<String, Value>;
+    type Target = OrderedMap<String, Value>;
 
     fn deref(&self) -> &Self::Target {
         &self.entries

@@ -122,9 +122,9 @@ impl HostScope {
 
     /// The same scope with another search path.
     #[must_use]
-    pub fn with_search_path(&self, search_path: Vec<PathBuf>) -> Self {
+    pub fn with_search_path(&self, search_path: &Arc<Vec<PathBuf>>) -> Self {
         Self {
-            search_path: Arc::new(search_path),
+            search_path: Arc::clone(search_path),
             ..self.clone()
         }
     }
