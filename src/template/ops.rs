@@ -57,6 +57,14 @@ impl Number {
         }
     }
 
+    /// The number as a value.
+    pub(crate) fn value(self) -> Value {
+        match self {
+            Number::Int(number) => Value::Int(number),
+            Number::Float(number) => Value::Float(number),
+        }
+    }
+
     pub(crate) fn compare(self, other: Self) -> Option<Ordering> {
         match (self, other) {
             (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),

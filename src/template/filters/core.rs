@@ -62,7 +62,10 @@ fn mandatory(args: &Args) -> Outcome {
     let Value::Undefined(undefined) = args.operand() else {
         return Ok(args.operand().clone());
     };
-    if let Some(message) = args.get(1, "msg") {
+    if let Some(message) = args
+        .get(1, "msg")
+        .filter(|message| !matches!(message, Value::None))
+    {
         return Err(Fault::new(message.text()));
     }
     let message = &undefined.message;
@@ -127,20 +130,27 @@ fn int(args: &Args) -> Outcome {
     let fallback = || Ok(args.get(1, "default").cloned().unwrap_or(Value::Int(0)));
     match args.operand() {
         Value::Str(text) => {
-            let base = u32::try_from(args.int(2, "base", 10)?).unwrap_or(10);
+            // What is no base is like a text that is no whole number.
+            let base = match args.get(2, "base") {
+                None => Some(10),
+                Some(Value::Int(base)) => u32::try_from(*base).ok(),
+                Some(_) => None,
+            };
+            let base = base.filter(|base| *base == 0 || (2..=36).contains(base));
             let text = text.as_str().trim().replace('_', "");
             let (sign, digits) = text
                 .strip_prefix('-')
                 .map_or((1, text.as_str()), |digits| (-1, digits));
             let digits = digits.strip_prefix('+').unwrap_or(digits).to_lowercase();
             let (base, digits) = match (base, digits.get(..2)) {
-                (16 | 0, Some("0x")) => (16, &digits[2..]),
-                (8 | 0, Some("0o")) => (8, &digits[2..]),
-                (2 | 0, Some("0b")) => (2, &digits[2..]),
-                (0, _) => (10, digits.as_str()),
-                _ => (base.clamp(2, 36), digits.as_str()),
+                (Some(16 | 0), Some("0x")) => (Some(16), &digits[2..]),
+                (Some(8 | 0), Some("0o")) => (Some(8), &digits[2..]),
+                (Some(2 | 0), Some("0b")) => (Some(2), &digits[2..]),
+                (Some(0), _) => (Some(10), digits.as_str()),
+                (base, _) => (base, digits.as_str()),
             };
-            if let Ok(number) = i128::from_str_radix(digits, base) {
+            let number = base.map(|base| i128::from_str_radix(digits, base));
+            if let Some(Ok(number)) = number {
                 return Ok(Value::Int(sign * number));
             }
             match text.parse::<f64>() {
@@ -168,39 +178,70 @@ fn float(args: &Args) -> Outcome {
 }
 
 fn round(args: &Args) -> Outcome {
-    let digits = i32::try_from(args.int(1, "precision", 0)?).unwrap_or(0);
+    if let Some(method) = args.get(2, "method") {
+        ops::hashable(method)?;
+    }
     let method = args.text(2, "method", "common");
+    let up = match method.as_str() {
+        "common" => return rounded(args),
+        "ceil" => true,
+        "floor" => false,
+        _ => return Err(Fault::new("method must be common, ceil or floor")),
+    };
+    let none = Value::Int(0);
+    let precision = args.get(1, "precision").unwrap_or(&none);
+    let factor = ops::binary("**", &Value::Int(10), precision)?;
+    let scaled = ops::binary("*", args.operand(), &factor)?;
+    let whole = match number(&scaled) {
+        Some(whole @ Number::Int(_)) => whole,
+        Some(Number::Float(number)) if up => Number::Float(number.ceil()),
+        Some(Number::Float(number)) => Number::Float(number.floor()),
+        None => {
+            let text = format!("must be real number, not {}", scaled.type_name());
+            return Err(Fault::new(text));
+        }
+    };
+    Ok(ops::binary("/", &whole.value(), &factor)?)
+}
+
+/// Rounded as Python's `round` does.
+#[expect(clippy::cast_possible_truncation, reason = "a rounded whole number")]
+fn rounded(args: &Args) -> Outcome {
     let Some(number) = number(args.operand()) else {
         return Err(Fault::new(format!(
             "type {} doesn't define __round__ method",
             args.operand().type_name()
         )));
     };
-    if let (Number::Int(number), "common") = (number, method.as_str())
-        && digits >= 0
-    {
-        return Ok(Value::Int(number));
-    }
-    let (number, factor) = (number.float(), 10f64.powi(digits));
-    Ok(Value::Float(match method.as_str() {
-        "common" if digits >= 0 => format!(
-            "{number:.*}",
-            usize::try_from(digits.min(FINEST)).unwrap_or(0)
-        )
-        .parse()
-        .unwrap_or(number),
-        "common" => {
-            let rounded = (number * factor).round_ties_even() / factor;
-            #[expect(clippy::cast_possible_truncation, reason = "a rounded whole number")]
-            if let Value::Int(_) = args.operand() {
-                return Ok(Value::Int(rounded as i128));
-            }
-            rounded
+    let number = match (number, args.get(1, "precision")) {
+        (Number::Float(number), Some(Value::None)) if number.is_nan() => {
+            return Err(Fault::new("cannot convert float NaN to integer"));
         }
-        "ceil" => (number * factor).ceil() / factor,
-        "floor" => (number * factor).floor() / factor,
-        _ => return Err(Fault::new("method must be common, ceil or floor")),
-    }))
+        (Number::Float(number), Some(Value::None)) if number.is_infinite() => {
+            return Err(Fault::new("cannot convert float infinity to integer"));
+        }
+        (Number::Float(number), Some(Value::None)) => {
+            return Ok(Value::Int(number.round_ties_even() as i128));
+        }
+        (Number::Int(number), Some(Value::None)) => return Ok(Value::Int(number)),
+        (number, _) => number,
+    };
+    let digits = i32::try_from(args.index(1, "precision", 0)?).unwrap_or(0);
+    Ok(match number {
+        Number::Int(number) if digits >= 0 => Value::Int(number),
+        Number::Float(number) if digits >= 0 => {
+            let digits = usize::try_from(digits.min(FINEST)).unwrap_or(0);
+            Value::Float(format!("{number:.digits$}").parse().unwrap_or(number))
+        }
+        number => {
+            let factor = 10f64.powi(digits);
+            let rounded = (number.float() * factor).round_ties_even() / factor;
+            match number {
+                Number::Int(_) => Value::Int(rounded as i128),
+                Number::Float(_) => Value::Float(rounded),
+            }
+        }
+    })
 }
 
 fn ternary(args: &Args) -> Outcome {

@@ -60,7 +60,7 @@ fn not_dicts(first: &Value, second: &Value) -> Fault {
     ))
 }
 
-fn combine(_interp: &Interp<'_>, args: &Args) -> Outcome {
+fn combine(interp: &Interp<'_>, args: &Args) -> Outcome {
     let recursive = args.named("recursive").is_some_and(Value::is_true);
     let lists = args
         .named("list_merge")
@@ -76,26 +76,18 @@ fn combine(_interp: &Interp<'_>, args: &Args) -> Outcome {
         ));
     }
     let mut all = Vec::new();
-    for value in &args.pos {
-        spread(value, &mut all);
-    }
+    let terms = Value::list(args.pos.clone());
+    super::list::open(interp, &terms, Some(&Value::Int(1)), true, &mut all)?;
     // Nothing to merge with is left out.
     all.iter().try_for_each(super::super::eval::defined)?;
-    if let [only] = &all[..]
-        && !matches!(only, Value::None)
-    {
-        return Ok(only.clone());
-    }
-    let first_pair = all.get(..2).map(<[Value]>::to_vec);
-    all.retain(Value::is_true);
     if all.is_empty() {
         return Ok(Value::dict(Entries::new()));
     }
     if let [only] = &all[..] {
-        if let (None, Some([first, second])) = (entries(only), first_pair.as_deref()) {
-            return Err(not_dicts(first, second));
-        }
         return Ok(only.clone());
+    }
+    if !LIST_MERGES.contains(&lists.as_str()) {
+        return Err(unknown_merge());
     }
     let mut result = Entries::new();
     // Ansible merges from the end, so that the last two are the first to be looked at.
@@ -111,11 +103,20 @@ fn combine(_interp: &Interp<'_>, args: &Args) -> Outcome {
     Ok(Value::dict(result))
 }
 
-fn spread(value: &Value, out: &mut Vec<Value>) {
-    match value {
-        Value::List(list) => list.to_vec().iter().for_each(|item| spread(item, out)),
-        other => out.push(other.clone()),
-    }
+/// What `list_merge` may be.
+const LIST_MERGES: &[&str] = &[
+    "replace",
+    "keep",
+    "append",
+    "prepend",
+    "append_rp",
+    "prepend_rp",
+];
+
+fn unknown_merge() -> Fault {
+    Fault::new(
+        "merge_hash: 'list_merge' argument can only be equal to 'replace', 'keep', 'append', 'prepend', 'append_rp' or 'prepend_rp'",
+    )
 }
 
 /// One dictionary over another.
@@ -166,30 +167,31 @@ pub(super) fn merge_lists(
         "prepend" => [new, old].concat(),
         "append_rp" => [without(old, &new), new].concat(),
         "prepend_rp" => [new.clone(), without(old, &new)].concat(),
-        _ => {
-            return Err(Fault::new(
-                "merge_hash: 'list_merge' argument can only be equal to 'replace', 'keep', 'append', 'prepend', 'append_rp' or 'prepend_rp'",
-            ));
-        }
+        _ => return Err(unknown_merge()),
     })
 }
 
 fn dict2items(_interp: &Interp<'_>, args: &Args) -> Outcome {
-    let (key_name, value_name) = (
-        args.text(1, "key_name", "key"),
-        args.text(2, "value_name", "value"),
-    );
+    let name = |index: usize, name: &str, default: &'static str| {
+        let given = args.get(index, name).cloned();
+        Key(given.unwrap_or_else(|| Value::str(default)))
+    };
+    let (key_name, value_name) = (name(1, "key_name", "key"), name(2, "value_name", "value"));
     let Some(entries) = entries(args.operand()) else {
         return Err(Fault::new(format!(
             "dict2items requires a dictionary, got {} instead.",
             python_type(args.operand())
         )));
     };
+    if !entries.is_empty() {
+        ops::hashable(&key_name.0)?;
+        ops::hashable(&value_name.0)?;
+    }
     let item = |(key, value): (Key, Value)| {
         Value::dict(
             [
-                (Key::from(key_name.as_str()), key.0),
-                (Key::from(value_name.as_str()), value),
+                (key_name.clone(), key.0),
+                (value_name.clone(), value),
             ]
             .into_iter()
             .collect(),
@@ -241,17 +243,17 @@ fn dictsort(_interp: &Interp<'_>, args: &Args) -> Outcome {
         args.text(2, "by", "key"),
         args.truth(3, "reverse", false),
     );
+    if !matches!(by.as_str(), "key" | "value") {
+        return Err(Fault::new(
+            "You can only sort by either \"key\" or \"value\"",
+        ));
+    }
     let entries = entries(args.operand()).ok_or_else(|| {
         Fault::new(format!(
             "'{}' object has no attribute 'items'",
             args.operand().type_name()
         ))
     })?;
-    if !matches!(by.as_str(), "key" | "value") {
-        return Err(Fault::new(
-            "You can only sort by either \"key\" or \"value\"",
-        ));
-    }
     let fold = |value: &Value| match value {
         Value::Str(text) if !case => Value::str(text.as_str().to_lowercase()),
         other => other.clone(),
@@ -297,7 +299,7 @@ pub(crate) fn subelements(
 ) -> Result<Vec<Value>, Fault> {
     let items = match entries(value) {
         Some(entries) => entries.into_values().collect(),
-        None if !matches!(value, Value::List(_) | Value::Tuple(_)) => {
+        None if !matches!(value, Value::List(_)) => {
             return Err(Fault::new("obj must be a list of dicts or a nested dict"));
         }
         None => interp.iterate(value)?,
@@ -311,18 +313,8 @@ pub(crate) fn subelements(
     for item in items {
         let mut inner = Some(item.clone());
         for key in &keys {
-            if let Some(other) = &inner
-                && !matches!(
-                    other,
-                    Value::Dict(_) | Value::Object(_) | Value::List(_) | Value::Str(_)
-                )
-            {
-                return Err(Fault::new(format!(
-                    "the key {} should point to a dictionary, got '{}': '{}' object is not subscriptable",
-                    key.text(),
-                    other.text(),
-                    other.type_name()
-                )));
+            if let Some(why) = inner.as_ref().and_then(|inner| unfit(inner, key)) {
+                return Err(why);
             }
             inner = match inner {
                 Some(inner) => interp.item(&inner, key)?,
@@ -348,9 +340,10 @@ pub(crate) fn subelements(
             }
             None => {}
             Some(other) => {
+                let key = keys.last().unwrap_or(path);
                 return Err(Fault::new(format!(
                     "the key {} should point to a list, got {}",
-                    path.repr(),
+                    key.repr(),
                     other.repr()
                 )));
             }
@@ -359,14 +352,48 @@ pub(crate) fn subelements(
     Ok(out)
 }
 
+/// Why a value has nothing under a key, if it is not that the key is missing.
+fn unfit(value: &Value, key: &Value) -> Option<Fault> {
+    let why = match (value, key) {
+        (Value::Dict(_) | Value::Object(_), _) => return None,
+        (Value::Str(_) | Value::List(_), Value::Int(_) | Value::Bool(_)) => {
+            let at = super::super::args::whole(key)?;
+            let length = i128::try_from(ops::length(value).ok()?).ok()?;
+            if (-length..length).contains(&at) {
+                return None;
+            }
+            let kind = match value {
+                Value::Str(_) => "string",
+                _ => "list",
+            };
+            return Some(Fault::new(format!("{kind} index out of range")));
+        }
+        (Value::Str(_), _) => {
+            format!("string indices must be integers, not '{}'", key.type_name())
+        }
+        (Value::List(_), _) => format!(
+            "list indices must be integers or slices, not {}",
+            key.type_name()
+        ),
+        _ => format!("'{}' object is not subscriptable", value.type_name()),
+    };
+    Some(Fault::new(format!(
+        "the key {} should point to a dictionary, got '{}': {why}",
+        key.text(),
+        value.text()
+    )))
+}
+
 fn rekey(interp: &Interp<'_>, args: &Args) -> Outcome {
     let key = args.need(1, "key")?;
-    let overwrite = match args.text(2, "duplicates", "error").as_str() {
-        "overwrite" => true,
-        "error" => false,
-        other => {
+    let overwrite = match args.get(2, "duplicates") {
+        None => false,
+        Some(how) if how.as_str() == Some("error") => false,
+        Some(how) if how.as_str() == Some("overwrite") => true,
+        Some(other) => {
             return Err(Fault::new(format!(
-                "duplicates parameter to rekey_on_member has unknown value '{other}'"
+                "duplicates parameter to rekey_on_member has unknown value {}",
+                other.repr()
             )));
         }
     };
@@ -382,9 +409,11 @@ fn rekey(interp: &Interp<'_>, args: &Args) -> Outcome {
         if entries(&item).is_none() {
             return Err(Fault::new("List item is not a valid dict"));
         }
+        ops::hashable(key)?;
         let Some(name) = interp.item(&item, key)? else {
             return Err(Fault::new(format!("Key {} was not found.", key.repr())));
         };
+        ops::hashable(&name)?;
         if out.contains_key(&Key(name.clone())) && !overwrite {
             return Err(Fault::new(format!(
                 "Key {} is not unique, cannot convert to dict.",

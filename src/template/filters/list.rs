@@ -47,9 +47,9 @@ super::filters! {
     "batch": "in rows of so many items" => |i, a| batch(i, a);
     "slice": "in so many columns" => |i, a| columns(i, a);
     "flatten": "nested lists opened" => |i, a| flatten(i, a);
-    "union": "the items of both" => |i, a| Ok(Value::list(deduplicated(joined(i, a.operand(), a.need(1, "b")?)?)));
-    "intersect": "the items in both" => |i, a| { let other = i.iterate(a.need(1, "b")?)?; Ok(Value::list(deduplicated(i.iterate(a.operand())?).into_iter().filter(|item| other.contains(item)).collect())) };
-    "difference": "the items that the other has not" => |i, a| { let other = i.iterate(a.need(1, "b")?)?; Ok(Value::list(deduplicated(i.iterate(a.operand())?).into_iter().filter(|item| !other.contains(item)).collect())) };
+    "union": "the items of both" => |i, a| Ok(Value::list(united(i, a.operand(), a.need(1, "b")?)?));
+    "intersect": "the items in both" => |i, a| Ok(Value::list(common(i, a.operand(), a.need(1, "b")?, true)?));
+    "difference": "the items that the other has not" => |i, a| Ok(Value::list(common(i, a.operand(), a.need(1, "b")?, false)?));
     "symmetric_difference": "the items in one of both only" => |i, a| symmetric(i, a);
     "product": "all combinations with other lists" => |i, a| product(i, a);
     "zip": "tuples of the items at one place, as long as the shortest" => |i, a| zip(i, a, false);
@@ -81,8 +81,10 @@ fn join(interp: &Interp<'_>, args: &Args) -> Outcome {
 
 /// `a.b.0`: attributes and indices, one after the other.
 pub(crate) fn attribute(interp: &Interp<'_>, item: &Value, name: &Value) -> Outcome {
-    let Value::Str(path) = name else {
-        return interp.subscript(item, name);
+    let path = match name {
+        Value::Str(path) => path,
+        Value::None => return Ok(item.clone()),
+        name => return interp.subscript(item, name),
     };
     let mut value = item.clone();
     for part in path.as_str().split('.') {
@@ -104,10 +106,10 @@ fn map(interp: &Interp<'_>, args: &Args) -> Outcome {
     if !args.operand().is_true() {
         return Ok(Value::list(vec![]));
     }
-    let items = interp.iterate(args.operand())?;
     if args.pos.len() == 1
         && let Some(name) = args.named("attribute")
     {
+        let items = interp.iterate(args.operand())?;
         let default = args.named("default");
         let mut out = Vec::with_capacity(items.len());
         for item in &items {
@@ -122,7 +124,8 @@ fn map(interp: &Interp<'_>, args: &Args) -> Outcome {
     let Some(name) = args.pos.get(1) else {
         return Err(Fault::new("map requires a filter argument"));
     };
-    let name = name.text();
+    let items = interp.iterate(args.operand())?;
+    let name = plugin_name("filter", name)?;
     let mut out = Vec::with_capacity(items.len());
     for item in items {
         let mut inner = Args {
@@ -130,9 +133,21 @@ fn map(interp: &Interp<'_>, args: &Args) -> Outcome {
             kw: args.kw.clone(),
         };
         inner.pos.extend_from_slice(&args.pos[2..]);
-        out.push(super::apply(interp, &name, inner).map_err(|fault| fault.inside("map"))?);
+        out.push(super::apply(interp, name, inner).map_err(|fault| fault.inside("map"))?);
     }
     Ok(Value::list(out))
+}
+
+/// The name of a filter or test that another one is told to use.
+fn plugin_name<'v>(kind: &str, name: &'v Value) -> Result<&'v str, Fault> {
+    ops::hashable(name)?;
+    name.as_str().ok_or_else(|| {
+        Fault::new(format!(
+            "The {kind} plugin {} failed to load: '{}' object has no attribute 'removeprefix'",
+            name.text(),
+            name.type_name()
+        ))
+    })
 }
 
 fn select(interp: &Interp<'_>, args: &Args, keep: bool, by_attribute: bool) -> Outcome {
@@ -149,15 +164,16 @@ fn select(interp: &Interp<'_>, args: &Args, keep: bool, by_attribute: bool) -> O
     } else {
         None
     };
-    let test = args.pos.get(skip).map(Value::text);
     let items = interp.iterate(args.operand())?;
+    let test = args.pos.get(skip);
+    let test = test.map(|name| plugin_name("test", name)).transpose()?;
     let mut out = Vec::new();
     for item in items {
         let subject = match name {
             Some(name) => attribute(interp, &item, name)?,
             None => item.clone(),
         };
-        let passed = match &test {
+        let passed = match test {
             None => match &subject {
                 Value::Undefined(undefined) => return Err(Fault::undefined(undefined)),
                 subject => subject.is_true(),
@@ -327,8 +343,13 @@ fn extreme(interp: &Interp<'_>, args: &Args, wanted: Ordering) -> Outcome {
 }
 
 fn sum(interp: &Interp<'_>, args: &Args) -> Outcome {
+    let items = interp.iterate(args.operand())?;
     let mut total = args.get(2, "start").cloned().unwrap_or(Value::Int(0));
-    for item in interp.iterate(args.operand())? {
+    if let Value::Str(_) = total {
+        let text = "sum() can't sum strings [use ''.join(seq) instead]";
+        return Err(Fault::new(text));
+    }
+    for item in items {
         let item = key(interp, &item, args.get(1, "attribute"), true)?;
         total = ops::add(&total, &item)?;
     }
@@ -387,17 +408,17 @@ fn batch(interp: &Interp<'_>, args: &Args) -> Outcome {
 }
 
 fn columns(interp: &Interp<'_>, args: &Args) -> Outcome {
-    if let Some(Value::None) = args.get(1, "slices") {
-        let text = "unsupported operand type(s) for //: 'int' and 'NoneType'";
-        return Err(Fault::new(text));
-    }
-    let count = usize::try_from(args.int(1, "slices", 1)?)
-        .unwrap_or(1)
-        .max(1);
     let items = interp.iterate(args.operand())?;
+    let slices = args.need(1, "slices")?;
+    ops::binary("//", &Value::from(items.len()), slices)?;
+    let count = usize::try_from(args.index(1, "slices", 1)?).unwrap_or(0);
+    limits::items(count)?;
     let fill = args
         .get(2, "fill_with")
         .filter(|fill| !matches!(fill, Value::None));
+    if count == 0 {
+        return Ok(Value::list(vec![]));
+    }
     let (each, extra) = (items.len() / count, items.len() % count);
     let (mut at, mut out) = (0, Vec::new());
     for index in 0..count {
@@ -415,17 +436,20 @@ fn columns(interp: &Interp<'_>, args: &Args) -> Outcome {
 }
 
 fn flatten(interp: &Interp<'_>, args: &Args) -> Outcome {
-    let levels = args.get(1, "levels").and_then(whole);
+    let levels = args
+        .get(1, "levels")
+        .filter(|levels| !matches!(levels, Value::None));
     let skip = args.truth(2, "skip_nulls", true);
     let mut out = Vec::new();
     open(interp, args.operand(), levels, skip, &mut out)?;
     Ok(Value::list(out))
 }
 
-fn open(
+/// The items of a list, and of the lists in it so many levels deep.
+pub(super) fn open(
     interp: &Interp<'_>,
     value: &Value,
-    levels: Option<i128>,
+    levels: Option<&Value>,
     skip: bool,
     out: &mut Vec<Value>,
 ) -> Result<(), Fault> {
@@ -439,8 +463,15 @@ fn open(
         }
         match (&item, levels) {
             (Value::List(_) | Value::Tuple(_), None) => open(interp, &item, None, skip, out)?,
-            (Value::List(_) | Value::Tuple(_), Some(levels)) if levels >= 1 => {
-                open(interp, &item, Some(levels - 1), skip, out)?
+            (Value::List(_) | Value::Tuple(_), Some(levels)) => {
+                let one = Value::Int(1);
+                match ops::compare(">=", levels, &one)? {
+                    Some(Ordering::Less) => out.push(item),
+                    _ => {
+                        let levels = ops::binary("-", levels, &one)?;
+                        open(interp, &item, Some(&levels), skip, out)?;
+                    }
+                }
             }
             _ => out.push(item),
         }
@@ -448,28 +479,47 @@ fn open(
     Ok(())
 }
 
-/// The items of both, which have to be lists where the first one is.
-pub(super) fn joined(interp: &Interp<'_>, a: &Value, b: &Value) -> Result<Vec<Value>, Fault> {
-    if matches!(a, Value::List(_)) && ops::number(b).is_some() {
-        return Err(Fault::new(format!(
-            "can only concatenate list (not \"{}\") to list",
-            b.type_name()
-        )));
+/// The items of a value if all of them may be keys, as a set has them.
+fn set(interp: &Interp<'_>, value: &Value) -> Option<Vec<Value>> {
+    let items = interp.iterate(value).ok()?;
+    items.iter().all(hashable).then_some(items)
+}
+
+/// The items of both; what is no set has to be a list, as the other.
+fn united(interp: &Interp<'_>, a: &Value, b: &Value) -> Result<Vec<Value>, Fault> {
+    Ok(deduplicated(match (set(interp, a), set(interp, b)) {
+        (Some(a), Some(b)) => [a, b].concat(),
+        _ => interp.iterate(&ops::add(a, b)?)?,
+    }))
+}
+
+/// The items of the first one that the second has too, or has not.
+fn common(
+    interp: &Interp<'_>,
+    a: &Value,
+    b: &Value,
+    wanted: bool,
+) -> Result<Vec<Value>, Fault> {
+    let mut out = vec![];
+    if let (Some(a), Some(b)) = (set(interp, a), set(interp, b)) {
+        let b = deduplicated(b);
+        out.extend(a.into_iter().filter(|item| b.contains(item) == wanted));
+    } else {
+        for item in interp.iterate(a)? {
+            if ops::contains(b, &item)? == wanted {
+                out.push(item);
+            }
+        }
     }
-    Ok([interp.iterate(a)?, interp.iterate(b)?].concat())
+    Ok(deduplicated(out))
 }
 
 fn symmetric(interp: &Interp<'_>, args: &Args) -> Outcome {
-    let (a, b) = (
-        interp.iterate(args.operand())?,
-        interp.iterate(args.need(1, "b")?)?,
-    );
-    let both = deduplicated([a.clone(), b.clone()].concat());
-    Ok(Value::list(
-        both.into_iter()
-            .filter(|item| a.contains(item) != b.contains(item))
-            .collect(),
-    ))
+    let (a, b) = (args.operand(), args.need(1, "b")?);
+    let both = common(interp, a, b, true)?;
+    let all = united(interp, a, b)?;
+    let single = all.into_iter().filter(|item| !both.contains(item));
+    Ok(Value::list(single.collect()))
 }
 
 /// Refuses names but one.
@@ -586,27 +636,24 @@ fn combinations(interp: &Interp<'_>, args: &Args, ordered: bool) -> Outcome {
             args.pos.len()
         )));
     }
-    only(args, function, "r")?;
     if !ordered && args.get(1, "r").is_none() {
         return Err(Fault::new(
             "combinations() missing required argument 'r' (pos 2)",
         ));
     }
+    only(args, function, "r")?;
+    if !ordered {
+        args.index(1, "r", 0)?;
+    }
     let items = interp.iterate(args.operand())?;
     match args.get(1, "r") {
-        None => {}
-        Some(Value::None) if ordered => {}
+        None | Some(Value::Bool(_)) => {}
         Some(Value::Int(size)) if *size < 0 => {
             return Err(Fault::new("r must be non-negative"));
         }
-        Some(Value::Int(_) | Value::Bool(_)) => {}
-        Some(_) if ordered => return Err(Fault::new("Expected int as r")),
-        Some(other) => {
-            return Err(Fault::new(format!(
-                "'{}' object cannot be interpreted as an integer",
-                other.type_name()
-            )));
-        }
+        Some(Value::None) if ordered => {}
+        Some(Value::Int(_)) => {}
+        Some(_) => return Err(Fault::new("Expected int as r")),
     }
     let size = args
         .get(1, "r")

@@ -1,8 +1,9 @@
 //! Numbers.
 
-use super::super::fault::Fault;
+use super::super::fault::{Fault, Outcome};
 use super::super::ops::{Number, number};
 use super::super::value::Value;
+use super::text::amount;
 
 super::filters! {
     "log": "its logarithm, to the base e or another" => |_, a| {
@@ -12,6 +13,7 @@ super::filters! {
             return Err(Fault::new("math domain error"));
         }
         Ok(Value::Float(match base {
+            Some(1.0) => return Err(Fault::new("float division by zero")),
             Some(10.0) => value.log10(),
             Some(2.0) => value.log2(),
             Some(base) => value.ln() / base.ln(),
@@ -19,14 +21,29 @@ super::filters! {
         }))
     };
     "root": "its square root, or another" => |_, a| {
+        let refused = |fault: Fault| Fault::new(format!("root() can only be used on numbers: {}", fault.inner()));
+        let base = a.get(1, "base").map_or(Ok(2.0), amount).map_err(refused)?;
         let value = float(a.operand(), "root")?;
-        let base = a.get(1, "base").map_or(Ok(2.0), |base| float(base, "root"))?;
-        if value < 0.0 && base == 2.0 {
-            return Err(Fault::new("root() can only be used on numbers: math domain error"));
+        match base {
+            0.0 => Err(Fault::new("float division by zero")),
+            2.0 if value >= 0.0 => Ok(Value::Float(value.sqrt())),
+            base => power(value, 1.0 / base).map_err(refused),
         }
-        Ok(Value::Float(if base == 2.0 { value.sqrt() } else { value.powf(1.0 / base) }))
     };
-    "pow": "it to a power" => |_, a| Ok(Value::Float(float(a.operand(), "pow")?.powf(float(a.need(1, "y")?, "pow")?)));
+    "pow": "it to a power" => |_, a| power(float(a.operand(), "pow")?, float(a.need(1, "y")?, "pow")?);
+}
+
+/// Python's `math.pow`.
+fn power(x: f64, y: f64) -> Outcome {
+    let finite = x.is_finite() && y.is_finite();
+    if finite && ((x < 0.0 && y.fract() != 0.0) || (x == 0.0 && y < 0.0)) {
+        return Err(Fault::new("math domain error"));
+    }
+    let result = x.powf(y);
+    if finite && result.is_infinite() {
+        return Err(Fault::new("math range error"));
+    }
+    Ok(Value::Float(result))
 }
 
 fn float(value: &Value, name: &str) -> Result<f64, Fault> {

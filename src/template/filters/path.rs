@@ -16,7 +16,11 @@ super::filters! {
         if path.is_empty() {
             return Err(Fault::new("no path specified"));
         }
-        Ok(Value::str(relative(&path, &a.text(1, "start", "."))))
+        let start = match a.get(1, "start") {
+            None | Some(Value::None) => ".".to_owned(),
+            Some(start) => self::path(start)?,
+        };
+        Ok(Value::str(relative(&path, &start)))
     };
     "expanduser": "with `~` expanded" => |_, a| Ok(Value::str(expand_user(&path(a.operand())?)));
     "expandvars": "with environment variables expanded" => |_, a| Ok(Value::str(expand_vars(&path(a.operand())?)));

@@ -118,8 +118,11 @@ fn replace(args: &Args) -> Outcome {
         }
     };
     let regex = compile(&pattern, flags(args, 3, 4))?;
-    let most = usize::try_from(args.int(5, "count", 0)?).unwrap_or(0);
-    let (out, count) = regex.replace(&text, &with, most).map_err(Fault::new)?;
+    let (out, count) = match usize::try_from(args.index(5, "count", 0)?) {
+        Ok(most) => regex.replace(&text, &with, most).map_err(Fault::new)?,
+        // Less than none is none, and none is all.
+        Err(_) => (text.clone(), 0),
+    };
     let wanted = args.int(6, "mandatory_count", 0)?;
     if wanted > 0 && i128::from(count as u64) != wanted {
         return Err(Fault::new(format!(
@@ -145,15 +148,10 @@ fn search(args: &Args) -> Outcome {
         )));
     }
     let text = args.operand().text();
+    let groups = args.pos.get(2..).unwrap_or_default();
+    let groups: Vec<Wanted> = groups.iter().map(wanted).collect::<Result<_, _>>()?;
     let flags = flags(args, usize::MAX, usize::MAX);
     let regex = compile(&pattern(args, "regex")?, flags)?;
-    let groups = args
-        .pos
-        .get(2..)
-        .unwrap_or_default()
-        .iter()
-        .map(|group| wanted(&group.text()))
-        .collect::<Result<Vec<Wanted>, Fault>>()?;
     let Some(found) = regex.captures(&text).map_err(too_long)? else {
         return Ok(Value::None);
     };
@@ -183,8 +181,15 @@ enum Wanted {
     Name(String),
 }
 
-fn wanted(text: &str) -> Result<Wanted, Fault> {
+fn wanted(group: &Value) -> Result<Wanted, Fault> {
     let unread = || Fault::new("'NoneType' object has no attribute 'group'");
+    let Value::Str(text) = group else {
+        return Err(Fault::new(format!(
+            "'{}' object has no attribute 'startswith'",
+            group.type_name()
+        )));
+    };
+    let text = text.as_str();
     let Some(rest) = text.strip_prefix('\\') else {
         return Err(Fault::new("Unknown argument"));
     };

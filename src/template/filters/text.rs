@@ -1,5 +1,7 @@
 //! Filters over text.
 
+use std::cmp::Ordering;
+
 use super::super::args::Args;
 use super::super::fault::{Fault, Outcome};
 use super::super::format;
@@ -16,13 +18,7 @@ super::filters! {
     "trim": "without white space, or the given characters, around it" => |_, a| trim(a);
     "replace": "with one text in place of another" => |_, a| replace(a);
     "quote": "quoted for a shell" => |_, a| Ok(Value::str(match a.operand() { Value::None => "''".to_owned(), value => quote(&value.text()) }));
-    "split": "its parts between separators" => |_, a| if a.pos.len() > 3 {
-        Err(Fault::new(format!("split() takes at most 2 arguments ({} given)", a.pos.len() - 1)))
-    } else if let Some((name, _)) = a.kw.iter().find(|(name, _)| name != "sep" && name != "maxsplit") {
-        Err(Fault::new(format!("split() got an unexpected keyword argument '{name}'")))
-    } else if !matches!(a.operand(), Value::Str(_)) {
-        Err(Fault::new(format!("descriptor 'split' for 'str' objects doesn't apply to a '{}' object", a.operand().type_name())))
-    } else { methods::split(&a.operand().text(), &Args { pos: a.pos[1..].to_vec(), kw: a.kw.clone() }, false) };
+    "split": "its parts between separators" => |_, a| split(a);
     "indent": "with lines moved to the right" => |_, a| indent(a);
     "comment": "as a comment" => |_, a| comment(a);
     "format": "with `%` placeholders filled" => |_, a| {
@@ -45,6 +41,32 @@ super::filters! {
     "filesizeformat": "a size for people" => |_, a| filesize(a);
     "human_readable": "a size for people" => |_, a| human_readable(a);
     "human_to_bytes": "the number that a size for people means" => |_, a| human_to_bytes(a);
+}
+
+fn split(args: &Args) -> Outcome {
+    let Value::Str(text) = args.operand() else {
+        return Err(Fault::new(format!(
+            "descriptor 'split' for 'str' objects doesn't apply to a '{}' object",
+            args.operand().type_name()
+        )));
+    };
+    let given = args.pos.len() + args.kw.len() - 1;
+    if given > 2 {
+        return Err(Fault::new(format!(
+            "split() takes at most 2 arguments ({given} given)"
+        )));
+    }
+    let known = |name: &str| matches!(name, "sep" | "maxsplit");
+    if let Some((name, _)) = args.kw.iter().find(|(name, _)| !known(name)) {
+        return Err(Fault::new(format!(
+            "split() got an unexpected keyword argument '{name}'"
+        )));
+    }
+    let args = Args {
+        pos: args.pos[1..].to_vec(),
+        kw: args.kw.clone(),
+    };
+    methods::split(text.as_str(), &args, false)
 }
 
 /// Python's `capitalize`.
@@ -98,10 +120,27 @@ pub(crate) fn quote(text: &str) -> String {
 }
 
 fn indent(args: &Args) -> Outcome {
+    let pad = match args.get(1, "width") {
+        Some(Value::Str(pad)) => pad.as_str().to_owned(),
+        Some(Value::List(_)) => {
+            return Err(Fault::new(
+                "'str' object cannot be interpreted as an integer",
+            ));
+        }
+        width => {
+            let width = width.cloned().unwrap_or(Value::Int(4));
+            ops::binary("*", &Value::str(" "), &width)?.text()
+        }
+    };
     let text = match args.operand() {
         Value::Str(text) => text.as_str().to_owned(),
         Value::List(_) => {
             return Err(Fault::new("'list' object has no attribute 'splitlines'"));
+        }
+        Value::Tuple(_) => {
+            return Err(Fault::new(
+                "can only concatenate tuple (not \"str\") to tuple",
+            ));
         }
         other => {
             return Err(Fault::new(format!(
@@ -109,10 +148,6 @@ fn indent(args: &Args) -> Outcome {
                 other.type_name()
             )));
         }
-    };
-    let pad = match args.get(1, "width") {
-        Some(Value::Str(pad)) => pad.as_str().to_owned(),
-        _ => limits::repeat(" ", usize::try_from(args.int(1, "width", 4)?).unwrap_or(0))?,
     };
     let (first, blank) = (args.truth(2, "first", false), args.truth(3, "blank", false));
     let text = text + "\n";
@@ -200,45 +235,53 @@ fn comment(args: &Args) -> Outcome {
 }
 
 fn truncate(args: &Args) -> Outcome {
-    if let Some(other) = args
-        .get(1, "length")
-        .filter(|length| ops::number(length).is_none())
-    {
-        // It is none by itself if it is left out.
-        if !matches!(other, Value::None) || args.pos.len() > 1 {
-            return Err(Fault::new(format!(
-                "'>=' not supported between instances of '{}' and 'int'",
-                other.type_name()
-            )));
-        }
-    }
-    let text = args.operand().text();
-    let length = usize::try_from(args.int(1, "length", 255)?).unwrap_or(0);
-    let (kill, end) = (
-        args.truth(2, "killwords", false),
-        args.text(3, "end", "..."),
+    let (value, length) = (args.operand(), args.get(1, "length"));
+    let (length, end) = (
+        length.cloned().unwrap_or(Value::Int(255)),
+        args.get(3, "end").cloned(),
     );
-    let leeway = usize::try_from(args.int(4, "leeway", 5)?).unwrap_or(5);
-    if length < end.chars().count() {
-        return Err(Fault::new(format!(
-            "expected length >= {}, got {length}",
-            end.chars().count()
-        )));
-    }
-    if ops::length(args.operand())? <= length + leeway {
-        return Ok(args.operand().clone());
-    }
-    let cut: String = text
-        .chars()
-        .take(length.saturating_sub(end.chars().count()))
-        .collect();
-    let cut = if kill {
-        cut.as_str()
-    } else {
-        cut.rsplit_once(' ')
-            .map_or(cut.as_str(), |(before, _)| before)
+    let end = end.unwrap_or_else(|| Value::str("..."));
+    let leeway = match args.get(4, "leeway") {
+        None | Some(Value::None) => Value::Int(5),
+        Some(leeway) => leeway.clone(),
     };
-    Ok(Value::str(format!("{cut}{end}")))
+    let least = |name: &str, value: &Value, least: usize| {
+        match ops::compare(">=", value, &Value::from(least))? {
+            Some(Ordering::Less) => Err(Fault::new(format!(
+                "expected {name} >= {least}, got {}",
+                value.text()
+            ))),
+            _ => Ok(()),
+        }
+    };
+    least("length", &length, ops::length(&end)?)?;
+    least("leeway", &leeway, 0)?;
+    let most = ops::add(&length, &leeway)?;
+    if ops::compare("<=", &Value::from(ops::length(value)?), &most)? != Some(Ordering::Greater) {
+        return Ok(value.clone());
+    }
+    let kept = ops::binary("-", &length, &Value::from(ops::length(&end)?))?;
+    let Value::Int(kept) = kept else {
+        return Err(Fault::new(
+            "slice indices must be integers or None or have an __index__ method",
+        ));
+    };
+    if matches!(value, Value::Dict(_)) {
+        return Err(Fault::new(format!("slice(None, {kept}, None)")));
+    }
+    let cut = ops::slice(value, [None, Some(kept), None])?;
+    let cut = match &cut {
+        _ if args.truth(2, "killwords", false) => cut,
+        Value::Str(text) => {
+            let text = text.as_str();
+            Value::str(text.rsplit_once(' ').map_or(text, |(before, _)| before))
+        }
+        other => {
+            let name = other.type_name();
+            return Err(Fault::new(format!("'{name}' object has no attribute 'rsplit'")));
+        }
+    };
+    Ok(ops::add(&cut, &end)?)
 }
 
 /// With HTML's special characters written as entities.
@@ -293,7 +336,8 @@ fn xmlattr(args: &Args) -> Outcome {
     Ok(Value::str(format!("{lead}{}", parts.join(" "))))
 }
 
-fn amount(value: &Value) -> Result<f64, Fault> {
+/// What Python's `float` makes of a value.
+pub(super) fn amount(value: &Value) -> Result<f64, Fault> {
     match value {
         Value::Str(text) => text.as_str().trim().parse().ok(),
         value => ops::number(value).map(ops::Number::float),
@@ -346,20 +390,30 @@ const SIZES: [(char, u32); 8] = [
 ];
 
 fn human_readable(args: &Args) -> Outcome {
-    if let other @ (Value::Str(_) | Value::None | Value::List(_) | Value::Dict(_)) = args.operand()
-    {
+    let asked = args
+        .get(2, "unit")
+        .filter(|unit| !matches!(unit, Value::None));
+    if let Some(other) = asked.filter(|unit| !matches!(unit, Value::Str(_))) {
         return Err(Fault::new(format!(
-            "human_readable() failed on bad input: '>=' not supported between instances of '{}' and 'int'",
+            "human_readable() can't interpret the input: '{}' object has no attribute 'upper'",
             other.type_name()
+        )));
+    }
+    if ops::number(args.operand()).is_none() {
+        let zero = Value::Int(0);
+        let problem = match asked {
+            Some(_) => ops::binary("/", args.operand(), &zero).err(),
+            None => ops::compare(">=", args.operand(), &zero).err(),
+        };
+        let problem = problem.unwrap_or_default();
+        return Err(Fault::new(format!(
+            "human_readable() failed on bad input: {problem}"
         )));
     }
     let size = amount(args.operand())?;
     let bits = args.truth(1, "isbits", false);
     let (unit, base) = if bits { ("b", "bits") } else { ("B", "Bytes") };
-    let wanted = args
-        .get(2, "unit")
-        .filter(|unit| !matches!(unit, Value::None))
-        .map(|unit| unit.text().to_uppercase());
+    let wanted = asked.map(|unit| unit.text().to_uppercase());
     for (letter, power) in SIZES {
         let limit = 2f64.powi(i32::try_from(power).unwrap_or(0));
         let hit = match &wanted {

@@ -1,13 +1,18 @@
 //! The filter `wordwrap`: lines broken as Python's `textwrap` breaks them.
 
-use super::super::args::Args;
+use std::cmp::Ordering;
+
+use super::super::args::{Args, whole};
 use super::super::fault::{Fault, Outcome};
 use super::super::methods;
+use super::super::ops;
 use super::super::value::Value;
 
 /// How lines are broken.
 struct Style {
     width: usize,
+    /// Whether the width is a whole number, without which no word can be broken.
+    whole: bool,
     /// Whether words that are longer than a line are broken.
     long_words: bool,
     /// Whether words are broken behind their hyphens.
@@ -15,34 +20,43 @@ struct Style {
 }
 
 pub(super) fn wordwrap(args: &Args) -> Outcome {
-    let width = args.int(1, "width", 79)?;
-    if width <= 0 {
+    let mark = match args.get(3, "wrapstring") {
+        None | Some(Value::None) => "\n",
+        Some(Value::Str(mark)) => mark.as_str(),
+        Some(other) => return Err(lacks(other, "join")),
+    };
+    let Value::Str(text) = args.operand() else {
+        return Err(lacks(args.operand(), "splitlines"));
+    };
+    if text.as_str().is_empty() {
+        return Ok(Value::str(""));
+    }
+    let width = args.get(1, "width").cloned().unwrap_or(Value::Int(79));
+    if ops::compare("<=", &width, &Value::Int(0))? != Some(Ordering::Greater) {
+        let width = width.text();
         return Err(Fault::new(format!("invalid width {width} (must be > 0)")));
     }
+    let width_below = whole(&width).unwrap_or(0);
     let style = Style {
-        width: usize::try_from(width).unwrap_or(usize::MAX),
+        width: usize::try_from(width_below).unwrap_or(usize::MAX).max(1),
+        whole: width_below == 0 || !matches!(width, Value::Float(_)),
         long_words: args.truth(2, "break_long_words", true),
         hyphens: args.truth(4, "break_on_hyphens", true),
     };
-    let mark = args
-        .get(3, "wrapstring")
-        .filter(|mark| !matches!(mark, Value::None))
-        .map_or_else(|| "\n".to_owned(), Value::text);
-    let Value::Str(text) = args.operand() else {
-        return Err(Fault::new(format!(
-            "'{}' object has no attribute 'splitlines'",
-            args.operand().type_name()
-        )));
-    };
     let mut out = Vec::new();
     for line in methods::lines(text.as_str(), false) {
-        out.push(wrapped(line, &style).join(&mark));
+        out.push(wrapped(line, &style)?.join(mark));
     }
-    Ok(Value::from(out.join(&mark)))
+    Ok(Value::from(out.join(mark)))
+}
+
+fn lacks(value: &Value, name: &str) -> Fault {
+    let kind = value.type_name();
+    Fault::new(format!("'{kind}' object has no attribute '{name}'"))
 }
 
 /// One line as several.
-fn wrapped(line: &str, style: &Style) -> Vec<String> {
+fn wrapped(line: &str, style: &Style) -> Result<Vec<String>, Fault> {
     let mut chunks: Vec<String> = chunks(line, style.hyphens);
     chunks.reverse();
     let mut lines: Vec<String> = Vec::new();
@@ -56,6 +70,11 @@ fn wrapped(line: &str, style: &Style) -> Vec<String> {
             current.push(chunk);
         }
         if let Some(long) = chunks.pop_if(|chunk| size(chunk) > style.width) {
+            if style.long_words && !style.whole {
+                return Err(Fault::new(
+                    "slice indices must be integers or None or have an __index__ method",
+                ));
+            }
             if style.long_words {
                 let (head, tail) = broken(&long, style.width - length, style.hyphens);
                 current.push(head);
@@ -73,7 +92,7 @@ fn wrapped(line: &str, style: &Style) -> Vec<String> {
             lines.push(current.concat());
         }
     }
-    lines
+    Ok(lines)
 }
 
 fn size(text: &str) -> usize {
