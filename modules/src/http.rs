@@ -202,10 +202,16 @@ pub(crate) fn fetch(
     client.socket = request.socket.map(Path::to_owned);
     let mut url = Url::parse(request.url).map_err(|error| error.to_string())?;
     let first = url.clone();
-    let mut login = login(machine, args, &request, &url);
+    let given = login(args, &request);
+    let stored = match given {
+        Some(_) => None,
+        None => stored_login(machine, args, &url),
+    };
     let mut lasting = args.headers(&request);
     let (mut method, mut body) = (request.method.to_owned(), request.body);
-    let (mut redirected, mut send_login) = (false, args.force_basic_auth);
+    // What `.netrc` has is sent at once, the arguments' when the server asks for it.
+    let (mut redirected, mut send_login) = (false, args.force_basic_auth || stored.is_some());
+    let mut login = given.or(stored);
     for _ in 0..=MAX_REDIRECTS {
         let mut headers = Headers(lasting.0.clone());
         if !body.is_empty() || matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
@@ -294,16 +300,12 @@ fn explained(error: &str) -> String {
     }
 }
 
-/// The log-in: the arguments', the address's, or that of `.netrc`.
-fn login(
-    machine: &mut dyn Machine,
-    args: &HttpArgs,
-    request: &Request<'_>,
-    url: &Url,
-) -> Option<String> {
-    let basic = |user: &str, password: &str| {
-        format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
-    };
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// The log-in of the arguments or the address.
+fn login(args: &HttpArgs, request: &Request<'_>) -> Option<String> {
     if let Some(user) = request.user {
         return Some(basic(
             user,
@@ -311,10 +313,13 @@ fn login(
         ));
     }
     let authority = request.url.split_once("://")?.1.split(['/', '?']).next()?;
-    if let Some((userinfo, _)) = authority.rsplit_once('@') {
-        let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-        return Some(basic(user, password));
-    }
+    let (userinfo, _) = authority.rsplit_once('@')?;
+    let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+    Some(basic(user, password))
+}
+
+/// The log-in that `.netrc` has for a host.
+fn stored_login(machine: &mut dyn Machine, args: &HttpArgs, url: &Url) -> Option<String> {
     if !args.use_netrc {
         return None;
     }

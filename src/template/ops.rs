@@ -144,8 +144,8 @@ pub(crate) fn compare(op: &str, a: &Value, b: &Value) -> Result<Option<Ordering>
         }
         format!(
             "'{op}' not supported between instances of '{}' and '{}'",
-            a.type_name(),
-            b.type_name()
+            a.long_name(),
+            b.long_name()
         )
     })
 }
@@ -280,7 +280,7 @@ fn several(sequence: &Value, count: &Value) -> Result<Value, String> {
     let Some(Number::Int(count)) = number(count) else {
         return Err(format!(
             "can't multiply sequence by non-int of type '{}'",
-            count.type_name()
+            count.long_name()
         ));
     };
     let count = i64::try_from(count).map_err(|_| "cannot fit 'int' into an index-sized integer")?;
@@ -455,8 +455,8 @@ pub(crate) fn iterate(value: &Value) -> Result<Vec<Value>, String> {
             .collect()),
         Value::Object(object) => object
             .iterate()
-            .ok_or_else(|| format!("'{}' object is not iterable", value.type_name())),
-        _ => Err(format!("'{}' object is not iterable", value.type_name())),
+            .ok_or_else(|| format!("'{}' object is not iterable", value.long_name())),
+        _ => Err(format!("'{}' object is not iterable", value.long_name())),
     }
 }
 
@@ -471,7 +471,7 @@ pub(crate) fn length(value: &Value) -> Result<usize, String> {
         Value::Object(object) if object.length().is_some() => Ok(object.length().unwrap_or(0)),
         _ => Err(format!(
             "object of type '{}' has no len()",
-            value.type_name()
+            value.long_name()
         )),
     }
 }

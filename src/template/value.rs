@@ -160,6 +160,10 @@ pub struct Key(pub Value);
 pub trait Object: Any + Send + Sync {
     /// The Python name of its type.
     fn type_name(&self) -> &'static str;
+    /// The same with its module, as messages have it.
+    fn long_name(&self) -> &'static str {
+        self.type_name()
+    }
     /// An attribute (`x.name`); `None`: there is none.
     fn attr(&self, _name: &str) -> Option<Value> {
         None
@@ -645,11 +649,19 @@ impl Value {
         }
     }
 
+    /// The name of its type with the module, as messages about operands have it.
+    pub(crate) fn long_name(&self) -> &'static str {
+        match self {
+            Value::Object(object) => object.long_name(),
+            other => other.type_name(),
+        }
+    }
+
     /// The name of its type as messages about arguments have it.
     pub(crate) fn argument_name(&self) -> &'static str {
         match self {
             Value::None => "None",
-            other => other.type_name(),
+            other => other.long_name(),
         }
     }
 

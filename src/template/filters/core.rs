@@ -20,6 +20,10 @@ super::filters! {
     "string": "it as text" => |_, a| Ok(Value::str(a.operand().text()));
     "abs": "it without its sign" => |_, a| match a.operand() {
         Value::Float(number) => Ok(Value::Float(number.abs())),
+        value @ Value::Object(_) if value.long_name() == "datetime.timedelta" => {
+            let turned = ops::binary("*", value, &Value::Int(-1))?;
+            Ok(if ops::less(value, &turned)? { turned } else { value.clone() })
+        }
         value => match number(value) {
             Some(Number::Int(number)) => Ok(Value::Int(number.abs())),
             _ => Err(Fault::new(format!("bad operand type for abs(): '{}'", value.type_name()))),

@@ -3,6 +3,7 @@
 use super::super::args::{Args, whole};
 use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
+use super::super::ops;
 use super::super::value::Value;
 use super::random::Random;
 use crate::load::vault;
@@ -69,65 +70,84 @@ pub(crate) struct Wanted {
 
 fn password_hash(args: &Args) -> Outcome {
     args.check(6, &["hashtype", "salt", "salt_size", "rounds", "ident"])?;
-    let given = |index: usize, name: &str| {
-        args.get(index, name)
-            .filter(|value| !matches!(value, Value::None))
+    let given = |index: usize, name: &str| args.get(index, name).filter(|value| value.is_true());
+    if let Some(name) = args.get(1, "hashtype") {
+        ops::hashable(name)?;
+    }
+    let name = args.text(1, "hashtype", "sha512");
+    let wanted = Wanted {
+        salt: given(2, "salt").map(salt_of).transpose()?,
+        salt_size: match args.get(3, "salt_size") {
+            None | Some(Value::None) => None,
+            Some(size @ (Value::Int(_) | Value::Bool(_))) => {
+                let size = usize::try_from(whole(size).unwrap_or(0));
+                Some(size.map_err(|_| Fault::new("negative argument not allowed"))?)
+            }
+            Some(_) => return Err(Fault::new("salt_size must be an integer")),
+        },
+        rounds: given(4, "rounds").map(rounds_of).transpose()?,
+        ident: given(5, "ident").map(Value::text),
     };
-    let number = |index: usize, name: &str| -> Result<Option<u32>, Fault> {
-        let Some(value) = given(index, name) else {
-            return Ok(None);
-        };
-        let found = match value {
-            Value::Str(_) => None,
-            value => whole(value).and_then(|number| u32::try_from(number).ok()),
-        };
-        found.map(Some).ok_or_else(|| {
-            Fault::new(format!(
-                "argument 2: TypeError: '{}' object cannot be interpreted as an integer",
-                value.type_name()
-            ))
-        })
+    let Some(scheme) = SCHEMES
+        .iter()
+        .find(|scheme| scheme.names.contains(&name.as_str()))
+    else {
+        let text = format!(
+            "{name} is not in the list of supported passlib algorithms: md5, blowfish, sha256, sha512"
+        );
+        return Err(Fault::new(text.trim_start()));
     };
-    let salt = match given(2, "salt") {
-        None => None,
-        Some(Value::Str(text)) => Some(text.as_str().to_owned()),
-        Some(other) => {
+    hashed(&args.operand().text(), scheme.names[1], &wanted).map(Value::from)
+}
+
+/// A salt. Of a list, each item is looked at as a letter of it, and its text taken: what Python does.
+fn salt_of(value: &Value) -> Result<String, Fault> {
+    let letters = match value {
+        Value::Str(text) => return Ok(text.as_str().to_owned()),
+        value => ops::iterate(value)?,
+    };
+    let fits = |letter: &Value| {
+        let letter = letter.as_str().filter(|letter| letter.len() == 1);
+        letter.is_some_and(|letter| ALPHABET.contains(&letter.as_bytes()[0]))
+    };
+    match letters.iter().all(fits) {
+        true => Ok(value.text()),
+        false => Err(Fault::new("invalid characters in salt")),
+    }
+}
+
+/// Rounds; those below zero are a thousand million to the system's `crypt`, which nobody waits for.
+fn rounds_of(value: &Value) -> Result<u32, Fault> {
+    let number = match value {
+        Value::Int(_) | Value::Bool(_) => whole(value).unwrap_or(0),
+        other => {
             return Err(Fault::new(format!(
-                "'{}' object is not iterable",
+                "argument 2: TypeError: '{}' object cannot be interpreted as an integer",
                 other.type_name()
             )));
         }
     };
-    let wanted = Wanted {
-        salt: salt.filter(|salt| !salt.is_empty()),
-        salt_size: number(3, "salt_size")?.and_then(|size| usize::try_from(size).ok()),
-        rounds: number(4, "rounds")?,
-        ident: given(5, "ident").map(Value::text),
-    };
-    let name = args.text(1, "hashtype", "sha512");
-    hashed(&args.operand().text(), &name, &wanted).map(Value::from)
+    u32::try_from(number).map_err(|_| Fault::new(format!("{number} rounds are out of range")))
 }
 
-/// Hashes a password.
+/// Hashes a password with a method of the system's `crypt`.
 pub(crate) fn hashed(password: &str, name: &str, wanted: &Wanted) -> Result<String, Fault> {
     let scheme = SCHEMES
         .iter()
-        .find(|scheme| scheme.names.contains(&name))
-        .ok_or_else(|| {
-            Fault::new(format!(
-                "{name} is not in the list of supported passlib algorithms: md5, blowfish, sha256, sha512"
-            ))
-        })?;
+        .find(|scheme| scheme.names[1] == name)
+        .ok_or_else(|| Fault::new(format!("crypt does not support '{name}' algorithm")))?;
+    let size = wanted.salt_size.filter(|size| *size > 0);
     let salt = match &wanted.salt {
         Some(salt) => salt.clone(),
-        None => chance(wanted.salt_size.unwrap_or(scheme.salt)),
+        None => chance(size.unwrap_or(scheme.salt)),
     };
+    let listed = salt.starts_with(['[', '{']);
     let wrong = if scheme.exact {
         (salt.len() != scheme.salt).then_some("expected")
     } else {
-        (salt.len() > scheme.salt).then_some("expected at most")
+        (salt.len() > scheme.salt && !listed).then_some("expected at most")
     };
-    if salt.bytes().any(|byte| !ALPHABET.contains(&byte)) {
+    if !listed && salt.bytes().any(|byte| !ALPHABET.contains(&byte)) {
         return Err(Fault::new("invalid characters in salt"));
     }
     if let Some(wrong) = wrong {
@@ -137,52 +157,51 @@ pub(crate) fn hashed(password: &str, name: &str, wanted: &Wanted) -> Result<Stri
             scheme.salt
         )));
     }
-    let refused = || {
+    let method = scheme.names[1];
+    if password.len() >= LONGEST {
+        return Err(Fault::new(format!(
+            "crypt does not support '{method}' algorithm: crypt failed: invalid salt or unsupported algorithm"
+        )));
+    }
+    let rounds = wanted.rounds.filter(|rounds| *rounds > 0);
+    let mark = wanted.ident.as_deref().unwrap_or(scheme.mark);
+    crypted(password, mark, &salt, rounds.or(scheme.rounds)).ok_or_else(|| {
         Fault::new(format!(
-            "Failed to generate salt for '{}' algorithm: crypt_gensalt failed: unable to generate salt",
-            scheme.names[1]
+            "Failed to generate salt for '{method}' algorithm: crypt_gensalt failed: unable to generate salt"
         ))
-    };
-    let random = wanted.salt.is_none();
-    let rounds = wanted.rounds.filter(|rounds| *rounds > 0).or(scheme.rounds);
+    })
+}
+
+/// Bytes of a password that the system's `crypt` does not take any more.
+const LONGEST: usize = 512;
+
+/// A hash of the kind that a mark says, none if there is none with such a salt or so many rounds.
+fn crypted(password: &str, mark: &str, salt: &str, rounds: Option<u32>) -> Option<String> {
     let password = password.as_bytes();
-    if scheme.mark == "2b" {
-        return blowfish(
-            password,
-            &salt,
-            rounds.unwrap_or(12),
-            wanted.ident.as_deref(),
-        )
-        .ok_or_else(refused);
+    if matches!(mark, "2a" | "2b" | "2y") {
+        return blowfish(password, salt, rounds.unwrap_or(5), mark);
     }
-    if wanted.ident.is_some() || (scheme.mark == "1" && wanted.rounds.is_some()) {
-        return Err(refused());
-    }
-    // A salt of the user is taken as the random bytes that a salt is made of, by `crypt_gensalt`.
-    let salt = if random {
-        salt
-    } else {
-        from_bytes(salt.as_bytes()).ok_or_else(refused)?
+    // `crypt_gensalt` takes a salt as the random bytes that a salt is made of.
+    let salt = from_bytes(salt.as_bytes())?;
+    let most = rounds.unwrap_or(5000).clamp(1000, 999_999_999);
+    let params = sha_crypt::Params::new(most).ok()?;
+    let body = match mark {
+        "1" if rounds.is_none() => {
+            let salt = salt.get(..8).unwrap_or(&salt);
+            return Some(format!(
+                "$1${salt}${}",
+                md5_crypt(password, salt.as_bytes())
+            ));
+        }
+        "5" => sha256_text(&sha_crypt::sha256_crypt(password, salt.as_bytes(), params)),
+        "6" => sha512_text(&sha_crypt::sha512_crypt(password, salt.as_bytes(), params)),
+        _ => return None,
     };
-    if scheme.mark == "1" {
-        return Ok(format!(
-            "$1${salt}${}",
-            md5_crypt(password, salt.as_bytes())
-        ));
-    }
-    let rounds = rounds.unwrap_or(5000).clamp(1000, 999_999_999);
-    let params = sha_crypt::Params::new(rounds).map_err(|_| refused())?;
-    let body = if scheme.mark == "5" {
-        sha256_text(&sha_crypt::sha256_crypt(password, salt.as_bytes(), params))
-    } else {
-        sha512_text(&sha_crypt::sha512_crypt(password, salt.as_bytes(), params))
+    let rounds = match most {
+        5000 => String::new(),
+        most => format!("rounds={most}$"),
     };
-    let rounds = if rounds == 5000 {
-        String::new()
-    } else {
-        format!("rounds={rounds}$")
-    };
-    Ok(format!("${}${rounds}{salt}${body}", scheme.mark))
+    Some(format!("${mark}${rounds}{salt}${body}"))
 }
 
 /// A salt by chance, as long as a way to hash takes.
@@ -224,9 +243,8 @@ fn from_bytes(bytes: &[u8]) -> Option<String> {
     Some(out)
 }
 
-fn blowfish(password: &[u8], salt: &str, cost: u32, ident: Option<&str>) -> Option<String> {
-    let ident = ident.unwrap_or("2b");
-    if !(4..=31).contains(&cost) || !matches!(ident, "2a" | "2b" | "2y") {
+fn blowfish(password: &[u8], salt: &str, cost: u32, ident: &str) -> Option<String> {
+    if !(4..=31).contains(&cost) {
         return None;
     }
     let bytes: [u8; 16] = salt.as_bytes().get(..16)?.try_into().ok()?;

@@ -189,12 +189,9 @@ fn dict2items(_interp: &Interp<'_>, args: &Args) -> Outcome {
     }
     let item = |(key, value): (Key, Value)| {
         Value::dict(
-            [
-                (key_name.clone(), key.0),
-                (value_name.clone(), value),
-            ]
-            .into_iter()
-            .collect(),
+            [(key_name.clone(), key.0), (value_name.clone(), value)]
+                .into_iter()
+                .collect(),
         )
     };
     Ok(Value::list(entries.into_iter().map(item).collect()))

@@ -7,12 +7,13 @@ use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD, URL_SAFE};
 use sha1::Sha1;
-use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
+use sha2::Digest as _;
 
 use super::super::args::{Args, whole};
 use super::super::fault::{Fault, Outcome};
 use super::super::value::{Entries, Key, Value};
 use super::super::{limits, ops, print};
+use super::digests::bytes;
 
 super::filters! {
     "to_json": "as JSON" => |_, a| to_json(a, None, false);
@@ -66,35 +67,6 @@ super::filters! {
     };
     "urlsplit": "the parts of an address" => |_, a| urlsplit(a);
     "to_uuid": "an identifier made of it" => |_, a| to_uuid(a);
-    "hash": "its hash in hexadecimal" => |_, a| match a.get(1, "hashtype") {
-        None => hash("sha1", &bytes(a.operand())),
-        Some(Value::Str(kind)) => hash(kind.as_str(), &bytes(a.operand())),
-        Some(other) => {
-            ops::hashable(other)?;
-            Err(Fault::new("name must be a string"))
-        }
-    };
-    "checksum": "its SHA-1 hash in hexadecimal" => |_, a| sha1(a);
-    "sha1": "its SHA-1 hash in hexadecimal" => |_, a| sha1(a);
-    "md5": "its MD5 hash in hexadecimal" => |_, a| hash("md5", &bytes(a.operand()));
-}
-
-fn sha1(args: &Args) -> Outcome {
-    match args.get(1, "hash_func") {
-        // There it is a function of Python, which no template has.
-        Some(other) => Err(Fault::new(format!(
-            "'{}' object is not callable",
-            other.type_name()
-        ))),
-        None => hash("sha1", &bytes(args.operand())),
-    }
-}
-
-fn bytes(value: &Value) -> Vec<u8> {
-    match value {
-        Value::Bytes(bytes) => bytes.to_vec(),
-        other => other.text().into_bytes(),
-    }
 }
 
 /// Refuses more positional arguments than a filter with free names takes.
@@ -368,27 +340,25 @@ fn write_object(
 
 fn from_json(args: &Args) -> Outcome {
     at_most(args, "from_json", 2)?;
-    for (name, value) in &args.kw {
-        if name != "profile" {
-            return Err(Fault::new(format!(
-                "JSONDecoder.__init__() got an unexpected keyword argument '{name}'"
-            )));
-        }
-        if !matches!(value, Value::None) {
-            profile(value, "reads")?;
-        }
-    }
-    if let Some(name) = args.pos.get(1).filter(|name| !matches!(name, Value::None)) {
+    let read = args.get(1, "profile");
+    if let Some(name) = read.filter(|name| !matches!(name, Value::None)) {
         profile(name, "reads")?;
     }
-    match args.operand() {
-        Value::Str(text) => parse_json(text.as_str()).map_err(Fault::new),
-        Value::Bytes(_) => parse_json(&args.operand().text()).map_err(Fault::new),
-        other => Err(Fault::new(format!(
-            "the JSON object must be str, bytes or bytearray, not {}",
-            other.type_name()
-        ))),
+    let text = match args.operand() {
+        Value::Str(_) | Value::Bytes(_) => args.operand().text(),
+        other => {
+            return Err(Fault::new(format!(
+                "the JSON object must be str, bytes or bytearray, not {}",
+                other.type_name()
+            )));
+        }
+    };
+    if let Some((name, _)) = args.kw.iter().find(|(name, _)| name != "profile") {
+        return Err(Fault::new(format!(
+            "JSONDecoder.__init__() got an unexpected keyword argument '{name}'"
+        )));
     }
+    parse_json(&text).map_err(Fault::new)
 }
 
 /// The value that JSON text writes.
@@ -419,18 +389,19 @@ pub(super) fn from_serde(json: &serde_json::Value) -> Value {
 }
 
 fn b64decode(args: &Args) -> Outcome {
-    let text: String = args
-        .operand()
-        .text()
-        .chars()
-        // Python passes over what is not of the alphabet.
-        .filter(|c| c.is_ascii_alphanumeric() || "+/=-_".contains(*c))
-        .collect();
-    let text = if args.truth(usize::MAX, "urlsafe", false) {
+    let text = args.operand().text();
+    let text = if args.truth(2, "urlsafe", false) {
         text.replace('-', "+").replace('_', "/")
     } else {
         text
     };
+    // Python passes over what is not of the alphabet.
+    let known = |c: &char| c.is_ascii_alphanumeric() || "+/=".contains(*c);
+    let text: String = text.chars().filter(known).collect();
+    // An encoding is looked up where there is something to decode.
+    if text.is_empty() && matches!(args.get(1, "encoding"), None | Some(Value::Str(_))) {
+        return Ok(Value::str(""));
+    }
     let config = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical)
         .with_decode_allow_trailing_bits(true);
@@ -477,7 +448,7 @@ fn percent(text: &str, safe: &str, space: &str) -> String {
     out
 }
 
-fn unpercent(text: &str) -> String {
+pub(in super::super) fn unpercent(text: &str) -> String {
     let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
     while at < bytes.len() {
         let hex = text
@@ -653,11 +624,7 @@ fn urlsplit(args: &Args) -> Outcome {
         ("scheme", Value::str(scheme)),
         ("username", optional(username)),
     ];
-    let Some(wanted) = args
-        .get(1, "query")
-        .filter(|wanted| wanted.is_true())
-        .map(Value::text)
-    else {
+    let Some(wanted) = args.get(1, "query").filter(|wanted| wanted.is_true()) else {
         return Ok(Value::dict(
             parts
                 .into_iter()
@@ -665,10 +632,15 @@ fn urlsplit(args: &Args) -> Outcome {
                 .collect(),
         ));
     };
-    let found = parts.into_iter().find(|(name, _)| *name == wanted);
-    found
-        .map(|(_, value)| value)
-        .ok_or_else(|| Fault::new(format!("urlsplit: unknown URL component: {wanted}")))
+    ops::hashable(wanted)?;
+    let wanted = wanted.text();
+    if let Some((_, value)) = parts.into_iter().find(|(name, _)| *name == wanted) {
+        return Ok(value);
+    }
+    let alias = args.get(2, "alias").cloned();
+    let alias = alias.unwrap_or_else(|| Value::str("urlsplit"));
+    let rest = Value::from(format!(": unknown URL component: {wanted}"));
+    Err(Fault::new(ops::add(&alias, &rest)?.text()))
 }
 
 fn to_uuid(args: &Args) -> Outcome {
@@ -704,24 +676,4 @@ pub(in super::super) fn hex(bytes: &[u8]) -> String {
         let _ = write!(out, "{byte:02x}");
         out
     })
-}
-
-fn hash(kind: &str, bytes: &[u8]) -> Outcome {
-    Ok(Value::str(match kind.to_lowercase().as_str() {
-        "sha1" => hex(&Sha1::digest(bytes)),
-        "sha224" => hex(&Sha224::digest(bytes)),
-        "sha256" => hex(&Sha256::digest(bytes)),
-        "sha384" => hex(&Sha384::digest(bytes)),
-        "sha512" => hex(&Sha512::digest(bytes)),
-        "md5" => hex(&md5::Md5::digest(bytes)),
-        "sha512_224" => hex(&sha2::Sha512_224::digest(bytes)),
-        "sha512_256" => hex(&sha2::Sha512_256::digest(bytes)),
-        "sha3_224" => hex(&sha3::Sha3_224::digest(bytes)),
-        "sha3_256" => hex(&sha3::Sha3_256::digest(bytes)),
-        "sha3_384" => hex(&sha3::Sha3_384::digest(bytes)),
-        "sha3_512" => hex(&sha3::Sha3_512::digest(bytes)),
-        "blake2b" => hex(&blake2::Blake2b512::digest(bytes)),
-        "blake2s" => hex(&blake2::Blake2s256::digest(bytes)),
-        _ => return Err(Fault::new(format!("unsupported hash type {kind}"))),
-    }))
 }

@@ -494,12 +494,7 @@ fn united(interp: &Interp<'_>, a: &Value, b: &Value) -> Result<Vec<Value>, Fault
 }
 
 /// The items of the first one that the second has too, or has not.
-fn common(
-    interp: &Interp<'_>,
-    a: &Value,
-    b: &Value,
-    wanted: bool,
-) -> Result<Vec<Value>, Fault> {
+fn common(interp: &Interp<'_>, a: &Value, b: &Value, wanted: bool) -> Result<Vec<Value>, Fault> {
     let mut out = vec![];
     if let (Some(a), Some(b)) = (set(interp, a), set(interp, b)) {
         let b = deduplicated(b);

@@ -4,6 +4,7 @@ mod compare;
 pub(crate) mod core;
 pub(crate) mod crypt;
 pub(crate) mod dict;
+mod digests;
 pub(crate) mod encode;
 mod general;
 mod ipaddr;
@@ -107,6 +108,7 @@ const FAMILIES: &[Family] = &[
     text_family(regex::FILTERS),
     text_family(path::FILTERS),
     text_family(encode::FILTERS),
+    text_family(digests::FILTERS),
     text_family(math::FILTERS),
     text_family(links::FILTERS),
     family(BUILTIN, true, time::FILTERS),
@@ -192,7 +194,11 @@ pub(crate) fn apply(interp: &Interp<'_>, name: &str, args: Args) -> Outcome {
     let filter = found.filter;
     let tolerant = match filter.name {
         "default" | "d" | "mandatory" | "type_debug" => true,
-        "ternary" => !args.operand().is_undefined() || args.pos.len() == 1,
+        "ternary" => {
+            let signature = found.signature;
+            let wrong = signature.is_some_and(|signature| signature.check(&args).is_err());
+            wrong || !args.operand().is_undefined()
+        }
         _ => false,
     };
     // What is undefined stays so, with its cause: `(x | upper) | default('y')` gives `y`.

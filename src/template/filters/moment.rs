@@ -47,19 +47,8 @@ struct Method {
 }
 
 fn unsupported(op: &str, left: &str, right: Option<&Value>) -> String {
-    let right = right.map_or("NoneType", |value| match value {
-        Value::Object(object) => long_name(object.as_any()).unwrap_or(value.type_name()),
-        value => value.type_name(),
-    });
+    let right = right.map_or("NoneType", Value::long_name);
     format!("unsupported operand type(s) for {op}: '{left}' and '{right}'")
-}
-
-/// The name of a type of this module in messages.
-fn long_name(any: &dyn Any) -> Option<&'static str> {
-    if any.is::<Span>() {
-        return Some("datetime.timedelta");
-    }
-    any.downcast_ref().map(Moment::long_name)
 }
 
 /// The days of a week before the first of January of the year 1.
@@ -68,14 +57,6 @@ const ORDINAL: i128 = 719_163;
 impl Moment {
     pub(crate) fn new(at: DateTime, zone: Option<i32>, kind: Kind) -> Self {
         Self { at, zone, kind }
-    }
-
-    fn long_name(&self) -> &'static str {
-        match self.kind {
-            Kind::Whole => "datetime.datetime",
-            Kind::Day => "datetime.date",
-            Kind::Clock => "datetime.time",
-        }
     }
 
     /// It as the format says.
@@ -195,6 +176,26 @@ impl Moment {
                 Value::str(self.iso(mark, &spec)?)
             }
             "replace" => self.replaced(args, kwargs)?,
+            "astimezone" => match (argument(0, "tz"), args.len() + kwargs.len()) {
+                (_, 2..) => {
+                    let count = args.len() + kwargs.len();
+                    return Err(format!(
+                        "astimezone() takes at most 1 argument ({count} given)"
+                    ));
+                }
+                (None, 1) => return Err("astimezone() got an unexpected keyword argument".into()),
+                (None | Some(Value::None), _) => Value::object(self.seen_from(self.local_zone()?)?),
+                (Some(Value::Object(object)), _) if object.as_any().is::<Zone>() => {
+                    let zone = object.as_any().downcast_ref::<Zone>();
+                    Value::object(self.seen_from(zone.map_or(0, |zone| zone.0))?)
+                }
+                (Some(other), _) => {
+                    return Err(format!(
+                        "tzinfo argument must be None or of a tzinfo subclass, not type '{}'",
+                        other.type_name()
+                    ));
+                }
+            },
             _ if name.starts_with("__op") => self.calculated(&name[4..], args.first())?,
             _ if !args.is_empty() || !kwargs.is_empty() => {
                 return Err(format!(
@@ -204,6 +205,11 @@ impl Moment {
                 ));
             }
             "timestamp" => self.timestamp()?,
+            "timetz" => Value::object(Self {
+                kind: Kind::Clock,
+                ..self.clone()
+            }),
+            "utctimetuple" => self.seen_from(0)?.tuple(0),
             "date" => Value::object(Self {
                 at: self.at.date().at(0, 0, 0, 0),
                 zone: None,
@@ -221,7 +227,7 @@ impl Moment {
                 let day = week.weekday().to_monday_one_offset();
                 Value::object(Week([week.year(), week.week().into(), day.into()]))
             }
-            "timetuple" => self.tuple(),
+            "timetuple" => self.tuple(-1),
             "ctime" => Value::str(self.written("%c")),
             "toordinal" => Value::Int(self.ordinal()),
             "utcoffset" => self.zone.map_or(Value::None, |seconds| {
@@ -235,7 +241,7 @@ impl Moment {
     }
 
     /// Python's `struct_time`, as a tuple.
-    fn tuple(&self) -> Value {
+    fn tuple(&self, summer: i16) -> Value {
         let at = self.at;
         let day = at.weekday().to_monday_zero_offset();
         let parts = [
@@ -247,7 +253,7 @@ impl Moment {
             at.second().into(),
             day.into(),
             at.date().day_of_year(),
-            -1,
+            summer,
         ];
         Value::tuple(
             parts
@@ -257,16 +263,42 @@ impl Moment {
         )
     }
 
+    /// Microseconds since 1970 in UTC; what has no zone is a time of this machine's.
+    fn instant(&self) -> Result<i128, String> {
+        if self.zone.is_some() {
+            return Ok(self.micros());
+        }
+        let zoned = self.at.to_zoned(TimeZone::system());
+        let zoned = zoned.map_err(|error| error.to_string())?;
+        Ok(zoned.timestamp().as_microsecond().into())
+    }
+
     fn timestamp(&self) -> Result<Value, String> {
-        let micros = match self.zone {
-            Some(_) => self.micros(),
-            None => {
-                let zoned = self.at.to_zoned(TimeZone::system());
-                let zoned = zoned.map_err(|error| error.to_string())?;
-                zoned.timestamp().as_microsecond().into()
-            }
-        };
-        Ok(Value::Float(micros as f64 / 1e6))
+        Ok(Value::Float(self.instant()? as f64 / 1e6))
+    }
+
+    /// The distance from UTC that this machine's zone has then.
+    fn local_zone(&self) -> Result<i32, String> {
+        let micros = i64::try_from(self.instant()?).map_err(|error| error.to_string())?;
+        let at = jiff::Timestamp::from_microsecond(micros).map_err(|error| error.to_string())?;
+        Ok(TimeZone::system().to_offset(at).seconds())
+    }
+
+    /// The same instant on the clocks of another zone.
+    fn seen_from(&self, zone: i32) -> Result<Self, String> {
+        let micros = self.instant()? + i128::from(zone) * 1_000_000;
+        let out = || "date value out of range".to_owned();
+        let micros = i64::try_from(micros).map_err(|_| out())?;
+        let span = jiff::Span::new()
+            .try_microseconds(micros)
+            .map_err(|_| out())?;
+        let at = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
+        let at = at.checked_add(span).map_err(|_| out())?;
+        Ok(Self {
+            at,
+            zone: Some(zone),
+            kind: self.kind,
+        })
     }
 
     /// With some of its parts replaced.
@@ -408,6 +440,13 @@ impl Object for Moment {
             Kind::Clock => "time",
         }
     }
+    fn long_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Whole => "datetime.datetime",
+            Kind::Day => "datetime.date",
+            Kind::Clock => "datetime.time",
+        }
+    }
     fn attr(&self, name: &str) -> Option<Value> {
         let (day, clock) = (self.kind != Kind::Clock, self.kind != Kind::Day);
         Some(match name {
@@ -429,7 +468,11 @@ impl Object for Moment {
                 method(self.clone(), name)
             }
             "utcoffset" | "tzname" | "dst" if clock => method(self.clone(), name),
-            "timestamp" | "date" | "time" if day && clock => method(self.clone(), name),
+            "timestamp" | "date" | "time" | "astimezone" | "timetz" | "utctimetuple"
+                if day && clock =>
+            {
+                method(self.clone(), name)
+            }
             _ if name.starts_with("__op") => method(self.clone(), name),
             _ => return None,
         })
@@ -582,6 +625,9 @@ fn floored(a: i128, b: i128) -> i128 {
 impl Object for Span {
     fn type_name(&self) -> &'static str {
         "timedelta"
+    }
+    fn long_name(&self) -> &'static str {
+        "datetime.timedelta"
     }
     fn storable(&self) -> bool {
         false

@@ -245,14 +245,16 @@ fn truncate(args: &Args) -> Outcome {
         None | Some(Value::None) => Value::Int(5),
         Some(leeway) => leeway.clone(),
     };
-    let least = |name: &str, value: &Value, least: usize| {
-        match ops::compare(">=", value, &Value::from(least))? {
-            Some(Ordering::Less) => Err(Fault::new(format!(
-                "expected {name} >= {least}, got {}",
-                value.text()
-            ))),
-            _ => Ok(()),
-        }
+    let least = |name: &str, value: &Value, least: usize| match ops::compare(
+        ">=",
+        value,
+        &Value::from(least),
+    )? {
+        Some(Ordering::Less) => Err(Fault::new(format!(
+            "expected {name} >= {least}, got {}",
+            value.text()
+        ))),
+        _ => Ok(()),
     };
     least("length", &length, ops::length(&end)?)?;
     least("leeway", &leeway, 0)?;
@@ -278,7 +280,9 @@ fn truncate(args: &Args) -> Outcome {
         }
         other => {
             let name = other.type_name();
-            return Err(Fault::new(format!("'{name}' object has no attribute 'rsplit'")));
+            return Err(Fault::new(format!(
+                "'{name}' object has no attribute 'rsplit'"
+            )));
         }
     };
     Ok(ops::add(&cut, &end)?)

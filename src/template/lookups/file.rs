@@ -176,6 +176,18 @@ pub(super) fn first_found(interp: &Interp<'_>, call: &Call) -> Results {
     };
     let mut pending: Vec<Value> = call.terms.clone();
     pending.reverse();
+    // Names alone are looked for in the paths beside them, and the files beside them do not count.
+    let mut flat = call.terms.iter().flat_map(|term| match term {
+        Value::List(list) => list.to_vec(),
+        term => vec![term.clone()],
+    });
+    let names_alone = !call.terms.is_empty()
+        && call.option("paths").is_some()
+        && flat.all(|term| matches!(term, Value::Str(_)));
+    let beside = match names_alone {
+        true => folders(call.option("paths")),
+        false => vec![],
+    };
     while let Some(term) = pending.pop() {
         match &term {
             Value::Dict(dict) => {
@@ -189,7 +201,7 @@ pub(super) fn first_found(interp: &Interp<'_>, call: &Call) -> Results {
             }
             Value::List(list) => pending.extend(list.to_vec().into_iter().rev()),
             Value::Undefined(_) => {}
-            Value::Str(_) => combine(strings(Some(&term)), vec![]),
+            Value::Str(_) => combine(strings(Some(&term)), beside.clone()),
             other => {
                 return Err(Fault::new(format!(
                     "Invalid term supplied. A string, dict or list is required, not '{}').",
@@ -198,7 +210,9 @@ pub(super) fn first_found(interp: &Interp<'_>, call: &Call) -> Results {
             }
         }
     }
-    combine(strings(call.option("files")), folders(call.option("paths")));
+    if !names_alone {
+        combine(strings(call.option("files")), folders(call.option("paths")));
+    }
     let places = ["files", "templates", "vars", "tasks"];
     for name in &names {
         for place in places {
@@ -276,19 +290,18 @@ pub(super) fn template(interp: &Interp<'_>, call: &Call) -> Results {
 }
 
 /// What a command prints.
-fn shell(interp: &Interp<'_>, command: &str, name: &str) -> Result<Vec<u8>, Fault> {
+fn shell(interp: &Interp<'_>, command: &[String], told: &str) -> Result<Vec<u8>, Fault> {
     use std::os::unix::process::ExitStatusExt as _;
     let output = std::process::Command::new("/bin/sh")
-        .args(["-c", command])
+        .arg("-c")
+        .args(command)
         .current_dir(interp.scope.basedir())
         .output()
         .map_err(|error| Fault::new(error.to_string()))?;
     if !output.status.success() {
         let signal = output.status.signal().map(|signal| -signal);
         let code = output.status.code().or(signal).unwrap_or(-1);
-        return Err(Fault::new(format!(
-            "lookup_plugin.{name}({command}) returned {code}"
-        )));
+        return Err(Fault::new(format!("lookup_plugin.{told} returned {code}")));
     }
     Ok(output.stdout)
 }
@@ -296,10 +309,23 @@ fn shell(interp: &Interp<'_>, command: &str, name: &str) -> Result<Vec<u8>, Faul
 /// `pipe`: the output of commands.
 pub(super) fn pipe(interp: &Interp<'_>, call: &Call) -> Results {
     let one = |term: &Value| {
-        let text = coding::decoded(&shell(interp, &term.text(), "pipe")?, "utf-8")?;
+        let text = coding::decoded(
+            &shell(interp, &[term.text()], &format!("pipe({})", term.text()))?,
+            "utf-8",
+        )?;
         Ok(Value::str(text.trim_end()))
     };
     call.terms.iter().map(one).collect()
+}
+
+fn word(value: &Value) -> Result<String, Fault> {
+    let word = value.as_str().map(ToOwned::to_owned);
+    word.ok_or_else(|| {
+        Fault::new(format!(
+            "expected str, bytes or os.PathLike object, not {}",
+            value.type_name()
+        ))
+    })
 }
 
 /// `lines`: the lines that commands print.
@@ -307,9 +333,9 @@ pub(super) fn lines(interp: &Interp<'_>, call: &Call) -> Results {
     let mut out = Vec::new();
     for term in &call.terms {
         let command = match term {
-            // The shell takes the first of several words as the command.
-            Value::List(words) => words.to_vec().first().map(Value::text).unwrap_or_default(),
-            Value::Str(text) => text.as_str().to_owned(),
+            // The shell takes the first of several words as the command, and the others as its arguments.
+            Value::List(words) => words.to_vec().iter().map(word).collect::<Result<_, _>>()?,
+            Value::Str(text) => vec![text.as_str().to_owned()],
             other => {
                 return Err(Fault::new(format!(
                     "'{}' object is not iterable",
@@ -317,7 +343,10 @@ pub(super) fn lines(interp: &Interp<'_>, call: &Call) -> Results {
                 )));
             }
         };
-        let text = coding::decoded(&shell(interp, &command, "lines")?, "utf-8")?;
+        let text = coding::decoded(
+            &shell(interp, &command, &format!("lines({})", term.text()))?,
+            "utf-8",
+        )?;
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         out.extend(text.lines().map(Value::str));
     }

@@ -4,6 +4,7 @@ use rplay_modules::regex::Flags;
 
 use super::super::eval::Interp;
 use super::super::fault::Fault;
+use super::super::filters::dict::python_type;
 use super::super::filters::regex;
 use super::super::value::{Key, Value};
 use super::Call;
@@ -42,7 +43,13 @@ pub(super) fn run(interp: &Interp<'_>, call: &Call) -> Result<Vec<Value>, Fault>
     names.sort();
     let mut out = Vec::new();
     for term in &call.terms {
-        let wanted = term.text();
+        let Value::Str(wanted) = term else {
+            return Err(Fault::new(format!(
+                "Non-string type '{}' passed, only 'str' types are allowed!",
+                python_type(term)
+            )));
+        };
+        let wanted = wanted.as_str().to_owned();
         let pattern = match kind.as_str() {
             "regex" => Some(regex::compile(&wanted, Flags::default())?),
             _ => None,

@@ -186,6 +186,20 @@ fn text_term(term: &Value) -> Result<&str, Fault> {
 /// Lookups that do something, or ask somebody else.
 const ACTING: &[&str] = &["pipe", "lines", "password", "url", "unvault"];
 
+/// Lookups that make text of their terms: nothing in those may be undefined, whatever `errors` says.
+const WHOLE: &[&str] = &[
+    "config",
+    "dict",
+    "file",
+    "first_found",
+    "ini",
+    "lines",
+    "pipe",
+    "template",
+    "unvault",
+    "varnames",
+];
+
 /// Runs a lookup.
 pub(crate) fn run(
     interp: &Interp<'_>,
@@ -259,16 +273,17 @@ pub(crate) fn function(interp: &Interp<'_>, args: &Args, query: bool) -> Outcome
     };
     let list = take("wantlist").is_some_and(|value| value.is_true()) || query;
     let errors = take("errors").map_or_else(|| "strict".to_owned(), |value| value.text());
-    for value in args
-        .pos
-        .iter()
-        .chain(options.iter().map(|(_, value)| value))
-    {
+    // `env` looks at its default where the variable is missing.
+    let late = |option: &str| option == "default" && name.ends_with("env");
+    let given = options.iter().filter(|(option, _)| !late(option));
+    for value in args.pos.iter().chain(given.map(|(_, value)| value)) {
         if let Value::Undefined(undefined) = value {
             return Err(Fault::undefined(undefined));
         }
     }
-    known(name)?;
+    if WHOLE.contains(&known(name)?.name) {
+        args.pos.iter().try_for_each(super::eval::defined)?;
+    }
     let terms = args.pos.iter().skip(1).cloned().collect();
     let results = match run(interp, name, terms, options) {
         Ok(results) => results,

@@ -27,6 +27,7 @@ const OPTIONS: &[(&str, &str, Kind)] = &[
         Kind::Choice(&["error", "warn", "skip"]),
     ),
     ("config", "plugin_type", Kind::Choice(PLUGIN_TYPES)),
+    ("config", "show_origin", Kind::Bool),
     ("csvfile", "col", Kind::Int("int")),
     ("csvfile", "keycol", Kind::Int("int")),
     ("file", "lstrip", Kind::Bool),
@@ -115,11 +116,7 @@ pub(super) fn of(lookup: &str, name: &str, value: Value) -> Result<Value, Fault>
             _ => return wrong(kind),
         },
         Some(Kind::Choice(choices)) => {
-            let text = match value {
-                Value::Bool(true) => "yes".to_owned(),
-                Value::Bool(false) => "no".to_owned(),
-                ref other => other.text(),
-            };
+            let text = value.text();
             if !choices.contains(&text.as_str()) {
                 return Err(Fault::new(format!(
                     "Invalid value '{text}' for config '{name}' for '{lookup}' lookup plugin."

@@ -24,15 +24,23 @@ fn one(interp: &Interp<'_>, call: &Call, term: &str) -> Result<Value, Fault> {
         .position(|word| word.contains('='))
         .map_or(words.len(), |at| at + 1);
     let name = words[..split].join(" ");
-    let option = |key: &str| {
-        let inline = words[split..]
-            .iter()
-            .filter_map(|word| word.split_once('='))
-            .rfind(|(name, _)| *name == key);
-        inline
-            .map(|(_, value)| value.to_owned())
-            .or_else(|| call.option(key).map(Value::text))
+    // What the term says counts alone: all other options of the call are passed over then, as Ansible does.
+    let inline = split < words.len();
+    let option = |key: &str| match inline {
+        true => {
+            let mut said = words[split..]
+                .iter()
+                .filter_map(|word| word.split_once('='));
+            said.rfind(|(name, _)| *name == key)
+                .map(|(_, value)| Value::from(value))
+        }
+        false => call.option(key).cloned(),
     };
+    if words[split..].iter().any(|word| !word.contains('=')) {
+        return Err(Fault::new(
+            "Unrecognized value after key=value parameters given to password lookup",
+        ));
+    }
     const OPTIONS: [&str; 5] = ["length", "encrypt", "chars", "ident", "seed"];
     if let Some((name, _)) = words[split..]
         .iter()
@@ -43,8 +51,10 @@ fn one(interp: &Interp<'_>, call: &Call, term: &str) -> Result<Value, Fault> {
             "Unrecognized parameter(s) given to password lookup: {name}"
         )));
     }
-    let set =
-        |key: &str| option(key).filter(|value| !matches!(value.as_str(), "" | "None" | "False"));
+    let set = |key: &str| {
+        let value = option(key).filter(|value| value.is_true());
+        value.map(|value| value.text())
+    };
     let encrypt = set("encrypt");
     let path = interp.scope.basedir().join(&name);
     let keep = name != "/dev/null";
@@ -70,7 +80,7 @@ fn one(interp: &Interp<'_>, call: &Call, term: &str) -> Result<Value, Fault> {
         }
         return Ok(Value::from(hash));
     }
-    let length = match option("length").map(Value::from) {
+    let length = match option("length") {
         None => 20,
         Some(given) => match options::of("password", "length", given)? {
             Value::Int(length) => usize::try_from(length.max(0)).unwrap_or(usize::MAX),
@@ -78,12 +88,10 @@ fn one(interp: &Interp<'_>, call: &Call, term: &str) -> Result<Value, Fault> {
         },
     };
     super::super::limits::items(length)?;
-    let classes = match call.option("chars") {
+    let classes = match option("chars") {
+        None => vec!["ascii_letters".into(), "digits".into(), ".,:-_".into()],
         Some(Value::List(list)) => list.to_vec().iter().map(Value::text).collect(),
-        _ => option("chars").map_or_else(
-            || vec!["ascii_letters".into(), "digits".into(), ".,:-_".into()],
-            |chars| split_classes(&chars),
-        ),
+        Some(chars) => split_classes(&chars.text(), inline),
     };
     let alphabet: Vec<char> = classes
         .iter()
@@ -94,7 +102,7 @@ fn one(interp: &Interp<'_>, call: &Call, term: &str) -> Result<Value, Fault> {
     if alphabet.is_empty() && length > 0 {
         return Err(Fault::new("Cannot choose from an empty sequence"));
     }
-    let seed = option("seed").map(Value::from);
+    let seed = option("seed");
     let mut random = Random::new(seed.as_ref());
     let text: String = (0..length)
         .map(|_| alphabet[usize::try_from(random.below(alphabet.len() as u64)).unwrap_or(0)])
@@ -143,17 +151,12 @@ fn keep_text(path: &std::path::Path, line: &str) -> Result<(), Fault> {
     write(path, line).map_err(|error| Fault::new(format!("cannot write {}: {error}", shown(path))))
 }
 
-fn split_classes(chars: &str) -> Vec<String> {
-    let mut out: Vec<String> = chars
-        .replace(",,", ",\u{1}")
-        .split(',')
-        .map(|part| part.replace('\u{1}', ""))
-        .filter(|part| !part.is_empty())
-        .collect();
-    if chars.contains(",,") || chars == "," {
-        out.push(",".into());
-    }
-    out
+/// Classes of letters between commas; in a term, two of them are one that belongs to the letters.
+fn split_classes(chars: &str, inline: bool) -> Vec<String> {
+    let classes = chars.split(',').filter(|part| !part.is_empty());
+    let comma = inline && chars.contains(",,");
+    let comma = comma.then(|| ",".to_owned());
+    classes.map(ToOwned::to_owned).chain(comma).collect()
 }
 
 const WHITESPACE: [char; 6] = [' ', '\t', '\n', '\r', '\u{b}', '\u{c}'];

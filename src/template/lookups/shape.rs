@@ -42,16 +42,6 @@ pub(super) fn dictionary(interp: &Interp<'_>, call: &Call) -> Results {
     let mut out = Vec::new();
     for term in &call.terms {
         let Some(entries) = dict::entries(term) else {
-            if is_list(term) {
-                out.extend(dictionary(
-                    interp,
-                    &Call {
-                        terms: interp.iterate(term)?,
-                        options: vec![],
-                    },
-                )?);
-                continue;
-            }
             return Err(Fault::new(format!(
                 "the 'dict' lookup plugin expects a dictionary, got '{}' of type {})",
                 term.text(),
@@ -87,6 +77,10 @@ pub(super) fn nested(interp: &Interp<'_>, call: &Call) -> Results {
     }
     let lists = call.terms.iter().map(|term| interp.iterate(term));
     let lists = lists.collect::<Result<Vec<_>, _>>()?;
+    if let [only] = &lists[..] {
+        let row = |item: &Value| Ok(Value::list(opened(interp, interp.iterate(item)?)?));
+        return only.iter().map(row).collect();
+    }
     let row = |row: Vec<Value>| Ok(Value::list(opened(interp, opened(interp, row)?)?));
     list::cross(&lists).into_iter().map(row).collect()
 }

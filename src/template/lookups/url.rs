@@ -8,6 +8,7 @@ use rplay_modules::registry;
 use super::super::eval::Interp;
 use super::super::fault::Fault;
 use super::super::filters::core::to_bool;
+use super::super::filters::encode::unpercent;
 use super::super::methods::lines;
 use super::super::value::Value;
 use super::Call;
@@ -62,8 +63,29 @@ fn fetched(interp: &Interp<'_>, call: &Call, address: &str) -> Result<String, Fa
             Value::str(address).repr()
         )));
     }
+    if let Some((_, path)) = scheme(address).filter(|(name, _)| name == "file") {
+        return local(path).map_err(|why| {
+            Fault::new(format!(
+                "Failed lookup url for {address}: <urlopen error {why}>"
+            ))
+        });
+    }
     if let Some(problem) = misspelt(address) {
         return Err(Fault::new(problem));
+    }
+    let authorities = call.option("ca_path").filter(|path| path.is_true());
+    if authorities.is_some_and(|path| !std::path::Path::new(&path.text()).exists()) {
+        return Err(Fault::new("[Errno 2] No such file or directory"));
+    }
+    if let Some(Value::Dict(headers)) = call.option("headers") {
+        let text = |value: &Value| matches!(value, Value::Str(_) | Value::Int(_) | Value::Bool(_));
+        let headers = headers.read();
+        if let Some(other) = headers.values().find(|value| !text(value)) {
+            return Err(Fault::new(format!(
+                "expected string or bytes-like object, got '{}'",
+                other.type_name()
+            )));
+        }
     }
     let refused = |name: &str| Fault::new(format!("rplay does not have the option `{name}`"));
     let mut given = Map::new();
@@ -106,8 +128,44 @@ fn fetched(interp: &Interp<'_>, call: &Call, address: &str) -> Result<String, Fa
     }
 }
 
+/// The scheme of an address in small letters, and what follows it.
+fn scheme(address: &str) -> Option<(String, &str)> {
+    let (name, rest) = address.split_once(':')?;
+    Some((name.to_lowercase(), rest))
+}
+
+/// What a file of the controller holds, by what follows `file:`.
+fn local(path: &str) -> Result<String, String> {
+    let path = match path.strip_prefix("//") {
+        None => path,
+        Some(rest) => {
+            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            if !matches!(host, "" | "localhost" | "127.0.0.1") {
+                return Err("file not on local host".into());
+            }
+            path
+        }
+    };
+    let path = unpercent(path);
+    let shown = Value::str(path.as_str()).repr();
+    let content = std::fs::read(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => format!("[Errno 2] No such file or directory: {shown}"),
+        std::io::ErrorKind::IsADirectory => format!("[Errno 21] Is a directory: {shown}"),
+        std::io::ErrorKind::PermissionDenied => format!("[Errno 13] Permission denied: {shown}"),
+        _ => format!("{error}: {shown}"),
+    })?;
+    Ok(String::from_utf8_lossy(&content).into_owned())
+}
+
 /// What Python says of an address that it sends nothing to.
 fn misspelt(address: &str) -> Option<String> {
+    if let Some((name, _)) = scheme(address)
+        && !matches!(name.as_str(), "http" | "https" | "ftp")
+    {
+        return Some(format!(
+            "Failed lookup url for {address}: <urlopen error unknown url type: {name}>"
+        ));
+    }
     let rest = address.split_once("://")?.1;
     let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if host.is_empty() && address.starts_with("http") {
@@ -123,6 +181,11 @@ fn misspelt(address: &str) -> Option<String> {
             at + "GET ".len()
         ))
         .filter(|_| u32::from(letter) < 256);
+    }
+    let port = host.rsplit_once(':').map(|(_, port)| port);
+    let numeric = |port: &&str| port.bytes().all(|digit| digit.is_ascii_digit());
+    if let Some(port) = port.filter(|port| !numeric(port) && !port.ends_with(']')) {
+        return Some(format!("nonnumeric port: {}", Value::str(port).repr()));
     }
     let control = path.chars().find(|c| *c <= ' ' || *c == '\u{7f}')?;
     Some(format!(
@@ -165,7 +228,9 @@ fn told(address: &str, message: &str) -> String {
     let why = message.split_once("Request failed: ");
     let why = why.map_or(message, |(_, why)| why);
     if why.contains("would lead to an infinite loop") {
-        return format!("Received HTTP error for {address}: HTTP Error 302: {why}");
+        return format!(
+            "Received HTTP error for {address}: HTTP Error 302: {why}\nThe last 30x error message was:\nFound"
+        );
     }
     if why.contains("Resource temporarily unavailable") {
         return "timed out".to_owned();
