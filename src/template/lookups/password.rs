@@ -156,7 +156,10 @@ fn split_classes(chars: &str, inline: bool) -> Vec<String> {
     let classes = chars.split(',').filter(|part| !part.is_empty());
     let comma = inline && chars.contains(",,");
     let comma = comma.then(|| ",".to_owned());
-    classes.map(ToOwned::to_owned).chain(comma).collect()
+    comma
+        .into_iter()
+        .chain(classes.map(ToOwned::to_owned))
+        .collect()
 }
 
 const WHITESPACE: [char; 6] = [' ', '\t', '\n', '\r', '\u{b}', '\u{c}'];

@@ -136,15 +136,9 @@ fn scheme(address: &str) -> Option<(String, &str)> {
 
 /// What a file of the controller holds, by what follows `file:`.
 fn local(path: &str) -> Result<String, String> {
-    let path = match path.strip_prefix("//") {
-        None => path,
-        Some(rest) => {
-            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            if !matches!(host, "" | "localhost" | "127.0.0.1") {
-                return Err("file not on local host".into());
-            }
-            path
-        }
+    let (host, path) = match path.strip_prefix("//") {
+        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        None => ("", path),
     };
     let path = unpercent(path);
     let shown = Value::str(path.as_str()).repr();
@@ -154,6 +148,9 @@ fn local(path: &str) -> Result<String, String> {
         std::io::ErrorKind::PermissionDenied => format!("[Errno 13] Permission denied: {shown}"),
         _ => format!("{error}: {shown}"),
     })?;
+    if !matches!(host, "" | "localhost" | "127.0.0.1") {
+        return Err("file not on local host".into());
+    }
     Ok(String::from_utf8_lossy(&content).into_owned())
 }
 
