@@ -1,11 +1,12 @@
 //! The program as a whole on this machine: the README's commands, a terminal, signals, and homes and
 //! locales that do not help.
 
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -32,7 +33,40 @@ const SCENARIOS: &[Scenario<Place>] = &[
         "names and contents of any bytes, without a locale",
         no_locale,
     ),
+    ("TLS with every curve of keys and certificates", encrypted),
 ];
+
+/// What an OpenSSL server and its certificate use: the version, the curve of the session's keys, and the
+/// kind of the certificate's key. The agent computes P-256 and X25519 its own way.
+const ENCRYPTED: &[(&str, &str, &str)] = &[
+    ("-tls1_3", "P-256", "ec:P-256"),
+    ("-tls1_3", "X25519", "ec:P-256"),
+    ("-tls1_2", "P-256", "ec:P-256"),
+    ("-tls1_2", "X25519", "ec:P-384"),
+    ("-tls1_3", "P-384", "ec:P-384"),
+    ("-tls1_3", "X25519", "rsa"),
+    ("-tls1_3", "P-256", "ed25519"),
+];
+
+/// Makes certificates, the first argument names the kinds of their keys.
+const CERTIFICATES: &str = r#"
+set -e
+new() {
+    case $1 in
+        ec:*) openssl genpkey -algorithm EC -pkeyopt "ec_paramgen_curve:${1#ec:}" ;;
+        *) openssl genpkey -algorithm "$1" ;;
+    esac > "$2"
+}
+for kind; do
+    new "$kind" "$kind.ca-key"
+    openssl req -x509 -key "$kind.ca-key" -subj "/CN=CA $kind" -days 2 > "$kind.ca"
+    cat "$kind.ca" >> ca.pem
+    new "$kind" "$kind.key"
+    printf 'subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n' > extensions
+    openssl req -new -key "$kind.key" -subj /CN=localhost |
+        openssl x509 -req -CA "$kind.ca" -CAkey "$kind.ca-key" -days 2 -extfile extensions > "$kind.pem"
+done
+"#;
 
 /// What a line to complete has among its completions.
 const COMPLETED: &[(&str, &str)] = &[
@@ -223,6 +257,76 @@ fn background(place: &Place) -> Result<(), String> {
         Ok(folder.join("done").exists())
     })?;
     eventually("the task is ended", wait, || Ok(!runs(&sleep)))
+}
+
+/// Servers of another library, since two ends with the same mistake would understand each other. Their page
+/// tells what was agreed on.
+fn encrypted(place: &Place) -> Result<(), String> {
+    if Command::new("openssl").arg("version").output().is_err() {
+        return Err("skip: `openssl` is not installed".to_owned());
+    }
+    let mut tasks = String::new();
+    let folder = place.fresh("encrypted")?;
+    let kinds: BTreeSet<&str> = ENCRYPTED.iter().map(|(_, _, kind)| *kind).collect();
+    let made = Command::new("sh")
+        .args(["-c", CERTIFICATES, "sh"])
+        .args(kinds)
+        .current_dir(&folder)
+        .output();
+    let made = outcome(&made.map_err(|fault| fault.to_string())?);
+    expect(made, 0, &[])?;
+    let mut servers = Vec::new();
+    for (version, curve, kind) in ENCRYPTED {
+        let (server, port) = serve(&folder, version, curve, kind)?;
+        servers.push(server);
+        tasks += &format!(
+            "    - uri: {{url: 'https://localhost:{port}/', ca_path: '{}/ca.pem', return_content: true, use_proxy: false}}\n\
+             \x20     register: page\n      failed_when: \"'Cipher is' not in page.content | default('')\"\n",
+            folder.display()
+        );
+    }
+    let play = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
+    std::fs::write(folder.join("play.yml"), play).map_err(|fault| fault.to_string())?;
+    let ran = finish(&mut scenario::command(&folder, &folder, HERE));
+    for mut server in servers {
+        let _ = server.kill();
+        let _ = server.wait();
+    }
+    expect(ran?, 0, &[&format!("ok={}", ENCRYPTED.len())])
+}
+
+/// An OpenSSL server with one offer, and its port.
+fn serve(folder: &Path, version: &str, curve: &str, kind: &str) -> Result<(Child, u16), String> {
+    let mut server = Command::new("openssl")
+        .args(["s_server", "-accept", "127.0.0.1:0", "-www", version])
+        .args(["-groups", curve, "-key", &format!("{kind}.key")])
+        .args(["-cert", &format!("{kind}.pem")])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|fault| fault.to_string())?;
+    let lines = server
+        .stdout
+        .take()
+        .map(|pipe| BufReader::new(pipe).lines());
+    let port = lines
+        .into_iter()
+        .flatten()
+        .map_while(Result::ok)
+        .find_map(|line| {
+            let (_, port) = line.strip_prefix("ACCEPT ")?.rsplit_once(':')?;
+            port.parse().ok()
+        });
+    match port {
+        Some(port) => Ok((server, port)),
+        None => {
+            let _ = server.kill();
+            let _ = server.wait();
+            Err(format!("no server for {version} {curve} {kind}"))
+        }
+    }
 }
 
 /// The commands stand in the README; the program is the one under test.

@@ -13,6 +13,14 @@
 #[path = "agent/unneeded.rs"]
 mod unneeded;
 
+#[cfg(all(
+    target_env = "gnu",
+    target_feature = "crt-static",
+    target_arch = "x86_64"
+))]
+#[path = "agent/tables.rs"]
+mod tables;
+
 #[path = "agent/job.rs"]
 mod job;
 
