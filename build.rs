@@ -130,6 +130,8 @@ fn flags(folder: &Path) -> Result<String, String> {
         flags.push("-Clink-arg=-Wl,--no-eh-frame-hdr".to_owned());
         // What several functions have in common becomes one more function: 3 % of the program.
         flags.push("-Cllvm-args=-enable-machine-outliner=always".to_owned());
+        // The rounds of SHA-2 as loops, where the processor has no instructions for it.
+        flags.push("--cfg=sha2_backend_soft=\"compact\"".to_owned());
     }
     Ok(flags.join("\x1f"))
 }
