@@ -107,7 +107,10 @@ fn shipped() -> Result<bool, String> {
 /// agent (`panic = "abort"`), and without symbols nobody can read a backtrace. GNU's linker wants to
 /// see the ends of the table, which are empty, where the start code refers to them.
 const LINKER_SCRIPT: &str = "SECTIONS { \
-    /DISCARD/ : { *(EXCLUDE_FILE(*crtbegin*.o *crtend*.o) .eh_frame) } \
+    /DISCARD/ : { \
+        *(EXCLUDE_FILE(*crtbegin*.o *crtend*.o) .eh_frame) \
+        *(.gcc_except_table .gcc_except_table.*) \
+    } \
 } INSERT AFTER .text;\n";
 
 /// The compiler's flags for the agent, in the form of `CARGO_ENCODED_RUSTFLAGS`.
