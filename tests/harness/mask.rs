@@ -27,6 +27,8 @@ static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
             "<when>",
         ),
         (r"\b\d:\d\d:\d\d\.\d{3}\b", "<clock>"),
+        // How many there are depends on the name of the day.
+        (r"(?m)^(<when> .*<clock>) \*+", "\\1 <stars>"),
         (r"(?m)(-{3,}) \d+\.\d\ds$", "\\1 <seconds>"),
         (
             r"\btook \d+ days, \d+ hours, \d+ minutes, \d+ s",
