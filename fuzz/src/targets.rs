@@ -159,7 +159,7 @@ fn inventory(name: &str, data: &[u8]) {
     let inventory = loaded.value;
     for host in inventory.hosts.keys().take(20) {
         let _ = inventory.group_names(host);
-        show(&inventory.layers(host, None).problems);
+        show(&inventory.layers(host, &[]).problems);
     }
     show(&inventory.select("all", None).problems);
 }

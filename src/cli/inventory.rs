@@ -146,7 +146,7 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
         playbook_dir: playbook_dir(arguments, &config),
         named_dir: arguments.base.playbook_dir.is_some() || config.path("playbook_dir").is_some(),
         merge: config.text("hash_behaviour").as_deref() == Some("merge"),
-        inventory: inventory.with_playbook_files(),
+        inventory: inventory.listed(),
         files,
         extra,
         form,
@@ -285,7 +285,7 @@ impl Shown {
             true => self
                 .inventory
                 .own_layers(VarsKind::Host, host, self.named_dir.then_some(&dir)),
-            false => self.inventory.layers(host, Some(&dir)),
+            false => self.inventory.layers(host, &[&dir]),
         };
         let layers = layers.collect(&mut self.problems);
         for (name, node) in layers.iter().flat_map(|layer| layer.vars.iter()) {

@@ -10,7 +10,7 @@ use crate::diag::Diagnostic;
 use crate::load::keyword::Keyword;
 use crate::load::node::Node;
 use crate::plan::{PlanItem, PlanTask};
-use crate::run::{Inputs, PlannedPlay};
+use crate::run::{Inputs, Pattern, PlannedPlay};
 
 /// Prints the playbooks with what was asked for about their plays.
 pub(super) fn print(loaded: &Loaded, wanted: &Arguments) -> Result<(), CommandError> {
@@ -42,11 +42,14 @@ fn add_play(
     let mut scope = planned.early_scope(&extra, &magic);
     planned.add_files(&mut scope, &inputs.templar, &inputs.files);
     planned.check(&inputs.templar, &scope)?;
-    let pattern = planned.pattern(&inputs.templar, &scope)?;
+    let Pattern {
+        hosts: pattern,
+        heading,
+    } = planned.pattern(&inputs.templar, &scope)?;
     let name = plan.play.keywords.get(&Keyword::Name);
     let name = name.map(|name| crate::plan::unlocked(name, inputs.templar.secrets()));
     let name = name.and_then(|name| inputs.templar.expand_soft(&name, &scope).ok());
-    let name = name.map_or_else(|| pattern.join(","), |name| name.to_string());
+    let name = name.map_or_else(|| heading, |name| name.to_string());
     let hosts = pattern.join(",");
     let tags = plan.tags.join(",");
     text.push_str(&format!(

@@ -213,11 +213,7 @@ pub static SETTINGS: &[Setting] = &[
         &["ANSIBLE_PLAYBOOK_VARS_ROOT"],
         Kind::Choice(&["top", "bottom", "all"]),
         Some("top"),
-        "Which playbook directory `group_vars` and `host_vars` are read from.",
-    )
-    .only(
-        "top",
-        "`group_vars` and `host_vars` are read beside the first playbook",
+        "Where `group_vars` and `host_vars` of playbooks are read from: beside the playbook, beside the task, or both and its roles.",
     ),
     setting(
         "precedence",
@@ -244,6 +240,14 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Choice(&["demand", "start"]),
         Some("demand"),
         "With `start` only the `group_vars` and `host_vars` beside inventories are read.",
+    ),
+    setting(
+        "host_group_vars_stage",
+        &[("vars_host_group_vars", "stage")],
+        &["ANSIBLE_VARS_PLUGIN_STAGE"],
+        Kind::Text,
+        None,
+        "When `group_vars` and `host_vars` are read: `task`, `inventory` or `all`; stronger than `run_vars_plugins`.",
     ),
     // Playbooks, roles, collections
     setting(
@@ -471,9 +475,8 @@ pub static SETTINGS: &[Setting] = &[
         &["ANSIBLE_YAML_FILENAME_EXT"],
         Kind::List,
         Some(".yml,.yaml,.json"),
-        "Endings of files of variables.",
-    )
-    .accepted("the endings are fixed"),
+        "Endings of files in `group_vars` and `host_vars`.",
+    ),
     setting(
         "invalid_task_attribute_failed",
         &[("defaults", "invalid_task_attribute_failed")],

@@ -144,7 +144,7 @@ impl Maker<'_> {
         if self.recipe.files_too {
             layers.extend(
                 inventory
-                    .layers(host, None)
+                    .layers(host, &[])
                     .value
                     .into_iter()
                     .map(|layer| layer.vars),

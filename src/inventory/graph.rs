@@ -43,10 +43,8 @@ impl Inventory {
             mismatch: super::Mismatch::default(),
             precedence: super::LayerKind::OF_GROUPS.map(|(_, kind)| kind).to_vec(),
             renamed: false,
-            beside: super::Beside {
-                sources: true,
-                playbooks: true,
-            },
+            beside: super::Beside::ALL,
+            beside_listed: super::Beside::ALL,
             files: Arc::default(),
         };
         inventory.add_group("all");

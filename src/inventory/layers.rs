@@ -99,6 +99,8 @@ impl VarsKind {
 #[derive(Default)]
 pub(super) struct Files {
     secrets: VaultSecrets,
+    /// `yaml_valid_extensions`, with their dots.
+    endings: Vec<String>,
     read: Mutex<HashMap<(PathBuf, VarsKind, String), Arc<Found>>>,
 }
 
@@ -110,9 +112,10 @@ struct Found {
 }
 
 impl Files {
-    pub(super) fn new(secrets: VaultSecrets) -> Self {
+    pub(super) fn new(secrets: VaultSecrets, endings: Vec<String>) -> Self {
         Self {
             secrets,
+            endings,
             read: Mutex::default(),
         }
     }
@@ -128,7 +131,7 @@ impl Files {
 
     fn load(&self, directory: &Path, kind: VarsKind, name: &str) -> Found {
         let mut found = Found::default();
-        for path in vars_files(directory, kind, name) {
+        for path in vars_files(directory, kind, name, &self.endings) {
             let source = match load::read(&path, &self.secrets) {
                 Ok(source) => source,
                 Err(problem) => {
@@ -157,11 +160,11 @@ impl Files {
 }
 
 impl Inventory {
-    /// The variables of a host from its inventory and the files beside it, the weakest first. The
-    /// caller merges them (`hash_behaviour`). Files are read once, and only for hosts asked for.
-    /// Problems of a file are told each time.
+    /// The variables of a host from its inventory and the files beside it and in these folders of
+    /// playbooks, the weakest first. The caller merges them (`hash_behaviour`). Files are read
+    /// once, and only for hosts asked for. Problems of a file are told each time.
     #[must_use]
-    pub fn layers(&self, host: &str, playbook_dir: Option<&Path>) -> Checked<Vec<Layer>> {
+    pub fn layers(&self, host: &str, playbooks: &[&Path]) -> Checked<Vec<Layer>> {
         let mut layers = vec![];
         let mut problems = vec![];
         let mut groups = self.groups_of(host);
@@ -183,7 +186,7 @@ impl Inventory {
                 });
             }
         }
-        let (inventories, playbooks) = self.places(playbook_dir);
+        let (inventories, playbooks) = self.places(playbooks);
         let (all, others): (Vec<&String>, Vec<&String>) =
             groups.iter().partition(|name| *name == "all");
         let mut add = |what, directories: &[&Path], kind, names: &[&String]| {
@@ -268,17 +271,17 @@ impl Inventory {
 }
 
 impl Inventory {
-    /// The same, which also reads what stands beside playbooks whenever vars plugins run.
+    /// The same, with the files of variables that a listing shows.
     #[must_use]
-    pub fn with_playbook_files(mut self) -> Self {
-        self.beside.playbooks = self.beside.sources;
+    pub fn listed(mut self) -> Self {
+        self.beside = self.beside_listed;
         self
     }
 
     /// The folders that may have files of variables.
-    fn places<'a>(&'a self, playbook_dir: Option<&'a Path>) -> (Vec<&'a Path>, Vec<&'a Path>) {
+    fn places<'a>(&'a self, playbooks: &[&'a Path]) -> (Vec<&'a Path>, Vec<&'a Path>) {
         let sources = self.directories.iter().map(PathBuf::as_path);
-        let playbooks = playbook_dir.into_iter();
+        let playbooks = playbooks.iter().copied();
         (
             sources.filter(|_| self.beside.sources).collect(),
             playbooks.filter(|_| self.beside.playbooks).collect(),
@@ -319,7 +322,7 @@ impl Inventory {
             .into_iter()
             .collect();
         let mut problems = vec![];
-        let (inventories, playbooks) = self.places(playbook_dir);
+        let (inventories, playbooks) = self.places(playbook_dir.as_slice());
         let inventories = inventories.into_iter().map(|dir| (files, dir));
         let playbooks = playbooks.into_iter().map(|dir| (beside_playbook, dir));
         for (what, directory) in inventories.chain(playbooks) {
@@ -336,20 +339,19 @@ impl Inventory {
 }
 
 /// The files with the variables of a group or host below a directory, in the order of merging:
-/// the first that exists of `NAME`, `NAME.yml`, `NAME.yaml`, `NAME.json`; of a directory all
-/// files in it, sorted.
-#[must_use]
-pub fn vars_files(directory: &Path, kind: VarsKind, name: &str) -> Vec<PathBuf> {
+/// the first that exists of `NAME` and `NAME` with an ending; of a directory all files in it
+/// with such an ending or none, sorted.
+fn vars_files(directory: &Path, kind: VarsKind, name: &str, endings: &[String]) -> Vec<PathBuf> {
     let base = directory.join(kind.directory());
     // A host's name is no way out of the directory.
     if name.contains('/') || name == ".." || !base.is_dir() {
         return vec![];
     }
-    for extension in ["", ".yml", ".yaml", ".json"] {
-        let path = base.join(format!("{name}{extension}"));
+    for ending in std::iter::once("").chain(endings.iter().map(String::as_str)) {
+        let path = base.join(format!("{name}{ending}"));
         if path.is_dir() {
             let mut files = vec![];
-            directory_files(&path, &mut files);
+            directory_files(&path, endings, &mut files);
             return files;
         }
         if path.exists() {
@@ -359,7 +361,7 @@ pub fn vars_files(directory: &Path, kind: VarsKind, name: &str) -> Vec<PathBuf> 
     vec![]
 }
 
-fn directory_files(directory: &Path, files: &mut Vec<PathBuf>) {
+fn directory_files(directory: &Path, endings: &[String], files: &mut Vec<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(directory) else {
         return;
     };
@@ -375,16 +377,14 @@ fn directory_files(directory: &Path, files: &mut Vec<PathBuf>) {
         if name.starts_with('.') || name.ends_with('~') {
             continue;
         }
-        let extension = path
+        let ending = path
             .extension()
-            .map(|extension| extension.to_string_lossy().into_owned());
+            .map(|ending| format!(".{}", ending.to_string_lossy()));
         if path.is_dir() {
-            if extension.is_none() {
-                directory_files(&path, files);
+            if ending.is_none() {
+                directory_files(&path, endings, files);
             }
-        } else if extension
-            .is_none_or(|extension| ["yml", "yaml", "json"].contains(&extension.as_str()))
-        {
+        } else if ending.is_none_or(|ending| endings.contains(&ending)) {
             files.push(path);
         }
     }

@@ -16,9 +16,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use graph::PRIORITY;
-pub use layers::{Layer, LayerKind, VarsKind, vars_files};
+pub use layers::{Layer, LayerKind, VarsKind};
 pub use pattern::{EMPTY, NO_HOSTS, NO_PLUGINS, Order, ordered};
 
+use crate::config::Config;
 use crate::load::node::Node;
 use crate::ordered::{OrderedMap, OrderedSet};
 
@@ -46,6 +47,8 @@ pub struct Inventory {
     renamed: bool,
     /// Whether `group_vars` and `host_vars` beside the sources are read, and those beside playbooks.
     beside: Beside,
+    /// The same for a listing of the inventory.
+    beside_listed: Beside,
     files: Arc<layers::Files>,
 }
 
@@ -54,6 +57,39 @@ pub struct Inventory {
 struct Beside {
     sources: bool,
     playbooks: bool,
+}
+
+impl Beside {
+    const NONE: Self = Self {
+        sources: false,
+        playbooks: false,
+    };
+    const SOURCES: Self = Self {
+        sources: true,
+        playbooks: false,
+    };
+    const ALL: Self = Self {
+        sources: true,
+        playbooks: true,
+    };
+
+    /// What is read in a run, and what for a listing of the inventory.
+    fn of(config: &Config) -> (Self, Self) {
+        let enabled = config.list("vars_plugins_enabled");
+        let reader = |name: &String| name.rsplit('.').next() == Some("host_group_vars");
+        if !enabled.iter().any(reader) {
+            return (Self::NONE, Self::NONE);
+        }
+        match config.text("host_group_vars_stage").as_deref() {
+            Some("all") => (Self::ALL, Self::ALL),
+            Some("task") => (Self::ALL, Self::NONE),
+            Some("inventory") => (Self::SOURCES, Self::SOURCES),
+            _ if config.text("run_vars_plugins").as_deref() == Some("start") => {
+                (Self::SOURCES, Self::ALL)
+            }
+            _ => (Self::ALL, Self::ALL),
+        }
+    }
 }
 
 /// A host.
@@ -135,7 +171,7 @@ mod tests {
 
     fn vars(inventory: &Inventory, host: &str, playbook: Option<&Path>) -> String {
         let mut merged = Vars::default();
-        for layer in inventory.layers(host, playbook).value {
+        for layer in inventory.layers(host, playbook.as_slice()).value {
             merged.extend(
                 layer
                     .vars

@@ -42,7 +42,10 @@ impl Inventory {
     /// or understood is a warning, as in Ansible, unless the settings make it an error.
     pub fn load(sources: &[String], config: &Config, secrets: &VaultSecrets) -> Checked<Self> {
         let mut inventory = Self::empty();
-        inventory.files = Arc::new(super::layers::Files::new(secrets.clone()));
+        inventory.files = Arc::new(super::layers::Files::new(
+            secrets.clone(),
+            config.list("yaml_valid_extensions"),
+        ));
         inventory.naming = match config.text("force_valid_group_names").as_deref() {
             Some("ignore") => Naming::Ignore,
             Some("always") => Naming::Always,
@@ -54,14 +57,7 @@ impl Inventory {
             Some("ignore") => super::Mismatch::Ignore,
             _ => super::Mismatch::Warning,
         };
-        let enabled = config.list("vars_plugins_enabled");
-        let reader = |name: &String| name.rsplit('.').next() == Some("host_group_vars");
-        let enabled = enabled.iter().any(reader);
-        inventory.beside = super::Beside {
-            sources: enabled,
-            // Those of playbooks are asked for when a task needs them.
-            playbooks: enabled && config.text("run_vars_plugins").as_deref() != Some("start"),
-        };
+        (inventory.beside, inventory.beside_listed) = super::Beside::of(config);
         let names = config.list("precedence");
         let (order, unknown) = LayerKind::order(&names);
         inventory.precedence = order;

@@ -106,20 +106,12 @@ impl Reader {
                     let problem = Diagnostic::warning("module-defaults", text);
                     self.problems.push(problem.at(&key.span));
                 }
-                // Groups of collections are looked up when the play is planned.
+                // Modules and groups of collections are looked up when the play is planned.
                 Some(group) if group.contains('.') => {}
+                None => {}
                 Some(group) => self
                     .problems
                     .push(no_group(&format!("ansible.builtin.{group}"), &key.span)),
-                None if !actions::is_callable(name) => {
-                    let text = format!("Could not resolve action {name} in module_defaults");
-                    let mut problem = Diagnostic::error("module-defaults", text).at(&key.span);
-                    if let Some(meant) = actions::suggestion(name) {
-                        problem = problem.hint(format!("did you mean `{meant}`?"));
-                    }
-                    self.problems.push(problem);
-                }
-                None => {}
             }
         }
     }
@@ -263,6 +255,20 @@ pub(crate) fn is_variable_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !RESERVED.contains(&name)
+}
+
+/// A module of `module_defaults` is not there.
+pub(crate) fn no_action(name: &str, place: &Span) -> Diagnostic {
+    let full = match name.contains('.') {
+        true => name.to_owned(),
+        false => format!("ansible.legacy.{name}"),
+    };
+    let text = format!("Could not resolve action {full} in module_defaults");
+    let problem = Diagnostic::error("module-defaults", text).at(place);
+    match actions::suggestion(name) {
+        Some(meant) => problem.hint(format!("did you mean `{meant}`?")),
+        None => problem,
+    }
 }
 
 /// A group of `module_defaults` is not there.

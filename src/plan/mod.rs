@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::diag::{Checked, Diagnostic, Span, nearest, similar_file};
 use crate::load::actions;
 use crate::load::ast::{self, Item, Keywords};
-use crate::load::check::no_group;
+use crate::load::check::{no_action, no_group};
 use crate::load::keyword::{Keyword, Places};
 use crate::load::node::{Node, NodeKind};
 use crate::template::value::Value;
@@ -205,7 +205,7 @@ impl Planner {
             from: None,
         });
         let mut pass = Pass::new(self, scope.clone(), playbook_dir);
-        pass.check_groups(&play.keywords);
+        pass.check_defaults(&play.keywords);
         let mut items = pass.items(&play.pre_tasks, &frame, false);
         items.push(PlanItem::FlushHandlers);
         for entry in &play.roles {
@@ -353,7 +353,7 @@ impl<'a> Pass<'a> {
             _ => {}
         }
         self.check_module(task, handler);
-        self.check_groups(&task.keywords);
+        self.check_defaults(&task.keywords);
         self.check_meta(task, frame, handler);
         let own = self.tags_of(&task.keywords);
         let mut tags = frame.tags(self);
@@ -370,8 +370,9 @@ impl<'a> Pass<'a> {
         }))]
     }
 
-    /// Groups of `module_defaults` must be there, if they are of collections.
-    fn check_groups(&mut self, keywords: &Keywords) {
+    /// What `module_defaults` are for must be there: modules, also those that only Ansible would
+    /// run, and groups of collections.
+    fn check_defaults(&mut self, keywords: &Keywords) {
         let maps = match keywords.get(&Keyword::ModuleDefaults) {
             Some(Node {
                 kind: NodeKind::Seq(maps),
@@ -385,10 +386,16 @@ impl<'a> Pass<'a> {
                 continue;
             };
             for (key, _) in entries {
-                let group = key.as_str().and_then(|key| key.strip_prefix("group/"));
-                let Some(group) = group.filter(|group| group.contains('.')) else {
+                let Some(name) = key.as_str() else { continue };
+                let Some(group) = name.strip_prefix("group/") else {
+                    if !self.resolves(name) {
+                        self.problems.push(no_action(name, &key.span));
+                    }
                     continue;
                 };
+                if !group.contains('.') {
+                    continue;
+                }
                 let (known, files) = (&self.planner.collections, &self.planner.files);
                 if known
                     .action_group(group, self.playbook_dir, files)
@@ -400,14 +407,17 @@ impl<'a> Pass<'a> {
         }
     }
 
+    fn resolves(&self, name: &str) -> bool {
+        actions::is_native(name)
+            || name.contains("{{")
+            || self.planner.foreign(name, self.playbook_dir).is_some()
+    }
+
     /// A name must be a module that is here, or one on disk: those are written in
     /// Python and fail when they are reached, which a `when` may prevent.
     fn check_module(&mut self, task: &ast::Task, handler: bool) {
         let name = &task.call.name;
-        let known = actions::is_native(name)
-            || name.contains("{{")
-            || self.planner.foreign(name, self.playbook_dir).is_some();
-        if !known {
+        if !self.resolves(name) {
             let place = if handler {
                 Places::HANDLER
             } else {
@@ -526,7 +536,7 @@ impl<'a> Pass<'a> {
         keywords: Keywords,
         from: Option<Span>,
     ) -> Arc<Frame> {
-        self.check_groups(&keywords);
+        self.check_defaults(&keywords);
         let vars = keywords
             .get(&Keyword::Vars)
             .map(|node| to_vars(node, &self.planner.files));

@@ -47,6 +47,7 @@ use crate::template::Templar;
 use crate::template::value::Value;
 use crate::vars::{HostVars, RESERVED_NAME, VarMap};
 
+pub use self::play_check::Pattern;
 pub(crate) use self::play_check::WRONG as WRONG_KEYWORD;
 pub use self::playbook::{PlannedPlay, PlannedPlaybook, plan_playbook, plan_plays};
 pub use self::shared::{Options, SshArgs};
@@ -125,6 +126,7 @@ impl<'a> Run<'a> {
             Arc::clone(&inputs.templar),
             playbook_dir.clone(),
             shared::Rules {
+                root: shared::VarsRoot::of(&inputs.config),
                 merge: inputs.config.merges_dictionaries(),
                 inject: inputs.config.bool("inject_facts_as_vars"),
             },

@@ -144,7 +144,8 @@ impl Run<'_> {
         };
         let name = self
             .play_text(play, Keyword::Name, &early)
-            .unwrap_or_else(|| pattern.join(","));
+            .unwrap_or(pattern.heading);
+        let pattern = pattern.hosts;
         let (selected, hosts, lost) = match self.play_hosts(play, &pattern, &early) {
             Ok(found) => found,
             Err(problem) => {

@@ -71,16 +71,38 @@ impl PlannedPlay {
         &self,
         templar: &Templar,
         scope: &HostScope,
-    ) -> Result<Vec<String>, Box<Diagnostic>> {
+    ) -> Result<Pattern, Box<Diagnostic>> {
         let node = &self.plan.play.hosts;
         let value = keyword_value(templar, "hosts", node, scope)?;
         if !matches!(value, Value::List(_)) {
-            return Ok(vec![value.to_string()]);
+            let heading = value.to_string();
+            return Ok(Pattern {
+                hosts: vec![heading.clone()],
+                heading,
+            });
         }
-        texts("hosts", &value, node, |item| {
+        let hosts = texts("hosts", &value, node, |item| {
             matches!(item, Value::Str(_) | Value::Int(_))
-        })
+        })?;
+        // A play without a name has that of a text as it comes out, of a list as it is written.
+        let heading = match &node.kind {
+            NodeKind::Seq(items) => {
+                let written = items.iter().zip(&hosts);
+                let written = written.map(|(item, host)| item.as_str().unwrap_or(host));
+                written.collect::<Vec<_>>().join(",")
+            }
+            _ => value.to_string(),
+        };
+        Ok(Pattern { hosts, heading })
     }
+}
+
+/// The hosts of a play, as patterns.
+pub struct Pattern {
+    /// One after the other.
+    pub hosts: Vec<String>,
+    /// How a play without a name is called.
+    pub heading: String,
 }
 
 /// The items of a keyword's list, or the one that stands for it.

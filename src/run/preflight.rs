@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 
 use super::looping::with_items;
 use super::play::Batch;
+use super::shared::VarsRoot;
 use super::spec::TaskSpec;
 use super::{PlannedPlay, PlannedPlaybook, Run};
 use crate::diag::{Diagnostic, Span};
@@ -135,6 +136,7 @@ impl Run<'_> {
         let Ok(pattern) = play.pattern(templar, &early) else {
             return;
         };
+        let pattern = pattern.hosts;
         let limit = self.shared.options.limit.clone();
         let inventory = &self.world.vars.inventory;
         let hosts = inventory.select_list(&pattern, limit.as_deref()).value;
@@ -153,7 +155,8 @@ impl Run<'_> {
             let vars = vars.vars_of(host);
             vars.values().any(|raw| templar.is_template(raw))
         };
-        if !hosts.iter().any(lazy) {
+        // With other roots each task has variables of its own.
+        if vars.rules.root != VarsRoot::Top || !hosts.iter().any(lazy) {
             return;
         }
         let steps: Vec<Step> = tasks

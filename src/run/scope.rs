@@ -15,6 +15,7 @@ use crate::load::keyword::Keyword;
 use crate::plan::{Frame, Role};
 use crate::report::event::TaskInfo;
 use crate::secrets::STARS;
+use crate::template::Scope;
 use crate::template::value::{Value, has_delimiters};
 use crate::vars::{HostScope, Level, VarMap, reserved_name};
 
@@ -142,7 +143,10 @@ impl Run<'_> {
         let frame = &spec.task.frame;
         let place = || Surroundings::new(spec, &state.play.dir);
         let around = spec.surroundings.get_or_init(place);
-        let base = self.world.base(host);
+        // The last place is the playbook's.
+        let own = around.search_path.split_last().map_or(&[][..], |(_, own)| own);
+        let folders = self.world.vars.rules.root.folders(own);
+        let base = self.world.base_for(host, folders);
         let mut scope = base.with_search_path(&around.search_path);
         scope.push(Level::Magic, magic);
         scope.push(Level::PlayVars, &state.play.vars);
@@ -309,7 +313,6 @@ fn search_path(frame: &Frame, playbook_dir: &Path) -> Vec<PathBuf> {
         }
     }
     places.push(frame.dir.clone());
-    places.push(playbook_dir.to_path_buf());
     places
 }
 

@@ -95,10 +95,43 @@ impl RunShared {
 /// What settings say of variables.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
+    /// `playbook_vars_root`: where playbooks have files of variables.
+    pub(crate) root: VarsRoot,
     /// `hash_behaviour = merge`
     pub(crate) merge: bool,
     /// `inject_facts_as_vars`: facts are variables of their own too.
     pub(crate) inject: bool,
+}
+
+/// Where playbooks have `group_vars` and `host_vars`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum VarsRoot {
+    /// Beside the playbook.
+    #[default]
+    Top,
+    /// Beside the task's file, or in its role.
+    Bottom,
+    /// In the task's role, the roles that need it, and beside its file.
+    All,
+}
+
+impl VarsRoot {
+    pub(super) fn of(config: &Config) -> Self {
+        match config.text("playbook_vars_root").as_deref() {
+            Some("bottom") => Self::Bottom,
+            Some("all") => Self::All,
+            _ => Self::Top,
+        }
+    }
+
+    /// Which of a task's folders count, from its role to its file; none: the playbook's.
+    pub(super) fn folders(self, places: &[PathBuf]) -> Option<&[PathBuf]> {
+        match self {
+            Self::Top => None,
+            Self::Bottom => places.get(..1),
+            Self::All => Some(places),
+        }
+    }
 }
 
 /// Variables of the inventory, merged in Ansible's order, a host's on its first use.
@@ -184,7 +217,7 @@ impl InventoryVars {
     }
 
     fn base(&self, host: &str) -> HostBase {
-        let (vars, broken) = self.read(host);
+        let (vars, broken) = self.read(host, &[&self.playbook_dir]);
         HostBase {
             vars: Arc::new(vars),
             broken: Arc::new(broken),
@@ -192,11 +225,17 @@ impl InventoryVars {
         }
     }
 
-    fn read(&self, host: &str) -> (VarMap, Vec<Diagnostic>) {
+    /// The same, with files in these folders in place of those beside the playbook.
+    fn vars_in(&self, host: &str, folders: &[PathBuf]) -> Arc<VarMap> {
+        let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
+        Arc::new(self.read(host, &folders).0)
+    }
+
+    fn read(&self, host: &str, playbooks: &[&Path]) -> (VarMap, Vec<Diagnostic>) {
         let mut problems = vec![];
         let layers = self
             .inventory
-            .layers(host, Some(&self.playbook_dir))
+            .layers(host, playbooks)
             .collect(&mut problems);
         let broken = problems.extract_if(.., |problem| problem.severity == Severity::Error);
         let broken = broken.collect();
@@ -355,12 +394,20 @@ pub(crate) struct World {
 impl World {
     /// The part of a host's scope that does not depend on a play.
     pub(crate) fn base(&self, host: &str) -> HostScope {
+        self.base_for(host, None)
+    }
+
+    /// The same, with files of variables in these folders in place of those beside the playbook.
+    pub(super) fn base_for(&self, host: &str, folders: Option<&[PathBuf]>) -> HostScope {
         let places = vec![self.playbook_dir.clone()];
         let mut scope =
             HostScope::new(places, self.playbook_dir.clone()).merging(self.vars.rules.merge);
         scope.push(Level::Extra, &self.extra);
         let base = self.vars.of(host);
-        scope.push(Level::Inventory, &base.vars);
+        match folders {
+            Some(folders) => scope.push(Level::Inventory, &self.vars.vars_in(host, folders)),
+            None => scope.push(Level::Inventory, &base.vars),
+        }
         scope.push(Level::Magic, &self.magic);
         scope.push(Level::Host, &base.magic);
         scope.push(Level::Facts, &self.vars.no_facts);
