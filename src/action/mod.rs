@@ -5,6 +5,7 @@ mod assemble;
 pub(crate) mod background;
 mod copy;
 mod engine;
+mod facts;
 mod fetch;
 mod include;
 pub(crate) use include::applied;
@@ -316,7 +317,7 @@ pub(crate) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         "fetch" => fetch::run(context).await,
         "script" => script::run(context).await,
         "raw" => script::raw(context).await,
-        "gather_facts" => module::call_named(context, "ansible.builtin.setup").await,
+        "gather_facts" => facts::gather(context).await,
         _ => module::run(context).await,
     }
 }

@@ -215,8 +215,12 @@ pub(crate) static ACTIONS: &[Row] = &[
         rest: Some(("ansible.builtin.setup", &[])),
         ..row(
             "ansible.builtin.gather_facts",
-            "Gathers facts of the target.",
-            &[],
+            "Gathers facts of the target, with the modules that the setting `facts_modules` names.",
+            &[arg(
+                "parallel",
+                Kind::Bool,
+                "Without effect: the modules run one after the other.",
+            )],
         )
     },
     row(

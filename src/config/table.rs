@@ -533,9 +533,8 @@ pub static SETTINGS: &[Setting] = &[
         &["ANSIBLE_FACTS_MODULES"],
         Kind::List,
         Some("smart"),
-        "Modules that gather facts.",
-    )
-    .accepted("facts are gathered natively"),
+        "Modules that gather facts; `smart` stands for `setup`.",
+    ),
     setting(
         "interpreter_python",
         &[("defaults", "interpreter_python")],

@@ -171,7 +171,10 @@ impl Run<'_> {
     pub(super) fn recall_facts(&mut self, host: &str) {
         let Some(cache) = &self.cache else { return };
         match cache.read(host) {
-            Ok(Some(facts)) => self.remember(host, |memory| memory.learn(&facts)),
+            Ok(Some(facts)) => {
+                self.note_restricted(&facts);
+                self.remember(host, |memory| memory.learn(&facts));
+            }
             Ok(None) => {}
             Err(text) => self.message(MessageKind::Error, text),
         }

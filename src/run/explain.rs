@@ -50,10 +50,14 @@ impl Worker<'_> {
             true => "(censored due to no_log)",
             false => one.explanation.as_deref().unwrap_or(&msg),
         };
-        let cause = Cause::new(
-            format!("Task failed: {who} failed: {msg}"),
-            Some(&self.action_span()),
-        );
+        let head = format!("Task failed: {who} failed");
+        if let Some(Data::Map(failed)) = one.result.get("failed_modules") {
+            let head = Cause::new(head, Some(&self.action_span()));
+            let mut parts = Cause::new(msg, None);
+            parts.help = Some(sub_events(failed));
+            return self.tell(&[head, parts]);
+        }
+        let cause = Cause::new(format!("{head}: {msg}"), Some(&self.action_span()));
         self.tell(&[cause]);
     }
 
@@ -358,6 +362,28 @@ impl Worker<'_> {
             ..ItemResult::default()
         }
     }
+}
+
+/// What each of several modules failed with.
+fn sub_events(failed: &Map) -> String {
+    let mut text = String::new();
+    for (index, result) in failed.values().enumerate() {
+        let msg = match result {
+            Data::Map(result) => result.get("msg").and_then(Data::as_str),
+            _ => None,
+        };
+        text.push_str(&format!(
+            "+--[ Sub-Event {} of {} ]---\n| \n",
+            index + 1,
+            failed.len()
+        ));
+        for line in msg.unwrap_or_default().lines() {
+            text.push_str(&format!("| {line}\n"));
+        }
+        text.push_str("| \n");
+    }
+    text.push_str("+--[ End Sub-Event ]---");
+    text
 }
 
 /// A message without what it may tell of values: names of what failed stay, and of variables.

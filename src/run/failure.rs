@@ -91,7 +91,10 @@ pub(super) fn explain(causes: &[Cause]) -> String {
                 links.push(match help {
                     None => format!("{head}\n"),
                     // Ansible's own advice goes on where the message is but a line.
-                    Some(help) if !head.contains('\n') && !help.starts_with("help: ") => {
+                    Some(help)
+                        if !head.contains('\n')
+                            && !["help: ", "+--["].iter().any(|own| help.starts_with(own)) =>
+                    {
                         format!("{head} {help}\n")
                     }
                     Some(help) => format!("{head}\n\n{help}\n"),

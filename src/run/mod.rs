@@ -50,6 +50,7 @@ use crate::vars::{HostVars, RESERVED_NAME, VarMap};
 pub use self::play_check::Pattern;
 pub(crate) use self::play_check::WRONG as WRONG_KEYWORD;
 pub use self::playbook::{PlannedPlay, PlannedPlaybook, plan_playbook, plan_plays};
+pub(crate) use self::shared::GATHERED;
 pub use self::shared::{Options, SshArgs};
 
 /// Everything that a run starts from.

@@ -12,12 +12,13 @@ use super::play::Batch;
 use super::spec::TaskSpec;
 use super::worker::{Done, ItemEffect};
 use crate::action::Effect;
+use crate::diag::Diagnostic;
 use crate::inventory::Inventory;
 use crate::load::actions;
 use crate::load::keyword::{KEYWORDS, Keyword, Places};
 use crate::report::event::{MessageKind, NO_TRACEBACK, Status};
 use crate::template::value::{Entries, Key, Value};
-use crate::vars::{Level, VarMap, is_reserved, reserved_name};
+use crate::vars::{Level, VarMap, is_reserved, is_restricted_fact, reserved_name};
 
 impl Run<'_> {
     /// Registers results, counts them, moves the hosts on.
@@ -314,6 +315,7 @@ impl Run<'_> {
                 }
             }
             Effect::Facts(facts) => {
+                self.note_restricted(&facts);
                 for host in &on {
                     self.remember(host, |memory| memory.learn(&facts));
                     self.keep_facts(host);
@@ -356,6 +358,16 @@ impl Run<'_> {
             } => self.stats(host, data, per_host, aggregate),
             Effect::Warning(text) => self.message(MessageKind::Warning, text),
             Effect::IncludeTasks { .. } | Effect::IncludeRole { .. } => {}
+        }
+    }
+
+    /// Facts that would steer the connection are told, where facts are variables of their own.
+    pub(super) fn note_restricted(&self, facts: &Map) {
+        let names = facts.keys().filter(|name| is_restricted_fact(name));
+        for name in names.filter(|_| self.world.vars.rules.inject) {
+            let text = format!("Removed restricted key from module data: {name}");
+            let warning = Diagnostic::warning("restricted-fact", text);
+            self.shared.templar.note(warning);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::plan::{Files, Planner, key_place, to_variable};
 use crate::secrets::Secrets;
 use crate::template::Templar;
 use crate::template::value::{Entries, Key, Value};
-use crate::vars::{HostScope, Hosts, Level, VarMap, merged};
+use crate::vars::{HostScope, Hosts, Level, VarMap, is_restricted_fact, merged};
 
 /// The command line's options for a run.
 #[derive(Clone, Debug, Default)]
@@ -305,6 +305,8 @@ struct HostBase {
 pub(crate) struct Memory {
     /// Facts with their prefix, as top-level variables.
     pub(crate) facts: Arc<VarMap>,
+    /// Facts that are no variables of their own.
+    restricted: Arc<VarMap>,
     /// Facts without it, as the variable `ansible_facts`.
     plain_facts: Arc<VarMap>,
     /// Those that are variables of their own in any case.
@@ -323,6 +325,7 @@ impl Memory {
         let mut all: Map = self
             .facts
             .iter()
+            .chain(self.restricted.iter())
             .filter_map(|(name, value)| Some((name.clone(), value.to_data().ok()?)))
             .collect();
         if self.gathered() {
@@ -354,12 +357,11 @@ impl Memory {
             if short == LOCAL {
                 self.local_facts = Arc::new(VarMap::from([(LOCAL.to_owned(), value.clone())]));
             }
-            if name != GATHERED {
+            if is_restricted_fact(name) {
+                Arc::make_mut(&mut self.restricted).insert(name.clone(), value);
+            } else if name != GATHERED {
                 top.insert(name.clone(), value);
             }
-        }
-        if facts.contains_key("module_setup") {
-            plain.insert(GATHERED.into(), Value::Bool(true));
         }
         self.plain_facts = Arc::new(VarMap::from([(
             ANSIBLE_FACTS.to_owned(),
@@ -370,6 +372,7 @@ impl Memory {
     /// `meta: clear_facts`.
     pub(crate) fn forget(&mut self) {
         self.facts = Arc::default();
+        self.restricted = Arc::default();
         self.plain_facts = Arc::default();
         self.local_facts = Arc::default();
     }
@@ -379,7 +382,7 @@ const ANSIBLE_FACTS: &str = "ansible_facts";
 const LOCAL: &str = "ansible_local";
 
 /// The fact that tells that others were gathered.
-const GATHERED: &str = "_ansible_facts_gathered";
+pub(crate) const GATHERED: &str = "_ansible_facts_gathered";
 
 /// All hosts at one moment.
 #[derive(Clone)]

@@ -454,12 +454,26 @@ impl Worker<'_> {
                 by_action = true;
                 TaskResult::from(Err(*failure))
             }
-            Err(other) => return Err(other),
+            Err(other) => {
+                self.warn_of_error(warnings);
+                return Err(other);
+            }
         };
         let mut one = self.adopt(ran, warnings, item, delegated_to, &scope)?;
         one.by_action = by_action;
         self.judge(&mut one, &scope)?;
         Ok(one)
+    }
+
+    /// What an action warned of before it came to nothing.
+    fn warn_of_error(&self, warnings: Vec<Effect>) {
+        let shown = self.run.config.bool("action_warnings");
+        for warning in warnings.into_iter().filter(|_| shown) {
+            if let Effect::Warning(text) = warning {
+                let templar = &self.run.templar;
+                templar.note(Diagnostic::warning("action", text));
+            }
+        }
     }
 
     /// Turns an action's result into an item's.
@@ -840,6 +854,9 @@ fn module_defaults(
         return Ok(vec![]);
     }
     let own = full_name(&spec.action);
+    // What gathers facts hands its arguments on.
+    let inner = (own == "ansible.builtin.gather_facts").then_some("ansible.builtin.setup");
+    let mut of_inner = None;
     let mut groups = indexmap::IndexMap::new();
     let mut defaults = None;
     for raw in &spec.module_defaults {
@@ -856,6 +873,9 @@ fn module_defaults(
                 match key.strip_prefix("group/") {
                     Some(group) => drop(groups.insert(group.to_owned(), value.clone())),
                     None if full_name(&key) == own => defaults = Some(value.clone()),
+                    None if Some(full_name(&key).as_str()) == inner => {
+                        of_inner = Some(value.clone());
+                    }
                     None => {}
                 }
             }
@@ -868,7 +888,11 @@ fn module_defaults(
             .action_group(group, &run.playbook_dir, &planner.files);
         actions.is_some_and(|actions| actions.contains(&own))
     });
-    Ok(groups.into_values().chain(defaults).collect())
+    Ok(groups
+        .into_values()
+        .chain(of_inner)
+        .chain(defaults)
+        .collect())
 }
 
 /// The arguments before templating: defaults, then the task's own.

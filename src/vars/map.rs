@@ -145,3 +145,33 @@ pub fn reserved_name(name: &str, place: &Span) -> Diagnostic {
     )
     .at(place)
 }
+/// Whether a fact is no variable of its own, because it would steer the connection.
+#[must_use]
+pub fn is_restricted_fact(name: &str) -> bool {
+    const NAMES: [&str; 16] = [
+        "become",
+        "connection",
+        "connection_user",
+        "docker_extra_args",
+        "host",
+        "module_compression",
+        "network_os",
+        "password",
+        "pipelining",
+        "port",
+        "private_key_file",
+        "scp_extra_args",
+        "sftp_extra_args",
+        "shell_executable",
+        "shell_type",
+        "timeout",
+    ];
+    const STARTS: [&str; 5] = ["become_", "local_", "psrp_", "ssh_", "winrm_"];
+    let Some(name) = name.strip_prefix("ansible_") else {
+        return false;
+    };
+    name == "user"
+        || NAMES.contains(&name)
+        || name.ends_with("_interpreter")
+        || STARTS.iter().any(|start| name.starts_with(start)) && !name.starts_with("ssh_host_key_")
+}

@@ -12,7 +12,7 @@ use crate::diag::Span;
 use crate::template::value::{Dict, Entries, Key, Object, Value};
 use crate::template::{Remark, Scope, Templar};
 
-pub use map::{RESERVED_NAME, VarMap, is_reserved, reserved_name};
+pub use map::{RESERVED_NAME, VarMap, is_reserved, is_restricted_fact, reserved_name};
 
 /// Where a variable can come from, from the weakest to the strongest.
 ///
