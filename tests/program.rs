@@ -28,6 +28,7 @@ const SCENARIOS: &[Scenario<Place>] = &[
         "an interrupted password leaves the terminal as it was",
         silence,
     ),
+    ("an editor that fails leaves no secret behind", editors),
     ("shells complete words, files and options", completions),
     (
         "names and contents of any bytes, without a locale",
@@ -231,6 +232,81 @@ fn silence(place: &Place) -> Result<(), String> {
         let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or_default();
         if status.code().unwrap_or(-signal) != code {
             return Err(format!("{option}: it ended with {status}"));
+        }
+    }
+    Ok(())
+}
+
+/// An editor that is interrupted, killed or not there leaves the vault as it was, and no text behind.
+fn editors(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("editors")?;
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).map_err(|fault| fault.to_string())?;
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(path, mode).map_err(|fault| fault.to_string())
+    };
+    for (name, text) in [("pw", "word\n"), ("v.yml", "plain: 1\n")] {
+        std::fs::write(folder.join(name), text).map_err(|fault| fault.to_string())?;
+    }
+    let secret = ["--vault-password-file", "pw", "v.yml"];
+    let words = |verb| [&["vault", verb], secret.as_slice()].concat();
+    let sealed = finish(&mut scenario::command(&folder, &folder, &words("encrypt")))?;
+    expect(sealed, 0, &[])?;
+    let before = std::fs::read(folder.join("v.yml")).map_err(|fault| fault.to_string())?;
+    let change = "#!/bin/sh\necho more >> \"$1\"\ntouch open\n";
+    write("waits", &format!("{change}exec sleep 30\n"))?;
+    write(
+        "traps",
+        &format!("{change}trap 'exit 3' INT\nsleep 30 & wait\n"),
+    )?;
+    write("dies", &format!("{change}kill -KILL $$\n"))?;
+    for (editor, verb, end, code) in [
+        ("./waits", "edit", Some(Signal::INT), 99),
+        ("./waits", "create", Some(Signal::INT), 99),
+        ("./traps", "edit", Some(Signal::INT), 99),
+        ("./waits", "edit", Some(Signal::TERM), 143),
+        ("./dies", "edit", None, 1),
+        ("./nowhere", "edit", None, 1),
+    ] {
+        let wanted = format!("{verb} with {editor}");
+        let _ = std::fs::remove_file(folder.join("open"));
+        let (screen, line) = pseudo()?;
+        let copy = || line.try_clone().map_err(|fault| fault.to_string());
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait"]).arg(rplay());
+        command.args(["vault", verb, "--vault-password-file", "pw"]);
+        command.arg(if verb == "edit" { "v.yml" } else { "new.yml" });
+        command.current_dir(&folder).env("HOME", &folder);
+        command.env("ANSIBLE_LOCAL_TEMP", folder.join("tmp"));
+        command.env("EDITOR", editor);
+        command.stdin(copy()?).stdout(copy()?).stderr(copy()?);
+        let mut child = command.spawn().map_err(|fault| fault.to_string())?;
+        if let Some(signal) = end {
+            eventually(&wanted, Duration::from_secs(20), || {
+                Ok(folder.join("open").exists())
+            })?;
+            if signal == Signal::INT {
+                rustix::io::write(&screen, &[3]).map_err(|fault| fault.to_string())?;
+            } else {
+                let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(0));
+                kill_process(pid.ok_or("no process")?, signal)
+                    .map_err(|fault| fault.to_string())?;
+            }
+        }
+        let status = child.wait().map_err(|fault| fault.to_string())?;
+        if status.code() != Some(code) {
+            return Err(format!("{wanted}: it ended with {status}"));
+        }
+        if std::fs::read(folder.join("v.yml")).map_err(|fault| fault.to_string())? != before {
+            return Err(format!("{wanted}: the vault has changed"));
+        }
+        if folder.join("new.yml").exists() {
+            return Err(format!("{wanted}: a vault was made"));
+        }
+        let left = std::fs::read_dir(folder.join("tmp")).map_err(|fault| fault.to_string())?;
+        if left.count() > 0 {
+            return Err(format!("{wanted}: a text was left behind"));
         }
     }
     Ok(())

@@ -7,32 +7,58 @@ use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
 
 use rplay_modules::text::split_words;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
 
-/// Opens a content in the editor; the answer is what the user made of it. Errors are messages.
+/// How long a signal is waited for that an editor may have ended by.
+const LATE: Duration = Duration::from_millis(50);
+
+/// Why there is nothing new to keep.
+pub(super) enum Unfinished {
+    /// The editor failed, or there is none.
+    Failed(String),
+    /// It ended after the key that interrupts.
+    Interrupted,
+    /// This program was asked to end by a signal.
+    Ended(SignalKind),
+}
+
+/// Opens a content in the editor; the answer is what the user made of it.
 pub(super) fn edit(
     config: &Config,
     file: &Path,
     content: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, String> {
+) -> Result<Zeroizing<Vec<u8>>, Unfinished> {
     let folder = config.path("local_tmp").unwrap_or_else(std::env::temp_dir);
     let private = Private::new(&folder, file, content).map_err(|error| {
-        format!(
+        Unfinished::Failed(format!(
             "cannot create a temporary file in `{}`: {error}",
             folder.display()
-        )
+        ))
     })?;
     let editor = config.text("editor").unwrap_or_else(|| "vi".to_owned());
     let words = split_words(&editor).unwrap_or_else(|_| vec![editor.clone()]);
     let shown = format!("{editor} {}", private.file.display());
-    let failed = |why: String| format!("Unable to execute the command \"{shown}\": {why}");
-    let status = wait(&words, &private.file).map_err(|error| failed(error.to_string()))?;
+    let failed = |why: String| {
+        Unfinished::Failed(format!("Unable to execute the command \"{shown}\": {why}"))
+    };
+    let (status, signal) =
+        wait(&words, &private.file).map_err(|error| failed(error.to_string()))?;
     if !status.success() {
+        match signal {
+            Some(signal) if signal == SignalKind::interrupt() => {
+                return Err(Unfinished::Interrupted);
+            }
+            Some(signal) => return Err(Unfinished::Ended(signal)),
+            None => {}
+        }
         let why = match status.code() {
             Some(code) => format!("it returned non-zero exit status {code}."),
             None => format!("it ended by a signal ({status})."),
@@ -46,8 +72,9 @@ pub(super) fn edit(
     Ok(text)
 }
 
-/// Runs the editor. Signals that end programs are caught meanwhile, so that the file goes too.
-fn wait(words: &[String], file: &Path) -> io::Result<std::process::ExitStatus> {
+/// Runs the editor. Signals that end programs are caught meanwhile, so that the file goes too; the
+/// last one that came is told.
+fn wait(words: &[String], file: &Path) -> io::Result<(ExitStatus, Option<SignalKind>)> {
     let (program, arguments) = words
         .split_first()
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no editor is set"))?;
@@ -64,17 +91,28 @@ fn wait(words: &[String], file: &Path) -> io::Result<std::process::ExitStatus> {
             .arg(file)
             .kill_on_drop(true)
             .spawn()?;
-        loop {
+        let mut interrupted = None;
+        let end = loop {
             tokio::select! {
-                status = child.wait() => return status,
                 // The editor has got it too, and decides.
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => break,
-                _ = hangup.recv() => break,
+                _ = interrupt.recv() => interrupted = Some(SignalKind::interrupt()),
+                _ = terminate.recv() => break SignalKind::terminate(),
+                _ = hangup.recv() => break SignalKind::hangup(),
+                status = child.wait() => {
+                    let status = status?;
+                    // The key that ended the editor may be heard of after its end.
+                    if !status.success()
+                        && interrupted.is_none()
+                        && timeout(LATE, interrupt.recv()).await.is_ok()
+                    {
+                        interrupted = Some(SignalKind::interrupt());
+                    }
+                    return Ok((status, interrupted));
+                }
             }
-        }
+        };
         child.start_kill()?;
-        child.wait().await
+        Ok((child.wait().await?, Some(end)))
     })
 }
 

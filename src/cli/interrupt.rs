@@ -21,7 +21,7 @@ static INTERRUPTS_TAKEN: AtomicBool = AtomicBool::new(false);
 static ENDS_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// What a shell tells of a program that a signal has ended, less the signal's number.
-const SIGNALLED: i32 = 128;
+pub(super) const SIGNALLED: i32 = 128;
 
 /// The run handles interrupts itself.
 pub(super) fn leave_interrupts() {

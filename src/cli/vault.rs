@@ -219,6 +219,17 @@ fn failed(text: impl Into<String>) -> CommandError {
     CommandError::new(Exit::Error, Diagnostic::error("vault", text))
 }
 
+fn unfinished(why: editor::Unfinished) -> CommandError {
+    match why {
+        editor::Unfinished::Failed(text) => failed(text),
+        editor::Unfinished::Interrupted => interrupt::interrupted(),
+        editor::Unfinished::Ended(signal) => CommandError::new(
+            Exit::Run(interrupt::SIGNALLED + signal.as_raw_value()),
+            Diagnostic::error("vault", "ended by a signal; the file is as it was"),
+        ),
+    }
+}
+
 fn misused(text: impl Into<String>) -> CommandError {
     CommandError::new(Exit::Options, Diagnostic::error("vault-options", text))
 }
@@ -421,7 +432,7 @@ impl Vaults<'_> {
                 file.display()
             )));
         }
-        let content = editor::edit(self.config, file, b"").map_err(failed)?;
+        let content = editor::edit(self.config, file, b"").map_err(unfinished)?;
         let envelope = self.sealed(&content, &secret, &id)?;
         write(file, envelope.as_bytes(), false)
     }
@@ -448,7 +459,7 @@ impl Vaults<'_> {
     fn edit(&self, file: &Path, secrets: &VaultSecrets) -> Result<(), CommandError> {
         let path = real(file);
         let opened = opened("edit", &path, secrets)?;
-        let content = editor::edit(self.config, &path, &opened.content).map_err(failed)?;
+        let content = editor::edit(self.config, &path, &opened.content).map_err(unfinished)?;
         if content == opened.content {
             return Ok(());
         }

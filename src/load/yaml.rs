@@ -507,6 +507,11 @@ impl<'s> Reader<'s> {
                 &key.span,
             ));
         }
+        // Errors and listings name things by their keys, and a secret has no text form.
+        if matches!(key.kind, NodeKind::Vault(_)) {
+            let text = "The key of a mapping cannot be vaulted, only its value.";
+            return Err(failed(text, &key.span));
+        }
         Ok(key)
     }
 

@@ -199,7 +199,14 @@ impl Reader<'_> {
                 let path = found.unwrap_or_else(|| dir.join(&name));
                 self.file(&path, Some(file), &inner);
             }
-            Err(error) => self.problems.push(*error.diagnostic),
+            Err(error) => {
+                let mut problem = *error.diagnostic;
+                problem.message = format!(
+                    "Error processing keyword 'import_playbook': {}",
+                    problem.message
+                );
+                self.problems.push(problem);
+            }
         }
     }
 
