@@ -29,6 +29,7 @@ const SCENARIOS: &[Scenario<Place>] = &[
         silence,
     ),
     ("an editor that fails leaves no secret behind", editors),
+    ("answers to questions are templates", questions),
     ("shells complete words, files and options", completions),
     (
         "names and contents of any bytes, without a locale",
@@ -235,6 +236,23 @@ fn silence(place: &Place) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What is typed for `vars_prompt` is a template, unless it is unsafe.
+fn questions(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("questions")?;
+    let play = "- hosts: all\n  gather_facts: false\n  vars_prompt:\n    - {name: a, private: false}\n\
+                \x20   - {name: b, private: false, unsafe: true}\n  tasks:\n    - debug: msg=\"{{ [a, b] }}\"\n";
+    std::fs::write(folder.join("play.yml"), play).map_err(|fault| fault.to_string())?;
+    let (screen, line) = pseudo()?;
+    let copy = || line.try_clone().map_err(|fault| fault.to_string());
+    // They are read when they are asked for.
+    rustix::io::write(&screen, b"{{ 3 + 4 }}\n{{ 3 + 5 }}\n").map_err(|fault| fault.to_string())?;
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", "--wait"]).arg(rplay()).args(HERE);
+    command.current_dir(&folder).env("HOME", &folder);
+    command.stdin(copy()?).stderr(copy()?);
+    expect(finish(&mut command)?, 0, &["7,", "\"{{ 3 + 5 }}\""])
 }
 
 /// An editor that is interrupted, killed or not there leaves the vault as it was, and no text behind.

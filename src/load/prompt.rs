@@ -17,6 +17,8 @@ pub struct Prompt {
     pub default: Option<Node>,
     /// The answer is not shown while it is typed.
     pub private: bool,
+    /// The answer is never a template.
+    pub is_unsafe: bool,
     /// The answer must be given twice.
     pub confirm: bool,
     /// The way in which the answer is hashed.
@@ -84,11 +86,21 @@ fn prompt(entry: &Node) -> Result<Prompt, Box<Diagnostic>> {
             return Err(Box::new(problem));
         }
     }
-    let flag = |option: &str, otherwise: bool| match get(option).map(|node| &node.kind) {
-        Some(NodeKind::Bool(on)) => *on,
-        Some(NodeKind::Int(number)) => *number != 0,
-        Some(NodeKind::Str(text)) => resolve::boolean(text).unwrap_or(otherwise),
-        _ => otherwise,
+    let flag = |option: &str, otherwise: bool| {
+        let Some(node) = get(option) else {
+            return Ok(otherwise);
+        };
+        let value = match &node.kind {
+            NodeKind::Bool(on) => Some(*on),
+            NodeKind::Int(0) => Some(false),
+            NodeKind::Int(1) => Some(true),
+            NodeKind::Str(text) => resolve::boolean(text),
+            _ => None,
+        };
+        value.ok_or_else(|| {
+            let text = format!("`{option}` of vars_prompt is not a valid boolean");
+            Box::new(Diagnostic::error("vars-prompt", text).at(&node.span))
+        })
     };
     Ok(Prompt {
         name: name.to_owned(),
@@ -98,8 +110,9 @@ fn prompt(entry: &Node) -> Result<Prompt, Box<Diagnostic>> {
             .unwrap_or(name)
             .to_owned(),
         default: get("default").cloned(),
-        private: flag("private", true),
-        confirm: flag("confirm", false),
+        private: flag("private", true)?,
+        is_unsafe: flag("unsafe", false)?,
+        confirm: flag("confirm", false)?,
         encrypt: get("encrypt").and_then(Node::as_str).map(str::to_owned),
         salt: get("salt").and_then(Node::as_str).map(str::to_owned),
         salt_size: get("salt_size").and_then(|node| match &node.kind {

@@ -66,8 +66,12 @@ impl Run<'_> {
                 Ok(answer) => answer,
                 Err(problem) => return self.abort(problem.at(&node.span)),
             };
-            // What a user types is data: it is not templated.
-            answers.declare(question.name, &question.place, Value::str(answer));
+            // Who answers runs the playbook, and may say it in templates.
+            let value = match question.is_unsafe || question.encrypt.is_some() {
+                true => Value::str(answer),
+                false => Value::template(answer, Some(question.place.clone())),
+            };
+            answers.declare(question.name, &question.place, value);
         }
         self.prompted = Arc::new(answers);
     }
