@@ -372,11 +372,10 @@ impl<'a> Run<'a> {
         let list = |names: &[String]| {
             Value::list(names.iter().map(|name| Value::str(name.as_str())).collect())
         };
-        let active: Vec<String> = hosts
-            .iter()
-            .filter(|host| !self.is_out(host))
-            .cloned()
-            .collect();
+        let active = |names: &[String]| {
+            let names = names.iter().filter(|host| !self.is_out(host));
+            list(&names.cloned().collect::<Vec<_>>())
+        };
         let hostvars = HostVars {
             hosts: Arc::new(self.world.clone()),
             templar: Arc::clone(&self.shared.templar),
@@ -384,9 +383,9 @@ impl<'a> Run<'a> {
         VarMap::from([
             ("groups".to_owned(), self.world.vars.groups.clone()),
             ("hostvars".to_owned(), Value::object(hostvars)),
-            ("play_hosts".to_owned(), list(batch)),
-            ("ansible_play_hosts".to_owned(), list(&active)),
-            ("ansible_play_batch".to_owned(), list(batch)),
+            ("play_hosts".to_owned(), active(batch)),
+            ("ansible_play_hosts".to_owned(), active(hosts)),
+            ("ansible_play_batch".to_owned(), active(batch)),
             ("ansible_play_hosts_all".to_owned(), list(hosts)),
             (
                 "playbook_dir".to_owned(),

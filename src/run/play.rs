@@ -235,9 +235,9 @@ impl Run<'_> {
         };
         let seed = u64::from(std::process::id()) ^ jiff::Timestamp::now().as_nanosecond() as u64;
         let lost = selected.value.iter().any(|host| self.doomed.contains(host));
-        let hosts = selected.value.into_iter();
-        let selected: Vec<String> = hosts.filter(|host| !self.is_out(host)).collect();
-        let hosts = ordered(selected.clone(), order, seed);
+        let selected = selected.value;
+        let hosts = selected.iter().filter(|host| !self.is_out(host));
+        let hosts = ordered(hosts.cloned().collect(), order, seed);
         Ok((selected, hosts, lost))
     }
 
