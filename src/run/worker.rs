@@ -454,10 +454,7 @@ impl Worker<'_> {
                 by_action = true;
                 TaskResult::from(Err(*failure))
             }
-            Err(other) => {
-                self.warn_of_error(warnings);
-                return Err(other);
-            }
+            Err(other) => return Err(self.warned(other, warnings)),
         };
         let mut one = self.adopt(ran, warnings, item, delegated_to, &scope)?;
         one.by_action = by_action;
@@ -466,7 +463,7 @@ impl Worker<'_> {
     }
 
     /// What an action warned of before it came to nothing.
-    fn warn_of_error(&self, warnings: Vec<Effect>) {
+    fn warned(&self, error: ActionError, warnings: Vec<Effect>) -> ActionError {
         let shown = self.run.config.bool("action_warnings");
         for warning in warnings.into_iter().filter(|_| shown) {
             if let Effect::Warning(text) = warning {
@@ -474,6 +471,7 @@ impl Worker<'_> {
                 templar.note(Diagnostic::warning("action", text));
             }
         }
+        error
     }
 
     /// Turns an action's result into an item's.
