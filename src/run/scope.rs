@@ -15,7 +15,6 @@ use crate::load::keyword::Keyword;
 use crate::plan::{Frame, Role};
 use crate::report::event::TaskInfo;
 use crate::secrets::STARS;
-use crate::template::Scope;
 use crate::template::value::{Value, has_delimiters};
 use crate::vars::{HostScope, Level, VarMap, reserved_name};
 
@@ -144,7 +143,10 @@ impl Run<'_> {
         let place = || Surroundings::new(spec, &state.play.dir);
         let around = spec.surroundings.get_or_init(place);
         // The last place is the playbook's.
-        let own = around.search_path.split_last().map_or(&[][..], |(_, own)| own);
+        let own = around
+            .search_path
+            .split_last()
+            .map_or(&[][..], |(_, own)| own);
         let folders = self.world.vars.rules.root.folders(own);
         let base = self.world.base_for(host, folders);
         let mut scope = base.with_search_path(&around.search_path);
@@ -313,6 +315,7 @@ fn search_path(frame: &Frame, playbook_dir: &Path) -> Vec<PathBuf> {
         }
     }
     places.push(frame.dir.clone());
+    places.push(playbook_dir.to_path_buf());
     places
 }
 
