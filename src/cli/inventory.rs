@@ -297,11 +297,6 @@ impl Shown {
             }
         }
         let mut vars = self.merged(&layers);
-        if self.inventory.is_implicit(host) {
-            let python = Value::str("/usr/bin/python3");
-            vars.insert(Key::from("ansible_connection"), Value::str("local"));
-            vars.insert(Key::from("ansible_python_interpreter"), python);
-        }
         if !own {
             for (name, value) in &self.extra {
                 vars.insert(Key::from(name.as_str()), value.clone());

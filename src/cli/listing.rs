@@ -10,7 +10,7 @@ use crate::diag::Diagnostic;
 use crate::load::keyword::Keyword;
 use crate::load::node::Node;
 use crate::plan::{PlanItem, PlanTask};
-use crate::run::{Inputs, Pattern, PlannedPlay};
+use crate::run::{Inputs, Pattern, PlannedPlay, groups};
 
 /// Prints the playbooks with what was asked for about their plays.
 pub(super) fn print(loaded: &Loaded, wanted: &Arguments) -> Result<(), CommandError> {
@@ -35,11 +35,9 @@ fn add_play(
     wanted: &Arguments,
 ) -> Result<(), Box<Diagnostic>> {
     let plan = &planned.plan;
-    let (extra, magic) = (
-        Arc::new(inputs.extra.clone()),
-        Arc::new(inputs.magic.clone()),
-    );
-    let mut scope = planned.early_scope(&extra, &magic);
+    let mut magic = inputs.magic.clone();
+    magic.insert("groups".to_owned(), groups(&inputs.inventory));
+    let mut scope = planned.early_scope(&Arc::new(inputs.extra.clone()), &Arc::new(magic));
     planned.add_files(&mut scope, &inputs.templar, &inputs.files);
     planned.check(&inputs.templar, &scope)?;
     let Pattern {

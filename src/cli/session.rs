@@ -11,7 +11,7 @@ use super::told;
 use super::{CommandError, Exit, extra_vars, interrupt, passwords, tell, version};
 use crate::config::{Config, Origin};
 use crate::diag::{self, Diagnostic, Severity, nearest};
-use crate::inventory::{EMPTY, Inventory, LOCALHOST, NO_HOSTS, NO_PLUGINS};
+use crate::inventory::{EMPTY, Inventory, LOCALHOST, NO_HOSTS, NO_PLUGINS, PYTHON};
 use crate::plan::collections::Collections;
 use crate::plan::library::Library;
 use crate::plan::{Files, Planner, TagFilter};
@@ -282,10 +282,7 @@ fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
             "ansible_inventory_sources".to_owned(),
             Value::Tuple(sources),
         ),
-        (
-            "ansible_playbook_python".to_owned(),
-            Value::str("/usr/bin/python3"),
-        ),
+        ("ansible_playbook_python".to_owned(), Value::str(PYTHON)),
     ]);
     if let Some(limit) = &options.limit {
         magic.insert("ansible_limit".to_owned(), Value::str(limit.as_str()));

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{Group, Host, Inventory, LOCALHOST, Naming, Vars};
 use crate::diag::{Diagnostic, Span};
@@ -46,6 +46,7 @@ impl Inventory {
             beside: super::Beside::ALL,
             beside_listed: super::Beside::ALL,
             files: Arc::default(),
+            implicit: OnceLock::new(),
         };
         inventory.add_group("all");
         inventory.add_group("ungrouped");
@@ -328,20 +329,29 @@ impl Inventory {
         groups.into_iter().map(|group| group.name.clone()).collect()
     }
 
-    /// The host that `localhost`, `127.0.0.1` or `::1` means: a listed one, or the name itself.
+    /// The host that `localhost`, `127.0.0.1` or `::1` means: a listed one, or the name that a play
+    /// used first.
     #[must_use]
     pub fn localhost(&self, name: &str) -> Option<&str> {
         let named = LOCALHOST.into_iter().find(|known| *known == name)?;
         if self.hosts.contains_key(named) {
             return Some(named);
         }
-        let listed = self.hosts.keys().map(String::as_str);
-        Some(
-            listed
-                .into_iter()
-                .find(|host| LOCALHOST.contains(host))
-                .unwrap_or(named),
-        )
+        let listed = LOCALHOST.iter();
+        let mut listed = listed.filter_map(|host| self.hosts.get_full(*host));
+        match listed.by_ref().min_by_key(|(place, ..)| *place) {
+            Some((_, host, _)) => Some(host),
+            None => Some(self.implicit.get().copied().unwrap_or(named)),
+        }
+    }
+
+    /// Remembers under which name plays know the controller: all its names mean this one from now on.
+    pub(crate) fn note_localhost(&self, hosts: &[String]) {
+        let mut used = LOCALHOST.into_iter();
+        let used = used.find(|name| hosts.iter().any(|host| host == name));
+        if let Some(name) = used.filter(|name| self.is_implicit(name)) {
+            self.implicit.get_or_init(|| name);
+        }
     }
 
     /// Whether a name means the controller although no source lists it: its connection is local.

@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use super::{Inventory, Vars, yaml};
-use crate::diag::{Checked, Diagnostic};
+use super::{Inventory, PYTHON, Vars, yaml};
+use crate::diag::{Checked, Diagnostic, Source, Span};
 use crate::load;
-use crate::load::node::NodeKind;
+use crate::load::node::{Node, NodeKind};
 use crate::load::vault::VaultSecrets;
 use crate::load::yaml::single;
 
@@ -159,6 +159,26 @@ impl Files {
     }
 }
 
+/// Variables of the controller where no source lists it.
+static IMPLICIT: LazyLock<Arc<Vars>> = LazyLock::new(|| {
+    let source = Source::described("<implicit localhost>", "");
+    let text = |text: &str| Node {
+        span: Span {
+            source: Arc::clone(&source),
+            start: 0,
+            end: 0,
+        },
+        kind: NodeKind::Unsafe(text.to_owned()),
+    };
+    let vars = [
+        ("ansible_connection", "local"),
+        ("ansible_python_interpreter", PYTHON),
+    ];
+    Arc::new(Vars::from_iter(
+        vars.map(|(name, value)| (name.to_owned(), text(value))),
+    ))
+});
+
 impl Inventory {
     /// The variables of a host from its inventory and the files beside it and in these folders of
     /// playbooks, the weakest first. The caller merges them (`hash_behaviour`). Files are read
@@ -248,6 +268,14 @@ impl Inventory {
                 name: host.name.clone(),
                 path: None,
                 vars,
+            });
+        }
+        if self.is_implicit(host) {
+            layers.push(Layer {
+                what: LayerKind::HostInventory,
+                name: host.to_owned(),
+                path: None,
+                vars: Arc::clone(&IMPLICIT),
             });
         }
         let of_group = |what: LayerKind| what < LayerKind::HostInventory;

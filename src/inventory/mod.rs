@@ -13,7 +13,7 @@ mod toml;
 mod yaml;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub(crate) use graph::PRIORITY;
 pub use layers::{Layer, LayerKind, VarsKind};
@@ -22,6 +22,9 @@ pub use pattern::{EMPTY, NO_HOSTS, NO_PLUGINS, Order, ordered};
 use crate::config::Config;
 use crate::load::node::Node;
 use crate::ordered::{OrderedMap, OrderedSet};
+
+/// What `ansible_playbook_python` says, for playbooks that ask; nothing here runs it.
+pub const PYTHON: &str = "/usr/bin/python3";
 
 /// The names under which Ansible knows the controller without being told.
 pub const LOCALHOST: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -50,6 +53,8 @@ pub struct Inventory {
     /// The same for a listing of the inventory.
     beside_listed: Beside,
     files: Arc<layers::Files>,
+    /// The name that a play used for the controller first, where no source lists it.
+    implicit: OnceLock<&'static str>,
 }
 
 /// Which `group_vars` and `host_vars` are read.

@@ -222,7 +222,7 @@ impl Run<'_> {
         if frame.origins().count() > MAX_INCLUDED {
             return endless(&frame);
         }
-        let magic = Arc::new(self.play_magic(state.play, &state.hosts, &state.batch));
+        let magic = Arc::new(self.play_magic(&state.hosts, &state.batch));
         let scope = self.task_scope(state, spec, host, &magic);
         match &one.effect {
             Effect::IncludeTasks { file, .. } if !file.is_file() => Checked {

@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+pub(crate) use self::shared::groups;
 use self::shared::{InventoryVars, Memory, RunShared, World};
 use self::target::Links;
 use crate::config::Config;
@@ -368,7 +369,7 @@ impl<'a> Run<'a> {
     }
 
     /// Names that depend on the play: `groups`, `hostvars`, `play_hosts` ...
-    fn play_magic(&self, play: &PlannedPlay, hosts: &[String], batch: &[String]) -> VarMap {
+    fn play_magic(&self, hosts: &[String], batch: &[String]) -> VarMap {
         let list = |names: &[String]| {
             Value::list(names.iter().map(|name| Value::str(name.as_str())).collect())
         };
@@ -380,17 +381,13 @@ impl<'a> Run<'a> {
             hosts: Arc::new(self.world.clone()),
             templar: Arc::clone(&self.shared.templar),
         };
-        VarMap::from([
-            ("groups".to_owned(), self.world.vars.groups.clone()),
+        let mut magic = (*self.world.vars.common).clone();
+        magic.extend([
             ("hostvars".to_owned(), Value::object(hostvars)),
             ("play_hosts".to_owned(), active(batch)),
             ("ansible_play_hosts".to_owned(), active(hosts)),
             ("ansible_play_batch".to_owned(), active(batch)),
             ("ansible_play_hosts_all".to_owned(), list(hosts)),
-            (
-                "playbook_dir".to_owned(),
-                Value::str(play.dir.display().to_string()),
-            ),
             (
                 "ansible_check_mode".to_owned(),
                 Value::Bool(self.shared.options.check),
@@ -399,7 +396,8 @@ impl<'a> Run<'a> {
                 "ansible_diff_mode".to_owned(),
                 Value::Bool(self.shared.options.diff),
             ),
-        ])
+        ]);
+        magic
     }
 
     /// How many hosts go through no further play.

@@ -43,6 +43,8 @@ pub(super) struct Batch<'p> {
     pub(super) name: String,
     pub(super) hosts: Vec<String>,
     pub(super) batch: Vec<String>,
+    /// How many hosts the batch has with those that failed in earlier plays.
+    size: usize,
     pub(super) cursors: IndexMap<String, Cursor>,
     pub(super) handlers: Arc<Vec<PlanItem>>,
     pub(super) roles: Vec<Arc<Role>>,
@@ -101,6 +103,7 @@ impl<'p> Batch<'p> {
             name: name.to_owned(),
             hosts: hosts.to_vec(),
             batch: batch.to_vec(),
+            size: batch.len(),
             cursors: batch.iter().map(cursor).collect(),
             handlers: Arc::clone(&play.plan.handlers),
             roles: play.plan.roles.clone(),
@@ -155,7 +158,8 @@ impl Run<'_> {
         };
         let index = self.next_play;
         self.next_play += 1;
-        if hosts.is_empty() {
+        let lost = lost && hosts.iter().all(|host| self.is_out(host));
+        if hosts.is_empty() || lost {
             self.emit(Event::PlayStarted {
                 play: index,
                 name,
@@ -175,6 +179,10 @@ impl Run<'_> {
         };
         let batches = self.batches(play, &hosts, &early);
         for batch in batches {
+            // Those that failed before have their places in the batch, and count in its size.
+            let size = batch.len();
+            let mut batch = batch;
+            batch.retain(|host| !self.is_out(host));
             self.emit(Event::PlayStarted {
                 play: index,
                 name: name.clone(),
@@ -182,11 +190,15 @@ impl Run<'_> {
                 check: false,
                 path: place(&play.plan.play.span),
             });
+            if batch.is_empty() {
+                continue;
+            }
             if self.stops_at_broken(&batch) {
                 return false;
             }
             let before = self.out();
             let mut state = Batch::new(play, &name, &selected, &batch);
+            state.size = size;
             state.play_files = files.clone();
             let end = self.batch(&mut state).await;
             let lost = self.out() - before;
@@ -197,7 +209,7 @@ impl Run<'_> {
                 self.emit(Event::NoHostsRemaining);
                 return false;
             }
-            if lost + end.dropped >= batch.len() {
+            if lost + end.dropped >= size {
                 return false;
             }
             if end.play_over {
@@ -207,8 +219,8 @@ impl Run<'_> {
         true
     }
 
-    /// The hosts of a play as its pattern names them and in its order, and whether some of them
-    /// could not begin.
+    /// The hosts of a play as its pattern names them and in its order, also those that failed, and
+    /// whether some of them could not begin.
     fn play_hosts(
         &mut self,
         play: &PlannedPlay,
@@ -235,10 +247,9 @@ impl Run<'_> {
         };
         let seed = u64::from(std::process::id()) ^ jiff::Timestamp::now().as_nanosecond() as u64;
         let lost = selected.value.iter().any(|host| self.doomed.contains(host));
-        let selected = selected.value;
-        let hosts = selected.iter().filter(|host| !self.is_out(host));
-        let hosts = ordered(hosts.cloned().collect(), order, seed);
-        Ok((selected, hosts, lost))
+        self.world.vars.inventory.note_localhost(&selected.value);
+        let hosts = ordered(selected.value.clone(), order, seed);
+        Ok((selected.value, hosts, lost))
     }
 
     /// `group_vars` and `host_vars` are those beside the playbook that a play stands in.
@@ -462,7 +473,7 @@ impl Run<'_> {
 
     /// Ends the batch when more hosts failed than `max_fail_percentage` allows.
     pub(super) fn check_limit(&mut self, state: &mut Batch<'_>) {
-        let (lost, all) = (state.lost.len(), state.batch.len());
+        let (lost, all) = (state.lost.len(), state.size);
         if !state.ended && self.over_limit(state.play, lost, all) {
             self.emit(Event::NoHostsRemaining);
             state.over_limit = true;

@@ -174,7 +174,7 @@ impl Run<'_> {
             return;
         };
         state.play_files = files;
-        let magic = Arc::new(self.play_magic(play, &hosts, &hosts));
+        let magic = Arc::new(self.play_magic(&hosts, &hosts));
         for (index, host) in hosts.iter().enumerate() {
             let forecast = |run: &Self, step: &Step| Forecast {
                 scope: run.task_scope(&state, &step.spec, host, &magic),

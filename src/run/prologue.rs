@@ -22,9 +22,13 @@ impl Run<'_> {
         let Some(wanted) = self.start_at.clone() else {
             return true;
         };
-        let mut found = false;
-        for cursor in state.cursors.values_mut() {
-            found |= cursor.seek(|task| is_called(task, &wanted));
+        let first = self.gathering(state);
+        // Facts are the first task; they are gathered wherever else the play starts, too.
+        let mut found = first.is_some_and(|(task, _)| is_called(&task, &wanted));
+        if !found {
+            for cursor in state.cursors.values_mut() {
+                found |= cursor.seek(|task| is_called(task, &wanted));
+            }
         }
         if found {
             self.start_at = None;

@@ -21,7 +21,7 @@ use crate::vars::{HostScope, Level, VarMap, reserved_name};
 impl Run<'_> {
     pub(super) fn early_scope(&self, play: &PlannedPlay) -> HostScope {
         let mut magic = (*self.world.magic).clone();
-        magic.extend(self.play_magic(play, &[], &[]));
+        magic.extend(self.play_magic(&[], &[]));
         let mut scope = play.early_scope(&self.world.extra, &Arc::new(magic));
         scope.push(Level::PlayPrompt, &self.prompted);
         scope
@@ -189,7 +189,7 @@ impl Run<'_> {
 
     /// Names that every task of the batch sees now.
     pub(super) fn batch_magic(&self, state: &Batch<'_>) -> Arc<VarMap> {
-        let mut magic = self.play_magic(state.play, &state.hosts, &state.batch);
+        let mut magic = self.play_magic(&state.hosts, &state.batch);
         magic.insert(
             "ansible_play_name".to_owned(),
             Value::str(state.name.as_str()),

@@ -10,7 +10,7 @@ use rplay_modules::data::{Data, Map};
 use crate::config::Config;
 use crate::connect::Secret;
 use crate::diag::{Diagnostic, Severity};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, LOCALHOST};
 use crate::plan::{Files, Planner, key_place, to_variable};
 use crate::secrets::Secrets;
 use crate::template::Templar;
@@ -134,6 +134,22 @@ impl VarsRoot {
     }
 }
 
+/// The magic variable `groups`.
+pub(crate) fn groups(inventory: &Inventory) -> Value {
+    // Each name is kept once, however many groups a host is in.
+    let names = inventory.hosts.keys().map(|name| Value::str(name.as_str()));
+    let names: Vec<Value> = names.collect();
+    let place = |host: &str| inventory.hosts.get_index_of(host);
+    let list = |group| {
+        let hosts = inventory.group_hosts(group).into_iter();
+        let named = hosts.filter_map(|host| names.get(place(host)?).cloned());
+        Value::list(named.collect())
+    };
+    let groups = inventory.groups.keys();
+    let groups = groups.map(|name| (Key::from(name.clone()), list(name)));
+    Value::dict(groups.collect())
+}
+
 /// Variables of the inventory, merged in Ansible's order, a host's on its first use.
 pub(crate) struct InventoryVars {
     pub(crate) inventory: Inventory,
@@ -143,8 +159,8 @@ pub(crate) struct InventoryVars {
     pub(crate) playbook_dir: PathBuf,
     /// How values of several places come together.
     pub(crate) rules: Rules,
-    /// The magic variable `groups`.
-    pub(crate) groups: Value,
+    /// Magic variables that are the same for all hosts, and in `hostvars`, too.
+    pub(super) common: Arc<VarMap>,
     /// `ansible_facts` of a host of which none is known.
     no_facts: Arc<VarMap>,
     cache: Vec<OnceLock<HostBase>>,
@@ -158,18 +174,9 @@ impl InventoryVars {
         playbook_dir: PathBuf,
         rules: Rules,
     ) -> Self {
-        // Each name is kept once, however many groups a host is in.
-        let names = inventory.hosts.keys().map(|name| Value::str(name.as_str()));
-        let names: Vec<Value> = names.collect();
-        let place = |host: &str| inventory.hosts.get_index_of(host);
-        let list = |group| {
-            let hosts = inventory.group_hosts(group).into_iter();
-            let named = hosts.filter_map(|host| names.get(place(host)?).cloned());
-            Value::list(named.collect())
-        };
-        let groups = inventory.groups.keys();
-        let groups = groups.map(|name| (Key::from(name.clone()), list(name)));
-        let groups = Value::dict(groups.collect());
+        let dir = Value::str(playbook_dir.display().to_string());
+        let common = [("groups", groups(&inventory)), ("playbook_dir", dir)];
+        let common = common.map(|(name, value)| (name.to_owned(), value));
         let cache = inventory.hosts.keys().map(|_| OnceLock::new()).collect();
         Self {
             inventory,
@@ -177,7 +184,7 @@ impl InventoryVars {
             templar,
             playbook_dir,
             rules,
-            groups,
+            common: Arc::new(VarMap::from(common)),
             no_facts: Arc::new(VarMap::from([(
                 ANSIBLE_FACTS.to_owned(),
                 Value::dict(Entries::new()),
@@ -267,8 +274,10 @@ impl InventoryVars {
             ("inventory_hostname_short".to_owned(), Value::str(short)),
             ("group_names".to_owned(), Value::list(groups)),
         ]);
-        for name in ["inventory_file", "inventory_dir"] {
-            magic.insert(name.to_owned(), Value::None);
+        if !inventory.is_implicit(host) {
+            for name in ["inventory_file", "inventory_dir"] {
+                magic.insert(name.to_owned(), Value::None);
+            }
         }
         if let Some(source) = inventory.hosts.get(host).and_then(|host| host.file.clone()) {
             let source = std::path::absolute(&source).unwrap_or_else(|_| source.to_path_buf());
@@ -412,6 +421,7 @@ impl World {
             None => scope.push(Level::Inventory, &base.vars),
         }
         scope.push(Level::Magic, &self.magic);
+        scope.push(Level::Magic, &self.vars.common);
         scope.push(Level::Host, &base.magic);
         scope.push(Level::Facts, &self.vars.no_facts);
         if let Some(memory) = self.memory.get(host) {
@@ -435,7 +445,12 @@ impl Hosts for World {
     }
 
     fn scope(&self, host: &str) -> Option<HostScope> {
-        let known = self.vars.inventory.hosts.contains_key(host) || self.memory.contains_key(host);
-        known.then(|| self.base(host))
+        let inventory = &self.vars.inventory;
+        if inventory.hosts.contains_key(host) {
+            return Some(self.base(host));
+        }
+        // All its names mean one host.
+        let own = LOCALHOST.contains(&host).then_some(LOCALHOST[0])?;
+        inventory.localhost(own).map(|host| self.base(host))
     }
 }
