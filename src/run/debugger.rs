@@ -198,15 +198,25 @@ impl Run<'_> {
         session: &Session,
     ) -> HostScope {
         let templar = &self.shared.templar;
-        let soft = |raw: &Value| templar.expand_soft(raw, scope).unwrap_or(Value::None);
-        let mut args: Entries = spec
-            .args
-            .iter()
-            .map(|(name, (_, raw))| (Key::from(name.as_str()), soft(raw)))
-            .collect();
-        if let Some(raw) = &spec.free_form {
-            args.insert(Key::from("_raw_params"), soft(raw));
-        }
+        let named = spec.args.iter();
+        let named = named.map(|(name, (_, raw))| (name.as_str(), raw));
+        let text = spec.free_form.iter().map(|raw| ("_raw_params", raw));
+        let written: Vec<(&str, &Value)> = named.chain(text).collect();
+        let rendered = written.iter().map(|(name, raw)| {
+            let value = templar.expand(raw, scope).ok()?;
+            (!value.is_undefined()).then(|| (Key::from(*name), value))
+        });
+        // Where one of them cannot be rendered they are shown as they were written.
+        let args: Entries = rendered.collect::<Option<_>>().unwrap_or_else(|| {
+            let plain = |raw: &Value| {
+                raw.to_data()
+                    .map_or(Value::None, |raw| Value::from_data(&raw))
+            };
+            let written = written.iter();
+            written
+                .map(|(name, raw)| (Key::from(*name), plain(raw)))
+                .collect()
+        });
         let name = spec.keyword(Keyword::Name);
         let name = name.map_or_else(String::new, |raw| shown_name(&self.shared, raw, scope));
         let task = Value::dict(Entries::from([

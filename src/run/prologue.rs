@@ -141,7 +141,7 @@ fn hashed(question: &Prompt, answer: String) -> Result<String, Diagnostic> {
         ..Wanted::default()
     };
     crypt::hashed(&answer, way, &wanted).map_err(|fault| {
-        let message = format!("`encrypt` of {}: {}", question.name, fault.text());
+        let message = format!("`encrypt` of {}: {}", question.name, fault.inner());
         Diagnostic::error("vars-prompt", message)
     })
 }
