@@ -201,6 +201,14 @@ impl TaskResult {
         }
     }
 
+    pub(crate) fn skipped(msg: impl Into<String>) -> Self {
+        Self {
+            result: map! { "msg" => msg.into() },
+            skipped: true,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn effect(mut self, effect: Effect) -> Self {
         self.effects.push(effect);
         self

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use rplay_modules::args;
+use rplay_modules::args::{self, CheckMode};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::registry;
 use rplay_modules::wire;
@@ -306,6 +306,14 @@ impl Context<'_> {
         let Some(module) = registry::find(name) else {
             return Err(self.unknown_module(name));
         };
+        let skips = |mode| self.check && module.rules.check_mode == mode;
+        let called = self.spec.task.ast.call.name.as_str();
+        if skips(CheckMode::SkippedFirst) {
+            let text = format!("This action ({called}) does not support check mode.");
+            return Ok(TaskResult::skipped(text));
+        }
+        let skipped = skips(CheckMode::Skipped)
+            .then(|| format!("remote module ({called}) does not support check mode"));
         let prepared = match args::prepare(module, given) {
             Ok(prepared) => prepared,
             Err(problems) => return Err(self.bad_arguments(&problems)),
@@ -314,6 +322,9 @@ impl Context<'_> {
             self.run.hidden().add(secret);
         }
         self.warnings.extend(prepared.warnings);
+        if let Some(text) = skipped {
+            return Ok(TaskResult::skipped(text));
+        }
         let id = self.links.next_id();
         let request = wire::Run {
             id,

@@ -246,6 +246,20 @@ pub struct Rules {
     pub required_if: &'static [(&'static str, &'static str, &'static [&'static str], bool)],
     /// If the argument is given, the others must be, too.
     pub required_by: &'static [(&'static str, &'static [&'static str])],
+    /// Whether the module runs in check mode.
+    pub check_mode: CheckMode,
+}
+
+/// What becomes of a module in check mode. Most run, and predict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CheckMode {
+    /// It runs: what it would change is predicted.
+    #[default]
+    Predicts,
+    /// It is skipped, once its arguments are right.
+    Skipped,
+    /// It is skipped whatever its arguments are: what it does is no matter of this machine alone.
+    SkippedFirst,
 }
 
 impl Rules {
@@ -256,6 +270,7 @@ impl Rules {
         required_one_of: &[],
         required_if: &[],
         required_by: &[],
+        check_mode: CheckMode::Predicts,
     };
 }
 

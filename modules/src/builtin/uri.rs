@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
+use rplay_modules::args::{ArgEnum, CheckMode, ModuleArgs, Returns, Rules};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::attrs::{FileArgs, Sides, add_path_info, write_text};
 use rplay_modules::machine::{FileKind, Machine};
@@ -101,7 +101,10 @@ struct Values {
     elapsed: u64,
 }
 
-module! { "ansible.builtin.uri", args: Args, returns: Values, run: run }
+module! {
+    "ansible.builtin.uri", args: Args, returns: Values, run: run,
+    rules: Rules { check_mode: CheckMode::SkippedFirst, ..Rules::NONE },
+}
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     args.http.check()?;

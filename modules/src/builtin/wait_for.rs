@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
+use rplay_modules::args::{ArgEnum, CheckMode, ModuleArgs, Returns, Rules};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::Machine;
 use rplay_modules::machine::attrs::add_path_info;
@@ -70,7 +70,10 @@ struct Values {
     match_groupdict: Map,
 }
 
-module! { "ansible.builtin.wait_for", args: Args, returns: Values, run: run }
+module! {
+    "ansible.builtin.wait_for", args: Args, returns: Values, run: run,
+    rules: Rules { check_mode: CheckMode::Skipped, ..Rules::NONE },
+}
 
 /// The groups of a match.
 #[derive(Default)]
