@@ -236,13 +236,18 @@ impl Ran {
         let kinds = [
             ("[DEPRECATION WARNING]", "deprecation"),
             ("[ERROR]", "error"),
+            // Before Ansible has its settings, errors look like this.
+            ("ERROR: ", "error"),
             ("[WARNING]", "warning"),
         ];
-        let said: Vec<_> = kinds
-            .iter()
-            .filter(|(mark, _)| self.stderr.lines().any(|line| line.starts_with(mark)))
-            .map(|(_, kind)| *kind)
-            .collect();
+        // What Ansible's console says of its own installation.
+        let own = "[WARNING]: Collection at '";
+        let said = |mark| {
+            let mut lines = self.stderr.lines();
+            lines.any(|line| line.starts_with(mark) && !line.starts_with(own))
+        };
+        let said = kinds.iter().filter(|(mark, _)| said(mark));
+        let said: Vec<_> = said.map(|(_, kind)| *kind).collect();
         if messages && !said.is_empty() {
             words.push(format!("stderr={}", said.join(",")));
         }
