@@ -38,4 +38,5 @@ pub mod wire;
 pub mod builtin;
 pub mod general;
 mod oci;
+mod openpgp;
 pub mod posix;

@@ -20,6 +20,9 @@ use crate::template::value::{Entries, Key, Value};
 use crate::template::{Scope, TemplateError};
 use crate::vars::{HostScope, VarMap};
 
+/// The module that stands for the one of the machine's package manager.
+const PACKAGE: &str = "ansible.builtin.package";
+
 /// The surroundings of an action on one host, for one item.
 pub(crate) struct Context<'a> {
     pub(crate) run: &'a RunShared,
@@ -297,12 +300,50 @@ impl Context<'_> {
             .collect()
     }
 
-    /// Checks the arguments and runs a module on the target.
+    /// Checks the arguments and runs a module on the target; `package` is the module of the
+    /// machine's package manager.
     pub(crate) async fn call_module(
         &mut self,
         name: &str,
         given: &Map,
     ) -> Result<TaskResult, ActionError> {
+        if registry::find(name).is_none_or(|module| module.name != PACKAGE) {
+            return self.call_one(name, given).await;
+        }
+        let mut others = given.clone();
+        let named = others.shift_remove("use").map(|name| name.text());
+        let named = named.filter(|name| name != "auto");
+        let manager = match named {
+            Some(name) => Some(name),
+            None => self.known_manager()?,
+        };
+        if let Some(module) = manager.as_deref().and_then(registry::find) {
+            return self.call_one(module.name, &others).await;
+        }
+        let result = self.call_one(PACKAGE, given).await?;
+        let found = result
+            .result
+            .get(rplay_modules::builtin::FOUND_MANAGER)
+            .map(Data::text);
+        match found.as_deref().and_then(registry::find) {
+            Some(module) => self.call_one(module.name, &others).await,
+            None => Ok(result),
+        }
+    }
+
+    /// The package manager, where the facts tell it.
+    fn known_manager(&self) -> Result<Option<String>, ActionError> {
+        let Some(facts) = self.variable("ansible_facts")? else {
+            return Ok(None);
+        };
+        let facts = self.to_data(&facts)?;
+        Ok(facts
+            .get("pkg_mgr")
+            .map(Data::text)
+            .filter(|name| name != "unknown"))
+    }
+
+    async fn call_one(&mut self, name: &str, given: &Map) -> Result<TaskResult, ActionError> {
         let Some(module) = registry::find(name) else {
             return Err(self.unknown_module(name));
         };

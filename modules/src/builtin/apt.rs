@@ -231,11 +231,31 @@ fn refresh(machine: &mut dyn Machine, args: &Args) -> Result<bool, Failure> {
     {
         return Ok(false);
     }
+    fetch_lists(machine, args)?;
+    Ok(true)
+}
+
+/// Fetches the lists of packages, for modules that change where they come from.
+pub(super) fn update_lists(
+    machine: &mut dyn Machine,
+    retries: u32,
+    max_delay: u64,
+) -> Result<(), Failure> {
+    let args = Args {
+        update_cache_retries: retries,
+        update_cache_retry_max_delay: max_delay,
+        lock_timeout: 60,
+        ..Args::default()
+    };
+    fetch_lists(machine, &args)
+}
+
+fn fetch_lists(machine: &mut dyn Machine, args: &Args) -> Result<(), Failure> {
     let mut why = String::new();
     for attempt in 0..=args.update_cache_retries {
         match apt_get(machine, args, &["update"])? {
             Some(output) if output.code != 0 => why = output.stderr_text(),
-            _ => return Ok(true),
+            _ => return Ok(()),
         }
         if attempt < args.update_cache_retries {
             let delay = (1_u64 << attempt.min(10)).min(args.update_cache_retry_max_delay);

@@ -1,12 +1,19 @@
 //! The modules of `ansible.builtin`.
 
 mod apt;
+mod apt_key;
+mod apt_repository;
 pub mod assemble;
 mod async_status;
 mod blockinfile;
 mod command;
 mod copy;
 mod cron;
+mod deb822_repository;
+mod debconf;
+mod dnf;
+mod dnf5;
+mod dpkg_selections;
 mod file;
 mod find;
 mod get_url;
@@ -19,9 +26,11 @@ mod lineinfile;
 mod package;
 mod package_facts;
 mod ping;
+mod pip;
 pub(crate) mod programs;
 mod raw;
 mod replace;
+mod rpm_key;
 mod script;
 mod service;
 mod service_facts;
@@ -36,15 +45,26 @@ mod unarchive;
 mod uri;
 mod user;
 mod wait_for;
+mod yum_repository;
+
+/// The value of a failure of `package` that names the manager whose module is to be called instead.
+pub const FOUND_MANAGER: &str = "_package_manager";
 
 crate::registry::family! {
     apt,
+    apt_key,
+    apt_repository,
     assemble,
     async_status,
     blockinfile,
     command,
     copy,
     cron,
+    deb822_repository,
+    debconf,
+    dnf,
+    dnf5,
+    dpkg_selections,
     file,
     find,
     get_url,
@@ -57,8 +77,10 @@ crate::registry::family! {
     package,
     package_facts,
     ping,
+    pip,
     raw,
     replace,
+    rpm_key,
     script,
     service,
     service_facts,
@@ -72,4 +94,5 @@ crate::registry::family! {
     uri,
     user,
     wait_for,
+    yum_repository,
 }

@@ -14,7 +14,7 @@ struct Args {
     /// The package manager; `auto` takes the machine's own.
     #[arg(default = "auto")]
     r#use: String,
-    // The only one that there is so far.
+    // The controller calls other managers by their own names; see `FOUND_MANAGER`.
     #[arg(flatten)]
     apt: apt::Args,
 }
@@ -28,6 +28,7 @@ module! { "ansible.builtin.package", args: Args, returns: Values, run: run, rule
 /// Programs that tell the package manager, and the module for it.
 const MANAGERS: &[(&str, &str)] = &[
     ("apt-get", "apt"),
+    ("dnf5", "dnf5"),
     ("dnf", "dnf"),
     ("yum", "yum"),
     ("zypper", "zypper"),
@@ -48,9 +49,9 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
         return apt::run(machine, args.apt);
     }
     Err(match MANAGERS.iter().any(|(_, known)| *known == manager) {
-        true => Failure::new(format!(
-            "the package manager `{manager}` is not supported yet"
-        )),
+        // The controller calls that module then.
+        true => Failure::new(format!("the package manager is `{manager}`"))
+            .with(super::FOUND_MANAGER, manager),
         false => Failure::new(format!(
             "Could not find a matching action for the \"{manager}\" package manager."
         )),

@@ -3,6 +3,7 @@
 mod git_config;
 mod htpasswd;
 mod ini_file;
+mod npm;
 mod pam_limits;
 mod singularity;
 mod timezone;
@@ -12,6 +13,7 @@ crate::registry::family! {
     git_config,
     htpasswd,
     ini_file,
+    npm,
     pam_limits,
     singularity,
     timezone,
