@@ -41,7 +41,7 @@ mod stat;
 mod systemd;
 mod tempfile;
 mod text_file;
-mod unarchive;
+pub(crate) mod unarchive;
 mod uri;
 mod user;
 mod wait_for;

@@ -3,9 +3,11 @@
 mod open;
 mod zip;
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use flate2::CrcReader;
 use rplay_modules::args::{ModuleArgs, Returns, Rules};
 use rplay_modules::machine::attrs::{
     FileArgs, Sides, add_path_info, make_dirs, os_error_text, real_path,
@@ -190,6 +192,41 @@ fn unpack(
         true => outcome.with("files", files),
         false => outcome,
     })
+}
+
+/// What tells the members of an archive apart from those of another: see [`fingerprint`].
+pub(crate) fn fingerprints(
+    machine: &mut dyn Machine,
+    path: &Path,
+) -> Result<BTreeSet<String>, Failure> {
+    let source = machine.open(path).map_err(|error| os_error_text(&error))?;
+    let shown = path.to_string_lossy();
+    let mut archive = Archive::of(machine, source, Some(path), &shown)?;
+    let mut found = BTreeSet::new();
+    let result = archive.each(&mut |_, member, content| {
+        let mut sum = CrcReader::new(content);
+        io::copy(&mut sum, &mut io::sink()).map_err(|error| os_error_text(&error))?;
+        let header = (!archive_is_zip(&member)).then_some((member.mode.unwrap_or(0), member.mtime));
+        let target = match &member.kind {
+            Kind::Link(target) if !archive_is_zip(&member) => Some(target.as_path()),
+            _ => None,
+        };
+        found.insert(fingerprint(&member.name, header, target, sum.crc().sum()));
+        Ok(())
+    });
+    archive.close(machine);
+    result.map(|()| found)
+}
+
+/// A member in a line: its name, in a tar archive its mode and time, a link's target, and the sum
+/// of its content.
+pub(crate) fn fingerprint(
+    name: &str,
+    header: Option<(u32, i64)>,
+    target: Option<&Path>,
+    sum: u32,
+) -> String {
+    format!("{name}|{header:?}|{target:?}|{sum:08x}")
 }
 
 fn archive_is_zip(member: &Member) -> bool {

@@ -1,5 +1,6 @@
 //! Modules beyond `ansible.builtin` that belong to no other family.
 
+mod archive;
 mod git_config;
 mod htpasswd;
 mod ini_file;
@@ -10,6 +11,7 @@ mod timezone;
 mod xattr;
 
 crate::registry::family! {
+    archive,
     git_config,
     htpasswd,
     ini_file,

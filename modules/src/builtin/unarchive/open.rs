@@ -36,18 +36,28 @@ pub(super) type Visit<'a> = &'a mut dyn FnMut(usize, Member, &mut dyn Read) -> R
 
 impl Archive {
     pub(super) fn open(machine: &mut dyn Machine, args: &Args) -> Result<Self, Failure> {
-        let (mut source, file) = source(machine, args)?;
+        let (source, file) = source(machine, args)?;
+        Self::of(machine, source, file.as_deref(), &args.src)
+    }
+
+    /// An archive that is open; `file` is where programs find it.
+    pub(super) fn of(
+        machine: &mut dyn Machine,
+        mut source: Box<dyn Source>,
+        file: Option<&Path>,
+        name: &str,
+    ) -> Result<Self, Failure> {
         let Some(format) = format(&mut *source).map_err(|error| os_error_text(&error))? else {
-            return Err(unknown(&args.src, "it is neither tar nor zip"));
+            return Err(unknown(name, "it is neither tar nor zip"));
         };
         let mut archive = Self {
             source,
             format,
-            name: args.src.clone(),
+            name: name.to_owned(),
             temporary: None,
         };
         if let Some(program) = archive.program() {
-            let temporary = decompress(machine, program, &mut archive, file.as_deref())?;
+            let temporary = decompress(machine, program, &mut archive, file)?;
             archive.source = machine
                 .open(&temporary)
                 .map_err(|error| os_error_text(&error))?;
