@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rplay_modules::machine::{Command, Machine, Output, Ran};
 use rplay_modules::outcome::Failure;
+use rplay_modules::text::quote;
 
 /// Asks a program that changes nothing.
 pub(crate) fn ask<S: Into<String>>(
@@ -97,7 +98,13 @@ pub(crate) fn failed(msg: impl Into<String>, output: &Output) -> Failure {
 
 /// A failure in a program's own words.
 pub(crate) fn refused(command: &Command, output: &Output) -> Failure {
-    failed(output.stderr_text().trim_end(), output).with("cmd", command.argv.join(" "))
+    failed(output.stderr_text().trim_end(), output).with("cmd", quoted(&command.argv))
+}
+
+/// A program's words as a shell would take them.
+pub(crate) fn quoted(argv: &[String]) -> String {
+    let words: Vec<String> = argv.iter().map(|word| quote(word)).collect();
+    words.join(" ")
 }
 
 /// Runs a program that changes something, and that must get through.

@@ -5,6 +5,7 @@ mod git_config;
 mod htpasswd;
 mod ini_file;
 mod npm;
+mod make;
 mod pam_limits;
 mod singularity;
 mod timezone;
@@ -16,6 +17,7 @@ crate::registry::family! {
     htpasswd,
     ini_file,
     npm,
+    make,
     pam_limits,
     singularity,
     timezone,
