@@ -6,6 +6,7 @@ mod htpasswd;
 mod ini_file;
 mod npm;
 mod make;
+mod modprobe;
 mod pam_limits;
 mod singularity;
 mod timezone;
@@ -18,6 +19,7 @@ crate::registry::family! {
     ini_file,
     npm,
     make,
+    modprobe,
     pam_limits,
     singularity,
     timezone,
