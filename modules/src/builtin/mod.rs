@@ -21,6 +21,7 @@ mod getent;
 mod git;
 mod group;
 mod hostname;
+mod iptables;
 mod known_hosts;
 mod lineinfile;
 mod package;
@@ -72,6 +73,7 @@ crate::registry::family! {
     git,
     group,
     hostname,
+    iptables,
     known_hosts,
     lineinfile,
     package,
