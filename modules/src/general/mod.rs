@@ -10,6 +10,7 @@ mod modprobe;
 mod pam_limits;
 mod singularity;
 mod timezone;
+mod ufw;
 mod xattr;
 
 crate::registry::family! {
@@ -23,5 +24,6 @@ crate::registry::family! {
     pam_limits,
     singularity,
     timezone,
+    ufw,
     xattr,
 }
