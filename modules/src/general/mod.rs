@@ -1,5 +1,6 @@
 //! Modules beyond `ansible.builtin` that belong to no other family.
 
+mod alternatives;
 mod archive;
 mod git_config;
 mod htpasswd;
@@ -14,6 +15,7 @@ mod ufw;
 mod xattr;
 
 crate::registry::family! {
+    alternatives,
     archive,
     git_config,
     htpasswd,
