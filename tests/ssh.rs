@@ -22,6 +22,7 @@ const SCENARIOS: &[Scenario<Server>] = &[
     ("sudo without a password", sudo_free),
     ("a task in the background as another user", background),
     ("a wrong sudo password fails the task", sudo_wrong),
+    ("a host starts again, as far as anybody can tell", reboot),
     ("secrets are in no process's arguments", unseen),
     (
         "a changed host key is refused, other hosts go on",
@@ -290,6 +291,37 @@ fn sudo_wrong(server: &Server) -> Result<(), String> {
         return Err(format!("exit code {code}\n{output}"));
     }
     expect((code, output), code, &["assword"])
+}
+
+/// Nothing really starts again: the command does nothing, and the clock is what tells one start from
+/// the next.
+fn reboot(server: &Server) -> Result<(), String> {
+    let task = |arguments: &str| {
+        format!("    - reboot: {{reboot_command: \"true\", reboot_timeout: 2, {arguments}}}\n")
+    };
+    let clock = "boot_time_command: date +%s%N";
+    let ran = server.play(&task(clock), &["-v"])?;
+    expect(ran, 0, &["changed=1", "\"rebooted\": true"])?;
+    let ran = server.play(&task(clock), &["--check"])?;
+    expect(ran, 0, &["changed=1"])?;
+    let same = "Timed out waiting for last boot time check (timeout=2)";
+    expect(server.play(&task("msg: again"), &[])?, 2, &[same])?;
+    let ran = server.play(&task("boot_time_command: echo bad >&2; exit 3"), &[])?;
+    expect(
+        ran,
+        2,
+        &["reboot: failed to get host boot time info, rc: 3"],
+    )?;
+    let test = format!("{clock}, test_command: \"false\"");
+    let late = "Timed out waiting for post-reboot test command (timeout=2)";
+    expect(server.play(&task(&test), &[])?, 2, &[late])?;
+    let refused = format!("    - reboot: {{reboot_command: echo no; exit 5, {clock}}}\n");
+    let ran = server.play(&refused, &[])?;
+    expect(ran, 2, &["Reboot command failed. Error was: 'no, '"])?;
+    let unknown =
+        format!("    - reboot: {{reboot_command: nosuch -r, {clock}, search_paths: [/x]}}\n");
+    let text = "Unable to find command \\\"nosuch\\\" in search paths: ['/x']";
+    expect(server.play(&unknown, &[])?, 2, &[text])
 }
 
 fn changed_key(server: &Server) -> Result<(), String> {

@@ -10,7 +10,8 @@ mod fetch;
 mod include;
 pub(crate) use include::applied;
 mod module;
-pub(crate) mod script;
+pub(crate) mod reboot;
+mod script;
 pub(crate) mod table;
 mod template;
 mod unarchive;
@@ -324,6 +325,7 @@ pub(crate) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         "unarchive" => unarchive::run(context).await,
         "fetch" => fetch::run(context).await,
         "script" => script::run(context).await,
+        "reboot" => reboot::run(context).await,
         "raw" => script::raw(context).await,
         "gather_facts" => facts::gather(context).await,
         _ => module::run(context).await,

@@ -521,6 +521,83 @@ pub(crate) static ACTIONS: &[Row] = &[
         ],
     ),
     row(
+        "ansible.builtin.reboot",
+        "Has a host start again, and waits until it is back.",
+        &[
+            or(
+                "cat /proc/sys/kernel/random/boot_id",
+                arg(
+                    "boot_time_command",
+                    Kind::Str,
+                    "What prints another text after each start of the host.",
+                ),
+            ),
+            also(
+                &["connect_timeout_sec"],
+                arg(
+                    "connect_timeout",
+                    Kind::Int,
+                    "How long one attempt may take, in seconds.",
+                ),
+            ),
+            or(
+                "Reboot initiated by Ansible",
+                arg("msg", Kind::Str, "What users of the host are told."),
+            ),
+            or(
+                "0",
+                also(
+                    &["post_reboot_delay_sec"],
+                    arg(
+                        "post_reboot_delay",
+                        Kind::Int,
+                        "How long to wait before the first attempt, in seconds.",
+                    ),
+                ),
+            ),
+            or(
+                "0",
+                also(
+                    &["pre_reboot_delay_sec"],
+                    arg(
+                        "pre_reboot_delay",
+                        Kind::Int,
+                        "How long the host waits before it goes down, in seconds; whole minutes count.",
+                    ),
+                ),
+            ),
+            arg(
+                "reboot_command",
+                Kind::Str,
+                "The command instead of `shutdown`.",
+            ),
+            or(
+                "600",
+                also(
+                    &["reboot_timeout_sec"],
+                    arg(
+                        "reboot_timeout",
+                        Kind::Int,
+                        "How long to wait for the host, and then for the test, in seconds.",
+                    ),
+                ),
+            ),
+            arg(
+                "search_paths",
+                TEXTS,
+                "The folders of the host where the command's program is looked for.",
+            ),
+            or(
+                "whoami",
+                arg(
+                    "test_command",
+                    Kind::Str,
+                    "What has to succeed for the host to be back.",
+                ),
+            ),
+        ],
+    ),
+    row(
         "ansible.builtin.wait_for_connection",
         "Waits until a host can be reached.",
         &[

@@ -499,6 +499,12 @@ impl Link {
         self.target.connect_timeout.max(PATIENCE)
     }
 
+    /// Whether the host is this machine, without a connection.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.target.connection == Kind::Local
+    }
+
     async fn connection(&mut self) -> Result<&Connection, LinkError> {
         if matches!(&self.connection, Some(Connection::Ssh(session)) if session.is_closed()) {
             self.disconnect();

@@ -72,7 +72,7 @@ impl Context<'_> {
         };
         let (action, all) = (self.action(), wrong.join(", "));
         let message = match action {
-            "fail" | "group_by" | "set_stats" | "wait_for_connection" => {
+            "fail" | "group_by" | "reboot" | "set_stats" | "wait_for_connection" => {
                 format!("Invalid options for {action}: {}", wrong.join(","))
             }
             "include_vars" => {
