@@ -5,9 +5,9 @@ mod archive;
 mod git_config;
 mod htpasswd;
 mod ini_file;
-mod npm;
 mod make;
 mod modprobe;
+mod npm;
 mod pam_limits;
 mod singularity;
 mod timezone;
@@ -20,9 +20,9 @@ crate::registry::family! {
     git_config,
     htpasswd,
     ini_file,
-    npm,
     make,
     modprobe,
+    npm,
     pam_limits,
     singularity,
     timezone,
