@@ -310,7 +310,7 @@ mod tests {
         );
         assert_eq!(
             vars(&loaded.value, "localhost", Some(&playbook)),
-            r#"a=1 b=1 c="gv_all_inv" d="pb_all""#
+            r#"a=1 b=1 c="gv_all_inv" d="pb_all" ansible_connection="local" ansible_python_interpreter="/usr/bin/python3""#
         );
     }
 
