@@ -8,6 +8,7 @@
 //! * [`args`]: argument tables, Ansible's coercions, validation
 //! * [`crypt`]: hashes of passwords
 //! * [`text`]: text cut as Python and the shell cut it
+//! * [`time`]: dates and times of the machine's zone
 //! * [`machine`]: the one door to the machine: look, change
 //! * [`jobs`]: tasks in the background and their files
 //! * [`outcome`]: what a module returns
@@ -33,6 +34,7 @@ pub mod outcome;
 pub mod regex;
 pub mod registry;
 pub mod text;
+pub mod time;
 pub mod wire;
 
 pub mod builtin;

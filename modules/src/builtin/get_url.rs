@@ -11,6 +11,7 @@ use rplay_modules::machine::attrs::{
 use rplay_modules::machine::{FileKind, Machine, Scratch, Stat};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
+use rplay_modules::time;
 
 use crate::http::{self, Answer, Follow, HttpArgs, Request};
 use crate::machine::digest::Algorithm;
@@ -126,11 +127,11 @@ fn ask(
     since: Option<&Stat>,
 ) -> Result<Answer, String> {
     let mut headers = Vec::new();
-    if let Some(time) = since.and_then(|stat| jiff::Timestamp::from_second(stat.mtime.0).ok()) {
-        let text = time
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .strftime("%a, %d %b %Y %H:%M:%S GMT")
-            .to_string();
+    if let Some(stat) = since {
+        let text = time::utc(
+            stat.mtime.0.saturating_mul(1_000_000),
+            "%a, %d %b %Y %H:%M:%S GMT",
+        );
         headers.push(("If-Modified-Since".to_owned(), text));
     }
     let request = Request {

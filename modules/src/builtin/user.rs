@@ -10,6 +10,7 @@ use rplay_modules::machine::{
 };
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
+use rplay_modules::time;
 
 use super::programs;
 
@@ -485,15 +486,11 @@ fn shadow(machine: &mut dyn Machine, name: &str) -> Vec<String> {
     line.split(':').map(str::to_owned).collect()
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "whole seconds")]
 fn day(seconds: f64) -> String {
     if seconds < 0.0 {
         return String::new();
     }
-    let time = jiff::Timestamp::from_second(seconds as i64).unwrap_or_default();
-    time.to_zoned(jiff::tz::TimeZone::UTC)
-        .strftime("%Y-%m-%d")
-        .to_string()
+    time::utc(time::micros(seconds), "%Y-%m-%d")
 }
 
 fn modify(machine: &mut dyn Machine, args: &Args, old: &User) -> Result<Outcome, Failure> {

@@ -20,6 +20,7 @@ use crate::data::{Data, Map};
 use crate::map;
 use crate::outcome::{Diff, DiffSide, Failure};
 use crate::text::quote;
+use crate::time;
 
 /// The largest content that is shown in a diff where nothing else is asked for, in bytes.
 const MAX_DIFF: u64 = 104_448;
@@ -452,11 +453,10 @@ pub fn file_side(machine: &mut dyn Machine, path: &Path) -> DiffSide {
     }
 }
 
-/// The machine's clock in its time zone.
-pub fn local_time(machine: &mut dyn Machine) -> jiff::Zoned {
-    let now = jiff::SignedDuration::from_secs_f64(machine.now());
-    let time = jiff::Timestamp::from_duration(now).unwrap_or_default();
-    time.to_zoned(jiff::tz::TimeZone::system())
+/// The machine's clock in its time zone, as `strftime` writes it.
+pub fn local_time(machine: &mut dyn Machine, format: &str) -> String {
+    let now = time::micros(machine.now());
+    time::local(&time::Zone::of(machine), now, format)
 }
 
 /// The failure of a program that cannot be started, as Ansible's modules report it.

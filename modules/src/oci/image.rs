@@ -171,11 +171,8 @@ impl Config {
 
     /// When it was made, in seconds since 1970; 0 where it does not say.
     pub(crate) fn created_seconds(&self) -> i64 {
-        let parsed = self
-            .created
-            .as_deref()
-            .and_then(|text| text.parse::<jiff::Timestamp>().ok());
-        parsed.map_or(0, |time| time.as_second().max(0))
+        let parsed = self.created.as_deref().and_then(crate::time::timestamp);
+        parsed.map_or(0, |time| time.max(0))
     }
 }
 

@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use jiff::civil::{Date, DateTime, Time};
-use jiff::fmt::strtime;
-use jiff::tz::TimeZone;
 use rplay_modules::data::Data;
 use rplay_modules::machine::Machine;
 use rplay_modules::machine::attrs::{Sides, failed_at, os_error, os_error_text, seconds};
 use rplay_modules::outcome::Failure;
+use rplay_modules::time::{self, Zone};
 
 use super::Args;
 
@@ -29,9 +27,13 @@ enum Wanted {
 
 impl Times {
     /// Reads the arguments; `default` is what they mean when they are not given.
-    pub(super) fn of(args: &Args, default: &str) -> Result<Self, Failure> {
-        let wanted = |text: &Option<String>, format| {
-            Wanted::parse(text.as_deref().unwrap_or(default), format)
+    pub(super) fn of(
+        machine: &mut dyn Machine,
+        args: &Args,
+        default: &str,
+    ) -> Result<Self, Failure> {
+        let mut wanted = |text: &Option<String>, format| {
+            Wanted::parse(machine, text.as_deref().unwrap_or(default), format)
         };
         Ok(Self {
             modification: wanted(&args.modification_time, &args.modification_time_format)?,
@@ -81,11 +83,11 @@ impl Times {
 }
 
 impl Wanted {
-    fn parse(text: &str, format: &str) -> Result<Self, Failure> {
+    fn parse(machine: &mut dyn Machine, text: &str, format: &str) -> Result<Self, Failure> {
         match text {
             "preserve" => Ok(Self::Preserve),
             "now" => Ok(Self::Now),
-            _ => match local_seconds(text, format) {
+            _ => match local_seconds(machine, text, format) {
                 Some(seconds) => Ok(Self::At((seconds, 0))),
                 None => {
                     let (data, shape) = (Data::from(text).repr(), Data::from(format).repr());
@@ -117,12 +119,6 @@ impl Wanted {
 }
 
 /// A time of the machine's time zone; parts that the format does not have are those of midnight.
-fn local_seconds(text: &str, format: &str) -> Option<i64> {
-    let parsed = strtime::parse(format, text).ok()?;
-    let date: Date = parsed.to_date().ok()?;
-    let time = parsed.to_time().unwrap_or(Time::midnight());
-    let zoned = DateTime::from_parts(date, time)
-        .to_zoned(TimeZone::system())
-        .ok()?;
-    Some(zoned.timestamp().as_second())
+fn local_seconds(machine: &mut dyn Machine, text: &str, format: &str) -> Option<i64> {
+    Some(Zone::of(machine).seconds(time::parse(format, text)?))
 }

@@ -7,6 +7,7 @@ use flate2::read::MultiGzDecoder;
 use rplay_modules::machine::attrs::{os_error_text, temporary_folder, unique_name};
 use rplay_modules::machine::{Command, FileKind, Machine, Source};
 use rplay_modules::outcome::Failure;
+use rplay_modules::time::Zone;
 
 use super::{Args, Kind, Member, Owner, zip};
 use crate::builtin::programs;
@@ -19,6 +20,8 @@ pub(super) struct Archive {
     name: String,
     /// What a program has unpacked, to be removed.
     temporary: Option<PathBuf>,
+    /// The machine's zone, in which zip archives have their times.
+    zone: Zone,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,7 @@ impl Archive {
             format,
             name: name.to_owned(),
             temporary: None,
+            zone: Zone::of(machine),
         };
         if let Some(program) = archive.program() {
             let temporary = decompress(machine, program, &mut archive, file)?;
@@ -103,7 +107,7 @@ impl Archive {
         let rewound = self.source.seek(SeekFrom::Start(0));
         rewound.map_err(|error| os_error_text(&error))?;
         match self.format {
-            Format::Zip => zip::each(&mut *self.source, &self.name, visit),
+            Format::Zip => zip::each(&mut *self.source, &self.name, &self.zone, visit),
             Format::Gzip => tar_members(MultiGzDecoder::new(&mut *self.source), &self.name, visit),
             _ => tar_members(&mut *self.source, &self.name, visit),
         }

@@ -5,6 +5,7 @@ use std::io::{Read, SeekFrom};
 use flate2::read::DeflateDecoder;
 use rplay_modules::machine::Source;
 use rplay_modules::outcome::Failure;
+use rplay_modules::time::{Civil, Zone};
 
 use super::open::{Visit, unknown};
 use super::{Kind, Member};
@@ -13,10 +14,15 @@ use super::{Kind, Member};
 const END: usize = 22;
 
 /// Goes through all members.
-pub(super) fn each(source: &mut dyn Source, name: &str, visit: Visit<'_>) -> Result<(), Failure> {
+pub(super) fn each(
+    source: &mut dyn Source,
+    name: &str,
+    zone: &Zone,
+    visit: Visit<'_>,
+) -> Result<(), Failure> {
     let broken = |why: &str| unknown(name, why);
     let read = |error: std::io::Error| unknown(name, &error.to_string());
-    let entries = directory(source)
+    let entries = directory(source, zone)
         .map_err(read)?
         .ok_or_else(|| broken("End-of-central-directory signature not found."))?;
     for (at, entry) in entries.into_iter().enumerate() {
@@ -91,7 +97,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// The central directory; nothing where there is none.
-fn directory(source: &mut dyn Source) -> std::io::Result<Option<Vec<Entry>>> {
+fn directory(source: &mut dyn Source, zone: &Zone) -> std::io::Result<Option<Vec<Entry>>> {
     let length = source.seek(SeekFrom::End(0))?;
     // A comment of at most 64 KiB may follow, and the larger record of newer archives precedes.
     let start = length.saturating_sub(END as u64 + 65_535 + 76);
@@ -125,19 +131,19 @@ fn directory(source: &mut dyn Source) -> std::io::Result<Option<Vec<Entry>>> {
         if head.len() < end {
             break;
         }
-        entries.push(entry(head, lengths));
+        entries.push(entry(head, lengths, zone));
         at += end;
     }
     Ok(Some(entries))
 }
 
-fn entry(head: &[u8], [name, extra, _]: [usize; 3]) -> Entry {
+fn entry(head: &[u8], [name, extra, _]: [usize; 3], zone: &Zone) -> Entry {
     let unix = u16_at(head, 4) >> 8 == 3;
     let mut entry = Entry {
         name: String::from_utf8_lossy(&head[46..46 + name]).into_owned(),
         flags: u16_at(head, 8),
         method: u16_at(head, 10),
-        mtime: dos_time(u16_at(head, 14), u16_at(head, 12)),
+        mtime: dos_time(u16_at(head, 14), u16_at(head, 12), zone),
         stored: u32_at(head, 20).into(),
         size: u32_at(head, 24).into(),
         offset: u32_at(head, 42).into(),
@@ -171,18 +177,19 @@ fn entry(head: &[u8], [name, extra, _]: [usize; 3]) -> Entry {
 }
 
 /// A date and time of DOS, which are local ones.
-fn dos_time(date: u16, time: u16) -> i64 {
-    let part = |number: u16, shift: u16, bits: u16| {
-        i8::try_from(number >> shift & ((1 << bits) - 1)).unwrap_or(0)
+fn dos_time(date: u16, time: u16, zone: &Zone) -> i64 {
+    let part = |number: u16, shift: u16, bits: u16| i64::from(number >> shift & ((1 << bits) - 1));
+    let civil = Civil {
+        year: 1980 + part(date, 9, 7),
+        month: part(date, 5, 4).max(1),
+        day: part(date, 0, 5).max(1),
+        hour: part(time, 11, 5),
+        minute: part(time, 5, 6),
+        second: part(time, 0, 5) * 2,
     };
-    let year = 1980 + i16::from(part(date, 9, 7));
-    let date = jiff::civil::Date::new(year, part(date, 5, 4).max(1), part(date, 0, 5).max(1));
-    let time = jiff::civil::Time::new(part(time, 11, 5), part(time, 5, 6), part(time, 0, 5) * 2, 0);
-    let (Ok(date), Ok(time)) = (date, time) else {
-        return 0;
-    };
-    let zoned = date
-        .to_datetime(time)
-        .to_zoned(jiff::tz::TimeZone::system());
-    zoned.map_or(0, |zoned| zoned.timestamp().as_second())
+    if civil.exists() {
+        zone.seconds(civil)
+    } else {
+        0
+    }
 }

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use flate2::write::{DeflateEncoder, GzEncoder};
 use flate2::{Compression, CrcReader, GzBuilder};
-use rplay_modules::machine::attrs::{local_time, os_error_text};
+use rplay_modules::machine::attrs::os_error_text;
 use rplay_modules::machine::{Command, FileKind, Machine, Scratch, Stat};
 use rplay_modules::outcome::Failure;
+use rplay_modules::time::{Civil, Zone};
 
 use super::{Format, Plan};
 use crate::builtin::programs;
@@ -382,14 +383,12 @@ fn too_large() -> io::Error {
 
 /// The time and the date of DOS, which are local ones.
 fn dos_time(machine: &mut dyn Machine, seconds: i64) -> [u8; 4] {
-    let zone = local_time(machine).time_zone().clone();
-    let time = jiff::Timestamp::from_second(seconds).unwrap_or_default();
-    let time = time.to_zoned(zone);
-    let part = |number: i8| u16::try_from(number).unwrap_or(0);
-    let year = u16::try_from(time.year() - 1980).unwrap_or(0);
-    let date = year << 9 | part(time.month()) << 5 | part(time.day());
-    let half = part(time.second()) / 2;
-    let clock = part(time.hour()) << 11 | part(time.minute()) << 5 | half;
+    let offset = Zone::of(machine).at(seconds).offset;
+    let time = Civil::of(seconds + offset);
+    let part = |number: i64| u16::try_from(number).unwrap_or(0);
+    let date = part(time.year - 1980) << 9 | part(time.month) << 5 | part(time.day);
+    let half = part(time.second) / 2;
+    let clock = part(time.hour) << 11 | part(time.minute) << 5 | half;
     let [a, b] = clock.to_le_bytes();
     let [c, d] = date.to_le_bytes();
     [a, b, c, d]

@@ -19,9 +19,7 @@ pub fn backup(machine: &mut dyn Machine, path: &Path) -> Result<Option<String>, 
     else {
         return Ok(None);
     };
-    let now = local_time(machine)
-        .strftime("%Y-%m-%d@%H:%M:%S")
-        .to_string();
+    let now = local_time(machine, "%Y-%m-%d@%H:%M:%S");
     let name = format!("{}.{}.{now}~", path.to_string_lossy(), std::process::id());
     let attrs = Attrs {
         mode: Some(stat.mode),
