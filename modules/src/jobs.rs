@@ -129,6 +129,8 @@ pub fn read(id: &str, file: &Path, text: &str) -> Result<Outcome, Failure> {
     Ok(Outcome {
         changed,
         skipped,
+        // Whatever is in the background does its work, or is skipped by check mode.
+        not_run: skipped,
         results: known,
         diff,
         warnings,

@@ -11,6 +11,8 @@ pub struct Outcome {
     pub changed: bool,
     /// The module did nothing on purpose; its reason is in `results["msg"]`.
     pub skipped: bool,
+    /// In check mode: what the results say is not what the run will say, as nothing was done.
+    pub not_run: bool,
     /// Return values, under the names that Ansible documents.
     pub results: Map,
     /// What changed, before and after; empty when nothing did or nobody asked.

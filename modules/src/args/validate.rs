@@ -162,8 +162,10 @@ impl Call<'_> {
             };
             match known(name).or_else(free_form) {
                 None => unknown.push(name.clone()),
-                Some(_)
+                // A null takes the place of a default where any value may stand.
+                Some(arg)
                     if *value == Data::Null
+                        && !(arg.kind == Kind::Raw && arg.default.is_some())
                         || (name == FREE_FORM && value.as_str() == Some("")) => {}
                 Some(arg) => {
                     let both = self.given.get(arg.name).map(|(other, _)| other.clone());

@@ -40,7 +40,7 @@ use rplay_modules::args::expand_path;
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::attrs::{limit_diff, os_error_text};
 use rplay_modules::machine::overlay::Overlay;
-use rplay_modules::machine::real::{RealMachine, stop};
+use rplay_modules::machine::real::{RealMachine, stop, terminal};
 use rplay_modules::machine::{Change, Machine, Process};
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::registry;
@@ -56,11 +56,10 @@ fn main() -> ExitCode {
     // No program may ask questions on the terminal of whoever started the agent. It fails where the
     // agent leads a group already, and then there is no such terminal.
     let _ = rustix::process::setsid();
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|word| word == job::WORD)
-    {
-        return job::main();
+    match std::env::args_os().nth(1) {
+        Some(word) if word == job::WORD => return job::main(),
+        Some(word) if word == terminal::WORD => return terminal::main(),
+        _ => {}
     }
     let mut machine = RealMachine::new();
     let spool = Arc::new(Spool::new(&machine.process()));

@@ -228,12 +228,45 @@ pub trait Machine {
     /// The system's error when it cannot be started or is stopped by `timeout`.
     fn run(&mut self, command: &Command) -> io::Result<Ran>;
 
+    /// Whether changes are only recorded (check mode). Whoever changes something through a
+    /// connection asks, and records what it would have changed with [`Machine::assume`].
+    fn predicts(&self) -> bool {
+        false
+    }
+
+    /// Runs a program on a terminal of its own, and talks with it: `partner` is asked again and
+    /// again, with everything that was written so far. With `echo` the terminal writes what is
+    /// typed. Check mode does not predict this: modules that use it are skipped there.
+    ///
+    /// # Errors
+    /// The system's error when it cannot be started or is stopped by `timeout`.
+    fn converse(
+        &mut self,
+        command: &Command,
+        echo: bool,
+        partner: &mut dyn FnMut(&[u8]) -> Turn,
+    ) -> io::Result<Output> {
+        let _ = (command, echo, partner);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Records what a predicted program would have changed. The real machine ignores it.
     fn assume(&mut self, change: Change);
 
     /// The newest fact recorded by [`Machine::assume`] under a key (`package:nginx`,
     /// `service:nginx`), empty for one that is gone; none on a real machine.
     fn assumed(&mut self, key: &str) -> Option<String>;
+}
+
+/// What is said to a program on a terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing yet.
+    Wait,
+    /// This is typed.
+    Type(Vec<u8>),
+    /// It is to end.
+    End,
 }
 
 /// A two-way byte stream.

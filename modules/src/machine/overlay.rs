@@ -485,6 +485,10 @@ impl<M: Machine> Machine for Overlay<M> {
         }
     }
 
+    fn predicts(&self) -> bool {
+        true
+    }
+
     fn assume(&mut self, change: Change) {
         self.record(change);
     }

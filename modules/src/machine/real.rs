@@ -5,6 +5,7 @@ mod child;
 mod files;
 mod network;
 mod scratch;
+pub mod terminal;
 
 use std::ffi::OsString;
 use std::io;
@@ -16,7 +17,7 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT};
 
 use super::{
     Access, Attrs, Change, Command, Content, FileKind, Group, Machine, Output, Process, Ran,
-    Scratch, Source, Space, Stat, Stream, User,
+    Scratch, Source, Space, Stat, Stream, Turn, User,
 };
 use accounts::Accounts;
 pub use child::stop;
@@ -296,6 +297,15 @@ impl Machine for RealMachine {
         let output = self.execute(command)?;
         self.accounts.forget();
         Ok(Ran::Done(output))
+    }
+
+    fn converse(
+        &mut self,
+        command: &Command,
+        echo: bool,
+        partner: &mut dyn FnMut(&[u8]) -> Turn,
+    ) -> io::Result<Output> {
+        terminal::converse(command, &self.env, self.deadline, echo, partner)
     }
 
     fn assume(&mut self, _: Change) {}

@@ -21,9 +21,9 @@ const LINGER: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The process group of the program that runs, 0 when none does.
-static GROUP: AtomicI32 = AtomicI32::new(0);
+pub(super) static GROUP: AtomicI32 = AtomicI32::new(0);
 /// Nobody waits for results any more.
-static STOPPED: AtomicBool = AtomicBool::new(false);
+pub(super) static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// Ends the program that runs, if any, and refuses to start others. It may be called from another
 /// thread, and waits until the program had time to end in order.
@@ -37,7 +37,7 @@ pub fn stop() {
     signal_group(Signal::KILL);
 }
 
-fn signal_group(signal: Signal) {
+pub(super) fn signal_group(signal: Signal) {
     if let Some(group) = Pid::from_raw(GROUP.load(Ordering::SeqCst)) {
         // It may have ended meanwhile.
         let _ = kill_process_group(group, signal);
@@ -100,16 +100,7 @@ fn spawn(command: &Command, env: &[(String, String)]) -> io::Result<Child> {
         .arg0(program)
         .args(&command.argv[1..])
         .process_group(0);
-    std_command.envs(env.iter().map(|(name, value)| (name, value)));
-    for (name, value) in &command.env {
-        match value {
-            Some(value) => std_command.env(name, value),
-            None => std_command.env_remove(name),
-        };
-    }
-    if let Some(cwd) = &command.cwd {
-        std_command.current_dir(cwd);
-    }
+    dress(&mut std_command, command, env);
     std_command.stdin(if command.stdin.is_some() {
         Stdio::piped()
     } else {
@@ -126,8 +117,30 @@ fn spawn(command: &Command, env: &[(String, String)]) -> io::Result<Child> {
     child
 }
 
+/// The environment and the folder of a program.
+pub(super) fn dress(
+    std_command: &mut std::process::Command,
+    command: &Command,
+    env: &[(String, String)],
+) {
+    std_command.envs(env.iter().map(|(name, value)| (name, value)));
+    for (name, value) in &command.env {
+        match value {
+            Some(value) => std_command.env(name, value),
+            None => std_command.env_remove(name),
+        };
+    }
+    if let Some(cwd) = &command.cwd {
+        std_command.current_dir(cwd);
+    }
+}
+
 /// The file of a program: as it is with a slash, else searched in the `PATH` that it will see.
-fn find_program(program: &str, command: &Command, env: &[(String, String)]) -> io::Result<PathBuf> {
+pub(super) fn find_program(
+    program: &str,
+    command: &Command,
+    env: &[(String, String)],
+) -> io::Result<PathBuf> {
     if program.contains('/') {
         return Ok(program.into());
     }
