@@ -101,6 +101,11 @@ pub(crate) fn refused(command: &Command, output: &Output) -> Failure {
     failed(output.stderr_text().trim_end(), output).with("cmd", quoted(&command.argv))
 }
 
+/// All that a program said, for messages that hold both.
+pub(crate) fn said(output: &Output) -> String {
+    format!("{}{}", output.stdout_text(), output.stderr_text())
+}
+
 /// A program's words as a shell would take them.
 pub(crate) fn quoted(argv: &[String]) -> String {
     let words: Vec<String> = argv.iter().map(|word| quote(word)).collect();

@@ -266,10 +266,6 @@ fn is_mounted(machine: &mut dyn Machine, path: &Path) -> bool {
     source(machine, path).is_some()
 }
 
-fn said(output: &Output) -> String {
-    format!("{}{}", output.stdout_text(), output.stderr_text())
-}
-
 fn mount(
     machine: &mut dyn Machine,
     path: &Path,
@@ -280,7 +276,7 @@ fn mount(
         Some(output) if output.code != 0 => Err(Failure::new(format!(
             "Error mounting {}: {}",
             path.display(),
-            said(&output)
+            programs::said(&output)
         ))),
         Some(_) => Ok(()),
         None => {
@@ -295,7 +291,7 @@ fn unmount(machine: &mut dyn Machine, path: &Path) -> Result<(), Failure> {
     let command = Command::new(["umount", &name]).c_locale();
     match programs::change(machine, &command)? {
         Some(output) if output.code != 0 => {
-            let text = said(&output);
+            let text = programs::said(&output);
             Err(Failure::new(format!("Error unmounting {name}: {text}")))
         }
         Some(_) => Ok(()),
@@ -325,7 +321,12 @@ fn remount(machine: &mut dyn Machine, args: &Args, table: &Table) -> Result<(), 
         Some(output) if output.code == 0 => return Ok(()),
         Some(_) => {}
     }
-    let fail = |output: &Output| Failure::new(format!("Error remounting {name}: {}", said(output)));
+    let fail = |output: &Output| {
+        Failure::new(format!(
+            "Error remounting {name}: {}",
+            programs::said(output)
+        ))
+    };
     let mut again = vec!["mount"];
     again.extend(&source);
     again.push(&name);

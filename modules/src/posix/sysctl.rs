@@ -201,8 +201,7 @@ fn change(
     match programs::change(machine, &Command::new(argv).c_locale())? {
         // Wrong keys are told of on standard error alone by some versions.
         Some(output) if output.code != 0 || (!args.ignoreerrors && unknown(&output.stderr)) => {
-            let text = format!("{}{}", output.stdout_text(), output.stderr_text());
-            Err(Failure::new(message(&text)))
+            Err(Failure::new(message(&programs::said(&output))))
         }
         Some(_) => Ok(()),
         None => {
