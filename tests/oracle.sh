@@ -19,6 +19,6 @@ if [ ! -x "$home/bin/ansible-playbook" ]; then
     [ -n "$python" ] || { echo "oracle: ansible-core $version needs Python 3.12 or newer" >&2; exit 2; }
     "$python" -m venv "$home" >&2
     # `ansible` brings the collections of which rplay has modules.
-    "$home/bin/pip" install -q "ansible-core==$version" "ansible==14.5.0" passlib netaddr jmespath >&2
+    "$home/bin/pip" install -q "ansible-core==$version" "ansible==14.5.0" passlib netaddr jmespath pexpect lxml >&2
 fi
 echo "$home/bin/ansible-playbook"
