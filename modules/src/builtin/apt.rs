@@ -218,21 +218,22 @@ pub(super) fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Fail
     }
 }
 
-/// Fetches the lists of packages when they are too old; whether it did.
+/// Fetches the lists of packages when they are too old; whether there were newer ones.
 fn refresh(machine: &mut dyn Machine, args: &Args) -> Result<bool, Failure> {
     let wanted = args.update_cache.unwrap_or(false)
         || (args.cache_valid_time > 0 && args.update_cache.is_none());
     if !wanted {
         return Ok(false);
     }
-    let age = machine.now()
-        - Duration::from_secs(u64::try_from(cache_time(machine)).unwrap_or(0)).as_secs_f64();
+    let before = cache_time(machine);
+    let age = machine.now() - Duration::from_secs(u64::try_from(before).unwrap_or(0)).as_secs_f64();
     if args.cache_valid_time > 0 && age <= Duration::from_secs(args.cache_valid_time).as_secs_f64()
     {
         return Ok(false);
     }
-    fetch_lists(machine, args)?;
-    Ok(true)
+    let predicted = !fetch_lists(machine, args)?;
+    // As in Ansible, where there were no lists, there are no newer ones.
+    Ok(predicted || (before != 0 && cache_time(machine) != before))
 }
 
 /// Fetches the lists of packages, for modules that change where they come from.
@@ -247,17 +248,21 @@ pub(super) fn update_lists(
         lock_timeout: 60,
         ..Args::default()
     };
-    fetch_lists(machine, &args)
+    fetch_lists(machine, &args).map(drop)
 }
 
-fn fetch_lists(machine: &mut dyn Machine, args: &Args) -> Result<(), Failure> {
+/// Fetches the lists, unless this is check mode; whether it did.
+fn fetch_lists(machine: &mut dyn Machine, args: &Args) -> Result<bool, Failure> {
     let mut why = String::new();
-    for attempt in 0..=args.update_cache_retries {
+    let attempts = args.update_cache_retries.max(1);
+    for attempt in 0..attempts {
         match apt_get(machine, args, &["update"])? {
-            Some(output) if output.code != 0 => why = output.stderr_text(),
-            _ => return Ok(()),
+            Some(output) if output.code != 0 || incomplete(&output.stderr_text()) => {
+                why = output.stderr_text();
+            }
+            output => return Ok(output.is_some()),
         }
-        if attempt < args.update_cache_retries {
+        if attempt + 1 < attempts {
             let delay = (1_u64 << attempt.min(10)).min(args.update_cache_retry_max_delay);
             machine.sleep(Duration::from_secs(delay));
         }
@@ -267,6 +272,11 @@ fn fetch_lists(machine: &mut dyn Machine, args: &Args) -> Result<(), Failure> {
         args.update_cache_retries,
         why.trim()
     )))
+}
+
+/// Whether apt-get went on without a list that it could not fetch: it calls that a success.
+fn incomplete(told: &str) -> bool {
+    told.contains("Some index files failed to download")
 }
 
 /// When the lists were fetched last.
@@ -577,9 +587,8 @@ fn reported(outcome: Outcome, output: &Output) -> Outcome {
 /// The part of apt-get's output that says what changes.
 fn difference(text: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().collect();
-    let start = lines.iter().position(|line| {
-        line.starts_with("The following") || line.starts_with("Calculating upgrade")
-    })?;
+    let read = |line: &&str| line.starts_with("Reading state information");
+    let start = lines.iter().position(read)? + 1;
     let end = lines.iter().position(|line| summary(line))?;
     (start <= end).then(|| format!("{}\n", lines[start..=end].join("\n")))
 }
@@ -810,7 +819,7 @@ mod tests {
 
     #[test]
     fn output() {
-        let plan = "Reading...\nThe following NEW packages will be installed:\n  hello\n0 upgraded, 1 newly installed, 0 to remove and 1 not upgraded.\nInst hello (2.10-3 Debian:12 [amd64])\n";
+        let plan = "Reading state information...\nThe following NEW packages will be installed:\n  hello\n0 upgraded, 1 newly installed, 0 to remove and 1 not upgraded.\nInst hello (2.10-3 Debian:12 [amd64])\n";
         assert!(!nothing(plan));
         assert_eq!(difference(plan).unwrap().lines().count(), 3);
         assert_eq!(
