@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use rplay_modules::args::{ModuleArgs, Returns, Rules, expand_path};
 use rplay_modules::data::{Data, Map};
-use rplay_modules::machine::attrs::{cannot_run, local_time};
+use rplay_modules::machine::attrs::cannot_run;
 use rplay_modules::machine::glob::glob;
 use rplay_modules::machine::{Command, FileKind, Machine, Output, Ran};
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::text::{lines, quote, split_words};
+use rplay_modules::time::{self, micros};
 use rplay_modules::{map, module};
 
 /// Runs a program on the targets, not through a shell: `$HOME` is expanded, while `<`, `>`, `|`, `;` and `&` mean nothing.
@@ -207,6 +208,7 @@ pub(super) fn execute(
         return Ok(Outcome {
             changed: conditional,
             skipped: !conditional,
+            not_run: true,
             results,
             ..Outcome::default()
         });
@@ -273,22 +275,12 @@ pub(super) fn add_lines(results: &mut Map) {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "microseconds of any date fit"
-)]
-fn add_times(machine: &mut dyn Machine, start: f64, results: &mut Map) {
-    let micros = |seconds: f64| (seconds * 1e6) as i64;
+pub(super) fn add_times(machine: &mut dyn Machine, start: f64, results: &mut Map) {
     let end = machine.now();
-    let zone = local_time(machine).time_zone().clone();
+    let zone = time::Zone::of(machine);
     for (name, seconds) in [("start", start), ("end", end)] {
-        let time = jiff::Timestamp::from_microsecond(micros(seconds))
-            .unwrap_or_default()
-            .to_zoned(zone.clone());
-        results.insert(
-            name.to_owned(),
-            time.strftime("%Y-%m-%d %H:%M:%S.%6f").to_string().into(),
-        );
+        let text = time::local(&zone, micros(seconds), "%Y-%m-%d %H:%M:%S.%f");
+        results.insert(name.to_owned(), text.into());
     }
     results.insert(
         "delta".to_owned(),

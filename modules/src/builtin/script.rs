@@ -48,6 +48,9 @@ struct Values {
     stderr_lines: Vec<String>,
 }
 
+/// `ENOEXEC`
+const NO_PROGRAM: i32 = 8;
+
 module! { "ansible.builtin.script", args: Args, returns: Values, run: run }
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
@@ -116,19 +119,33 @@ fn execute(
         .unwrap_or_default();
     argv.push(place.display().to_string());
     argv.extend(args.argv.iter().cloned());
-    let command = Command {
+    let mut command = Command {
         argv,
         cwd: args.chdir.clone(),
         ..Command::default()
     };
-    let ran = machine
-        .run(&command)
-        .map_err(|error| cannot_run(&command.argv, &error))?;
+    let mut ran = machine.run(&command);
+    if let Err(error) = &ran
+        && error.raw_os_error() == Some(NO_PROGRAM)
+        && args.executable.is_none()
+    {
+        // As a shell does with a text whose first line names no program.
+        command.argv.insert(0, "/bin/sh".to_owned());
+        ran = machine.run(&command);
+    }
+    let ran = ran.map_err(|error| cannot_run(&command.argv, &error))?;
     let Ran::Done(output) = ran else {
         let conditional = args.creates.is_some() || args.removes.is_some();
+        let mut results = Map::new();
+        if !conditional {
+            let text = "Check mode is not supported for this task.";
+            results.insert("msg".to_owned(), text.into());
+        }
         return Ok(Outcome {
             changed: conditional,
             skipped: !conditional,
+            not_run: true,
+            results,
             ..Outcome::default()
         });
     };
