@@ -1,5 +1,7 @@
 //! `uri`: a request to a web service, sent from the host.
 
+mod multipart;
+
 use std::path::PathBuf;
 
 use rplay_modules::args::{ArgEnum, CheckMode, ModuleArgs, Returns, Rules};
@@ -108,11 +110,6 @@ module! {
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     args.http.check()?;
-    if args.body_format == BodyFormat::Multipart {
-        return Err(Failure::new(
-            "`body_format: form-multipart` is not supported yet",
-        ));
-    }
     if args.body.is_some() && args.src.is_some() {
         return Err(Failure::new("parameters are mutually exclusive: body|src"));
     }
@@ -168,12 +165,18 @@ fn send(machine: &mut dyn Machine, args: &Args) -> Result<Result<Answer, String>
                 src.display()
             ))
         })?,
+        (None, Some(body)) if args.body_format == BodyFormat::Multipart => {
+            let (body, kind) = multipart::written(machine, body, args.remote_src)?;
+            headers.push(("Content-Type".to_owned(), kind));
+            body
+        }
         (None, Some(body)) => written(body, args.body_format)?,
         (None, None) => Vec::new(),
     };
     let kind = match args.body_format {
         BodyFormat::Json => Some("application/json"),
         BodyFormat::Form => Some("application/x-www-form-urlencoded"),
+        BodyFormat::Multipart => None,
         _ if !body.is_empty() => Some("application/x-www-form-urlencoded"),
         _ => None,
     };
