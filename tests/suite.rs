@@ -21,6 +21,7 @@ mod harness {
     pub(crate) mod snapshot;
     pub(crate) mod stages;
 }
+mod facts;
 mod fuzz;
 mod hosts;
 mod program;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     let mut results = run_pages(root, &words, &mode);
     if mode == Mode::Verify {
         let wanted = |name: &str| wanted(name, &words);
+        results.extend(facts::all(root, &wanted));
         results.extend(fuzz::all(root, &wanted));
         results.extend(program::all(root, &wanted));
         results.extend(ssh::all(root, &wanted));

@@ -13,6 +13,7 @@ pub(super) fn hardware(gather: &mut Gather<'_>) {
     firmware(gather);
     mounts(gather);
     devices(gather);
+    logical_volumes(gather);
     if let Some(text) = gather.text("/proc/uptime")
         && let Some(seconds) = text
             .split('.')
@@ -60,7 +61,7 @@ fn processor(gather: &mut Gather<'_>) {
             "physical id" if !sockets.contains(&value) => sockets.push(value),
             "cpu cores" => cores = value.parse().unwrap_or(1),
             "siblings" => siblings = value.parse().unwrap_or(1),
-            "flags" | "Features" if flags.is_empty() => {
+            "flags" if flags.is_empty() => {
                 flags = value.split_whitespace().map(str::to_owned).collect()
             }
             _ => {}
@@ -193,7 +194,9 @@ const FORM_FACTORS: [&str; 37] = [
 
 fn firmware(gather: &mut Gather<'_>) {
     let read = |gather: &mut Gather<'_>, file: &str| {
-        gather.text(format!("/sys/devices/virtual/dmi/id/{file}"))
+        gather
+            .text(format!("/sys/devices/virtual/dmi/id/{file}"))
+            .filter(|text| !text.is_empty())
     };
     for (fact, file) in FIRMWARE {
         let value = read(gather, file).unwrap_or_else(|| "NA".to_owned());
@@ -206,9 +209,12 @@ fn firmware(gather: &mut Gather<'_>) {
     let kind = read(gather, "chassis_type").and_then(|text| text.parse::<usize>().ok());
     gather.set(
         "form_factor",
-        kind.map_or("NA", |kind| {
-            FORM_FACTORS.get(kind).copied().unwrap_or("Unknown")
-        }),
+        match kind {
+            None => "NA".to_owned(),
+            Some(kind) => FORM_FACTORS
+                .get(kind)
+                .map_or_else(|| format!("unknown ({kind})"), |name| (*name).to_owned()),
+        },
     );
 }
 
@@ -286,69 +292,223 @@ fn unescape(field: &str) -> String {
         })
 }
 
+/// Kinds of names that a device has beside its own, with the folders that link them.
+const LINKS: [(&str, &str); 3] = [
+    ("ids", "/dev/disk/by-id"),
+    ("uuids", "/dev/disk/by-uuid"),
+    ("labels", "/dev/disk/by-label"),
+];
+
+/// `device_links`: further names of devices, and the devices that are built on them.
+fn links(gather: &mut Gather<'_>) -> Map {
+    let mut all = Map::new();
+    for (kind, folder) in LINKS {
+        let mut found = Map::new();
+        for name in gather.names(folder) {
+            if let Some(device) = gather.link_name(format!("{folder}/{name}")) {
+                push(&mut found, device, name);
+            }
+        }
+        all.insert(kind.to_owned(), Data::Map(found));
+    }
+    let mut masters = Map::new();
+    for device in gather.names("/sys/block") {
+        for slave in gather.names(format!("/sys/block/{device}/slaves")) {
+            push(&mut masters, slave, device.clone());
+        }
+    }
+    all.insert("masters".to_owned(), Data::Map(masters));
+    all
+}
+
+fn push(map: &mut Map, key: String, value: String) {
+    let list = map.entry(key).or_insert_with(|| Data::List(Vec::new()));
+    if let Data::List(list) = list {
+        list.push(Data::Str(value));
+    }
+}
+
+/// What `device_links` has of one device.
+fn links_of(all: &Map, device: &str) -> Map {
+    let of = |kind: &Data| kind.as_map()?.get(device).cloned();
+    all.iter()
+        .map(|(kind, devices)| {
+            let names = of(devices).unwrap_or_else(|| Data::List(Vec::new()));
+            (kind.clone(), names)
+        })
+        .collect()
+}
+
 /// `devices`: the disks with their sizes and partitions.
 fn devices(gather: &mut Gather<'_>) {
     let mut devices = Map::new();
+    let all = links(gather);
     for name in gather.names("/sys/block") {
         let base = format!("/sys/block/{name}");
-        let get = |gather: &mut Gather<'_>, file: &str| gather.text(format!("{base}/{file}"));
+        let get = |gather: &mut Gather<'_>, file: &str| {
+            gather
+                .text(format!("{base}/{file}"))
+                .filter(|text| !text.is_empty())
+        };
         let sectors = get(gather, "size")
             .and_then(|text| text.parse::<u64>().ok())
             .unwrap_or(0);
         let sector_size =
-            get(gather, "queue/logical_block_size").unwrap_or_else(|| "512".to_owned());
+            get(gather, "queue/logical_block_size").map_or(Data::from(512), Data::Str);
         let scheduler = get(gather, "queue/scheduler").unwrap_or_default();
         let active = scheduler
             .split_once('[')
             .and_then(|(_, rest)| rest.split_once(']'))
             .map_or("", |(name, _)| name)
             .to_owned();
-        let is_virtual = gather
-            .machine
-            .read_link(Path::new(&base))
-            .is_ok_and(|link| {
-                link.to_string_lossy().contains("/virtual/") || name.starts_with('v')
-            });
-        let entry = map! {
+        let link = gather.machine.read_link(Path::new(&base));
+        let link = link.map(|link| link.to_string_lossy().into_owned());
+        let host = host(gather, link.as_deref().unwrap_or_default());
+        let made_up = link.is_ok_and(|link| link.contains("/virt"));
+        let is_virtual = made_up || !gather.exists(format!("{base}/device"));
+        let links = links_of(&all, &name);
+        let world_wide = links.get("ids").and_then(Data::as_list).and_then(|ids| {
+            let name = |id: &Data| Some(id.as_str()?.strip_prefix("wwn-")?.to_owned());
+            ids.iter().find_map(name)
+        });
+        let mut entry = map! {
             "virtual" => i64::from(is_virtual),
             "vendor" => get(gather, "device/vendor"),
             "model" => get(gather, "device/model"),
-            "removable" => get(gather, "removable").unwrap_or_else(|| "0".to_owned()),
-            "rotational" => get(gather, "queue/rotational").unwrap_or_else(|| "0".to_owned()),
-            "support_discard" => get(gather, "queue/discard_granularity").unwrap_or_else(|| "0".to_owned()),
+            "sas_address" => get(gather, "device/sas_address"),
+            "sas_device_handle" => get(gather, "device/sas_device_handle"),
+            "removable" => get(gather, "removable"),
+            "rotational" => get(gather, "queue/rotational"),
+            "support_discard" => get(gather, "queue/discard_granularity"),
             "scheduler_mode" => active,
             "sectors" => sectors,
             "sectorsize" => sector_size,
             "size" => human(sectors * 512),
-            "holders" => gather.names(format!("{base}/holders")),
-            "partitions" => partitions(gather, &name),
+            "host" => host,
+            "links" => links,
+            "holders" => holders(gather, &base),
+            "partitions" => partitions(gather, &name, &all),
         };
+        for (key, value) in [
+            ("wwn", world_wide),
+            ("serial", get(gather, "device/serial")),
+        ] {
+            if let Some(value) = value {
+                entry.insert(key.to_owned(), Data::Str(value));
+            }
+        }
         devices.insert(name, Data::Map(entry));
     }
     gather.set("devices", devices);
+    gather.set("device_links", all);
 }
 
-fn partitions(gather: &mut Gather<'_>, disk: &str) -> Map {
+/// What `lspci` calls the controller that a disk hangs on.
+fn host(gather: &mut Gather<'_>, link: &str) -> String {
+    let address = |part: &&str| {
+        let bytes = part.as_bytes();
+        bytes.len() == 12 && bytes[4] == b':' && bytes[7] == b':' && bytes[10] == b'.'
+    };
+    let Some(slot) = link.split('/').rfind(address) else {
+        return String::new();
+    };
+    let list = gather.ask(["lspci", "-D"]).unwrap_or_default();
+    let line = list.lines().find_map(|line| line.strip_prefix(slot));
+    line.unwrap_or_default().trim().to_owned()
+}
+
+/// What is built on a device: logical volumes by their names.
+fn holders(gather: &mut Gather<'_>, base: &str) -> Vec<String> {
+    let names = gather.names(format!("{base}/holders"));
+    names
+        .into_iter()
+        .map(|name| {
+            let volume = gather.text(format!("{base}/holders/{name}/dm/name"));
+            volume.unwrap_or(name)
+        })
+        .collect()
+}
+
+fn partitions(gather: &mut Gather<'_>, disk: &str, all: &Map) -> Map {
     let mut partitions = Map::new();
     for name in gather.names(format!("/sys/block/{disk}")) {
         let base = format!("/sys/block/{disk}/{name}");
         if !name.starts_with(disk) || !gather.exists(format!("{base}/start")) {
             continue;
         }
-        let sectors = gather
-            .text(format!("{base}/size"))
-            .unwrap_or_else(|| "0".to_owned());
-        let size = human(sectors.parse::<u64>().unwrap_or(0) * 512);
+        let sectors = gather.text(format!("{base}/size"));
+        let sectors = sectors
+            .and_then(|text| text.parse::<u64>().ok())
+            .unwrap_or(0);
+        let links = links_of(all, &name);
+        let uuid = links.get("uuids").and_then(Data::as_list);
         let entry = map! {
+            "uuid" => uuid.and_then(|list| list.first()).cloned(),
             "start" => gather.text(format!("{base}/start")).unwrap_or_else(|| "0".to_owned()),
             "sectors" => sectors,
             "sectorsize" => 512,
-            "size" => size,
-            "holders" => gather.names(format!("{base}/holders")),
+            "size" => human(sectors * 512),
+            "links" => links,
+            "holders" => holders(gather, &base),
         };
         partitions.insert(name, Data::Map(entry));
     }
     partitions
+}
+
+/// `lvm`: volume groups, logical and physical volumes.
+fn logical_volumes(gather: &mut Gather<'_>) {
+    let mut table = |program: &str| -> Option<Vec<Vec<String>>> {
+        let format = ["--noheadings", "--nosuffix", "--units", "g", "--separator"];
+        let [one, two, three, four, five] = format;
+        let text = gather.ask([program, one, two, three, four, five, ","])?;
+        let row = |line: &str| line.split(',').map(|cell| cell.trim().to_owned()).collect();
+        Some(
+            text.lines()
+                .filter(|line| line.contains(','))
+                .map(row)
+                .collect(),
+        )
+    };
+    let (Some(groups), Some(volumes), Some(disks)) = (table("vgs"), table("lvs"), table("pvs"))
+    else {
+        gather.set("lvm", "N/A");
+        return;
+    };
+    let cell = |row: &[String], at: usize| row.get(at).cloned().unwrap_or_default();
+    let last = |row: &[String], back: usize| cell(row, row.len().saturating_sub(back));
+    let mut vgs: Map = groups
+        .iter()
+        .map(|row| {
+            let group = map! {
+                "size_g" => last(row, 2),
+                "free_g" => last(row, 1),
+                "num_lvs" => cell(row, 2),
+                "num_pvs" => cell(row, 1),
+                "lvs" => Map::new(),
+            };
+            (cell(row, 0), Data::Map(group))
+        })
+        .collect();
+    let mut lvs = Map::new();
+    for row in &volumes {
+        let (name, vg, size) = (cell(row, 0), cell(row, 1), cell(row, 3));
+        if let Some(Data::Map(group)) = vgs.get_mut(&vg)
+            && let Some(Data::Map(inner)) = group.get_mut("lvs")
+        {
+            inner.insert(name.clone(), Data::Map(map! { "size_g" => size.clone() }));
+        }
+        lvs.insert(name, Data::Map(map! { "size_g" => size, "vg" => vg }));
+    }
+    let pvs: Map = disks
+        .iter()
+        .map(|row| {
+            let disk =
+                map! { "size_g" => last(row, 2), "free_g" => last(row, 1), "vg" => cell(row, 1) };
+            (cell(row, 0), Data::Map(disk))
+        })
+        .collect();
+    gather.set("lvm", map! { "lvs" => lvs, "pvs" => pvs, "vgs" => vgs });
 }
 
 /// `256.00 GB`, as Ansible writes sizes.

@@ -12,7 +12,9 @@ pub(super) fn local(gather: &mut Gather<'_>) {
     let folder = gather.fact_path.clone();
     let mut local = Map::new();
     for name in gather.names(&folder) {
-        if let Some(stem) = name.strip_suffix(".fact") {
+        if let Some(stem) = name.strip_suffix(".fact")
+            && !name.starts_with('.')
+        {
             let value = one(gather, &folder.join(&name));
             local.insert(stem.to_owned(), value);
         }
@@ -48,9 +50,13 @@ fn one(gather: &mut Gather<'_>, path: &Path) -> Data {
         }
     };
     let value = text.and_then(|text| {
-        json(&text).or_else(|| ini(&text)).ok_or_else(|| {
+        json(&text).map_or_else(|| ini(&text), Ok).map_err(|fault| {
+            let (kinds, why) = match fault {
+                Some(why) => ("ini", format!(" ({why})")),
+                None => ("JSON or ini", String::new()),
+            };
             format!(
-                "error loading facts as JSON or ini - please check content: {}",
+                "error loading facts as {kinds} - please check content: {}{why}",
                 path.display()
             )
         })
@@ -61,29 +67,114 @@ fn one(gather: &mut Gather<'_>, path: &Path) -> Data {
     })
 }
 
-/// Sections of `key = value` lines; keys are lower case, as Python's reader makes them.
-fn ini(text: &str) -> Option<Data> {
-    let mut sections = Map::new();
-    let mut section: Option<String> = None;
+/// Sections of `key = value` lines as Python's reader takes them: keys are lower case, what stands deeper goes
+/// on with a value, `[DEFAULT]` is in every section, nothing is there twice. An error may say why.
+fn ini(text: &str) -> Result<Data, Option<String>> {
+    let mut sections: Vec<(String, Vec<(String, String)>)> = vec![("DEFAULT".to_owned(), vec![])];
+    // The section that is read, and how deep the key stands whose value may go on.
+    let (mut at, mut deep) = (None, None);
     for line in text.lines() {
         let trimmed = line.trim();
-        if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
+        if trimmed.starts_with(['#', ';']) {
             continue;
         }
-        if let Some(name) = trimmed
+        let depth = line.len() - line.trim_start().len();
+        let goes_on = deep.is_some_and(|deep| trimmed.is_empty() || depth > deep);
+        if let (true, Some(at)) = (goes_on, at) {
+            let section: &mut (String, Vec<(String, String)>) = &mut sections[at];
+            if let Some((_, value)) = section.1.last_mut() {
+                value.push('\n');
+                value.push_str(trimmed);
+            }
+            continue;
+        }
+        if trimmed.is_empty() {
+            continue;
+        }
+        let name = trimmed
             .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
-            sections.insert(name.to_owned(), Data::Map(Map::new()));
-            section = Some(name.to_owned());
+            .and_then(|rest| rest.split_once(']'));
+        if let Some((name, _)) = name {
+            deep = None;
+            at = Some(match sections.iter().position(|(other, _)| other == name) {
+                Some(0) => 0,
+                Some(_) => return Err(None),
+                None => {
+                    sections.push((name.to_owned(), vec![]));
+                    sections.len() - 1
+                }
+            });
             continue;
         }
-        let (key, value) = trimmed.split_once(['=', ':'])?;
-        if let Some(Data::Map(map)) = sections.get_mut(section.as_ref()?) {
-            map.insert(key.trim().to_lowercase(), Data::from(value.trim()));
+        let (key, value) = trimmed.split_once(['=', ':']).ok_or(None)?;
+        let key = key.trim().to_lowercase();
+        let section = &mut sections[at.ok_or(None)?].1;
+        if section.iter().any(|(other, _)| *other == key) {
+            return Err(None);
         }
+        section.push((key, value.trim().to_owned()));
+        deep = Some(depth);
     }
-    Some(Data::Map(sections))
+    let defaults = sections.remove(0).1;
+    let section = |(name, keys): (String, Vec<(String, String)>)| {
+        let all: Vec<(String, String)> = defaults.iter().cloned().chain(keys).collect();
+        let filled: Result<Map, String> = all
+            .iter()
+            .map(|(key, value)| Ok((key.clone(), Data::Str(fill(value, key, &name, &all, 1)?))))
+            .collect();
+        Ok((name, Data::Map(filled?)))
+    };
+    let filled: Result<Map, String> = sections.into_iter().map(section).collect();
+    filled.map(Data::Map).map_err(Some)
+}
+
+/// How often a value may name another one.
+const DEPTH: usize = 10;
+
+/// Puts the values of other keys into `%(key)s`.
+fn fill(
+    value: &str,
+    key: &str,
+    section: &str,
+    keys: &[(String, String)],
+    depth: usize,
+) -> Result<String, String> {
+    if depth > DEPTH {
+        return Err(format!(
+            "Recursion limit exceeded in value substitution: option '{key}' in section '{section}' contains an \
+             interpolation key which cannot be substituted in {DEPTH} steps. Raw value: '{value}'"
+        ));
+    }
+    let (mut filled, mut rest) = (String::new(), value.trim_end());
+    while let Some((before, after)) = rest.split_once('%') {
+        filled.push_str(before);
+        if let Some(after) = after.strip_prefix('%') {
+            filled.push('%');
+            rest = after;
+            continue;
+        }
+        let found = &rest[before.len()..];
+        let Some(inner) = after.strip_prefix('(') else {
+            return Err(format!(
+                "'%' must be followed by '%' or '(', found: '{found}'"
+            ));
+        };
+        let Some((name, after)) = inner.split_once(")s") else {
+            return Err(format!("bad interpolation variable reference '{found}'"));
+        };
+        let wanted = name.to_lowercase();
+        // The last one is the section's own.
+        let Some((_, other)) = keys.iter().rev().find(|(key, _)| *key == wanted) else {
+            return Err(format!(
+                "Bad value substitution: option '{key}' in section '{section}' contains an interpolation key \
+                 '{wanted}' which is not a valid option name. Raw value: '{value}'"
+            ));
+        };
+        filled.push_str(&fill(other, key, section, keys, depth + 1)?);
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(filled)
 }
 
 #[cfg(test)]
@@ -94,7 +185,7 @@ mod tests {
     #[test]
     fn ini_facts() {
         let expected = Data::from(map! { "s" => map! { "k" => "v", "n" => "2" } });
-        assert_eq!(ini("[s]\nk=v\nN = 2\n"), Some(expected));
-        assert_eq!(ini("garbage"), None);
+        assert_eq!(ini("[s]\nk=v\nN = 2\n"), Ok(expected));
+        assert_eq!(ini("garbage"), Err(None));
     }
 }

@@ -49,6 +49,8 @@ struct Gather<'a> {
     timeout: std::time::Duration,
     warnings: Vec<String>,
     facts: Map,
+    /// Facts of other programs, under names of their own.
+    foreign: Map,
 }
 
 /// The machine's full name, as the resolver gives it for its short one.
@@ -59,6 +61,7 @@ pub(super) fn full_name(machine: &mut dyn Machine, node: &str) -> String {
         timeout: std::time::Duration::from_secs(10),
         warnings: Vec::new(),
         facts: Map::new(),
+        foreign: Map::new(),
     };
     platform::fqdn(&mut gather, node)
 }
@@ -158,6 +161,7 @@ const COLLECTORS: &[Collector] = &[
     ),
     collector("dns", true, platform::dns, &[]),
     collector("env", true, platform::env, &[]),
+    collector("facter", false, platform::facter, &[]),
     collector("fips", true, platform::fips, &[]),
     with_needs(
         collector(
@@ -195,7 +199,11 @@ const COLLECTORS: &[Collector] = &[
     collector("fibre_channel_wwn", false, platform::fibre_channel, &[]),
     collector("iscsi", false, platform::iscsi, &[]),
     collector("nvme", false, platform::nvme, &[]),
-    collector("pkg_mgr", true, distribution::pkg_mgr, &[]),
+    collector("ohai", false, platform::ohai, &[]),
+    with_needs(
+        collector("pkg_mgr", true, distribution::pkg_mgr, &[]),
+        &["distribution"],
+    ),
     collector(
         "platform",
         true,
@@ -206,12 +214,16 @@ const COLLECTORS: &[Collector] = &[
             "kernel_version",
             "machine",
             "machine_id",
+            "python_version",
             "system",
         ],
     ),
-    collector("python", true, platform::python, &["python_version"]),
+    collector("python", true, platform::python, &[]),
     collector("selinux", true, platform::selinux, &[]),
-    collector("service_mgr", true, distribution::service_mgr, &[]),
+    with_needs(
+        collector("service_mgr", true, distribution::service_mgr, &[]),
+        &["platform", "distribution"],
+    ),
     collector(
         "ssh_pub_keys",
         true,
@@ -254,15 +266,8 @@ const COLLECTORS: &[Collector] = &[
     ),
 ];
 
-/// Facts of programs that Ansible would call; nothing of them is built in.
-const FOREIGN: [&str; 2] = ["facter", "ohai"];
-
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
-    let subset: Vec<String> = args
-        .gather_subset
-        .iter()
-        .map(|word| word.trim().to_owned())
-        .collect();
+    let subset = args.gather_subset;
     let chosen = choose(&subset)?;
     let timeout = std::time::Duration::from_secs(args.gather_timeout.max(1));
     let mut gather = Gather {
@@ -271,16 +276,21 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
         timeout,
         warnings: Vec::new(),
         facts: Map::new(),
+        foreign: Map::new(),
     };
     for collector in chosen {
         (collector.gather)(&mut gather);
     }
     let Gather {
-        warnings, facts, ..
+        warnings,
+        facts,
+        foreign,
+        ..
     } = gather;
     let mut named: Map = facts
         .into_iter()
         .map(|(name, value)| (format!("ansible_{name}"), value))
+        .chain(foreign)
         .collect();
     named.insert("gather_subset".to_owned(), Data::from(subset));
     named.insert("module_setup".to_owned(), Data::Bool(true));
@@ -323,9 +333,8 @@ fn choose(subset: &[String]) -> Result<Vec<&'static Collector>, Failure> {
             continue;
         }
         let word = word.as_str();
-        let known = matches!(word, "all" | "min")
-            || FOREIGN.contains(&word)
-            || COLLECTORS.iter().any(|one| one.answers_to(word));
+        let known =
+            matches!(word, "all" | "min") || COLLECTORS.iter().any(|one| one.answers_to(word));
         if !known {
             return Err(Failure::new(format!(
                 "Bad subset '{word}' given to Ansible. gather_subset options allowed: {}",
@@ -334,16 +343,11 @@ fn choose(subset: &[String]) -> Result<Vec<&'static Collector>, Failure> {
         }
         wanted.push(word);
     }
-    if let Some(word) = wanted.iter().find(|word| FOREIGN.contains(word)) {
-        return Err(Failure::new(format!(
-            "facts of the program `{word}` are not gathered; use `!{word}` or run it with `command`"
-        )));
-    }
     let all = subset.is_empty() || wanted.contains(&"all") && !refused.contains(&"all");
     let min = !refused.contains(&"min");
     let picked = |one: &Collector| {
         let named = wanted.iter().any(|word| one.answers_to(word))
-            || (one.minimal && wanted.contains(&"min"));
+            || (one.minimal && min && wanted.contains(&"min"));
         let out = refused
             .iter()
             .any(|word| one.name == *word || one.ids.contains(word) && one.ids.len() == 1);
@@ -379,7 +383,6 @@ fn allowed() -> String {
         .flat_map(|one| one.ids.iter().copied().chain([one.name]))
         .collect();
     words.extend(["all"]);
-    words.extend(FOREIGN);
     words.sort_unstable();
     words.join(", ")
 }

@@ -3,6 +3,7 @@
 use super::Gather;
 use crate::data::{Data, Map};
 use crate::map;
+use crate::time::{self, Zone, micros};
 
 /// The value of a JSON document.
 pub(super) fn json(text: &str) -> Option<Data> {
@@ -48,6 +49,9 @@ pub(super) fn platform(gather: &mut Gather<'_>) {
     );
     gather.set("userspace_architecture", userspace);
     gather.set("machine", machine);
+    if let Some((_, version)) = found_python(gather) {
+        gather.set("python_version", version);
+    }
     gather.set(
         "hostname",
         node.split('.').next().unwrap_or_default().to_owned(),
@@ -164,14 +168,11 @@ pub(super) fn env(gather: &mut Gather<'_>) {
 /// `date_time`.
 pub(super) fn date_time(gather: &mut Gather<'_>) {
     let now = gather.machine.now();
-    let Ok(timestamp) = jiff::Timestamp::from_microsecond(micros(now)) else {
-        return;
-    };
-    let local = timestamp.to_zoned(jiff::tz::TimeZone::system());
-    let utc = timestamp.to_zoned(jiff::tz::TimeZone::UTC);
-    let text = |format: &str| local.strftime(format).to_string();
+    let now = micros(now);
+    let local = Zone::of(gather.machine);
+    let text = |format: &str| time::local(&local, now, format);
     let zone = text("%Z");
-    let seconds = timestamp.as_second().to_string();
+    let seconds = now.div_euclid(1_000_000).to_string();
     let date_time = map! {
         "year" => text("%Y"),
         "month" => text("%m"),
@@ -186,32 +187,22 @@ pub(super) fn date_time(gather: &mut Gather<'_>) {
         "epoch_int" => seconds,
         "date" => text("%Y-%m-%d"),
         "time" => text("%H:%M:%S"),
-        "iso8601_micro" => utc.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
-        "iso8601" => utc.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        "iso8601_basic" => text("%Y%m%dT%H%M%S%6f"),
+        "iso8601_micro" => time::utc(now, "%Y-%m-%dT%H:%M:%S.%fZ"),
+        "iso8601" => time::utc(now, "%Y-%m-%dT%H:%M:%SZ"),
+        "iso8601_basic" => text("%Y%m%dT%H%M%S%f"),
         "iso8601_basic_short" => text("%Y%m%dT%H%M%S"),
         "tz" => zone.clone(),
-        "tz_dst" => summer_zone(&local).unwrap_or(zone),
+        "tz_dst" => summer_zone(&local, now).unwrap_or(zone),
         "tz_offset" => text("%z"),
     };
     gather.set("date_time", date_time);
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "microseconds since 1970 fit for the next 290,000 years"
-)]
-fn micros(seconds: f64) -> i64 {
-    (seconds * 1e6) as i64
-}
-
 /// The name of the zone's summer time: the other name within a year.
-fn summer_zone(local: &jiff::Zoned) -> Option<String> {
-    let zone = local.time_zone();
-    let mut names = zone.following(local.timestamp()).take(2);
-    names
-        .find(|transition| transition.dst().is_dst())
-        .map(|transition| transition.abbreviation().to_owned())
+fn summer_zone(local: &Zone, now: i64) -> Option<String> {
+    let next = local.following(now.div_euclid(1_000_000));
+    let summer = next.into_iter().find(|kind| kind.summer);
+    summer.map(|kind| kind.name.clone())
 }
 
 /// `cmdline` and `proc_cmdline`.
@@ -222,11 +213,13 @@ pub(super) fn cmdline(gather: &mut Gather<'_>) {
     let (mut last, mut all) = (Map::new(), Map::new());
     for word in text.split_whitespace() {
         let (key, value) = match word.split_once('=') {
-            Some((key, value)) => (key, Data::from(value.trim_matches('"'))),
+            Some((key, value)) => (key, Data::from(value)),
             None => (word, Data::Bool(true)),
         };
         last.insert(key.to_owned(), value.clone());
+        // A word without a value means the same once more.
         match all.get_mut(key) {
+            Some(_) if value == Data::Bool(true) => {}
             None => {
                 all.insert(key.to_owned(), value);
             }
@@ -253,10 +246,10 @@ pub(super) fn dns(gather: &mut Gather<'_>) {
                     .entry("nameservers".to_owned())
                     .or_insert_with(|| Data::List(Vec::new()));
                 if let Data::List(list) = list {
-                    list.extend(rest.into_iter().take(1).map(Data::Str));
+                    list.extend(rest.into_iter().map(Data::Str));
                 }
             }
-            "domain" => {
+            "domain" if !rest.is_empty() => {
                 dns.insert("domain".to_owned(), Data::from(rest.into_iter().next()));
             }
             "search" | "sortlist" => {
@@ -408,21 +401,27 @@ pub(super) fn ssh_keys(gather: &mut Gather<'_>) {
     }
 }
 
-/// `python` and `python_version`, where there is one: nothing here needs it.
-pub(super) fn python(gather: &mut Gather<'_>) {
+/// Path and version of the machine's Python, where there is one: nothing here needs it.
+fn found_python(gather: &mut Gather<'_>) -> Option<(&'static str, String)> {
     let paths = [
         "/usr/bin/python3",
         "/usr/local/bin/python3",
         "/usr/libexec/platform-python",
         "/usr/bin/python",
     ];
-    let Some(path) = paths.into_iter().find(|path| gather.exists(path)) else {
+    let path = paths.into_iter().find(|path| gather.exists(path))?;
+    if let Some(version) = gather.facts.get("python_version").and_then(Data::as_str) {
+        return Some((path, version.to_owned()));
+    }
+    let text = gather.ask([path, "--version"])?;
+    Some((path, text.trim().trim_start_matches("Python ").to_owned()))
+}
+
+/// `python`.
+pub(super) fn python(gather: &mut Gather<'_>) {
+    let Some((path, version)) = found_python(gather) else {
         return;
     };
-    let Some(text) = gather.ask([path, "--version"]) else {
-        return;
-    };
-    let version = text.trim().trim_start_matches("Python ").to_owned();
     let numbers: Vec<i64> = version
         .split('.')
         .map(|part| {
@@ -447,7 +446,6 @@ pub(super) fn python(gather: &mut Gather<'_>) {
         "has_sslcontext" => true,
     };
     gather.set("python", python);
-    gather.set("python_version", version);
 }
 
 /// `is_chroot`.
@@ -486,10 +484,8 @@ pub(super) fn iscsi(gather: &mut Gather<'_>) {
 /// `hostnqn`.
 pub(super) fn nvme(gather: &mut Gather<'_>) {
     let text = gather.text("/etc/nvme/hostnqn").unwrap_or_default();
-    gather.set(
-        "hostnqn",
-        text.lines().next().unwrap_or_default().to_owned(),
-    );
+    let name = text.lines().find(|line| line.starts_with("nqn."));
+    gather.set("hostnqn", name.unwrap_or_default());
 }
 
 /// `fibre_channel_wwn`.
@@ -519,4 +515,38 @@ pub(super) fn systemd(gather: &mut Gather<'_>) {
         "systemd",
         map! { "version" => version, "features" => features },
     );
+}
+
+/// `facter_*`: what Puppet's program knows, where there is one.
+pub(super) fn facter(gather: &mut Gather<'_>) {
+    let text = gather.ask(["facter", "--puppet", "--json"]);
+    let text = text.or_else(|| gather.ask(["facter", "--json"]));
+    foreign(gather, "facter", text);
+}
+
+/// `ohai_*`: what Chef's program knows, where there is one.
+pub(super) fn ohai(gather: &mut Gather<'_>) {
+    let text = gather.ask(["ohai"]);
+    foreign(gather, "ohai", text);
+}
+
+fn foreign(gather: &mut Gather<'_>, program: &str, text: Option<String>) {
+    let Some(text) = text else {
+        return;
+    };
+    let Some(Data::Map(facts)) = json(&text) else {
+        let what = if program == "facter" {
+            "parse"
+        } else {
+            "gather"
+        };
+        gather
+            .warnings
+            .push(format!("Failed to {what} {program} facts"));
+        return;
+    };
+    for (name, value) in facts {
+        let name = format!("{program}_{}", name.replace('-', "_"));
+        gather.foreign.insert(name, value);
+    }
 }

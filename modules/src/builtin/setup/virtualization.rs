@@ -2,163 +2,209 @@
 
 use super::Gather;
 
-/// Vendors and products of virtual machines as their firmware names them.
-const PRODUCTS: &[(&str, &str)] = &[
-    ("KVM", "kvm"),
-    ("KVM Server", "kvm"),
-    ("Bochs", "kvm"),
-    ("AHV", "kvm"),
-    ("RHEV Hypervisor", "RHEV"),
-    ("oVirt", "oVirt"),
-    ("VMware Virtual Platform", "VMware"),
-    ("VMware7,1", "VMware"),
-    ("VMware20,1", "VMware"),
-    ("OpenStack Compute", "openstack"),
-    ("OpenStack Nova", "openstack"),
-    ("VirtualBox", "virtualbox"),
-    ("Parallels Virtual Platform", "parallels"),
-    ("Google Compute Engine", "kvm"),
-    ("DO Droplet", "kvm"),
-    ("Droplet", "kvm"),
+/// What a text of the firmware tells: its file, the text, the technique.
+const FIRMWARE: &[(&str, &[&str], &str)] = &[
+    (
+        "product_name",
+        &["KVM", "KVM Server", "Bochs", "AHV"],
+        "kvm",
+    ),
+    (
+        "product_name",
+        &["VMware Virtual Platform", "VMware7,1", "VMware20,1"],
+        "VMware",
+    ),
+    (
+        "product_name",
+        &["OpenStack Compute", "OpenStack Nova"],
+        "openstack",
+    ),
+    ("product_name", &["BHYVE"], "bhyve"),
+    ("bios_vendor", &["Xen"], "xen"),
+    ("bios_vendor", &["innotek GmbH"], "virtualbox"),
+    (
+        "bios_vendor",
+        &["Amazon EC2", "DigitalOcean", "Hetzner"],
+        "kvm",
+    ),
+    ("sys_vendor", &["KubeVirt"], "KubeVirt"),
+    ("sys_vendor", &["oVirt"], "oVirt"),
+    ("sys_vendor", &["Microsoft Corporation"], "VirtualPC"),
+    (
+        "sys_vendor",
+        &["Parallels Software International Inc."],
+        "parallels",
+    ),
+    ("sys_vendor", &["OpenStack Foundation"], "openstack"),
+    (
+        "sys_vendor",
+        &[
+            "QEMU",
+            "Amazon EC2",
+            "DigitalOcean",
+            "Google",
+            "Scaleway",
+            "Nutanix",
+        ],
+        "kvm",
+    ),
 ];
 
-const VENDORS: &[(&str, &str)] = &[
-    ("QEMU", "kvm"),
-    ("innotek GmbH", "virtualbox"),
-    ("Amazon EC2", "kvm"),
-    ("DigitalOcean", "kvm"),
-    ("Hetzner", "kvm"),
-    ("Parallels Software International Inc.", "parallels"),
-    ("OpenStack Foundation", "openstack"),
-    ("Xen", "xen"),
-    ("Alibaba Cloud", "kvm"),
-    ("Google", "kvm"),
+/// What a line of `/proc/cpuinfo` tells: how it begins, what it has, the technique.
+const PROCESSORS: &[(&str, &str, &str)] = &[
+    ("model name", "QEMU Virtual CPU", "kvm"),
+    ("vendor_id", "User Mode Linux", "uml"),
+    ("model name", "UML", "uml"),
+    ("machine", "CHRP IBM pSeries (emulated by qemu)", "kvm"),
+    ("vendor_id", "PowerVM Lx86", "powervm_lx86"),
+    ("vendor_id", "IBM/S390", "PR/SM"),
 ];
+
+/// The techniques that were found, in the order of how much they count.
+#[derive(Default)]
+struct Found {
+    guest: Vec<String>,
+    host: Vec<String>,
+    kind: Option<(String, &'static str)>,
+}
+
+impl Found {
+    fn guest(&mut self, name: &str) {
+        if !self.guest.iter().any(|one| one == name) {
+            self.guest.push(name.to_owned());
+        }
+        let role = if name == "PR/SM" { "LPAR" } else { "guest" };
+        self.kind.get_or_insert_with(|| (name.to_owned(), role));
+    }
+
+    fn host(&mut self, name: &str) {
+        self.host.push(name.to_owned());
+    }
+
+    /// The engines of containers count beside the general word.
+    fn container(&mut self, name: &str) {
+        self.guest(name);
+        self.guest("container");
+    }
+}
 
 /// `virtualization_type`, `virtualization_role` and the techniques.
 pub(super) fn virtualization(gather: &mut Gather<'_>) {
-    let mut guest: Vec<String> = Vec::new();
-    let container = container(gather);
-    if let Some(name) = container {
-        // Ansible adds the general word for the engines of the container initiative.
-        if matches!(name, "docker" | "podman" | "containerd" | "container") {
-            guest.push("container".to_owned());
-        }
-        if name != "container" {
-            guest.push(name.to_owned());
-        }
-    }
-    let machine = machine(gather);
-    if let Some(name) = machine
-        && !guest.iter().any(|one| one == name)
-    {
-        guest.push(name.to_owned());
-    }
-    let host = host(gather);
-    let (kind, role) = match (container.or(machine), host.first()) {
-        (Some(name), _) => (name.to_owned(), "guest"),
-        (None, Some(name)) => (name.clone(), "host"),
-        (None, None) => ("NA".to_owned(), "NA"),
-    };
+    let mut found = Found::default();
+    containers(gather, &mut found);
+    machines(gather, &mut found);
+    hosts(gather, &mut found);
+    let (kind, role) = found.kind.unwrap_or_else(|| match found.host.last() {
+        Some(name) => (name.clone(), "host"),
+        None => ("NA".to_owned(), "NA"),
+    });
+    // Ansible's have no order.
+    found.guest.sort();
+    found.host.sort();
     gather.set("virtualization_type", kind);
     gather.set("virtualization_role", role);
-    gather.set("virtualization_tech_guest", guest);
-    gather.set("virtualization_tech_host", host);
+    gather.set("virtualization_tech_guest", found.guest);
+    gather.set("virtualization_tech_host", found.host);
 }
 
-fn container(gather: &mut Gather<'_>) -> Option<&'static str> {
+fn containers(gather: &mut Gather<'_>, found: &mut Found) {
     let groups = gather.text("/proc/1/cgroup").unwrap_or_default();
     let named = |words: &[&str]| words.iter().any(|word| groups.contains(word));
-    if gather.exists("/.dockerenv")
-        || gather.exists("/.dockerinit")
-        || named(&["/docker/", "/docker-"])
-    {
-        return Some("docker");
+    if named(&["/docker/", "/docker-"]) {
+        found.container("docker");
     }
-    if gather.exists("/run/.containerenv") || named(&["/libpod-", "/machine.slice/libpod"]) {
-        return Some("podman");
+    if named(&["/lxc/", "/machine.slice/machine-lxc"]) {
+        found.container("lxc");
+    }
+    if gather.exists("/.dockerenv") || gather.exists("/.dockerinit") {
+        found.container("docker");
+    }
+    if named(&["/system.slice/containerd.service"]) {
+        found.container("containerd");
     }
     let env = gather.text("/proc/1/environ").unwrap_or_default();
-    if env.split('\0').any(|pair| pair == "container=lxc") || named(&["/lxc/"]) {
-        return Some("lxc");
-    }
-    if let Some(kind) = env
+    let engine = env
         .split('\0')
-        .find_map(|pair| pair.strip_prefix("container="))
-    {
-        return Some(match kind {
-            "podman" | "oci" => "podman",
-            "docker" => "docker",
-            "systemd-nspawn" => "systemd-nspawn",
-            _ => "container",
-        });
+        .find_map(|pair| pair.strip_prefix("container="));
+    match engine {
+        Some("lxc" | "lxc-libvirt") => found.container("lxc"),
+        Some("podman") => found.container("podman"),
+        Some(name) if !name.is_empty() => found.guest("container"),
+        _ => {}
     }
-    if gather.exists("/proc/vz") && !gather.exists("/proc/lve") && !gather.exists("/proc/bc") {
-        return Some("openvz");
+    if gather.exists("/proc/vz") && !gather.exists("/proc/lve") {
+        if gather.exists("/proc/bc") {
+            found.host("openvz");
+        } else {
+            found.container("openvz");
+        }
     }
-    None
+    let told = gather.text("/run/systemd/container");
+    if let Some(name) = told.filter(|name| !name.is_empty()) {
+        found.container(&name);
+    }
 }
 
-fn machine(gather: &mut Gather<'_>) -> Option<&'static str> {
-    if gather.exists("/proc/xen")
-        && !gather
-            .text("/proc/xen/capabilities")
-            .is_some_and(|text| text.contains("control_d"))
-    {
-        return Some("xen");
+fn machines(gather: &mut Gather<'_>, found: &mut Found) {
+    if gather.exists("/proc/xen") {
+        let powers = gather.text("/proc/xen/capabilities").unwrap_or_default();
+        if powers.contains("control_d") {
+            found.host("xen");
+        } else {
+            found.guest("xen");
+        }
     }
-    let read = |gather: &mut Gather<'_>, file: &str| {
+    let mut read = |file: &str| {
         gather
             .text(format!("/sys/devices/virtual/dmi/id/{file}"))
             .unwrap_or_default()
     };
-    let product = read(gather, "product_name");
-    let vendor = read(gather, "sys_vendor");
-    if vendor == "Microsoft Corporation" && product == "Virtual Machine" {
-        return Some("VirtualPC");
+    let files = [
+        "product_name",
+        "bios_vendor",
+        "sys_vendor",
+        "product_family",
+    ];
+    let texts = files.map(|file| (file, read(file)));
+    let text = |file: &str| {
+        let found = texts.iter().find(|(name, _)| *name == file);
+        found.map_or("", |(_, text)| text.as_str())
+    };
+    if text("sys_vendor") == "Red Hat" {
+        match (text("product_name"), text("product_family")) {
+            (_, "RHV") => found.guest("RHV"),
+            ("RHEV Hypervisor", _) => found.guest("RHEV"),
+            _ => {}
+        }
     }
-    if vendor == "VMware, Inc." {
-        return Some("VMware");
-    }
-    let found = PRODUCTS.iter().find(|(name, _)| {
-        *name == product || (*name == "KVM" && product.starts_with("Standard PC"))
-    });
-    if let Some((_, kind)) = found.or_else(|| VENDORS.iter().find(|(name, _)| *name == vendor)) {
-        return Some(kind);
-    }
-    let bios = read(gather, "bios_vendor");
-    match bios.as_str() {
-        "Xen" => return Some("xen"),
-        "innotek GmbH" => return Some("virtualbox"),
-        "Amazon EC2" | "DigitalOcean" | "Hetzner" => return Some("kvm"),
-        _ => {}
+    for (file, words, name) in FIRMWARE {
+        if words.contains(&text(file)) {
+            found.guest(name);
+        }
     }
     let cpu = gather.text("/proc/cpuinfo").unwrap_or_default();
-    let emulated = cpu
-        .lines()
-        .any(|line| line.starts_with("model name") && line.contains("QEMU Virtual CPU"));
-    emulated.then_some("kvm")
+    for (begin, word, name) in PROCESSORS {
+        let says = |line: &str| line.starts_with(begin) && line.contains(word);
+        if cpu.lines().any(says) {
+            found.guest(name);
+        }
+    }
 }
 
-fn host(gather: &mut Gather<'_>) -> Vec<String> {
-    let mut found = Vec::new();
+fn hosts(gather: &mut Gather<'_>, found: &mut Found) {
     let modules = gather.text("/proc/modules").unwrap_or_default();
     let loaded = |name: &str| {
         modules
             .lines()
             .any(|line| line.split_whitespace().next() == Some(name))
     };
-    if gather
-        .text("/proc/xen/capabilities")
-        .is_some_and(|text| text.contains("control_d"))
-    {
-        found.push("xen".to_owned());
-    }
-    if loaded("kvm") || loaded("kvm_intel") || loaded("kvm_amd") || gather.exists("/dev/kvm") {
-        found.push("kvm".to_owned());
+    if loaded("kvm") || gather.exists("/dev/kvm") {
+        found.host("kvm");
     }
     if loaded("vboxdrv") {
-        found.push("virtualbox".to_owned());
+        found.host("virtualbox");
     }
-    found
+    if loaded("virtio") {
+        found.guest("kvm");
+    }
 }
