@@ -14,6 +14,7 @@ mod debconf;
 mod dnf;
 mod dnf5;
 mod dpkg_selections;
+mod expect;
 mod file;
 mod find;
 mod get_url;
@@ -66,6 +67,7 @@ crate::registry::family! {
     dnf,
     dnf5,
     dpkg_selections,
+    expect,
     file,
     find,
     get_url,
