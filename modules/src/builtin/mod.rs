@@ -40,6 +40,7 @@ mod setup;
 mod shell;
 mod slurp;
 mod stat;
+mod subversion;
 mod systemd;
 mod tempfile;
 mod text_file;
@@ -92,6 +93,7 @@ crate::registry::family! {
     shell,
     slurp,
     stat,
+    subversion,
     systemd,
     tempfile,
     unarchive,
