@@ -2,6 +2,7 @@
 
 mod alternatives;
 mod archive;
+mod filesystem;
 mod git_config;
 mod htpasswd;
 mod ini_file;
@@ -17,6 +18,7 @@ mod xattr;
 crate::registry::family! {
     alternatives,
     archive,
+    filesystem,
     git_config,
     htpasswd,
     ini_file,
