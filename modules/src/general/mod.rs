@@ -10,6 +10,7 @@ mod make;
 mod modprobe;
 mod npm;
 mod pam_limits;
+mod parted;
 mod singularity;
 mod timezone;
 mod ufw;
@@ -26,6 +27,7 @@ crate::registry::family! {
     modprobe,
     npm,
     pam_limits,
+    parted,
     singularity,
     timezone,
     ufw,
