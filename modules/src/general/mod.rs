@@ -3,6 +3,7 @@
 mod alternatives;
 mod archive;
 mod filesystem;
+mod gem;
 mod git_config;
 mod htpasswd;
 mod ini_file;
@@ -20,6 +21,7 @@ crate::registry::family! {
     alternatives,
     archive,
     filesystem,
+    gem,
     git_config,
     htpasswd,
     ini_file,
