@@ -7,6 +7,7 @@ mod gem;
 mod git_config;
 mod htpasswd;
 mod ini_file;
+mod locale_gen;
 mod make;
 mod modprobe;
 mod npm;
@@ -25,6 +26,7 @@ crate::registry::family! {
     git_config,
     htpasswd,
     ini_file,
+    locale_gen,
     make,
     modprobe,
     npm,
