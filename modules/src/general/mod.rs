@@ -2,6 +2,7 @@
 
 mod alternatives;
 mod archive;
+mod capabilities;
 mod filesystem;
 mod gem;
 mod git_config;
@@ -21,6 +22,7 @@ mod xattr;
 crate::registry::family! {
     alternatives,
     archive,
+    capabilities,
     filesystem,
     gem,
     git_config,
