@@ -18,6 +18,7 @@ mod singularity;
 mod timezone;
 mod ufw;
 mod xattr;
+mod xml;
 
 crate::registry::family! {
     alternatives,
@@ -38,4 +39,5 @@ crate::registry::family! {
     timezone,
     ufw,
     xattr,
+    xml,
 }
