@@ -2,12 +2,14 @@
 
 mod acl;
 mod authorized_key;
+mod firewalld;
 mod mount;
 mod sysctl;
 
 crate::registry::family! {
     acl,
     authorized_key,
+    firewalld,
     mount,
     sysctl,
 }
