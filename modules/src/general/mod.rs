@@ -14,6 +14,8 @@ mod modprobe;
 mod npm;
 mod pam_limits;
 mod parted;
+mod sefcontext;
+mod seport;
 mod singularity;
 mod timezone;
 mod ufw;
@@ -35,6 +37,8 @@ crate::registry::family! {
     npm,
     pam_limits,
     parted,
+    sefcontext,
+    seport,
     singularity,
     timezone,
     ufw,

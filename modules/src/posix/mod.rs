@@ -4,6 +4,9 @@ mod acl;
 mod authorized_key;
 mod firewalld;
 mod mount;
+mod seboolean;
+mod selinux;
+pub(crate) mod semanage;
 mod sysctl;
 
 crate::registry::family! {
@@ -11,5 +14,7 @@ crate::registry::family! {
     authorized_key,
     firewalld,
     mount,
+    seboolean,
+    selinux,
     sysctl,
 }
