@@ -38,6 +38,7 @@ pub mod time;
 pub mod wire;
 
 pub mod builtin;
+pub mod crypto;
 pub mod general;
 mod oci;
 mod openpgp;

@@ -6,6 +6,7 @@ use crate::args::Module;
 pub fn modules() -> impl Iterator<Item = &'static Module> {
     [
         crate::builtin::MODULES,
+        crate::crypto::MODULES,
         crate::general::MODULES,
         crate::posix::MODULES,
     ]
