@@ -43,3 +43,4 @@ pub mod general;
 mod oci;
 mod openpgp;
 pub mod posix;
+mod xmlrpc;

@@ -17,6 +17,7 @@ mod parted;
 mod sefcontext;
 mod seport;
 mod singularity;
+mod supervisorctl;
 mod timezone;
 mod ufw;
 mod xattr;
@@ -40,6 +41,7 @@ crate::registry::family! {
     sefcontext,
     seport,
     singularity,
+    supervisorctl,
     timezone,
     ufw,
     xattr,
