@@ -73,11 +73,12 @@ pub(super) async fn write(
     label: &str,
 ) -> Result<TaskResult, ActionError> {
     let checksum = hex(&Sha1::digest(&bytes));
-    args.shift_remove("decrypt");
-    args.shift_remove("local_follow");
-    args.extend(base.map(|base| ("_original_basename".to_owned(), Data::from(base))));
-    args.insert("_source".to_owned(), Data::from(label));
-    send(context, &mut args, bytes).await?;
+    describe(&mut args, base, label);
+    match there(context, &args, &bytes, base, &checksum).await? {
+        // The name is the file's own, where `dest` is a folder.
+        Some(path) => args.extend(map! { "dest" => path, "_same" => checksum.as_str() }),
+        None => send(context, &mut args, bytes).await?,
+    }
     let mut result = context.call_module("ansible.builtin.copy", &args).await?;
     let msg = result.result.get("msg").and_then(Data::as_str);
     if result.failed && msg == Some(NO_NAME) {
@@ -88,6 +89,45 @@ pub(super) async fn write(
         sum.or_insert_with(|| Data::Str(checksum));
     }
     Ok(result)
+}
+
+/// Tells the target's `copy` what it copies, and keeps from it what only the controller knows.
+fn describe(args: &mut Map, base: Option<&str>, label: &str) {
+    args.shift_remove("decrypt");
+    args.shift_remove("local_follow");
+    args.extend(base.map(|base| ("_original_basename".to_owned(), Data::from(base))));
+    args.insert("_source".to_owned(), Data::from(label));
+}
+
+/// Where the target has the content already: its path. Asking pays for content that is not in the call.
+async fn there(
+    context: &mut Context<'_>,
+    args: &Map,
+    bytes: &[u8],
+    base: Option<&str>,
+    checksum: &str,
+) -> Result<Option<String>, ActionError> {
+    let dest = args.get("dest").map(Data::text).unwrap_or_default();
+    if bytes.len() <= INLINE {
+        return Ok(None);
+    }
+    let mut path = dest.clone();
+    for _ in 0..2 {
+        let wanted = map! { "path" => path.as_str(), "follow" => args.get("follow").cloned().unwrap_or(Data::Bool(false)), "get_mime" => false, "get_attributes" => false };
+        let result = context.call_module("ansible.builtin.stat", &wanted).await?;
+        let stat = result.result.get("stat").and_then(Data::as_map);
+        let get = |name: &str| stat.and_then(|stat| stat.get(name));
+        match (get("isdir"), base) {
+            (Some(Data::Bool(true)), Some(base)) if path == dest => {
+                path = format!("{}/{base}", dest.trim_end_matches('/'));
+            }
+            _ => {
+                let same = get("checksum").and_then(Data::as_str) == Some(checksum);
+                return Ok(same.then_some(path));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Puts content into the arguments of a module, or sends it before where it is large.
@@ -137,6 +177,7 @@ async fn directory(
     };
     let mut all = TaskResult::ok(map! { "dest" => dest, "src" => path.display().to_string() });
     let dir_mode = args.get("directory_mode").cloned();
+    let mut batch = Batch::default();
     for entry in walkdir::WalkDir::new(path)
         .sort_by_file_name()
         .follow_links(true)
@@ -149,29 +190,87 @@ async fn directory(
         } else {
             root.join(below)
         };
-        let result = if entry.file_type().is_dir() {
+        if entry.file_type().is_dir() {
             let mut wanted = map! { "path" => place.display().to_string(), "state" => "directory" };
             for name in ["owner", "group"] {
                 wanted.extend(args.get(name).map(|value| (name.to_owned(), value.clone())));
             }
             wanted.extend(dir_mode.clone().map(|mode| ("mode".to_owned(), mode)));
-            context.call_module("ansible.builtin.file", &wanted).await?
+            let call = context.prepare("ansible.builtin.file", &wanted)?;
+            batch.calls.push(Data::Map(call));
         } else {
             let mut wanted = args.clone();
             wanted.insert("dest".to_owned(), Data::from(place.display().to_string()));
             preserve_mode(&mut wanted, entry.path());
             let bytes = read_local(context, entry.path())?;
             let label = entry.path().display().to_string();
-            write(context, wanted, bytes, Some(&base_name(&label)), &label).await?
-        };
-        if result.failed {
-            return Ok(result);
+            let base = base_name(&label);
+            if bytes.len() > INLINE {
+                // What is above it has to be there first.
+                if !batch.send(context, &mut all, dest).await? {
+                    return Ok(all);
+                }
+                let result = write(context, wanted, bytes, Some(&base), &label).await?;
+                if !add(&mut all, result) {
+                    return Ok(all);
+                }
+                continue;
+            }
+            describe(&mut wanted, Some(&base), &label);
+            batch.size += bytes.len();
+            wanted.insert("_content".to_owned(), Data::Bytes(bytes));
+            let call = context.prepare("ansible.builtin.copy", &wanted)?;
+            batch.calls.push(Data::Map(call));
         }
-        all.changed |= result.changed;
-        all.diff.extend(result.diff);
-        all.effects.extend(result.effects);
+        if batch.is_full(context.diff) && !batch.send(context, &mut all, dest).await? {
+            return Ok(all);
+        }
     }
+    batch.send(context, &mut all, dest).await?;
     Ok(all)
+}
+
+/// Calls that make folders and files, sent as one.
+#[derive(Default)]
+struct Batch {
+    calls: Vec<Data>,
+    /// Bytes of the files' contents.
+    size: usize,
+}
+
+impl Batch {
+    /// Requests and results have to fit into frames; with differences, a result has what was there.
+    fn is_full(&self, diff: bool) -> bool {
+        self.size > INLINE || self.calls.len() >= if diff { 100 } else { 2000 }
+    }
+
+    /// Sends what has come together. False when it failed: then `all` is the failure.
+    async fn send(
+        &mut self,
+        context: &mut Context<'_>,
+        all: &mut TaskResult,
+        dest: &str,
+    ) -> Result<bool, ActionError> {
+        let Self { calls, .. } = std::mem::take(self);
+        if calls.is_empty() {
+            return Ok(true);
+        }
+        let args = map! { "dest" => dest, "_calls" => Data::List(calls) };
+        let result = context.call_module("ansible.builtin.copy", &args).await?;
+        Ok(add(all, result))
+    }
+}
+
+/// Adds a part's result to the whole. False when it failed: then the whole is the failure.
+fn add(all: &mut TaskResult, result: TaskResult) -> bool {
+    if result.failed {
+        *all = result;
+        return false;
+    }
+    all.changed |= result.changed;
+    all.diff.extend(result.diff);
+    all.effects.extend(result.effects);
+    true
 }
 
 /// The bytes of a local file, decrypted where it is vaulted and `decrypt` is not off.

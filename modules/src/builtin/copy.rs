@@ -15,6 +15,7 @@ use rplay_modules::machine::digest::Algorithm;
 use rplay_modules::machine::{Access, Content, FileKind, Machine, Stat};
 use rplay_modules::module;
 use rplay_modules::outcome::{Diff, Failure, Outcome};
+use rplay_modules::registry;
 
 /// Copies files to the targets, from the controller or from the target itself.
 #[derive(ModuleArgs)]
@@ -56,6 +57,12 @@ struct Args {
     /// The content in a file, sent by the controller.
     #[arg(name = "_blob")]
     spooled: Option<PathBuf>,
+    /// The checksum of the content, where `_blob` would be what is there already.
+    #[arg(name = "_same")]
+    same: Option<String>,
+    /// The calls that make a tree of the controller, in their order.
+    #[arg(name = "_calls")]
+    calls: Option<Vec<Data>>,
     /// The name of the source, for a `dest` that is a directory.
     #[arg(name = "_original_basename")]
     basename: Option<String>,
@@ -101,6 +108,9 @@ module! { "ansible.builtin.copy", args: Args, returns: Values, run: run }
 fn run(machine: &mut dyn Machine, mut args: Args) -> Result<Outcome, Failure> {
     // What the controller does with its own files was done before the call.
     let _ = (args.local_follow, args.decrypt);
+    if let Some(calls) = &args.calls {
+        return several(machine, calls);
+    }
     let source = Source::of(&mut args)?;
     if let Source::Remote(path) = &source {
         let stat = readable_source(machine, path)?;
@@ -127,11 +137,31 @@ fn run(machine: &mut dyn Machine, mut args: Args) -> Result<Outcome, Failure> {
     place(machine, &args, &source, &target, &checksum)
 }
 
+/// Makes directories and files in one call: a tree of small files would take a turn for each of them.
+fn several(machine: &mut dyn Machine, calls: &[Data]) -> Result<Outcome, Failure> {
+    let mut all = Outcome::default();
+    for args in calls.iter().filter_map(Data::as_map) {
+        let module = if args.contains_key("dest") {
+            "ansible.builtin.copy"
+        } else {
+            "ansible.builtin.file"
+        };
+        let module = registry::find(module).ok_or("there is no such module".to_owned())?;
+        let one = (module.run)(machine, args)?;
+        all.changed |= one.changed;
+        all.diff.extend(one.diff);
+        all.warnings.extend(one.warnings);
+    }
+    Ok(all)
+}
+
 /// Where the content comes from.
 enum Source {
     Bytes(Vec<u8>),
     /// A file that the agent spooled. It goes away after the call, so it may be moved into place.
     Spooled(PathBuf),
+    /// The file that is there has the content already, with this checksum.
+    Same(PathBuf, String),
     /// A path of the target, as it was written.
     Remote(String),
 }
@@ -143,6 +173,10 @@ impl Source {
             (Some(_), Some(_)) => Err(Failure::new("src and content are mutually exclusive")),
             (Some(content), None) => Ok(Self::Bytes(sent.unwrap_or(content))),
             _ if sent.is_some() => Ok(Self::Bytes(sent.unwrap_or_default())),
+            _ if args.same.is_some() => Ok(Self::Same(
+                PathBuf::from(&args.dest),
+                args.same.take().unwrap_or_default(),
+            )),
             _ if args.spooled.is_some() => {
                 Ok(Self::Spooled(args.spooled.take().unwrap_or_default()))
             }
@@ -156,6 +190,7 @@ impl Source {
         match self {
             Self::Bytes(bytes) => Content::Bytes(bytes),
             Self::Spooled(path) => Content::Take(path),
+            Self::Same(path, _) => Content::CopyOf(path),
             Self::Remote(path) => Content::CopyOf(Path::new(path)),
         }
     }
@@ -163,7 +198,8 @@ impl Source {
     fn checksum(&self, machine: &mut dyn Machine, algorithm: Algorithm) -> Result<String, Failure> {
         let sum = match self {
             Self::Bytes(bytes) => algorithm.of(&mut bytes.as_slice()),
-            Self::Spooled(path) => algorithm.of_file(machine, path),
+            Self::Same(_, sum) if matches!(algorithm, Algorithm::Sha1) => return Ok(sum.clone()),
+            Self::Spooled(path) | Self::Same(path, _) => algorithm.of_file(machine, path),
             Self::Remote(path) => algorithm.of_file(machine, Path::new(path)),
         };
         Ok(sum.map_err(|error| format!("the source cannot be read: {}", os_error_text(&error)))?)
@@ -357,7 +393,7 @@ fn already_there(
 fn difference(machine: &mut dyn Machine, args: &Args, source: &Source, target: &Target) -> Diff {
     let after = match source {
         Source::Bytes(bytes) => content_side(Some(bytes)),
-        Source::Spooled(path) => file_side(machine, path),
+        Source::Spooled(path) | Source::Same(path, _) => file_side(machine, path),
         Source::Remote(path) => file_side(machine, Path::new(path)),
     };
     let shown = target.shown.to_string_lossy().into_owned();

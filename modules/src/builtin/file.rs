@@ -110,6 +110,7 @@ fn run(machine: &mut dyn Machine, mut args: Args) -> Result<Outcome, Failure> {
         return Err(failed_at(machine, &args.path, failure));
     }
     let times = Times::of(
+        machine,
         &args,
         if state == State::Touch {
             "now"
