@@ -1,6 +1,6 @@
 //! `--list-hosts`, `--list-tasks`, `--list-tags`, `--syntax-check`: the plays as they would run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::playbook::{Arguments, Loaded};
@@ -16,10 +16,17 @@ use crate::run::{Inputs, Pattern, PlannedPlay, groups};
 pub(super) fn print(loaded: &Loaded, wanted: &Arguments) -> Result<(), CommandError> {
     let listed = wanted.list_hosts || wanted.list_tasks || wanted.list_tags;
     let mut text = String::new();
+    let mut told = HashSet::new();
     for playbook in &loaded.playbooks {
         text.push_str(&format!("\nplaybook: {}\n", playbook.path.display()));
         for (index, play) in playbook.plays.iter().enumerate().filter(|_| listed) {
-            let written = add_play(&mut text, index + 1, play, &loaded.inputs, wanted);
+            let written = add_play(
+                &mut text,
+                index + 1,
+                play,
+                &loaded.inputs,
+                (wanted, &mut told),
+            );
             written.map_err(|problem| CommandError::new(Exit::Parse, *problem))?;
         }
     }
@@ -32,7 +39,7 @@ fn add_play(
     number: usize,
     planned: &PlannedPlay,
     inputs: &Inputs,
-    wanted: &Arguments,
+    (wanted, told): (&Arguments, &mut HashSet<String>),
 ) -> Result<(), Box<Diagnostic>> {
     let plan = &planned.plan;
     let mut magic = inputs.magic.clone();
@@ -54,7 +61,10 @@ fn add_play(
         "\n  play #{number} ({hosts}): {name}\tTAGS: [{tags}]\n"
     ));
     let limit = inputs.options.limit.as_deref();
-    let selected = inputs.inventory.select_list(&pattern, limit);
+    let mut selected = inputs.inventory.select_list(&pattern, limit);
+    // Each pattern once, however many plays have it.
+    let new = |problem: &Diagnostic| told.insert(problem.message.clone());
+    selected.problems.retain(new);
     super::tell(&selected.problems, &inputs.files.secrets.hidden);
     if wanted.list_hosts {
         let quoted: Vec<String> = pattern.iter().map(|one| format!("'{one}'")).collect();

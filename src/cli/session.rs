@@ -11,7 +11,7 @@ use super::told;
 use super::{CommandError, Exit, extra_vars, interrupt, passwords, tell, version};
 use crate::config::{Config, Origin};
 use crate::diag::{self, Diagnostic, Severity, nearest};
-use crate::inventory::{EMPTY, Inventory, LOCALHOST, NO_HOSTS, NO_PLUGINS, PYTHON};
+use crate::inventory::{EMPTY, Inventory, LOCALHOST, NO_HOSTS, NO_PLUGINS, PYTHON, UNPARSED};
 use crate::plan::collections::Collections;
 use crate::plan::library::Library;
 use crate::plan::{Files, Planner, TagFilter};
@@ -69,7 +69,13 @@ pub(super) fn prepare(
     let inventory = inventory(&wanted.inventory, &config, &files, problems)?;
     problems.extend(odd);
     let warn = !LOCALHOST.contains(&pattern) && config.bool("localhost_warning");
-    if warn && inventory.hosts.is_empty() && wanted.inventory.inventory.is_empty() {
+    // A source that cannot be read is told instead, and nothing is run.
+    let read = problems
+        .iter()
+        .all(|problem| problem.severity != Severity::Error)
+        && !problems.iter().any(|problem| problem.code == UNPARSED);
+    let read = read || wanted.inventory.inventory.is_empty();
+    if warn && inventory.hosts.is_empty() && read {
         problems.push(Diagnostic::warning("no-hosts", EMPTY));
     }
     let settings = Settings {
@@ -156,7 +162,10 @@ pub(super) fn inventory(
         if let Some(problem) = hosts.problems.iter().find(wrong) {
             return Err(CommandError::new(Exit::Error, problem.clone()));
         }
-        if hosts.value.is_empty() && !matches!(limit.as_str(), "localhost" | "127.0.0.1") {
+        if hosts.value.is_empty()
+            && !inventory.hosts.is_empty()
+            && !matches!(limit.as_str(), "localhost" | "127.0.0.1")
+        {
             tell(
                 &hosts
                     .problems

@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 
 pub(crate) use graph::PRIORITY;
 pub use layers::{Layer, LayerKind, VarsKind};
-pub use pattern::{EMPTY, NO_HOSTS, NO_PLUGINS, Order, ordered};
+pub use pattern::{EMPTY, NO_HOSTS, NO_PLUGINS, Order, UNPARSED, ordered};
 
 use crate::config::Config;
 use crate::load::node::Node;

@@ -18,6 +18,9 @@ pub const NO_HOSTS: &str =
 /// The code of a problem: no plugin is enabled that could read an inventory.
 pub const NO_PLUGINS: &str = "no-inventory-plugins";
 
+/// The code of a problem: no source was read.
+pub const UNPARSED: &str = "inventory-unparsed";
+
 /// Ansible's sentence for an inventory without hosts.
 pub const EMPTY: &str = "provided hosts list is empty, only localhost is available. \
                      Note that the implicit localhost does not match 'all'";

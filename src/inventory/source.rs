@@ -110,11 +110,10 @@ impl Loader<'_> {
     fn nothing_parsed(&mut self) {
         if self.config.bool("unparsed_is_failed") {
             let text = "No inventory was parsed, please check your configuration and options.";
-            self.problems
-                .push(Diagnostic::error("inventory-unparsed", text));
+            self.problems.push(Diagnostic::error(super::UNPARSED, text));
         } else if self.config.bool("inventory_unparsed_warning") {
             self.problems
-                .push(Diagnostic::warning("inventory-unparsed", NOTHING));
+                .push(Diagnostic::warning(super::UNPARSED, NOTHING));
         }
     }
 
@@ -152,10 +151,10 @@ impl Loader<'_> {
                 "Completely failed to parse inventory source {}",
                 path.display()
             );
-            Diagnostic::error("inventory-unparsed", text)
+            Diagnostic::error(super::UNPARSED, text)
         } else {
             let text = format!("Unable to parse {} as an inventory source", path.display());
-            Diagnostic::warning("inventory-unparsed", text)
+            Diagnostic::warning(super::UNPARSED, text)
         };
         if missing {
             problem = problem.cause("there is no such file or directory");

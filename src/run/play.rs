@@ -234,7 +234,8 @@ impl Run<'_> {
             if problem.severity == Severity::Error {
                 return Err(Box::new(problem));
             }
-            self.tell_problem(&problem);
+            // Once, however many plays have the pattern.
+            self.shared.templar.note(problem);
         }
         let order = match self.play_text(play, Keyword::Order, early) {
             None => Order::default(),
