@@ -12,6 +12,7 @@ pub(crate) use include::applied;
 mod module;
 pub(crate) mod reboot;
 mod script;
+mod synchronize;
 pub(crate) mod table;
 mod template;
 mod unarchive;
@@ -38,6 +39,8 @@ pub(crate) struct TaskResult {
     pub(crate) changed: bool,
     pub(crate) failed: bool,
     pub(crate) skipped: bool,
+    /// In check mode nothing was done, and nobody knows what would have come of it.
+    pub(crate) not_run: bool,
     pub(crate) unreachable: bool,
     pub(crate) diff: Vec<Diff>,
     /// What a module says about its failure at more length than `msg`.
@@ -202,10 +205,12 @@ impl TaskResult {
         }
     }
 
-    pub(crate) fn skipped(msg: impl Into<String>) -> Self {
+    /// Skipped by check mode, with the reason.
+    pub(crate) fn not_run(msg: impl Into<String>) -> Self {
         Self {
             result: map! { "msg" => msg.into() },
             skipped: true,
+            not_run: true,
             ..Self::default()
         }
     }
@@ -224,6 +229,7 @@ impl From<Result<Outcome, Failure>> for TaskResult {
                     result: outcome.results,
                     changed: outcome.changed,
                     skipped: outcome.skipped,
+                    not_run: outcome.not_run,
                     diff: outcome.diff,
                     ..TaskResult::default()
                 };
@@ -326,6 +332,7 @@ pub(crate) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         "fetch" => fetch::run(context).await,
         "script" => script::run(context).await,
         "reboot" => reboot::run(context).await,
+        "synchronize" => synchronize::run(context).await,
         "raw" => script::raw(context).await,
         "gather_facts" => facts::gather(context).await,
         _ => module::run(context).await,

@@ -48,6 +48,7 @@ pub(super) async fn raw(context: &mut Context<'_>) -> Result<TaskResult, ActionE
     if context.check {
         return Ok(TaskResult {
             skipped: true,
+            not_run: true,
             ..TaskResult::default()
         });
     }

@@ -4,6 +4,7 @@ use rplay_modules::data::Data;
 
 use super::{ActionError, TaskResult, copy};
 use crate::run::context::Context;
+use crate::run::unpredicted::look;
 use crate::template::value::Value;
 use crate::template::{self, FileOptions};
 use crate::vars::{Level, VarMap};
@@ -60,6 +61,11 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         }
         None => scope,
     };
+    let seen = look(&scope, context.spec, |look| {
+        let templar = &context.run.templar;
+        templar.render_file(&path, &source.text, &options, look)
+    });
+    context.unknown = seen.and_then(|(_, cause)| cause);
     let text = match context
         .run
         .templar

@@ -205,6 +205,10 @@ pub fn unresolved(name: &str, keyword: Option<&str>) -> Diagnostic {
     );
     let meant = suggestion(name).or_else(|| keyword.map(str::to_owned));
     let problem = Diagnostic::error(UNKNOWN, text);
+    let word = name.rsplit('.').next().unwrap_or(name);
+    if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| *refused == word) {
+        return problem.hint(*reason);
+    }
     if let Some(meant) = meant {
         problem.hint(format!("did you mean `{meant}`?"))
     } else if name.contains('.') {
@@ -213,6 +217,12 @@ pub fn unresolved(name: &str, keyword: Option<&str>) -> Diagnostic {
         problem
     }
 }
+
+/// Modules that there will be none of, and what to do instead.
+const REFUSED: &[(&str, &str)] = &[(
+    "iso_extract",
+    "rplay has no `iso_extract`: an image is read by the system's own `mount` (`opts: loop,ro`), and `copy` with `remote_src` takes files from it",
+)];
 
 /// The name that the user may have meant.
 #[must_use]

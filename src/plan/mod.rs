@@ -165,20 +165,36 @@ pub(crate) struct Pass<'a> {
     roles: Vec<Arc<Role>>,
     handlers: Vec<PlanItem>,
     depth: usize,
+    /// An import came back to itself. Where it does so more than once, following each would take
+    /// forever, so no more is followed.
+    circular: bool,
 }
 
 /// Imports and dependencies nested deeper than this are a cycle.
 const MAX_DEPTH: usize = 100;
 
 impl Planner {
-    /// The file of a module that Ansible would run, and rplay does not.
+    /// The file of a module that Ansible would run, and rplay does not. A short name is looked up in
+    /// the collections of the frame as well.
     #[must_use]
-    pub fn foreign(&self, name: &str, playbook_dir: &Path) -> Option<PathBuf> {
+    pub fn foreign(
+        &self,
+        name: &str,
+        frame: Option<&Frame>,
+        playbook_dir: &Path,
+    ) -> Option<PathBuf> {
         self.library.module(name, playbook_dir).or_else(|| {
-            let named = !actions::is_native(name);
-            named
-                .then(|| self.collections.module(name, playbook_dir))
-                .flatten()
+            if actions::is_native(name) {
+                return None;
+            }
+            let known = &self.collections;
+            if name.contains('.') {
+                return known.module(name, playbook_dir);
+            }
+            let places = frame.map(role::collections_of).unwrap_or_default();
+            let full = places.iter().map(|place| format!("{place}.{name}"));
+            full.into_iter()
+                .find_map(|full| known.module(&full, playbook_dir))
         })
     }
 
@@ -320,6 +336,7 @@ impl<'a> Pass<'a> {
             roles: vec![],
             handlers: vec![],
             depth: 0,
+            circular: false,
         }
     }
 
@@ -352,7 +369,7 @@ impl<'a> Pass<'a> {
             "import_role" => return self.import_role(task, frame),
             _ => {}
         }
-        self.check_module(task, handler);
+        self.check_module(task, frame, handler);
         self.check_defaults(&task.keywords);
         self.check_meta(task, frame, handler);
         let own = self.tags_of(&task.keywords);
@@ -388,7 +405,7 @@ impl<'a> Pass<'a> {
             for (key, _) in entries {
                 let Some(name) = key.as_str() else { continue };
                 let Some(group) = name.strip_prefix("group/") else {
-                    if !self.resolves(name) {
+                    if !self.resolves(name, None) {
                         self.problems.push(no_action(name, &key.span));
                     }
                     continue;
@@ -407,17 +424,16 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn resolves(&self, name: &str) -> bool {
-        actions::is_native(name)
-            || name.contains("{{")
-            || self.planner.foreign(name, self.playbook_dir).is_some()
+    fn resolves(&self, name: &str, frame: Option<&Frame>) -> bool {
+        let disk = || self.planner.foreign(name, frame, self.playbook_dir);
+        actions::is_native(name) || name.contains("{{") || disk().is_some()
     }
 
     /// A name must be a module that is here, or one on disk: those are written in
     /// Python and fail when they are reached, which a `when` may prevent.
-    fn check_module(&mut self, task: &ast::Task, handler: bool) {
+    fn check_module(&mut self, task: &ast::Task, frame: &Frame, handler: bool) {
         let name = &task.call.name;
-        if !self.resolves(name) {
+        if !self.resolves(name, Some(frame)) {
             let place = if handler {
                 Places::HANDLER
             } else {
@@ -491,7 +507,11 @@ impl<'a> Pass<'a> {
         handler: bool,
         from: Option<&Node>,
     ) -> Vec<PlanItem> {
+        if self.circular {
+            return vec![];
+        }
         if self.depth >= MAX_DEPTH {
+            self.circular = true;
             let mut problem = Diagnostic::error(
                 "import-cycle",
                 format!("`{}` imports itself", path.display()),

@@ -159,7 +159,11 @@ impl Pass<'_> {
             self.problems.push(in_circle(call, message).cause(chain));
             return vec![];
         }
+        if self.circular {
+            return vec![];
+        }
         if self.depth >= MAX_DEPTH {
+            self.circular = true;
             let message = format!("the role '{}' imports itself", call.name);
             self.problems.push(in_circle(call, &message));
             return vec![];
@@ -313,27 +317,6 @@ impl Pass<'_> {
         }
     }
 
-    /// The collections in which a short name of a role is looked up.
-    fn collections_of(&self, frame: &Frame) -> Vec<String> {
-        for frame in frame.chain() {
-            if let (FrameKind::Role, Some(role)) = (frame.kind, &frame.role) {
-                return role.collections.clone();
-            }
-            let own = match frame.kind {
-                FrameKind::Play => collections::owner(&frame.dir.join("play")),
-                _ => None,
-            };
-            let written = frame.keywords.get(&Keyword::Collections);
-            if own.is_some() || written.is_some() {
-                return own
-                    .into_iter()
-                    .chain(written.iter().flat_map(|node| names_in(node)))
-                    .collect();
-            }
-        }
-        vec![]
-    }
-
     /// The folder of a role and its collection, if a collection has it.
     fn in_collections(&self, name: &str, frame: &Frame) -> Option<(PathBuf, Option<String>)> {
         let known = &self.planner.collections;
@@ -345,12 +328,10 @@ impl Pass<'_> {
         if name.contains('/') {
             return None;
         }
-        self.collections_of(frame)
-            .into_iter()
-            .find_map(|collection| {
-                let path = known.role(&collection, name, self.playbook_dir)?;
-                Some((path, Some(collection)))
-            })
+        collections_of(frame).into_iter().find_map(|collection| {
+            let path = known.role(&collection, name, self.playbook_dir)?;
+            Some((path, Some(collection)))
+        })
     }
 
     /// The folder of a role, and its collection: in collections, beside the playbook, in the
@@ -565,4 +546,25 @@ fn folder_names(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// The collections in which a short name of a role or a module is looked up.
+pub(super) fn collections_of(frame: &Frame) -> Vec<String> {
+    for frame in frame.chain() {
+        if let (FrameKind::Role, Some(role)) = (frame.kind, &frame.role) {
+            return role.collections.clone();
+        }
+        let own = match frame.kind {
+            FrameKind::Play => collections::owner(&frame.dir.join("play")),
+            _ => None,
+        };
+        let written = frame.keywords.get(&Keyword::Collections);
+        if own.is_some() || written.is_some() {
+            return own
+                .into_iter()
+                .chain(written.iter().flat_map(|node| names_in(node)))
+                .collect();
+        }
+    }
+    vec![]
 }

@@ -12,13 +12,13 @@ use rplay_modules::wire;
 
 use super::shared::{RunShared, World};
 use super::spec::TaskSpec;
-use super::target::Links;
+use super::target::{Links, describe, scope_of};
 use crate::action::{ActionError, Effect, TaskResult, table};
-use crate::connect::{Become, Link, LinkError};
+use crate::connect::{Become, Link, LinkError, Target};
 use crate::diag::{Diagnostic, Span, advice, similar_file};
 use crate::template::value::{Entries, Key, Value};
 use crate::template::{Scope, TemplateError};
-use crate::vars::{HostScope, VarMap};
+use crate::vars::{HostScope, NotRun, VarMap};
 
 /// The module that stands for the one of the machine's package manager.
 const PACKAGE: &str = "ansible.builtin.package";
@@ -39,6 +39,8 @@ pub(crate) struct Context<'a> {
     /// What describes the connection where another host does the work.
     pub(crate) there: Option<&'a HostScope>,
     pub(crate) r#become: Option<Become>,
+    /// This machine does the work, for the host.
+    pub(crate) here: bool,
     pub(crate) check: bool,
     pub(crate) diff: bool,
     pub(crate) environment: Vec<(String, String)>,
@@ -48,6 +50,8 @@ pub(crate) struct Context<'a> {
     /// Arguments still to be templated, with defaults of `module_defaults`.
     pub(crate) args: IndexMap<String, (Span, Value)>,
     pub(crate) warnings: Vec<String>,
+    /// In check mode: the task on whose result this one depends and that was not run.
+    pub(crate) unknown: Option<Arc<NotRun>>,
     /// Shows a line while the action still runs.
     pub(crate) display: &'a (dyn Fn(&str) + Send + Sync),
 }
@@ -351,26 +355,19 @@ impl Context<'_> {
         let called = self.spec.task.ast.call.name.as_str();
         if skips(CheckMode::SkippedFirst) {
             let text = format!("This action ({called}) does not support check mode.");
-            return Ok(TaskResult::skipped(text));
+            return Ok(TaskResult::not_run(text));
         }
         let skipped = skips(CheckMode::Skipped)
             .then(|| format!("remote module ({called}) does not support check mode"));
-        let prepared = match args::prepare(module, given) {
-            Ok(prepared) => prepared,
-            Err(problems) => return Err(self.bad_arguments(&problems)),
-        };
-        for secret in &prepared.secrets {
-            self.run.hidden().add(secret);
-        }
-        self.warnings.extend(prepared.warnings);
+        let args = self.prepare(name, given)?;
         if let Some(text) = skipped {
-            return Ok(TaskResult::skipped(text));
+            return Ok(TaskResult::not_run(text));
         }
         let id = self.links.next_id();
         let request = wire::Run {
             id,
             module: module.name.to_owned(),
-            args: prepared.args,
+            args,
             check: self.check,
             diff: self.diff,
             diff_limit: self
@@ -387,6 +384,20 @@ impl Context<'_> {
         let link = self.link()?;
         let (result, _) = link.call(r#become.as_ref(), request).await?;
         Ok(TaskResult::from(result))
+    }
+
+    /// Arguments of a module as the agent takes them, for calls that another call carries.
+    pub(crate) fn prepare(&mut self, name: &str, given: &Map) -> Result<Map, ActionError> {
+        let Some(module) = registry::find(name) else {
+            return Err(self.unknown_module(name));
+        };
+        let prepared =
+            args::prepare(module, given).map_err(|problems| self.bad_arguments(&problems))?;
+        for secret in &prepared.secrets {
+            self.run.hidden().add(secret);
+        }
+        self.warnings.extend(prepared.warnings);
+        Ok(prepared.args)
     }
 
     fn unknown_module(&self, name: &str) -> ActionError {
@@ -418,12 +429,22 @@ impl Context<'_> {
 
     /// The connection to the target.
     pub(crate) fn link(&mut self) -> Result<&mut Link, ActionError> {
+        if self.here {
+            return Ok(self.links.here());
+        }
         self.links.get(
             self.run,
             self.spec,
             self.there.unwrap_or(self.scope),
             self.target,
         )
+    }
+
+    /// How the task's own host is reached, whoever does the work.
+    pub(crate) fn own_target(&self) -> Result<Target, ActionError> {
+        let own = self.there.map(|_| scope_of(self.world, self.host));
+        let scope = own.as_ref().unwrap_or(self.scope);
+        describe(self.run, self.spec, scope, self.host)
     }
 
     /// Connects and starts the agent.

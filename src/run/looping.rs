@@ -43,7 +43,10 @@ impl Worker<'_> {
                     }
                     other => Err(other),
                 }),
-            Some(name) => with_items(&self.run.templar, name, items, scope).map(Ok),
+            Some(name) => {
+                let call = &self.job.spec.task.ast.call.name;
+                with_items(&self.run.templar, name, items, call, scope).map(Ok)
+            }
         };
         match expanded {
             Ok(Ok(items)) => Ok(items),
@@ -154,6 +157,7 @@ impl Worker<'_> {
             all.changed |= one.changed;
             all.failed |= one.failed;
             all.unreachable |= one.unreachable;
+            all.unknown = all.unknown.or_else(|| one.unknown.clone());
             skipped += usize::from(one.skipped);
             all.notify.extend(one.notify);
             for effect in one.effects.iter().filter(|effect| effect.on.is_none()) {
@@ -459,11 +463,12 @@ pub(super) fn with_items(
     templar: &Templar,
     name: &str,
     items: &Value,
+    action: &str,
     scope: &dyn Scope,
 ) -> Result<Vec<Value>, TemplateError> {
     let terms = match templar.expand(items, scope)? {
         Value::List(items) => items.to_vec(),
         other => vec![other],
     };
-    templar.lookup(name, terms, vec![], scope)
+    templar.lookup(name, terms, action, scope)
 }

@@ -27,6 +27,7 @@ pub(crate) mod shared;
 mod spec;
 mod step;
 mod target;
+pub(crate) mod unpredicted;
 mod vars_files;
 mod worker;
 
@@ -107,7 +108,7 @@ pub struct Run<'a> {
     /// `--start-at-task`, until it is found.
     start_at: Option<String>,
     /// Places that were told as warnings of templates and variables.
-    noted: HashSet<(String, Option<(PathBuf, u32)>)>,
+    noted: HashSet<(String, Option<(PathBuf, u32, Option<String>)>)>,
     /// Why the run cannot go on at all.
     fault: Option<Box<Diagnostic>>,
     /// Why files of variables that the run needs cannot be read.
@@ -337,7 +338,12 @@ impl<'a> Run<'a> {
     fn tell_notes(&mut self) {
         for problem in self.shared.templar.take_notes() {
             let place = problem.labels.first().map(|label| &label.span);
-            let place = place.map(|span| (span.path().to_path_buf(), span.start));
+            let place = place.map(|span| {
+                // What stands in no file is told apart by its text.
+                let text = span.source.is_described();
+                let text = text.then(|| span.source.text.clone());
+                (span.path().to_path_buf(), span.start, text)
+            });
             if self.noted.insert((problem.message.clone(), place)) {
                 let (kind, text) = (kind_of(&problem), play::problem_text(&problem));
                 (self.sink)(Event::Message { kind, text });

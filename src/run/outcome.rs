@@ -9,6 +9,7 @@ use super::Run;
 use super::context::to_dict;
 use super::include::Inclusion;
 use super::play::Batch;
+use super::shared::Memory;
 use super::spec::TaskSpec;
 use super::worker::{Done, ItemEffect};
 use crate::action::Effect;
@@ -18,7 +19,7 @@ use crate::load::actions;
 use crate::load::keyword::{KEYWORDS, Keyword, Places};
 use crate::report::event::{MessageKind, NO_TRACEBACK, Status};
 use crate::template::value::{Entries, Key, Value};
-use crate::vars::{Level, VarMap, is_reserved, is_restricted_fact, reserved_name};
+use crate::vars::{Level, is_reserved, is_restricted_fact, reserved_name};
 
 impl Run<'_> {
     /// Registers results, counts them, moves the hosts on.
@@ -43,7 +44,9 @@ impl Run<'_> {
             // An action that bypasses the loop over hosts leaves its result with the first one only.
             let own = [one.host.clone()];
             let shared = self.flag_for_all(spec, Keyword::RunOnce, state);
-            self.register(spec, &one, if shared { &everywhere } else { &own });
+            let registering = if shared { &everywhere[..] } else { &own[..] };
+            self.register(spec, &one, registering);
+            self.doubt(spec, &one, registering, &everywhere);
             let mut included = vec![];
             for effect in effects {
                 match &effect.effect {
@@ -127,6 +130,37 @@ impl Run<'_> {
             let value = value.clone();
             self.remember(host, |memory| {
                 Arc::make_mut(&mut memory.set).insert(name.as_str().to_owned(), value);
+            });
+        }
+    }
+
+    /// Remembers of which of the variables that a task sets check mode does not know the values.
+    fn doubt(
+        &mut self,
+        spec: &TaskSpec,
+        done: &Done,
+        registering: &[String],
+        everywhere: &[String],
+    ) {
+        let name = spec.keyword(Keyword::Register).and_then(Value::as_str);
+        let registered = registering
+            .iter()
+            .flat_map(|host| name.map(|name| (host, name)));
+        let facts = everywhere.iter().flat_map(|host| {
+            let names = spec.args.keys().filter(|_| spec.action == "set_fact");
+            names.map(move |name| (host, name.as_str()))
+        });
+        for (host, name) in registered.chain(facts) {
+            let known = |memory: &Arc<Memory>| !memory.unknown.contains_key(name);
+            if done.unknown.is_none() && self.world.memory.get(host).is_none_or(known) {
+                continue;
+            }
+            self.remember(host, |memory| {
+                let unknown = Arc::make_mut(&mut memory.unknown);
+                match &done.unknown {
+                    Some(cause) => unknown.insert(name.to_owned(), Arc::clone(cause)),
+                    None => unknown.remove(name),
+                };
             });
         }
     }
@@ -307,7 +341,6 @@ impl Run<'_> {
             .map_or_else(|| everywhere.to_vec(), |other| vec![other]);
         match effect.effect {
             Effect::SetFacts(vars) => {
-                self.note_names(&vars);
                 for host in &on {
                     self.remember(host, |memory| {
                         Arc::make_mut(&mut memory.set).extend(vars.clone())
@@ -322,7 +355,6 @@ impl Run<'_> {
                 }
             }
             Effect::IncludeVars(vars) => {
-                self.note_names(&vars);
                 let merging = self.world.vars.rules.merge;
                 for host in &on {
                     self.remember(host, |memory| {
@@ -368,12 +400,6 @@ impl Run<'_> {
             let text = format!("Removed restricted key from module data: {name}");
             let warning = Diagnostic::warning("restricted-fact", text);
             self.shared.templar.note(warning);
-        }
-    }
-
-    fn note_names(&self, vars: &VarMap) {
-        for (name, place) in vars.reserved() {
-            self.shared.templar.note(reserved_name(name, place));
         }
     }
 

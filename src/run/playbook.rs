@@ -50,6 +50,7 @@ pub fn plan_playbook(
         magic,
         plays: vec![],
         problems: vec![],
+        circular: false,
     };
     reader.file(path, None, &Around::default());
     Checked {
@@ -99,6 +100,7 @@ pub fn plan_plays(
         magic,
         plays: vec![],
         problems: vec![],
+        circular: false,
     };
     reader.entries(playbook, dir, &Around::default());
     Checked {
@@ -126,6 +128,8 @@ struct Reader<'a> {
     magic: &'a Arc<VarMap>,
     plays: Vec<PlannedPlay>,
     problems: Vec<Diagnostic>,
+    /// A playbook came back to itself: no further import is followed.
+    circular: bool,
 }
 
 impl Reader<'_> {
@@ -174,7 +178,11 @@ impl Reader<'_> {
         }
         let mut inner = around.clone();
         inner.depth += 1;
+        if self.circular {
+            return;
+        }
         if inner.depth > MAX_DEPTH {
+            self.circular = true;
             let problem = Diagnostic::error("import-cycle", "a playbook imports itself");
             let hint = "each of the playbooks imports the next one, and the last one the first";
             return self.problems.push(problem.at(&file.span).hint(hint));

@@ -220,7 +220,10 @@ impl Run<'_> {
         };
         let expanded = match lookup {
             None => templar.expand(items, scope),
-            Some(name) => with_items(templar, name, items, scope).map(Value::list),
+            Some(name) => {
+                let call = &spec.task.ast.call.name;
+                with_items(templar, name, items, call, scope).map(Value::list)
+            }
         };
         match expanded {
             Ok(Value::List(items)) => {

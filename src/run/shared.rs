@@ -15,7 +15,7 @@ use crate::plan::{Files, Planner, key_place, to_variable};
 use crate::secrets::Secrets;
 use crate::template::Templar;
 use crate::template::value::{Entries, Key, Value};
-use crate::vars::{HostScope, Hosts, Level, VarMap, is_restricted_fact, merged};
+use crate::vars::{HostScope, Hosts, Level, Unknowns, VarMap, is_restricted_fact, merged};
 
 /// The command line's options for a run.
 #[derive(Clone, Debug, Default)]
@@ -322,6 +322,8 @@ pub(crate) struct Memory {
     local_facts: Arc<VarMap>,
     /// `set_fact` and `register`.
     pub(crate) set: Arc<VarMap>,
+    /// Those of them that only the run will know.
+    pub(crate) unknown: Arc<Unknowns>,
     /// `include_vars`.
     pub(crate) included: Arc<VarMap>,
     /// Variables of a host that `add_host` made.
@@ -434,6 +436,7 @@ impl World {
             }
             scope.push(Level::IncludeVars, &memory.included);
             scope.push(Level::SetFacts, &memory.set);
+            return scope.unsure_of(Arc::clone(&memory.unknown));
         }
         scope
     }

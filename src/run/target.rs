@@ -38,12 +38,22 @@ impl Links {
         target: &str,
     ) -> Result<&mut Link, ActionError> {
         let described = describe(run, spec, there, target)?;
+        Ok(self.open(described))
+    }
+
+    /// This machine, whatever the inventory says of `localhost`.
+    pub(crate) fn here(&mut self) -> &mut Link {
+        let here = Target::new("controller", Kind::Local, "localhost");
+        self.open(here)
+    }
+
+    fn open(&mut self, described: Target) -> &mut Link {
         let known = self.links.iter().position(|(known, _)| *known == described);
         let at = known.unwrap_or_else(|| {
             self.links.push((described.clone(), Link::new(described)));
             self.links.len() - 1
         });
-        Ok(&mut self.links[at].1)
+        &mut self.links[at].1
     }
 
     /// Forgets the connections to a host.
@@ -257,7 +267,7 @@ fn kind(connection: &str) -> Result<Kind, ActionError> {
     })
 }
 
-fn describe(
+pub(super) fn describe(
     run: &RunShared,
     spec: &TaskSpec,
     scope: &HostScope,
@@ -400,16 +410,14 @@ pub(super) fn delegate_vars(other: &HostScope, target: &str, scope: &HostScope) 
     let mut vars = VarMap::new();
     let address = Value::str(target);
     let own = scope.get("inventory_hostname").unwrap_or(Value::None);
-    let seen = other.with(
-        Level::Connection,
-        VarMap::from([("ansible_host".to_owned(), address.clone())]),
-    );
-    let seen = seen.with(
-        Level::Magic,
-        VarMap::from([("inventory_hostname".to_owned(), own)]),
-    );
-    let all = seen.get("vars").unwrap_or(Value::None);
-    let by_name = Entries::from([(Key::from(target), all)]);
+    let names = ["ansible_host", "ansible_port", "ansible_user"];
+    let unsaid = [address.clone(), Value::None, Value::None];
+    let unsaid = names.map(str::to_owned).into_iter().zip(unsaid);
+    let own = VarMap::from([("inventory_hostname".to_owned(), own)]);
+    let seen = scope.on(other);
+    let seen = seen.with(Level::Host, unsaid.collect());
+    let seen = seen.with(Level::Magic, own);
+    let by_name = Entries::from([(Key::from(target), seen.whole(2))]);
     vars.insert("ansible_delegated_vars".to_owned(), Value::dict(by_name));
     for (names, otherwise) in [(USER, None), (PORT, None), (HOST, Some(address))] {
         let given = names.iter().find_map(|name| other.get(name));

@@ -22,7 +22,7 @@ use crate::load::keyword::Keyword;
 use crate::report::event::{Event, JobState, MessageKind, Status};
 use crate::template::value::{Value, has_delimiters};
 use crate::template::{Scope, TemplateError};
-use crate::vars::{HostScope, Level, VarMap};
+use crate::vars::{HostScope, Level, NotRun, VarMap, reserved_name};
 
 /// A task to run on a host.
 pub(super) struct Job {
@@ -55,6 +55,8 @@ pub(super) struct Done {
     pub(super) result: Map,
     pub(super) effects: Vec<ItemEffect>,
     pub(super) notify: Vec<String>,
+    /// See [`ItemResult::unknown`].
+    pub(super) unknown: Option<Arc<NotRun>>,
 }
 
 /// An effect with the loop variables it happened under.
@@ -74,6 +76,8 @@ pub(super) struct ItemResult {
     pub(super) changed: bool,
     pub(super) failed: bool,
     pub(super) skipped: bool,
+    /// In check mode: the task that was not run and would have to be for this to be known.
+    pub(super) unknown: Option<Arc<NotRun>>,
     pub(super) unreachable: bool,
     pub(super) diff: Vec<Diff>,
     pub(super) effects: Vec<ItemEffect>,
@@ -95,6 +99,8 @@ pub(super) async fn work(run: Shared, mut job: Job) {
     let done = Worker {
         run: &run,
         job: &mut job,
+        unknown: None,
+        unknown_list: None,
     }
     .task()
     .await;
@@ -113,18 +119,31 @@ pub(super) async fn work(run: Shared, mut job: Job) {
 pub(super) struct Worker<'a> {
     pub(super) run: &'a Shared,
     pub(super) job: &'a mut Job,
+    /// What is being done depends on the result of a task that check mode did not run: then a
+    /// failure is none.
+    unknown: Option<Arc<NotRun>>,
+    /// The same of the items of the task's loop.
+    unknown_list: Option<Arc<NotRun>>,
 }
 
 impl Worker<'_> {
     async fn task(&mut self) -> Done {
         let spec = Arc::clone(&self.job.spec);
         let scope = self.job.scope.clone();
+        self.unknown = self.unknown_items(&scope);
+        self.unknown_list = self.unknown.clone();
         let items = match &spec.looping {
             None => None,
             Some((lookup, items, span)) => {
                 match self.loop_items(lookup.as_deref(), items, span, &scope) {
                     Ok(items) => Some(items),
-                    Err(result) => return self.finish(*result, false),
+                    Err(result) => {
+                        let result = match self.unknown.take() {
+                            Some(cause) => self.skip_unknown(cause),
+                            None => *result,
+                        };
+                        return self.finish(result, false);
+                    }
                 }
             }
         };
@@ -134,7 +153,11 @@ impl Worker<'_> {
                 self.finish(result, false)
             }
             Some(items) => {
-                let result = self.each(items, &scope).await;
+                let mut result = self.each(items, &scope).await;
+                if let Some(cause) = self.unknown_list.take() {
+                    self.note_unknown(&cause);
+                    result.unknown = Some(cause);
+                }
                 // A loop that could not be steered is told like a task without items.
                 let whole = result.result.contains_key("results");
                 self.finish(result, whole)
@@ -160,8 +183,40 @@ impl Worker<'_> {
         }
     }
 
-    /// Runs the task once: conditions, then attempts.
+    /// Runs the task once. What fails only because check mode did not run another task is skipped.
     pub(super) async fn item(&mut self, scope: &HostScope, item: Option<&VarMap>) -> ItemResult {
+        let list = self.unknown_list.clone();
+        self.unknown = list.or_else(|| self.unknown_condition(scope));
+        if self.unknown.is_none() {
+            self.unknown = self.unknown_work(scope);
+            // Which tasks there will be cannot be shown at all.
+            if let Some(cause) = &self.unknown
+                && crate::load::actions::is_include(&self.job.spec.action)
+            {
+                return self.skip_unknown(Arc::clone(cause));
+            }
+        }
+        let one = self.known_item(scope, item).await;
+        match self.unknown.take() {
+            Some(cause) => self.doubt(one, cause),
+            None => one,
+        }
+    }
+
+    /// The same, whatever check mode knows. Nothing is told of templates that led to an include.
+    async fn known_item(&mut self, scope: &HostScope, item: Option<&VarMap>) -> ItemResult {
+        if !crate::load::actions::is_include(&self.job.spec.action) {
+            return self.conditioned(scope, item).await;
+        }
+        let (result, notes) = crate::template::apart(self.conditioned(scope, item)).await;
+        if result.failed || result.skipped {
+            self.run.templar.note_warnings(notes);
+        }
+        result
+    }
+
+    /// Conditions, then attempts.
+    async fn conditioned(&mut self, scope: &HostScope, item: Option<&VarMap>) -> ItemResult {
         let spec = Arc::clone(&self.job.spec);
         for (condition, span) in &spec.when {
             match self.run.templar.condition(condition, scope) {
@@ -190,7 +245,11 @@ impl Worker<'_> {
 
     /// Refuses a module of ones own; only when it is reached, as a condition may keep the task from running.
     fn refuse_foreign(&self, name: &str, place: &Span) -> Result<(), ActionError> {
-        let found = self.run.planner.foreign(name, &self.run.playbook_dir);
+        let frame = Some(&*self.job.spec.task.frame);
+        let found = self
+            .run
+            .planner
+            .foreign(name, frame, &self.run.playbook_dir);
         found.map_or(Ok(()), |file| {
             Err(ActionError::Template(TemplateError {
                 diagnostic: Box::new(crate::load::actions::foreign(name, &file).at(place)),
@@ -289,12 +348,15 @@ impl Worker<'_> {
         let mut attempt = 1;
         loop {
             let mut one = self.once(scope, item).await?;
-            let mut finished = !one.failed;
-            if attempts > 1 {
+            // What was not run would only be waited for in vain.
+            let not_run = one.unknown.is_some();
+            let mut finished = !one.failed || not_run;
+            if attempts > 1 && !not_run {
                 one.result.insert("attempts".to_owned(), Data::Int(attempt));
             }
             if let Some(until) = &until
                 && attempts > 1
+                && !not_run
             {
                 let seen = self.with_result(scope, &one);
                 let met = self.run.templar.condition(until, &seen);
@@ -344,6 +406,15 @@ impl Worker<'_> {
         Ok(to_bool(&value).unwrap_or(otherwise))
     }
 
+    /// How many seconds the task may take.
+    fn time_limit(&self, scope: &HostScope) -> Result<Option<i128>, TemplateError> {
+        let limit = match self.job.spec.keyword(Keyword::Timeout) {
+            Some(value) => to_int(&self.run.templar.expand(value, scope)?),
+            None => self.run.config.int("task_timeout").map(i128::from),
+        };
+        Ok(limit.filter(|seconds| *seconds > 0))
+    }
+
     /// Runs the action once, and applies `changed_when` and `failed_when`.
     async fn once(
         &mut self,
@@ -373,11 +444,7 @@ impl Worker<'_> {
             None => scope.clone(),
         };
         let described = there.unwrap_or(&scope);
-        let timeout = match spec.keyword(Keyword::Timeout) {
-            Some(value) => to_int(&run.templar.expand(value, &scope)?),
-            None => run.config.int("task_timeout").map(i128::from),
-        };
-        let timeout = timeout.filter(|seconds| *seconds > 0);
+        let timeout = self.time_limit(&scope)?;
         let (out, own) = (self.job.out.clone(), self.job.host.clone());
         let display = move |text: &str| {
             let (kind, text) = (MessageKind::Display, text.to_owned());
@@ -398,6 +465,7 @@ impl Worker<'_> {
             world: &self.job.world,
             there,
             r#become: target::become_of(&run, &spec, &scope, (described, &target))?,
+            here: false,
             check,
             diff,
             environment: environment(&run, &spec, &scope)?,
@@ -406,6 +474,7 @@ impl Worker<'_> {
             job: None,
             args: arguments(&run, &spec, &scope)?,
             warnings: vec![],
+            unknown: None,
             display: &display,
         };
         if let Err(error) = target::check_plugins(&run, &spec, described, &target) {
@@ -444,6 +513,7 @@ impl Worker<'_> {
             }
         };
         let warnings = context.warning_effects();
+        self.unknown = self.unknown.take().or(context.unknown.take());
         let mut by_action = false;
         let ran = match ran {
             Ok(ran) => ran,
@@ -487,6 +557,13 @@ impl Worker<'_> {
             .clone()
             .filter(|_| self.flag(Keyword::DelegateFacts, scope));
         let shown = self.run.config.bool("action_warnings");
+        for effect in &ran.effects {
+            if let Effect::SetFacts(vars) | Effect::IncludeVars(vars) = effect {
+                for (name, place) in vars.reserved() {
+                    self.run.templar.note(reserved_name(name, place));
+                }
+            }
+        }
         let effects = ran.effects.into_iter().chain(warnings);
         let effects = effects.filter(|effect| shown || !matches!(effect, Effect::Warning(_)));
         let effects = effects.map(|effect| ItemEffect {
@@ -502,6 +579,7 @@ impl Worker<'_> {
             changed: ran.changed,
             failed: ran.failed,
             skipped: ran.skipped,
+            unknown: ran.not_run.then(|| self.not_run(scope)),
             unreachable: ran.unreachable,
             diff: ran.diff,
             explanation: ran.explanation,
@@ -711,11 +789,15 @@ impl Worker<'_> {
             result: all.result,
             effects: all.effects,
             notify: all.notify,
+            unknown: all.unknown,
         }
     }
 
     pub(super) fn say(&self, kind: MessageKind, mut text: String) {
         if kind == MessageKind::TaskError {
+            if self.unknown.is_some() {
+                return;
+            }
             text.push_str(&super::explain::included(&self.job.spec.task.frame));
         }
         self.send(Event::Message { kind, text });

@@ -151,3 +151,107 @@ pub(crate) struct Macro {
     pub(crate) uses_kwargs: bool,
     pub(crate) body: Vec<Stmt>,
 }
+
+impl Expr {
+    /// Tells every name that is read, also where it may never be evaluated: Jinja2 reads all names of
+    /// a text before it begins.
+    pub(crate) fn reads<'a>(&'a self, tell: &mut dyn FnMut(&'a str)) {
+        match &self.kind {
+            ExprKind::Const(_) => {}
+            ExprKind::Name(name) => tell(name),
+            ExprKind::Slice(value, parts) => {
+                value.reads(tell);
+                parts.iter().flatten().for_each(|part| part.reads(tell));
+            }
+            ExprKind::Not(one) | ExprKind::Neg(one) | ExprKind::Attr(one, _) => one.reads(tell),
+            ExprKind::And(left, right)
+            | ExprKind::Or(left, right)
+            | ExprKind::Concat(left, right)
+            | ExprKind::Binary(_, left, right)
+            | ExprKind::Item(left, right) => {
+                left.reads(tell);
+                right.reads(tell);
+            }
+            ExprKind::Compare(first, others) => {
+                first.reads(tell);
+                others.iter().for_each(|(_, other)| other.reads(tell));
+            }
+            ExprKind::If { test, yes, no } => {
+                test.reads(tell);
+                yes.reads(tell);
+                no.iter().for_each(|no| no.reads(tell));
+            }
+            ExprKind::Filter { operand, args, .. } => {
+                operand.iter().for_each(|operand| operand.reads(tell));
+                args.iter().for_each(|arg| arg.reads(tell));
+            }
+            ExprKind::Test { operand, args, .. } | ExprKind::Call(operand, args) => {
+                operand.reads(tell);
+                args.iter().for_each(|arg| arg.reads(tell));
+            }
+            ExprKind::List(items) | ExprKind::Tuple(items) => {
+                items.iter().for_each(|item| item.reads(tell));
+            }
+            ExprKind::Dict(entries) => {
+                for (key, value) in entries {
+                    key.reads(tell);
+                    value.reads(tell);
+                }
+            }
+        }
+    }
+}
+
+impl Arg {
+    fn reads<'a>(&'a self, tell: &mut dyn FnMut(&'a str)) {
+        let (Self::Positional(value)
+        | Self::Keyword(_, value)
+        | Self::Splat(value)
+        | Self::KeywordSplat(value)) = self;
+        value.reads(tell);
+    }
+}
+
+/// Tells every name that a template reads and does not set itself, see [`Expr::reads`].
+pub(crate) fn reads<'a>(body: &'a [Stmt], tell: &mut dyn FnMut(&'a str)) {
+    let sets = |one: &'a Stmt| match one {
+        Stmt::Set(target, _) | Stmt::SetBlock(target, ..) => match &target.kind {
+            ExprKind::Name(name) => Some(&**name),
+            _ => None,
+        },
+        _ => None,
+    };
+    let own: Vec<&str> = body.iter().filter_map(sets).collect();
+    let mut foreign = |name| {
+        if !own.contains(&name) {
+            tell(name);
+        }
+    };
+    body.iter().for_each(|one| one.reads(&mut foreign));
+}
+
+impl Stmt {
+    /// Like [`Expr::reads`]. The bodies of loops and macros have names of their own.
+    fn reads<'a>(&'a self, tell: &mut dyn FnMut(&'a str)) {
+        match self {
+            Self::Emit(value) | Self::Do(value) | Self::Set(_, value) => value.reads(tell),
+            Self::If(test, yes, no) => {
+                test.reads(tell);
+                yes.iter().chain(no).for_each(|one| one.reads(tell));
+            }
+            Self::For(one) => {
+                one.items.reads(tell);
+                one.filter.iter().for_each(|filter| filter.reads(tell));
+            }
+            Self::With(values, body) => {
+                values.iter().for_each(|(_, value)| value.reads(tell));
+                body.iter().for_each(|one| one.reads(tell));
+            }
+            Self::FilterBlock(filter, body) => {
+                filter.reads(tell);
+                body.iter().for_each(|one| one.reads(tell));
+            }
+            _ => {}
+        }
+    }
+}

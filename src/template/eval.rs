@@ -36,6 +36,9 @@ pub(crate) struct Interp<'a> {
     /// before they are reached, so that variables stay as they are.
     mutating: Cell<bool>,
     depth: Cell<usize>,
+    /// Templates refer to each other in a circle. What comes of it may still go on with their other
+    /// parts, which lead there again: without this a text that names itself twice never ends.
+    endless: Cell<bool>,
     /// How often the bodies of loops have run.
     pub(crate) rounds: Cell<usize>,
     /// How many macros are being called inside of each other.
@@ -52,6 +55,10 @@ pub(crate) struct Interp<'a> {
     pub(crate) syntax: RefCell<Syntax>,
     /// Where included templates are looked for; none: in the folder of the playbook.
     pub(crate) folders: RefCell<Vec<PathBuf>>,
+    /// What was remarked: of a kind only the first place is told.
+    remarked: RefCell<Vec<Remark>>,
+    /// The subfolder in which `first_found` looks.
+    pub(crate) folder: Cell<&'static str>,
 }
 
 /// What is told in place of a part that cannot be rendered, and its place where it has one of its own.
@@ -74,6 +81,7 @@ impl<'a> Interp<'a> {
             touched: RefCell::default(),
             mutating: Cell::new(false),
             depth: Cell::new(0),
+            endless: Cell::new(false),
             rounds: Cell::new(0),
             calls: Cell::new(0),
             embedded: Cell::new(false),
@@ -84,6 +92,8 @@ impl<'a> Interp<'a> {
             top: RefCell::default(),
             syntax: RefCell::default(),
             folders: RefCell::default(),
+            remarked: RefCell::default(),
+            folder: Cell::new("files"),
         }
     }
 
@@ -95,13 +105,15 @@ impl<'a> Interp<'a> {
         file: Option<Arc<Source>>,
         work: impl FnOnce() -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        if self.depth.get() >= DEPTH {
+        let depth = self.depth.get();
+        if depth >= DEPTH || depth > 1 && self.endless.get() {
+            self.endless.set(true);
             return Err(recursion().at(|| origin.cloned()));
         }
         if methods::mutates(text) {
             self.mutating.set(true);
         }
-        self.depth.set(self.depth.get() + 1);
+        self.depth.set(depth + 1);
         self.place.borrow_mut().push(Text {
             text: Arc::clone(text),
             origin: origin.cloned(),
@@ -110,7 +122,10 @@ impl<'a> Interp<'a> {
         let result = work().map_err(|fault| fault.at(|| origin.cloned()));
         let last = self.place.borrow_mut().pop();
         self.last.replace(last);
-        self.depth.set(self.depth.get() - 1);
+        self.depth.set(depth);
+        if depth <= 1 {
+            self.endless.set(false);
+        }
         result
     }
 
@@ -137,9 +152,40 @@ impl<'a> Interp<'a> {
 
     fn remark(&self, remark: Option<Remark>) {
         let Some(remark) = remark else { return };
+        if self.remarked.borrow().contains(&remark) {
+            return;
+        }
         if remark != Remark::InjectedFact || !self.templar.settings().facts_chosen {
+            self.remarked.borrow_mut().push(remark);
             self.note_here(remark.diagnostic());
         }
+    }
+
+    /// Evaluates a text, and remarks on all names that it reads, in the order in which Jinja2 does:
+    /// before the text, but behind what is found in the variables that come first.
+    pub(crate) fn remarking<'n, T>(
+        &self,
+        reads: impl Fn(&mut dyn FnMut(&'n str)),
+        work: impl FnOnce() -> T,
+    ) -> T {
+        if self.scope.forecast() {
+            return work();
+        }
+        let mut settled = false;
+        reads(&mut |name| {
+            settled |= self
+                .scope
+                .get(name)
+                .is_some_and(|raw| raw.may_hold_template());
+            if !settled {
+                self.remark(self.scope.remark(name));
+            }
+        });
+        let done = work();
+        if settled {
+            reads(&mut |name| self.remark(self.scope.remark(name)));
+        }
+        done
     }
 
     /// Whether a template that changes containers has been seen.
@@ -465,7 +511,12 @@ impl<'a> Interp<'a> {
                 self.own(Arc::as_ptr(&copy) as usize);
                 Ok(Value::Dict(copy))
             }
-            Value::Object(object) if object.as_any().is::<Unknown>() => Err(Fault::unknown()),
+            Value::Object(object) if object.as_any().is::<Unknown>() => {
+                let unknown = object.as_any().downcast_ref::<Unknown>();
+                Err(Fault::unknown(
+                    unknown.is_some_and(|unknown| unknown.defined),
+                ))
+            }
             Value::Tuple(items) if value.may_hold_template() => {
                 let items: Result<Vec<Value>, Fault> =
                     items.iter().map(|item| self.touch(item.clone())).collect();
@@ -803,7 +854,13 @@ impl<'a> Interp<'a> {
                 operand,
                 args,
             } => {
+                let plain = matches!(operand.kind, ExprKind::Name(_));
                 let operand = match self.eval(operand, frame) {
+                    Err(fault) if plain && fault.is_defined() => match name.as_ref() {
+                        "defined" => return Ok(Value::Bool(true)),
+                        "undefined" => return Ok(Value::Bool(false)),
+                        _ => return Err(fault),
+                    },
                     // That is the one question which a value answers that nobody can open.
                     Err(fault) if fault.is_sealed() && name.ends_with("vault_encrypted") => {
                         return Ok(Value::Bool(true));

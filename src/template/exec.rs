@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::args::Args;
-use super::ast::{Expr, ExprKind, For, Macro, Stmt, Template};
+use super::ast::{self, Expr, ExprKind, For, Macro, Stmt, Template};
 use super::eval::Interp;
 use super::fault::{Fault, Outcome};
 use super::files;
@@ -39,7 +39,9 @@ impl Interp<'_> {
         }
         let outer = self.extending.replace(template.extends);
         let above = self.top.replace(Some(Arc::clone(frame)));
-        let result = self.run(&template.body, frame, out);
+        let body = &template.body;
+        let work = || self.run(body, frame, out);
+        let result = self.remarking(|tell| ast::reads(body, tell), work);
         self.extending.set(outer);
         self.top.replace(above);
         result?;

@@ -52,6 +52,9 @@ pub(crate) const EXPRESSION_SYNTAX: &str = "expression-syntax";
 pub(crate) const BROKEN_CONDITIONAL: &str = "broken-conditional";
 
 /// The code of a filter or test that nobody has.
+/// The code of a variable that is there, and has a value that only the run will know.
+const DEFINED: &str = "unknown-value";
+
 const UNKNOWN_PLUGIN: &str = "unknown-plugin";
 
 /// How the error of one ends where it is only found when it is to be used.
@@ -91,8 +94,15 @@ impl Fault {
     }
 
     /// It depends on something that only the run will know.
-    pub(crate) fn unknown() -> Self {
-        Self::coded("unknown-yet", "only the run will know this")
+    /// Of something that there is in any case, only the value is unknown.
+    pub(crate) fn unknown(defined: bool) -> Self {
+        let code = if defined { DEFINED } else { "unknown-yet" };
+        Self::coded(code, "only the run will know this")
+    }
+
+    /// Whether it depends on a value that there is, though only the run will know it.
+    pub(crate) fn is_defined(&self) -> bool {
+        self.0.code == DEFINED
     }
 
     /// An undefined value was used.

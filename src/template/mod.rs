@@ -30,6 +30,7 @@ mod tests;
 mod unit;
 pub mod value;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -129,6 +130,17 @@ const KEPT: usize = 8192;
 
 type Compiled<K, T> = RwLock<HashMap<K, Arc<T>>>;
 
+tokio::task_local! {
+    /// Where notes go instead, in [`apart`].
+    static APART: RefCell<Vec<Diagnostic>>;
+}
+
+/// Does some work; what it notes is told only if the caller notes it again.
+pub async fn apart<T>(work: impl Future<Output = T>) -> (T, Vec<Diagnostic>) {
+    let noting = async { (work.await, APART.with(RefCell::take)) };
+    APART.scope(RefCell::default(), noting).await
+}
+
 /// Renders templates; keeps what it has compiled.
 pub struct Templar {
     settings: Settings,
@@ -157,6 +169,10 @@ impl Templar {
 
     /// Keeps something that is to be told, and is no error.
     pub fn note(&self, problem: Diagnostic) {
+        if APART.try_with(|_| ()).is_ok() {
+            APART.with(|notes| notes.borrow_mut().push(problem));
+            return;
+        }
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         notes.push(problem);
     }
@@ -407,7 +423,8 @@ impl Templar {
                 let expr = self
                     .compile_expression(&shared)
                     .map_err(|error| interp.expression_fault(&error, text))?;
-                interp.eval(&expr, &Frame::root(true))
+                let work = || interp.eval(&expr, &Frame::root(true));
+                interp.remarking(|tell| expr.reads(tell), work)
             })
             .map_err(Fault::in_expression)
     }
@@ -454,21 +471,26 @@ impl Templar {
         result.map_err(|fault: Fault| fault.used_at(|| Some(file)))
     }
 
-    /// The results of a lookup plugin, as `query` and `with_*` have them.
+    /// The results of a lookup plugin, as `with_*` of a task that calls `action` has them.
     pub fn lookup(
         &self,
         name: &str,
         terms: Vec<Value>,
-        options: Vec<(String, Value)>,
+        action: &str,
         scope: &dyn Scope,
     ) -> Result<Vec<Value>, TemplateError> {
         let interp = Interp::new(self, scope);
+        if action.contains("template") {
+            interp.folder.set("templates");
+        } else if action.contains("var") {
+            interp.folder.set("vars");
+        }
         let mut ready = Vec::with_capacity(terms.len());
         for term in terms {
             let term = interp.touch(term)?;
             ready.push(interp.finish(&term, true)?);
         }
-        Ok(lookups::run(&interp, name, ready, options)?)
+        Ok(lookups::run(&interp, name, ready, vec![])?)
     }
 
     fn compile(

@@ -15,7 +15,9 @@ pub(super) fn is_refused(kind: &str, name: &str) -> bool {
         "test" => TESTS,
         _ => LOOKUPS,
     };
-    known.contains(&name)
+    // Many are found by their last name alone, too.
+    let last = |full: &str| full.rsplit('.').next() == Some(name);
+    known.iter().any(|full| *full == name || last(full))
 }
 
 const FILTERS: &[&str] = &[

@@ -73,7 +73,10 @@ pub struct Undefined {
 }
 
 /// See [`Value::unknown`].
-pub(crate) struct Unknown;
+pub(crate) struct Unknown {
+    /// Whether it is at least certain that there will be a value.
+    pub(crate) defined: bool,
+}
 
 impl Object for Unknown {
     fn type_name(&self) -> &'static str {
@@ -328,7 +331,12 @@ impl Value {
 
     /// What a variable is in a look ahead when the run may set it.
     pub fn unknown() -> Self {
-        Value::object(Unknown)
+        Value::object(Unknown { defined: false })
+    }
+
+    /// The same of a variable that there is, though nobody knows its value.
+    pub fn not_known() -> Self {
+        Value::object(Unknown { defined: true })
     }
 
     /// Where it, or the first part of it, was written.

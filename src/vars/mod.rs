@@ -3,6 +3,7 @@
 mod map;
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -60,6 +61,18 @@ pub enum Level {
     Loop,
 }
 
+/// A task that check mode did not run.
+#[derive(Debug)]
+pub struct NotRun {
+    /// Its name, or its action where it has none.
+    pub task: String,
+    /// Where it stands.
+    pub place: Span,
+}
+
+/// The variables whose values check mode does not know, each with the task that would set it.
+pub type Unknowns = HashMap<String, Arc<NotRun>>;
+
 /// The variables that a task sees on one host.
 #[derive(Clone, Default)]
 pub struct HostScope {
@@ -69,6 +82,7 @@ pub struct HostScope {
     basedir: PathBuf,
     /// `hash_behaviour = merge`: dictionaries of several layers are merged.
     merge: bool,
+    unknown: Arc<Unknowns>,
 }
 
 impl HostScope {
@@ -80,7 +94,26 @@ impl HostScope {
             search_path: Arc::new(search_path),
             basedir,
             merge: false,
+            unknown: Arc::default(),
         }
+    }
+
+    /// The same scope, in which these values are not what the run will find.
+    #[must_use]
+    pub fn unsure_of(self, unknown: Arc<Unknowns>) -> Self {
+        Self { unknown, ..self }
+    }
+
+    /// Whether there is any such value.
+    #[must_use]
+    pub fn has_unknown(&self) -> bool {
+        !self.unknown.is_empty()
+    }
+
+    /// The task that check mode did not run and that would have set a variable.
+    #[must_use]
+    pub fn not_run(&self, name: &str) -> Option<&Arc<NotRun>> {
+        self.unknown.get(name)
     }
 
     /// The same scope, with dictionaries of several layers merged when asked for.
@@ -120,6 +153,42 @@ impl HostScope {
         found
     }
 
+    /// All variables as a mapping that holds itself as `vars`, so many times inside of each other.
+    #[must_use]
+    pub fn whole(&self, depth: usize) -> Value {
+        let scope = self.clone();
+        Value::object(VarsObject { scope, depth })
+    }
+
+    /// What a task that `self` describes would see on another host: all that its play, role, blocks
+    /// and itself give it, with what `there` knows of the host.
+    #[must_use]
+    pub fn on(&self, there: &Self) -> Self {
+        let of_host = |level: Level| {
+            matches!(
+                level,
+                Level::Host
+                    | Level::Inventory
+                    | Level::Facts
+                    | Level::IncludeVars
+                    | Level::SetFacts
+                    | Level::Extra
+            )
+        };
+        let given = |(level, _): &&(Level, _)| {
+            !of_host(*level) && !matches!(level, Level::Loop | Level::Connection)
+        };
+        let mut layers: Vec<(Level, Arc<VarMap>)> =
+            self.layers.iter().filter(given).cloned().collect();
+        let of_there = there.layers.iter().filter(|(level, _)| of_host(*level));
+        layers.extend(of_there.cloned());
+        layers.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
+        Self {
+            layers,
+            ..self.clone()
+        }
+    }
+
     /// The same scope with another search path.
     #[must_use]
     pub fn with_search_path(&self, search_path: &Arc<Vec<PathBuf>>) -> Self {
@@ -133,7 +202,7 @@ impl HostScope {
 impl Scope for HostScope {
     fn get(&self, name: &str) -> Option<Value> {
         if name == "vars" {
-            return Some(Value::object(VarsObject(self.clone())));
+            return Some(self.whole(1));
         }
         let mut found = self
             .layers
@@ -214,16 +283,30 @@ pub fn merged(weak: &Value, strong: Value) -> Value {
 }
 
 /// The magic variable `vars`: the whole scope as a mapping.
-struct VarsObject(HostScope);
+struct VarsObject {
+    scope: HostScope,
+    /// How often it still holds itself, as `vars`.
+    depth: usize,
+}
 
 impl VarsObject {
+    fn get(&self, name: &str) -> Option<Value> {
+        match name {
+            "vars" if self.depth == 0 => None,
+            "vars" => Some(self.scope.whole(self.depth - 1)),
+            _ => self.scope.get(name),
+        }
+    }
+
     /// The names of what a task may use, without what the engine adds to it for its own work.
     fn names(&self) -> Vec<String> {
         const OWN: [&str; 2] = ["ansible_search_path", "ansible_managed"];
-        let layers = self.0.layers.iter().rev();
+        let layers = self.scope.layers.iter().rev();
         let layers = layers.filter(|(level, _)| !matches!(level, Level::Connection | Level::Loop));
         let names = layers.flat_map(|(_, vars)| vars.keys().map(String::as_str));
-        let names: IndexSet<&str> = names.filter(|name| !OWN.contains(name)).collect();
+        let names = names.filter(|name| !OWN.contains(name));
+        let itself = (self.depth > 0).then_some("vars");
+        let names: IndexSet<&str> = names.chain(itself).collect();
         names.into_iter().map(str::to_owned).collect()
     }
 }
@@ -234,11 +317,11 @@ impl Object for VarsObject {
     }
 
     fn item(&self, key: &Value) -> Option<Value> {
-        self.0.get(key.as_str()?)
+        self.get(key.as_str()?)
     }
 
     fn attr(&self, name: &str) -> Option<Value> {
-        self.0.get(name)
+        self.get(name)
     }
 
     fn iterate(&self) -> Option<Vec<Value>> {
@@ -247,7 +330,7 @@ impl Object for VarsObject {
 
     fn to_dict(&self) -> Option<Value> {
         let names = self.names().into_iter();
-        let entries = names.filter_map(|name| Some((Key::from(name.as_str()), self.0.get(&name)?)));
+        let entries = names.filter_map(|name| Some((Key::from(name.as_str()), self.get(&name)?)));
         Some(Value::lazy_dict(entries.collect()))
     }
 

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha512};
 use super::super::args::Args;
 use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
-use super::super::value::Value;
+use super::super::value::{Key, Value};
 
 /// The Mersenne Twister, seeded as Python does.
 pub(crate) struct Random {
@@ -58,17 +58,21 @@ impl Random {
 
     /// A whole number below `limit`.
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        u64::try_from(self.below_wide(u128::from(limit))).unwrap_or(0)
+    }
+
+    fn below_wide(&mut self, limit: u128) -> u128 {
         if limit == 0 {
             return 0;
         }
-        let bits = 64 - limit.leading_zeros();
+        let bits = 128 - limit.leading_zeros();
         loop {
-            let number = if bits <= 32 {
-                u64::from(self.next() >> (32 - bits))
-            } else {
-                let low = u64::from(self.next());
-                low | (u64::from(self.next() >> (64 - bits)) << 32)
-            };
+            let mut number = 0;
+            for at in (0..bits).step_by(32) {
+                // Of the highest word only the upper bits count.
+                let surplus = 32u32.saturating_sub(bits - at);
+                number |= u128::from(self.next() >> surplus) << at;
+            }
             if number < limit {
                 return number;
             }
@@ -211,8 +215,9 @@ pub(crate) fn pick(interp: &Interp<'_>, args: &Args) -> Outcome {
                 "empty range in randrange({start}, {end}{step})"
             )));
         }
-        let count = u64::try_from((end - start + step - 1) / step).unwrap_or(u64::MAX);
-        return Ok(Value::Int(start + step * i128::from(random.below(count))));
+        let count = u128::try_from((end - start + step - 1) / step).unwrap_or(1);
+        let at = i128::try_from(random.below_wide(count)).unwrap_or(0);
+        return Ok(Value::Int(start + step * at));
     }
     let items = interp.iterate(args.operand())?;
     if args
@@ -227,16 +232,25 @@ pub(crate) fn pick(interp: &Interp<'_>, args: &Args) -> Outcome {
     if items.is_empty() {
         return Err(Fault::new("Cannot choose from an empty sequence"));
     }
-    Ok(items[usize::try_from(random.below(items.len() as u64)).unwrap_or(0)].clone())
+    let at = random.below(items.len() as u64);
+    if let Value::Dict(dict) = args.operand() {
+        // Python takes the place for a key.
+        let found = dict.read().get(&Key(Value::Int(i128::from(at)))).cloned();
+        return found.ok_or_else(|| Fault::new(at.to_string()));
+    }
+    Ok(items[usize::try_from(at).unwrap_or(0)].clone())
 }
 
-/// The filter `shuffle`.
+/// The filter `shuffle`; what cannot be shuffled stays as it is.
 pub(crate) fn shuffle(interp: &Interp<'_>, args: &Args) -> Outcome {
     let seed = args.get(1, "seed").filter(|seed| seed.is_true());
-    let mut random = Random::new(seedable(seed)?);
     let Ok(mut items) = interp.iterate(args.operand()) else {
         return Ok(args.operand().clone());
     };
+    let Ok(seed) = seedable(seed) else {
+        return Ok(Value::list(items));
+    };
+    let mut random = Random::new(seed);
     for index in (1..items.len()).rev() {
         let other = usize::try_from(random.below(index as u64 + 1)).unwrap_or(0);
         items.swap(index, other);

@@ -6,22 +6,35 @@ use std::fmt::Write as _;
 use granit_parser::{Event, Parser, ScalarStyle};
 
 use super::super::args::{Args, whole};
+use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
 use super::super::value::{Entries, Key, Value};
 use super::super::{ops, print};
+use crate::diag::{Diagnostic, Source, Span};
 
 super::filters! {
-    "from_yaml": "the value that YAML text writes" => |_, a| match a.operand() {
+    "from_yaml": "the value that YAML text writes" => |interp, a| match a.operand() {
         Value::Str(text) => Ok(documents(text.as_str())?.into_iter().next().unwrap_or(Value::None)),
-        other => Ok(other.clone()),
+        other => Ok(ignored(interp, "from_yaml", other)),
     };
-    "from_yaml_all": "the values of all documents of YAML text" => |_, a| match a.operand() {
+    "from_yaml_all": "the values of all documents of YAML text" => |interp, a| match a.operand() {
         Value::None => Ok(Value::list(vec![])),
         Value::Str(text) => Ok(Value::list(documents(text.as_str())?)),
-        other => Ok(other.clone()),
+        other => Ok(ignored(interp, "from_yaml_all", other)),
     };
     "to_yaml": "as YAML" => |_, a| dump(a, 2, None);
     "to_nice_yaml": "as YAML for people" => |_, a| dump(a, 4, Some(false));
+}
+
+/// What is no text stays as it is, and Ansible gives that up.
+fn ignored(interp: &Interp<'_>, filter: &str, value: &Value) -> Value {
+    if !matches!(value, Value::None | Value::Undefined(_)) {
+        let kind = value.type_name();
+        let what = format!("The {filter} filter ignored non-string input of type '{kind}'.");
+        let place = Span::start_of(&Source::described("<unknown>", value.to_string()));
+        interp.note(Diagnostic::deprecation("from-yaml", &what, "2.23").at(&place));
+    }
+    value.clone()
 }
 
 // ---- reading -----------------------------------------------------------------------------------

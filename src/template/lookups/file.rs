@@ -12,7 +12,7 @@ use super::super::files::{FileOptions, Layered, about};
 use super::super::filters;
 use super::super::value::{Entries, Key, Value};
 use super::{Call, coding};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Source};
 
 type Results = Result<Vec<Value>, Fault>;
 
@@ -139,30 +139,52 @@ fn not_found(interp: &Interp<'_>, name: &str) {
     interp.note(Diagnostic::warning("not-found", text));
 }
 
+/// The names in an option that is a list, or a text with commas; a name with other separators in
+/// it is several, which Ansible is giving up.
+fn names_in(
+    interp: &Interp<'_>,
+    value: Option<&Value>,
+    separators: &[char],
+    what: &str,
+) -> Vec<String> {
+    let names = match value {
+        Some(Value::List(list)) => list.to_vec(),
+        Some(Value::Str(text)) if text.as_str().contains(',') => {
+            let parts = text.as_str().split(',').map(str::trim);
+            parts.map(Value::str).collect()
+        }
+        Some(Value::None) | None => vec![],
+        Some(other) => vec![other.clone()],
+    };
+    let mut out = vec![];
+    for name in names {
+        let text = name.text();
+        if text.contains(separators) {
+            let shown: String = separators.iter().collect();
+            let problem = Diagnostic::deprecation_of(
+                "first-found-splitting",
+                "lookup plugin 'first_found'",
+                &format!("Automatic splitting of {what} on '{shown}' is deprecated."),
+                "2.23",
+            );
+            let place = name
+                .origin()
+                .unwrap_or_else(|| Source::named("<unknown>", text.as_str()));
+            let hint = format!("Provide a list of paths for {what} instead.");
+            interp.note(problem.at(&place).hint(hint));
+        }
+        out.extend(text.split(separators).map(str::to_owned));
+    }
+    out
+}
+
 /// `first_found`: the first file that exists.
 pub(super) fn first_found(interp: &Interp<'_>, call: &Call) -> Results {
     let mut names: Vec<String> = Vec::new();
     let mut skip = call.truth("skip", false);
-    let strings = |value: Option<&Value>| -> Vec<String> {
-        match value {
-            Some(Value::List(list)) => list.to_vec().iter().map(Value::text).collect(),
-            Some(Value::None) | None => vec![],
-            Some(Value::Str(text)) => text
-                .as_str()
-                .split([',', ';'])
-                .map(ToOwned::to_owned)
-                .filter(|part| !part.is_empty())
-                .collect(),
-            Some(other) => vec![other.text()],
-        }
-    };
-    // Paths may also be separated by colons.
-    let folders = |value: Option<&Value>| -> Vec<String> {
-        strings(value)
-            .iter()
-            .flat_map(|path| path.split(':').map(ToOwned::to_owned).collect::<Vec<_>>())
-            .collect()
-    };
+    let files = |value: Option<&Value>, what| names_in(interp, value, &[',', ';'], what);
+    let folders =
+        |value: Option<&Value>| names_in(interp, value, &[',', ':', ';'], "the \"paths\" option");
     let mut combine = |files: Vec<String>, paths: Vec<String>| {
         if paths.is_empty() {
             names.extend(files);
@@ -193,7 +215,8 @@ pub(super) fn first_found(interp: &Interp<'_>, call: &Call) -> Results {
             Value::Dict(dict) => {
                 let field = |name: &str| dict.get(name).filter(|value| !value.is_undefined());
                 let paths = field("paths");
-                combine(strings(field("files").as_ref()), folders(paths.as_ref()));
+                let wanted = files(field("files").as_ref(), "the 'files' option");
+                combine(wanted, folders(paths.as_ref()));
                 // The last dictionary decides, and not the option beside it.
                 skip = field("skip").is_some_and(|value| {
                     filters::core::to_bool(&value).unwrap_or_else(|| value.is_true())
@@ -201,7 +224,10 @@ pub(super) fn first_found(interp: &Interp<'_>, call: &Call) -> Results {
             }
             Value::List(list) => pending.extend(list.to_vec().into_iter().rev()),
             Value::Undefined(_) => {}
-            Value::Str(_) => combine(strings(Some(&term)), beside.clone()),
+            Value::Str(_) => {
+                let term = Value::list(vec![term]);
+                combine(files(Some(&term), "files"), beside.clone());
+            }
             other => {
                 return Err(Fault::new(format!(
                     "Invalid term supplied. A string, dict or list is required, not '{}').",
@@ -211,15 +237,15 @@ pub(super) fn first_found(interp: &Interp<'_>, call: &Call) -> Results {
         }
     }
     if !names_alone {
-        combine(strings(call.option("files")), folders(call.option("paths")));
+        let wanted = files(call.option("files"), "files");
+        combine(wanted, folders(call.option("paths")));
     }
-    let places = ["files", "templates", "vars", "tasks"];
-    for name in &names {
-        for place in places {
-            if let Some(path) = find(interp, place, name) {
-                return Ok(vec![Value::str(path.to_string_lossy().into_owned())]);
-            }
-        }
+    let found = names
+        .iter()
+        .find_map(|name| find(interp, interp.folder.get(), name));
+    if let Some(path) = found {
+        let path = filters::path::normal(&path.to_string_lossy());
+        return Ok(vec![Value::str(path)]);
     }
     if skip {
         return Ok(vec![]);

@@ -38,6 +38,8 @@ pub(crate) struct Lookup {
 pub(crate) struct Call {
     pub(crate) terms: Vec<Value>,
     pub(crate) options: Vec<(String, Value)>,
+    /// Whether options were named, if only to be null.
+    pub(crate) has_options: bool,
 }
 
 impl Call {
@@ -209,11 +211,17 @@ pub(crate) fn run(
 ) -> Result<Vec<Value>, Fault> {
     let lookup = known(name)?;
     if interp.scope.forecast() && ACTING.contains(&lookup.name) {
-        return Err(Fault::unknown());
+        return Err(Fault::unknown(false));
     }
+    let has_options = !options.is_empty();
+    let call = |options| Call {
+        terms,
+        options,
+        has_options,
+    };
     let options = options::typed(lookup.name, options);
     options
-        .and_then(|options| (lookup.run)(interp, &Call { terms, options }))
+        .and_then(|options| (lookup.run)(interp, &call(options)))
         .map_err(|fault| fault.plugin("lookup", name))
 }
 

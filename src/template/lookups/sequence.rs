@@ -15,7 +15,7 @@ const NAMES: [&str; 5] = ["end", "start", "count", "stride", "format"];
 
 pub(super) fn sequence(_interp: &Interp<'_>, call: &Call) -> Result<Vec<Value>, Fault> {
     let mut out = Vec::new();
-    if call.terms.is_empty() && !call.options.is_empty() {
+    if call.terms.is_empty() && call.has_options {
         numbers(&call.options, &mut out)?;
     }
     for term in &call.terms {

@@ -92,7 +92,7 @@ pub(super) fn cartesian(interp: &Interp<'_>, call: &Call) -> Results {
             "with_cartesian requires at least one element in each list",
         ));
     }
-    let items = |term: &Value| match is_list(term) {
+    let items = |term: &Value| match is_list(term) || matches!(term, Value::Dict(_)) {
         true => interp.iterate(term),
         false => Ok(vec![term.clone()]),
     };
