@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::harness::argv::Watch;
 use crate::harness::page::Page;
+use crate::harness::proxy::{Counts, Proxy};
 use crate::harness::scenario::{self, Scenario, expect};
 use crate::harness::stages::{self, Verdict};
 
@@ -18,12 +20,17 @@ pub(crate) struct Server {
 const SCENARIOS: &[Scenario<Server>] = &[
     ("a play as a user that is not root", plain),
     ("tasks that log in as several users", several_users),
+    (
+        "a task takes a turn, a folder too, and what is there is not sent",
+        few_turns,
+    ),
     ("sudo with a password", sudo_password),
     ("sudo without a password", sudo_free),
     ("a task in the background as another user", background),
     ("a wrong sudo password fails the task", sudo_wrong),
     ("a host starts again, as far as anybody can tell", reboot),
     ("secrets are in no process's arguments", unseen),
+    ("rsync goes over the system's ssh", synchronize),
     (
         "a changed host key is refused, other hosts go on",
         changed_key,
@@ -189,6 +196,96 @@ fn plain(server: &Server) -> Result<(), String> {
     )
 }
 
+/// What a play costs through a proxy that counts, without what connecting costs.
+fn cost(server: &Server, tasks: &str, stats: &str) -> Result<(u64, u64), String> {
+    let fault = |fault: std::io::Error| fault.to_string();
+    let port: u16 = server.port.parse().map_err(|_| "no port")?;
+    let mut counts = vec![];
+    for tasks in ["    - ping:\n", tasks] {
+        let proxy = Proxy::start(([127, 0, 0, 1], port).into(), Duration::ZERO).map_err(fault)?;
+        let (from, to) = (format!(":{port} "), format!(":{} ", proxy.port));
+        let known = std::fs::read_to_string(server.file("known_hosts")).map_err(fault)?;
+        server.write("known_proxy", &known.replace(&from, &to))?;
+        let from = format!("ansible_port={port}");
+        let host = server
+            .host("h")
+            .replace(&from, &format!("ansible_port={}", proxy.port));
+        server.write("hosts.ini", &format!("{host}\n"))?;
+        let play = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
+        server.write("play.yml", &play)?;
+        let told = if tasks.contains("ping") {
+            "ok=1 "
+        } else {
+            stats
+        };
+        expect(
+            server.rplay("known_proxy", &["play.yml", "-i", "hosts.ini"])?,
+            0,
+            &[told],
+        )?;
+        counts.push(proxy.counts());
+    }
+    let more = |of: fn(&Counts) -> u64| of(&counts[1]).saturating_sub(of(&counts[0]));
+    Ok((more(|counts| counts.turns), more(|counts| counts.to_server)))
+}
+
+/// Turns and bytes are counted, never timed. A turn more or less is the proxy's, see there.
+fn few_turns(server: &Server) -> Result<(), String> {
+    let fault = |fault: std::io::Error| fault.to_string();
+    let tree = server.file("tree");
+    for number in 0..1000 {
+        let folder = tree.join(format!("d{}", number % 40));
+        std::fs::create_dir_all(&folder).map_err(fault)?;
+        std::fs::write(
+            folder.join(format!("f{number}")),
+            format!("file {number}\n"),
+        )
+        .map_err(fault)?;
+    }
+    let noise = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+    let large: Vec<u8> = (0..1_000_000).flat_map(noise).collect();
+    std::fs::write(server.file("large"), &large).map_err(fault)?;
+    // The first play brings the agent, and takes away what an earlier test left.
+    let first = "    - file: {path: turns, state: absent}\n";
+    expect(server.play(first, &[])?, 0, &["ok=1 "])?;
+
+    let mut hundred = String::from("    - file: {path: turns, state: directory}\n");
+    for number in 0..25 {
+        hundred += &format!("    - file: {{path: turns/d{number}, state: directory}}\n");
+        hundred += &format!("    - copy: {{content: c, dest: turns/c{number}}}\n");
+        hundred += &format!("    - template: {{src: large.j2, dest: turns/t{number}}}\n");
+        hundred += &format!("    - lineinfile: {{path: turns/l{number}, line: l, create: true}}\n");
+    }
+    server.write("large.j2", "{{ inventory_hostname }}\n")?;
+    let most = |what: &str, found: u64, most: u64| {
+        let text = format!("{what}: {found}, more than {most}");
+        (found <= most).then_some(()).ok_or(text)
+    };
+    most(
+        "turns of 101 tasks",
+        cost(server, &hundred, "changed=101 ")?.0,
+        105,
+    )?;
+    most(
+        "turns of them again",
+        cost(server, &hundred, "changed=0 ")?.0,
+        105,
+    )?;
+    let copy = "    - copy: {src: tree/, dest: turns/tree/}\n";
+    most("turns of a tree", cost(server, copy, "changed=1 ")?.0, 10)?;
+    most(
+        "turns of a tree again",
+        cost(server, copy, "changed=0 ")?.0,
+        2,
+    )?;
+    let copy = "    - copy: {src: large, dest: turns/}\n";
+    let (_, bytes) = cost(server, copy, "changed=1 ")?;
+    most("bytes that were not sent", large.len() as u64, bytes)?;
+    most("bytes again", cost(server, copy, "changed=0 ")?.1, 100_000)?;
+    let clean = "    - file: {path: turns, state: absent}\n    - find: {paths: [.], recurse: true, hidden: true, patterns: 'rplay*,*.ansible*'}\n      register: f\n    - debug: msg=\"left {{ f.files | map(attribute='path') | map('dirname') | unique | list }}\"\n    - find: {paths: /tmp, patterns: 'rplay-*', file_type: any}\n      register: f\n    - debug: msg=\"spooled {{ f.files | selectattr('pw_name', 'eq', 'rplaytest') | list }}\"\n";
+    expect(server.play(clean, &[])?, 0, &["left [", "spooled []"])
+}
+
 fn sudo_password(server: &Server) -> Result<(), String> {
     server.write("password", "rplaytest\n")?;
     let password = ["-b", "--become-password-file", "password"];
@@ -291,6 +388,41 @@ fn sudo_wrong(server: &Server) -> Result<(), String> {
         return Err(format!("exit code {code}\n{output}"));
     }
     expect((code, output), code, &["assword"])
+}
+
+/// To the host, as another user of it, on it, back from it, and with a password.
+fn synchronize(server: &Server) -> Result<(), String> {
+    std::fs::create_dir_all(server.file("tree")).map_err(|fault| fault.to_string())?;
+    server.write("tree/one", "one\n")?;
+    let tasks = "    - tempfile: {state: directory}\n      register: t\n\
+        \x20   - file: {path: \"{{ t.path }}\", mode: \"0777\"}\n\
+        \x20   - synchronize: {src: tree/, dest: \"{{ t.path }}/a/\"}\n\
+        \x20   - synchronize: {src: tree/, dest: \"{{ t.path }}/a/\"}\n\
+        \x20   - synchronize: {src: tree/, dest: \"{{ t.path }}/b/\", owner: false, group: false}\n\
+        \x20     become: true\n      become_user: rplayfree\n\
+        \x20   - synchronize: {src: \"{{ t.path }}/a\", dest: \"{{ t.path }}/c\"}\n\
+        \x20     delegate_to: \"{{ inventory_hostname }}\"\n\
+        \x20   - synchronize: {src: \"{{ t.path }}/c/a/\", dest: back/, mode: pull}\n\
+        \x20   - synchronize: {src: \"{{ t.path }}/c/a/\", dest: back/, mode: pull}\n\
+        \x20     check_mode: true\n\
+        \x20   - shell: stat -c %U-%n {{ t.path }}/*/*; rm -r {{ t.path }}/a {{ t.path }}/c\n      register: s\n\
+        \x20   - debug: msg=\"{{ s.stdout_lines | map('replace', t.path, '') }}\"\n\
+        \x20   - file: {path: \"{{ t.path }}/b\", state: absent}\n      become: true\n      become_user: rplayfree\n\
+        \x20   - file: {path: \"{{ t.path }}\", state: absent}\n";
+    let seen = [
+        "rplaytest-/a/one",
+        "rplayfree-/b/one",
+        "rplaytest-/c/a",
+        "changed=9",
+    ];
+    expect(server.play(tasks, &[])?, 0, &seen)?;
+    let back = std::fs::read_to_string(server.file("back/one"));
+    if back.map_err(|fault| fault.to_string())? != "one\n" {
+        return Err("the file that came back is another one".to_string());
+    }
+    let password = "    - synchronize: {src: tree/, dest: from-password/}\n      vars: {ansible_ssh_private_key_file: null, ansible_password: rplaytest}\n\
+        \x20   - file: {path: from-password, state: absent}\n";
+    expect(server.play(password, &["-v"])?, 0, &["changed=2"])
 }
 
 /// Nothing really starts again: the command does nothing, and the clock is what tells one start from

@@ -17,6 +17,7 @@ mod harness {
     pub(crate) mod memory;
     pub(crate) mod page;
     pub(crate) mod parity;
+    pub(crate) mod proxy;
     pub(crate) mod scenario;
     pub(crate) mod snapshot;
     pub(crate) mod stages;

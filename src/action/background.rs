@@ -28,6 +28,7 @@ const FOREGROUND: &[&str] = &[
     "copy",
     "raw",
     "script",
+    "synchronize",
     "unarchive",
 ];
 

@@ -7,6 +7,7 @@ mod mount;
 mod seboolean;
 mod selinux;
 pub(crate) mod semanage;
+mod synchronize;
 mod sysctl;
 
 crate::registry::family! {
@@ -16,5 +17,6 @@ crate::registry::family! {
     mount,
     seboolean,
     selinux,
+    synchronize,
     sysctl,
 }
