@@ -27,6 +27,7 @@ mod fuzz;
 mod hosts;
 mod program;
 mod ssh;
+mod systems;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         results.extend(fuzz::all(root, &wanted));
         results.extend(program::all(root, &wanted));
         results.extend(ssh::all(root, &wanted));
+        results.extend(systems::all(root, &wanted));
         results.extend(hosts::all(root, &wanted));
         let rules = tidy::all(root).into_iter().chain(harness::added::all());
         results.extend(rules.filter(|(name, _)| wanted(name)));
