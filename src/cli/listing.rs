@@ -25,7 +25,8 @@ pub(super) fn print(loaded: &Loaded, wanted: &Arguments) -> Result<(), CommandEr
                 index + 1,
                 play,
                 &loaded.inputs,
-                (wanted, &mut told),
+                wanted,
+                &mut told,
             );
             written.map_err(|problem| CommandError::new(Exit::Parse, *problem))?;
         }
@@ -39,7 +40,8 @@ fn add_play(
     number: usize,
     planned: &PlannedPlay,
     inputs: &Inputs,
-    (wanted, told): (&Arguments, &mut HashSet<String>),
+    wanted: &Arguments,
+    told: &mut HashSet<String>,
 ) -> Result<(), Box<Diagnostic>> {
     let plan = &planned.plan;
     let mut magic = inputs.magic.clone();

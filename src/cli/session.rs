@@ -70,11 +70,8 @@ pub(super) fn prepare(
     problems.extend(odd);
     let warn = !LOCALHOST.contains(&pattern) && config.bool("localhost_warning");
     // A source that cannot be read is told instead, and nothing is run.
-    let read = problems
-        .iter()
-        .all(|problem| problem.severity != Severity::Error)
-        && !problems.iter().any(|problem| problem.code == UNPARSED);
-    let read = read || wanted.inventory.inventory.is_empty();
+    let unread = |one: &Diagnostic| one.severity == Severity::Error || one.code == UNPARSED;
+    let read = wanted.inventory.inventory.is_empty() || !problems.iter().any(unread);
     if warn && inventory.hosts.is_empty() && read {
         problems.push(Diagnostic::warning("no-hosts", EMPTY));
     }

@@ -192,9 +192,8 @@ impl Planner {
                 return known.module(name, playbook_dir);
             }
             let places = frame.map(role::collections_of).unwrap_or_default();
-            let full = places.iter().map(|place| format!("{place}.{name}"));
-            full.into_iter()
-                .find_map(|full| known.module(&full, playbook_dir))
+            let mut full = places.iter().map(|place| format!("{place}.{name}"));
+            full.find_map(|full| known.module(&full, playbook_dir))
         })
     }
 

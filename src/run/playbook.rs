@@ -176,11 +176,11 @@ impl Reader<'_> {
             let problem = Diagnostic::error("unsupported-keyword", message).at(&node.span);
             self.problems.push(problem.hint(hint));
         }
-        let mut inner = around.clone();
-        inner.depth += 1;
         if self.circular {
             return;
         }
+        let mut inner = around.clone();
+        inner.depth += 1;
         if inner.depth > MAX_DEPTH {
             self.circular = true;
             let problem = Diagnostic::error("import-cycle", "a playbook imports itself");

@@ -168,7 +168,11 @@ impl<'a> Interp<'a> {
         reads: impl Fn(&mut dyn FnMut(&'n str)),
         work: impl FnOnce() -> T,
     ) -> T {
-        if self.scope.forecast() {
+        let mut remarkable = false;
+        if !self.scope.forecast() {
+            reads(&mut |name| remarkable |= self.scope.remark(name).is_some());
+        }
+        if !remarkable {
             return work();
         }
         let mut settled = false;
@@ -511,12 +515,10 @@ impl<'a> Interp<'a> {
                 self.own(Arc::as_ptr(&copy) as usize);
                 Ok(Value::Dict(copy))
             }
-            Value::Object(object) if object.as_any().is::<Unknown>() => {
-                let unknown = object.as_any().downcast_ref::<Unknown>();
-                Err(Fault::unknown(
-                    unknown.is_some_and(|unknown| unknown.defined),
-                ))
-            }
+            Value::Object(object) => match object.as_any().downcast_ref::<Unknown>() {
+                Some(unknown) => Err(Fault::unknown(unknown.defined)),
+                None => Ok(value),
+            },
             Value::Tuple(items) if value.may_hold_template() => {
                 let items: Result<Vec<Value>, Fault> =
                     items.iter().map(|item| self.touch(item.clone())).collect();

@@ -51,10 +51,10 @@ pub(crate) const EXPRESSION_SYNTAX: &str = "expression-syntax";
 /// The code of conditions whose result is no truth value.
 pub(crate) const BROKEN_CONDITIONAL: &str = "broken-conditional";
 
-/// The code of a filter or test that nobody has.
 /// The code of a variable that is there, and has a value that only the run will know.
 const DEFINED: &str = "unknown-value";
 
+/// The code of a filter or test that nobody has.
 const UNKNOWN_PLUGIN: &str = "unknown-plugin";
 
 /// How the error of one ends where it is only found when it is to be used.
@@ -93,8 +93,8 @@ impl Fault {
         }))
     }
 
-    /// It depends on something that only the run will know.
-    /// Of something that there is in any case, only the value is unknown.
+    /// It depends on something that only the run will know; `defined` where it is certain that
+    /// there will be a value.
     pub(crate) fn unknown(defined: bool) -> Self {
         let code = if defined { DEFINED } else { "unknown-yet" };
         Self::coded(code, "only the run will know this")
