@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::args::ModuleArgs;
 use crate::data::Map;
-use crate::machine::Machine;
+use crate::machine::{Machine, UNRESOLVED};
 use crate::oci::http::{Client, Response, Url};
 use crate::oci::tls::Trust;
 use crate::outcome::Failure;
@@ -289,14 +289,16 @@ fn answer(
 
 /// The words of Python's library for the errors that users know.
 fn explained(error: &str) -> String {
-    let number = error
-        .rsplit_once("(os error ")
-        .and_then(|(_, rest)| rest.strip_suffix(')'));
-    match number {
-        Some("111") => "<urlopen error [Errno 111] Connection refused>".to_owned(),
-        Some("113") => "<urlopen error [Errno 113] No route to host>".to_owned(),
-        Some("101") => "<urlopen error [Errno 101] Network is unreachable>".to_owned(),
-        _ => format!("<urlopen error {error}>"),
+    if error.ends_with(UNRESOLVED) {
+        return "<urlopen error [Errno -2] Name or service not known>".to_owned();
+    }
+    let last = error.rsplit(": ").next().unwrap_or(error);
+    let system = last
+        .strip_suffix(')')
+        .and_then(|last| last.split_once(" (os error "));
+    match system {
+        Some((text, number)) => format!("<urlopen error [Errno {number}] {text}>"),
+        None => format!("<urlopen error {error}>"),
     }
 }
 

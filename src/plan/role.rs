@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{
     Frame, FrameKind, MAX_DEPTH, Pass, PlanItem, collections, key_place, to_variable, to_vars,
@@ -16,6 +17,8 @@ use crate::vars::VarMap;
 /// A role that a play uses.
 #[derive(Debug)]
 pub struct Role {
+    /// The number of this use of the role, another for each.
+    pub number: u64,
     /// The name that banners show: with its collection, where it is in one.
     pub name: String,
     /// Its collection.
@@ -303,7 +306,9 @@ impl Pass<'_> {
             }
             parents.extend(parent.parents.iter().cloned());
         }
+        static USES: AtomicU64 = AtomicU64::new(1);
         Role {
+            number: USES.fetch_add(1, Ordering::Relaxed),
             name,
             collection,
             collections,

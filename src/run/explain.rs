@@ -509,6 +509,7 @@ fn links(what: String, place: Option<Span>, cause: Cause) -> Vec<Cause> {
             help: cause.help,
             apart: false,
             doing: None,
+            why: cause.why,
         }],
     }
 }

@@ -1,7 +1,7 @@
 //! Why a task failed, as a chain of causes with their places.
 
 use crate::diag::{Diagnostic, Span, advice, excerpt};
-use crate::template::SEALED;
+use crate::template::{CAUSED, SEALED, SYSTEM};
 
 /// One link of the chain.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub(super) struct Cause {
     pub(super) apart: bool,
     /// What the user of a value was doing, where the cause is the value itself.
     pub(super) doing: Option<String>,
+    /// The reason that the system gave: a link of its own behind this one.
+    pub(super) why: Option<String>,
 }
 
 impl Cause {
@@ -23,6 +25,7 @@ impl Cause {
             help: None,
             apart: false,
             doing: None,
+            why: None,
         }
     }
 
@@ -36,12 +39,19 @@ impl Cause {
             Some((doing, why)) if problem.code == SEALED => (Some(doing.to_owned()), why),
             _ => (None, problem.message.as_str()),
         };
+        let (message, why) = match message.split_once(SYSTEM) {
+            Some((message, why)) if problem.code == CAUSED => {
+                (message.trim_end_matches(": "), Some(why))
+            }
+            _ => (message, None),
+        };
         Self {
             message: message.to_owned(),
             span: span.cloned(),
             help: (!help.is_empty()).then(|| help.join("\n")),
             apart: false,
             doing,
+            why: why.map(|why| format!("{SYSTEM}{why}")),
         }
     }
 }
@@ -67,6 +77,7 @@ pub(super) fn joined(causes: &[Cause]) -> String {
         .collect();
     if let (Some(part), Some(cause)) = (parts.last_mut(), causes.last()) {
         *part = &cause.message;
+        parts.extend(cause.why.as_deref());
     }
     parts.join(": ")
 }
@@ -122,6 +133,8 @@ pub(super) fn explain(causes: &[Cause]) -> String {
         }
         links.push(link);
     }
+    let why = causes.iter().filter_map(|cause| cause.why.as_ref());
+    links.extend(why.map(|why| format!("{why}\n")));
     if links.is_empty() {
         return text;
     }

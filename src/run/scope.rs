@@ -231,6 +231,8 @@ impl Surroundings {
                 "role_path".to_owned(),
                 Value::str(role.path.display().to_string()),
             );
+            let id = format!("72706c61-7900-4000-8000-{:012x}", role.number);
+            own.insert("role_uuid".to_owned(), Value::from(id));
             if !role.parents.is_empty() {
                 let (names, paths) = role
                     .parents

@@ -63,6 +63,12 @@ const FOUND: &str = " found.";
 /// The code of templates that refer to one another without end.
 pub(crate) const ENDLESS: &str = "recursive-template";
 
+/// The code of errors that end with a cause of its own, see [`SYSTEM`].
+pub(crate) const CAUSED: &str = "system-error";
+
+/// How such a cause begins.
+pub(crate) const SYSTEM: &str = "<urlopen error ";
+
 /// The code of a vaulted value that no password opens.
 pub(crate) const SEALED: &str = "vaulted-value";
 
@@ -158,6 +164,14 @@ impl Fault {
             && let Some(rest) = text.strip_prefix("Error rendering template: ")
         {
             self.0.message = format!("Error rendering expression: {rest}");
+        }
+        self
+    }
+
+    /// The same, of which the end is told as a cause of its own where it is the system's.
+    pub(crate) fn of_system(mut self) -> Self {
+        if self.0.message.contains(SYSTEM) {
+            self.0.code = CAUSED;
         }
         self
     }

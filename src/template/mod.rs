@@ -36,7 +36,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use fault::TemplateError;
-pub(crate) use fault::{BROKEN_CONDITIONAL, ENDLESS, EXPRESSION_SYNTAX, SEALED, WHILE};
+pub(crate) use fault::{
+    BROKEN_CONDITIONAL, CAUSED, ENDLESS, EXPRESSION_SYNTAX, SEALED, SYSTEM, WHILE,
+};
 pub use files::FileOptions;
 pub(crate) use files::about;
 pub(crate) use filters::encode::{Style as JsonStyle, json_text};

@@ -269,6 +269,9 @@ pub enum Turn {
     End,
 }
 
+/// How the error of a connection ends whose host has no address.
+pub const UNRESOLVED: &str = "does not resolve to an address";
+
 /// A two-way byte stream.
 pub trait Stream: io::Read + io::Write + Send {
     /// Sets how long one read or write may take; `None` for ever.

@@ -17,7 +17,7 @@ mod vars;
 
 use super::args::Args;
 use super::eval::Interp;
-use super::fault::{Fault, Outcome};
+use super::fault::{Fault, Outcome, SYSTEM};
 use super::filters::dict::python_type;
 use super::filters::paths;
 use super::refused::refusal;
@@ -304,7 +304,13 @@ pub(crate) fn function(interp: &Interp<'_>, args: &Args, query: bool) -> Outcome
                     .map_or(fault.message(), |(_, why)| why);
                 let text =
                     format!("An error occurred while running the lookup plugin '{name}': {why}");
-                interp.note(Diagnostic::warning("lookup", text));
+                let warning = match text.split_once(&format!(": {SYSTEM}")) {
+                    Some((text, why)) => {
+                        Diagnostic::warning("lookup", text).cause(format!("{SYSTEM}{why}"))
+                    }
+                    None => Diagnostic::warning("lookup", text),
+                };
+                interp.note(warning);
             }
             return Ok(if list {
                 Value::list(vec![])

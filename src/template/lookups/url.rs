@@ -124,7 +124,7 @@ fn fetched(interp: &Interp<'_>, call: &Call, address: &str) -> Result<String, Fa
             Some(Data::Str(content)) => content.clone(),
             _ => String::new(),
         }),
-        Err(failure) => Err(Fault::new(told(address, &failure.msg))),
+        Err(failure) => Err(Fault::new(told(address, &failure.msg)).of_system()),
     }
 }
 

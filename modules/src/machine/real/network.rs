@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::machine::{Command, Machine, Stream};
+use crate::machine::{Command, Machine, Stream, UNRESOLVED};
 
 impl Stream for TcpStream {
     fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
@@ -30,10 +30,7 @@ pub(super) fn connect(
     timeout: Duration,
 ) -> io::Result<Box<dyn Stream>> {
     let end = Instant::now() + timeout;
-    let mut last = io::Error::new(
-        io::ErrorKind::NotFound,
-        format!("`{host}` does not resolve to an address"),
-    );
+    let mut last = io::Error::new(io::ErrorKind::NotFound, format!("`{host}` {UNRESOLVED}"));
     for address in resolve(machine, host, timeout)? {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
