@@ -192,7 +192,10 @@ impl Planner {
                 return known.module(name, playbook_dir);
             }
             let places = frame.map(role::collections_of).unwrap_or_default();
-            let mut full = places.iter().map(|place| format!("{place}.{name}"));
+            let places = places.iter().map(String::as_str);
+            let mut full = places
+                .chain(collections::SPLIT.iter().copied())
+                .map(|place| format!("{place}.{name}"));
             full.find_map(|full| known.module(&full, playbook_dir))
         })
     }

@@ -293,10 +293,12 @@ impl Pass<'_> {
             Arc::new(all)
         };
         let name = match &collection {
-            Some(own) if !call.name.starts_with(&format!("{own}.")) => {
-                format!("{own}.{}", call.name)
-            }
-            _ => call.name.clone(),
+            // A role in a folder of roles is called by its own name where it is asked for in full.
+            Some(own) => match call.name.strip_prefix(&format!("{own}.")) {
+                Some(path) => format!("{own}.{}", path.rsplit('.').next().unwrap_or(path)),
+                None => format!("{own}.{}", call.name),
+            },
+            None => call.name.clone(),
         };
         let mut parents = vec![];
         let dependency = frame.kind == FrameKind::Role;
