@@ -22,6 +22,7 @@ mod harness {
     pub(crate) mod snapshot;
     pub(crate) mod stages;
 }
+mod crash;
 mod facts;
 mod fuzz;
 mod hosts;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
     let mut results = run_pages(root, &words, &mode);
     if mode == Mode::Verify {
         let wanted = |name: &str| wanted(name, &words);
+        results.extend(crash::all(&wanted));
         results.extend(facts::all(root, &wanted));
         results.extend(fuzz::all(root, &wanted));
         results.extend(program::all(root, &wanted));

@@ -11,6 +11,7 @@ use rplay_modules::machine::attrs::{
 use rplay_modules::machine::{FileKind, Machine, Scratch, Stat};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
+use rplay_modules::text::unpercent;
 use rplay_modules::time;
 
 use crate::http::{self, Answer, Follow, HttpArgs, Request};
@@ -101,10 +102,18 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     let since = old
         .as_ref()
         .filter(|_| !args.http.force && wanted.is_none());
+    if !args.url.contains(':') {
+        let failure = Failure::new(format!("unknown url type: '{}'", args.url));
+        return Err(failure.with("url", args.url).with("status", -1));
+    }
     let answer = ask(machine, &args, &args.url, since).map_err(|why| {
         let failure = Failure::new(format!("Request failed: {why}"))
             .with("dest", guessed.display().to_string());
-        failure.with("url", args.url.clone()).with("elapsed", 0)
+        let mut failure = failure.with("url", args.url.clone()).with("elapsed", 0);
+        if old.is_some() {
+            add_path_info(machine, &guessed, &mut failure.results);
+        }
+        failure
     })?;
     let dest = if folder {
         given.join(named(&answer).unwrap_or_else(|| name_of(&args.url)))
@@ -127,6 +136,16 @@ fn ask(
     since: Option<&Stat>,
 ) -> Result<Answer, String> {
     let mut headers = Vec::new();
+    match url.split_once(':') {
+        Some((name, rest)) if name.eq_ignore_ascii_case("file") => return local(machine, rest),
+        Some((name, _)) if !["http", "https", "ftp"].contains(&name.to_lowercase().as_str()) => {
+            return Err(format!(
+                "<urlopen error unknown url type: {}>",
+                name.to_lowercase()
+            ));
+        }
+        _ => {}
+    }
     if let Some(stat) = since {
         let text = time::utc(
             stat.mtime.0.saturating_mul(1_000_000),
@@ -146,6 +165,32 @@ fn ask(
         socket: None,
     };
     http::fetch(machine, &args.http, request)
+}
+
+/// A file of the target as an answer, by what follows `file:`.
+fn local(machine: &mut dyn Machine, rest: &str) -> Result<Answer, String> {
+    let path = match rest.strip_prefix("//") {
+        Some(rest) => &rest[rest.find('/').unwrap_or(rest.len())..],
+        None => rest,
+    };
+    let path = unpercent(path);
+    let failed = |error: std::io::Error| {
+        let text = os_error_text(&error);
+        format!("<urlopen error {text}: '{path}'>")
+    };
+    let stat = machine.stat(Path::new(&path), true).map_err(failed)?;
+    if stat.is_some_and(|stat| stat.kind == FileKind::Directory) {
+        return Err(failed(rustix::io::Errno::ISDIR.into()));
+    }
+    let file = machine.open(Path::new(&path)).map_err(failed)?;
+    Ok(Answer {
+        status: 200,
+        reason: String::new(),
+        url: format!("file://{path}"),
+        redirected: false,
+        headers: vec![],
+        body: Box::new(file),
+    })
 }
 
 /// The last part of an address's path.
@@ -379,6 +424,8 @@ fn place(
             .map_err(|error| about(Failure::new(format!("failed to copy to {shown}: {error}"))))?;
     }
     changed |= args.file.ensure(machine, dest, &mut Sides::default())?;
+    // A file has none.
+    let status = (!answer.url.starts_with("file:")).then_some(u32::from(answer.status));
     let mut outcome = Outcome::new(changed)
         .with(
             "msg",
@@ -389,7 +436,7 @@ fn place(
                     .map_or_else(|| size.to_string(), str::to_owned)
             ),
         )
-        .with("status_code", u32::from(answer.status))
+        .with("status_code", status)
         .with("checksum_src", new)
         .with("checksum_dest", before)
         .with("md5sum", md5);

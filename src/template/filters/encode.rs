@@ -1,6 +1,7 @@
 //! JSON, base 64, addresses, identifiers, checksums.
 
 use rplay_modules::text::json_string;
+use rplay_modules::text::unpercent;
 use std::fmt::Write as _;
 
 use base64::Engine as _;
@@ -446,26 +447,6 @@ fn percent(text: &str, safe: &str, space: &str) -> String {
         }
     }
     out
-}
-
-pub(in super::super) fn unpercent(text: &str) -> String {
-    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
-    while at < bytes.len() {
-        let hex = text
-            .get(at + 1..at + 3)
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match (bytes[at], hex) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                at += 3;
-            }
-            (byte, _) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// A text as bytes of an encoding that Python names.

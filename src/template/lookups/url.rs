@@ -4,11 +4,11 @@ use rplay_modules::args::prepare;
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::real::RealMachine;
 use rplay_modules::registry;
+use rplay_modules::text::unpercent;
 
 use super::super::eval::Interp;
 use super::super::fault::Fault;
 use super::super::filters::core::to_bool;
-use super::super::filters::encode::unpercent;
 use super::super::methods::lines;
 use super::super::value::Value;
 use super::Call;

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
 use crate::machine::{Attrs, Content};
@@ -86,18 +87,23 @@ impl Wanted<'_> {
     }
 }
 
-/// Gives a new file the SELinux label of the old one. Where there is no SELinux there is no label.
-fn keep_label(old: &Path, file: &File) {
-    const LABEL: &str = "security.selinux";
-    let mut label = [0; 256];
-    if let Ok(length) = rustix::fs::lgetxattr(old, LABEL, &mut label) {
-        // Without the right to do so the policy's label for the folder stays.
-        let _ = rustix::fs::fsetxattr(
-            file,
-            LABEL,
-            &label[..length],
-            rustix::fs::XattrFlags::empty(),
-        );
+/// Gives a new file the extended attributes of the old one: its access list, its SELinux label, what
+/// users attached. What vouches for the content, as capabilities do, goes with it.
+fn keep_extended(old: &Path, file: &File) {
+    const OF_CONTENT: [&[u8]; 3] = [b"security.capability", b"security.ima", b"security.evm"];
+    let mut names = Vec::with_capacity(65_536);
+    if rustix::fs::llistxattr(old, spare_capacity(&mut names)).is_err() {
+        return;
+    }
+    let mut value = Vec::with_capacity(65_536);
+    let kept = names.split(|byte| *byte == 0);
+    for name in kept.filter(|name| !name.is_empty() && !OF_CONTENT.contains(name)) {
+        value.clear();
+        if rustix::fs::lgetxattr(old, name, spare_capacity(&mut value)).is_ok() {
+            // Without the right to do so what the folder gives to new files stays.
+            let flags = rustix::fs::XattrFlags::empty();
+            let _ = rustix::fs::fsetxattr(file, name, &value, flags);
+        }
     }
 }
 
@@ -131,7 +137,7 @@ fn put(path: &Path, content: Content<'_>, wanted: &Wanted<'_>) -> io::Result<()>
             .open(path)
     })?;
     if wanted.old.is_some() {
-        keep_label(path, &file);
+        keep_extended(path, &file);
     }
     let done = fill(&mut file, content)
         .and_then(|()| wanted.set(&file))
@@ -151,6 +157,9 @@ fn take(source: &Path, path: &Path, wanted: &Wanted<'_>) -> io::Result<()> {
     let file = File::open(source)?;
     if std::fs::symlink_metadata(source)?.dev() != parent_of(path).metadata()?.dev() {
         return Err(Errno::XDEV.into());
+    }
+    if wanted.old.is_some() {
+        keep_extended(path, &file);
     }
     wanted.set(&file)?;
     file.sync_all()?;
