@@ -27,7 +27,7 @@ pub(super) fn write(
             .or(old.as_ref().map(|old| old.mode() & 0o7777))
             .unwrap_or(0o666 & !umask),
         attrs,
-        old: old.as_ref(),
+        old: old.as_ref().map(|old| (path, old)),
     };
     match put(path, content, &wanted) {
         Err(error) if attrs.in_place && irreplaceable(&error) => overwrite(path, content, &wanted),
@@ -52,11 +52,11 @@ pub(super) fn replace(path: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io
 struct Wanted<'a> {
     mode: u32,
     attrs: &'a Attrs,
-    old: Option<&'a Metadata>,
+    old: Option<(&'a Path, &'a Metadata)>,
 }
 
 impl Wanted<'_> {
-    /// Sets them. Owner first: changing it clears the set-id bits.
+    /// Sets them. Owner first: changing it clears the set-id bits and capabilities.
     fn set(&self, file: &File) -> io::Result<()> {
         let now = file.metadata()?;
         let differs = |wanted: Option<u32>, now: u32| wanted.filter(|wanted| *wanted != now);
@@ -64,7 +64,7 @@ impl Wanted<'_> {
             differs(self.attrs.uid, now.uid()),
             differs(self.attrs.gid, now.gid()),
         );
-        if let Some(old) = self.old {
+        if let Some((_, old)) = self.old {
             let keep = |given: Option<u32>, old: u32, now: u32| {
                 differs(given.is_none().then_some(old), now)
             };
@@ -83,21 +83,23 @@ impl Wanted<'_> {
         if (uid, gid) != (None, None) {
             std::os::unix::fs::fchown(file, uid, gid)?;
         }
+        if let Some((path, _)) = self.old {
+            keep_extended(path, file);
+        }
         file.set_permissions(Permissions::from_mode(self.mode))
     }
 }
 
-/// Gives a new file the extended attributes of the old one: its access list, its SELinux label, what
-/// users attached. What vouches for the content, as capabilities do, goes with it.
+/// Gives a new file the extended attributes of the old one: its access list, its SELinux label, its
+/// capabilities, what users attached.
 fn keep_extended(old: &Path, file: &File) {
-    const OF_CONTENT: [&[u8]; 3] = [b"security.capability", b"security.ima", b"security.evm"];
     let mut names = Vec::with_capacity(65_536);
     if rustix::fs::llistxattr(old, spare_capacity(&mut names)).is_err() {
         return;
     }
     let mut value = Vec::with_capacity(65_536);
     let kept = names.split(|byte| *byte == 0);
-    for name in kept.filter(|name| !name.is_empty() && !OF_CONTENT.contains(name)) {
+    for name in kept.filter(|name| !name.is_empty()) {
         value.clear();
         if rustix::fs::lgetxattr(old, name, spare_capacity(&mut value)).is_ok() {
             // Without the right to do so what the folder gives to new files stays.
@@ -136,9 +138,6 @@ fn put(path: &Path, content: Content<'_>, wanted: &Wanted<'_>) -> io::Result<()>
             .mode(0o600)
             .open(path)
     })?;
-    if wanted.old.is_some() {
-        keep_extended(path, &file);
-    }
     let done = fill(&mut file, content)
         .and_then(|()| wanted.set(&file))
         .and_then(|()| file.sync_all())
@@ -157,9 +156,6 @@ fn take(source: &Path, path: &Path, wanted: &Wanted<'_>) -> io::Result<()> {
     let file = File::open(source)?;
     if std::fs::symlink_metadata(source)?.dev() != parent_of(path).metadata()?.dev() {
         return Err(Errno::XDEV.into());
-    }
-    if wanted.old.is_some() {
-        keep_extended(path, &file);
     }
     wanted.set(&file)?;
     file.sync_all()?;
