@@ -42,6 +42,7 @@ mod slurp;
 mod stat;
 mod subversion;
 mod systemd;
+mod sysvinit;
 mod tempfile;
 mod text_file;
 pub(crate) mod unarchive;
@@ -95,6 +96,7 @@ crate::registry::family! {
     stat,
     subversion,
     systemd,
+    sysvinit,
     tempfile,
     unarchive,
     uri,

@@ -47,7 +47,7 @@ struct Values {
     enabled: bool,
 }
 
-module! { "ansible.builtin.service", args: Args, returns: Values, run: run, aliases: ["ansible.builtin.sysvinit"] }
+module! { "ansible.builtin.service", args: Args, returns: Values, run: run }
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     if args.state.is_none() && args.enabled.is_none() {
