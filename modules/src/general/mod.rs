@@ -1,6 +1,7 @@
 //! Modules beyond `ansible.builtin` that belong to no other family.
 
 mod alternatives;
+mod apk;
 mod archive;
 mod capabilities;
 mod filesystem;
@@ -12,6 +13,7 @@ mod locale_gen;
 mod make;
 mod modprobe;
 mod npm;
+mod pacman;
 mod pam_limits;
 mod parted;
 mod sefcontext;
@@ -22,9 +24,11 @@ mod timezone;
 mod ufw;
 mod xattr;
 mod xml;
+mod zypper;
 
 crate::registry::family! {
     alternatives,
+    apk,
     archive,
     capabilities,
     filesystem,
@@ -36,6 +40,7 @@ crate::registry::family! {
     make,
     modprobe,
     npm,
+    pacman,
     pam_limits,
     parted,
     sefcontext,
@@ -46,4 +51,5 @@ crate::registry::family! {
     ufw,
     xattr,
     xml,
+    zypper,
 }
