@@ -110,6 +110,26 @@ impl Answer {
 }
 
 impl HttpArgs {
+    /// Requests that nobody told anything but whether to check certificates.
+    pub(crate) fn plain(validate_certs: bool) -> Self {
+        Self {
+            headers: None,
+            url_password: None,
+            force_basic_auth: false,
+            force: false,
+            validate_certs,
+            use_proxy: true,
+            use_netrc: true,
+            http_agent: "ansible-httpget".to_owned(),
+            decompress: true,
+            unredirected_headers: Vec::new(),
+            client_cert: None,
+            client_key: None,
+            ciphers: None,
+            use_gssapi: false,
+        }
+    }
+
     /// Fails by name for what is not supported.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         if self.use_gssapi {
@@ -142,22 +162,7 @@ pub(crate) fn get(
     url: &str,
     validate_certs: bool,
 ) -> Result<Vec<u8>, String> {
-    let args = HttpArgs {
-        headers: None,
-        url_password: None,
-        force_basic_auth: false,
-        force: false,
-        validate_certs,
-        use_proxy: true,
-        use_netrc: true,
-        http_agent: "ansible-httpget".to_owned(),
-        decompress: true,
-        unredirected_headers: Vec::new(),
-        client_cert: None,
-        client_key: None,
-        ciphers: None,
-        use_gssapi: false,
-    };
+    let args = HttpArgs::plain(validate_certs);
     let request = Request {
         method: "GET",
         url,

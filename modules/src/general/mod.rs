@@ -19,6 +19,7 @@ mod parted;
 mod sefcontext;
 mod seport;
 mod singularity;
+mod slack;
 mod supervisorctl;
 mod timezone;
 mod ufw;
@@ -46,6 +47,7 @@ crate::registry::family! {
     sefcontext,
     seport,
     singularity,
+    slack,
     supervisorctl,
     timezone,
     ufw,
