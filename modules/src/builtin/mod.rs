@@ -46,7 +46,7 @@ mod sysvinit;
 mod tempfile;
 mod text_file;
 pub(crate) mod unarchive;
-mod uri;
+pub(crate) mod uri;
 mod user;
 mod wait_for;
 mod yum_repository;

@@ -1,6 +1,6 @@
 //! `uri`: a request to a web service, sent from the host.
 
-mod multipart;
+pub(crate) mod multipart;
 
 use std::path::PathBuf;
 

@@ -10,6 +10,7 @@ mod git_config;
 mod htpasswd;
 mod ini_file;
 mod locale_gen;
+mod mail;
 mod make;
 mod modprobe;
 mod npm;
@@ -38,6 +39,7 @@ crate::registry::family! {
     htpasswd,
     ini_file,
     locale_gen,
+    mail,
     make,
     modprobe,
     npm,

@@ -138,7 +138,7 @@ fn text(field: &Map, name: &str) -> Option<String> {
     value.map(Data::text)
 }
 
-fn kind_of(file: &str) -> Option<&'static str> {
+pub(crate) fn kind_of(file: &str) -> Option<&'static str> {
     let ending = file.rsplit_once('.')?.1.to_lowercase();
     let found = KINDS.iter().find(|(known, _)| *known == ending);
     found.map(|(_, kind)| *kind)
@@ -182,7 +182,7 @@ fn with_crlf(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Base64 in lines, as mail has it.
-fn wrapped(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn wrapped(bytes: &[u8]) -> Vec<u8> {
     let mut lines = Vec::new();
     for chunk in bytes.chunks(57) {
         lines.extend_from_slice(BASE64.encode(chunk).as_bytes());
