@@ -21,6 +21,7 @@ mod sefcontext;
 mod seport;
 mod singularity;
 mod slack;
+mod snap;
 mod supervisorctl;
 mod timezone;
 mod ufw;
@@ -50,6 +51,7 @@ crate::registry::family! {
     seport,
     singularity,
     slack,
+    snap,
     supervisorctl,
     timezone,
     ufw,
