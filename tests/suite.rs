@@ -26,6 +26,7 @@ mod crash;
 mod facts;
 mod fuzz;
 mod hosts;
+mod live;
 mod program;
 mod ssh;
 mod systems;
@@ -71,8 +72,11 @@ fn main() -> ExitCode {
         let rules = tidy::all(root).into_iter().chain(harness::added::all());
         results.extend(rules.filter(|(name, _)| wanted(name)));
     }
+    if let Mode::Differential(Some(ansible)) = &mode {
+        results.extend(live::all(root, ansible, &|name| wanted(name, &words)));
+    }
     let counts = match mode {
-        Mode::Differential(_) => harness::parity::table(),
+        Mode::Differential(_) => harness::parity::table() + &live::table(),
         _ => harness::stages::counts(),
     };
     summary(results, &counts, begin)

@@ -56,6 +56,13 @@ def machine(folder, blocks, python):
         "umask 022",
     ]
     covered = []
+    # Another machine's architecture, which no namespace has.
+    arch = next((text.strip() for words, text in blocks if words[1:2] == ["/proc/sys/kernel/arch"]), None)
+    if arch:
+        uname = f"import os; real = os.uname; os.uname = lambda: os.uname_result((*real()[:4], {arch!r}))"
+        lines.append(f"mkdir {folder}/root/uname; echo {shlex.quote(uname)} >{folder}/root/uname/sitecustomize.py")
+        lines.append("export PYTHONPATH=/uname")
+        blocks = [one for one in blocks if one[0][1:2] != ["/proc/sys/kernel/arch"]]
     for words, text in blocks:
         if words[0] == "program":
             path = f"/usr/bin/{os.path.basename(words[1])}"

@@ -5,27 +5,32 @@ use std::path::Path;
 use super::Gather;
 use super::platform::json;
 use crate::data::{Data, Map};
-use crate::machine::{Access, Command};
+use crate::machine::Command;
 
 /// `local`.
 pub(super) fn local(gather: &mut Gather<'_>) {
     let folder = gather.fact_path.clone();
     let mut local = Map::new();
     for name in gather.names(&folder) {
-        if let Some(stem) = name.strip_suffix(".fact")
-            && !name.starts_with('.')
-        {
+        if name.ends_with(".fact") && !name.starts_with('.') {
             let value = one(gather, &folder.join(&name));
-            local.insert(stem.to_owned(), value);
+            local.insert(name.replace(".fact", ""), value);
         }
     }
     gather.set("local", local);
 }
 
 fn one(gather: &mut Gather<'_>, path: &Path) -> Data {
-    let runs = matches!(gather.machine.stat(path, true), Ok(Some(stat)) if stat.mode & 0o100 != 0)
-        && gather.machine.access(path, Access::Execute);
-    let text = if runs {
+    // Whoever may run it: a program that only others may run is told, not shown as text.
+    let stat = gather.machine.stat(path, true);
+    let there = matches!(stat, Ok(Some(_)));
+    let runs = matches!(stat, Ok(Some(stat)) if stat.mode & 0o100 != 0);
+    let text = if !there {
+        let path = path.display();
+        Err(format!(
+            "Could not stat fact ({path}): [Errno 2] No such file or directory: '{path}'"
+        ))
+    } else if runs {
         let command = Command {
             timeout: Some(gather.timeout),
             ..Command::new([path.to_string_lossy()])
@@ -44,10 +49,9 @@ fn one(gather: &mut Gather<'_>, path: &Path) -> Data {
             )),
         }
     } else {
-        match gather.machine.read(path) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(error) => Err(format!("error reading {}: {error}", path.display())),
-        }
+        // What cannot be read as text is empty.
+        let bytes = gather.machine.read(path).unwrap_or_default();
+        Ok(String::from_utf8(bytes).unwrap_or_default())
     };
     let value = text.and_then(|text| {
         json(&text).map_or_else(|| ini(&text), Ok).map_err(|fault| {

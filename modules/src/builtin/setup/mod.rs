@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rplay_modules::args::{ModuleArgs, Returns};
 use rplay_modules::data::{Data, Map};
-use rplay_modules::machine::{Command, Machine};
+use rplay_modules::machine::{Command, Machine, Output};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
@@ -93,12 +93,23 @@ impl Gather<'_> {
 
     /// Standard output of a program that went well.
     fn ask<const N: usize>(&mut self, argv: [&str; N]) -> Option<String> {
-        let command = Command {
+        self.said(&argv)
+            .filter(|said| said.code == 0)
+            .map(|said| said.stdout_text())
+    }
+
+    /// What a program left; nothing where there is none, or where it takes too long.
+    fn said(&mut self, argv: &[&str]) -> Option<Output> {
+        let mut command = Command {
             timeout: Some(self.timeout),
-            ..Command::new(argv).c_locale()
+            ..Command::new(argv.iter().copied()).c_locale()
         };
-        let output = self.machine.query(&command).ok()?;
-        (output.code == 0).then(|| output.stdout_text())
+        // Of users who have no such folders in their search path, too.
+        let path = self.machine.process().env.remove("PATH");
+        let path = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
+        let path = format!("{path}:/sbin:/usr/sbin:/usr/local/sbin");
+        command.env.push(("PATH".to_owned(), Some(path)));
+        self.machine.query(&command).ok()
     }
 
     fn set(&mut self, name: &str, value: impl Into<Data>) {
@@ -137,7 +148,22 @@ const fn with_needs(collector: Collector, needs: &'static [&'static str]) -> Col
     Collector { needs, ..collector }
 }
 
+/// In the order in which they are gathered: others ask for what `platform` found.
 const COLLECTORS: &[Collector] = &[
+    collector(
+        "platform",
+        true,
+        platform::platform,
+        &[
+            "architecture",
+            "kernel",
+            "kernel_version",
+            "machine",
+            "machine_id",
+            "python_version",
+            "system",
+        ],
+    ),
     collector("apparmor", true, platform::apparmor, &[]),
     collector(
         "caps",
@@ -204,20 +230,6 @@ const COLLECTORS: &[Collector] = &[
         collector("pkg_mgr", true, distribution::pkg_mgr, &[]),
         &["distribution"],
     ),
-    collector(
-        "platform",
-        true,
-        platform::platform,
-        &[
-            "architecture",
-            "kernel",
-            "kernel_version",
-            "machine",
-            "machine_id",
-            "python_version",
-            "system",
-        ],
-    ),
     collector("python", true, platform::python, &[]),
     collector("selinux", true, platform::selinux, &[]),
     with_needs(
@@ -267,7 +279,10 @@ const COLLECTORS: &[Collector] = &[
 ];
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
-    let subset = args.gather_subset;
+    let mut subset = args.gather_subset;
+    if subset.is_empty() {
+        subset.push("all".to_owned());
+    }
     let chosen = choose(&subset)?;
     let timeout = std::time::Duration::from_secs(args.gather_timeout.max(1));
     let mut gather = Gather {
@@ -297,18 +312,21 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     let filter: Vec<&str> = args
         .filter
         .iter()
-        .map(|word| word.trim())
+        .map(String::as_str)
         .filter(|word| !word.is_empty() && *word != "*")
         .collect();
     if !filter.is_empty() && filter.len() == args.filter.len() {
         named.retain(|name, _| filter.iter().any(|pattern| keeps(pattern, name)));
     }
     named.sort_keys();
-    Ok(Outcome {
-        facts: named,
-        warnings,
-        ..Outcome::default()
-    })
+    let mut outcome = Outcome::unchanged();
+    if named.is_empty() {
+        outcome = outcome.with("ansible_facts", named);
+    } else {
+        outcome.facts = named;
+    }
+    outcome.warnings = warnings;
+    Ok(outcome)
 }
 
 fn keeps(pattern: &str, name: &str) -> bool {

@@ -1,159 +1,242 @@
 //! Facts about network interfaces, addresses and default routes.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 
 use super::Gather;
 use crate::data::{Data, Map};
 use crate::map;
 
-/// An address of version 4 with what belongs to it.
-struct Address4 {
-    interface: String,
+/// An address as `ip` shows it.
+struct Address {
+    device: String,
+    /// The last word of its line: the device, or an alias of it.
     label: String,
-    address: Ipv4Addr,
-    prefix: u32,
-    broadcast: String,
+    address: String,
+    /// Of version 4: length and broadcast address; of version 6: length and scope.
+    prefix: String,
+    more: String,
+    six: bool,
     secondary: bool,
 }
 
-impl Address4 {
-    fn mask(&self) -> u32 {
-        u32::MAX.checked_shl(32 - self.prefix).unwrap_or(0)
-    }
+/// What is known of a version for the way out of the machine.
+const OUTSIDE: [(&str, &str); 2] = [("-4", "8.8.8.8"), ("-6", "2404:6800:400a:800::1012")];
 
-    fn facts(&self) -> Map {
-        let network = Ipv4Addr::from(u32::from(self.address) & self.mask());
-        map! {
-            "address" => self.address.to_string(),
-            "broadcast" => self.broadcast.clone(),
-            "netmask" => Ipv4Addr::from(self.mask()).to_string(),
-            "network" => network.to_string(),
-            "prefix" => self.prefix.to_string(),
-        }
-    }
-}
-
-/// An address of version 6.
-struct Address6 {
-    interface: String,
-    address: Ipv6Addr,
-    prefix: u32,
-    scope: &'static str,
-}
-
-/// Everything that the subset `network` has.
+/// Everything that the subset `network` has; without `ip` there is nothing.
 pub(super) fn network(gather: &mut Gather<'_>) {
+    let Some(text) = gather.ask(["ip", "-o", "addr", "show"]) else {
+        return;
+    };
+    let all: Vec<Address> = text.lines().filter_map(address).collect();
+    let mut defaults = OUTSIDE.map(|(version, target)| {
+        let route = gather.ask(["ip", version, "route", "get", target]);
+        route.map_or_else(Map::new, |text| way_out(&text, target))
+    });
     let names: Vec<String> = gather
         .names("/sys/class/net")
         .into_iter()
         .filter(|name| name != "bonding_masters")
         .collect();
-    let v4 = gather
-        .ask(["ip", "-o", "-4", "addr", "show"])
-        .map(|text| addresses4(&text))
-        .unwrap_or_default();
-    let v6 = addresses6(&gather.text("/proc/net/if_inet6").unwrap_or_default());
     let mut interfaces = Map::new();
+    let (mut four, mut six) = (Vec::new(), Vec::new());
     for name in &names {
-        let entry = interface(gather, name, &v4, &v6);
+        let mut entry = interface(gather, name);
+        ethtool(gather, name, &mut entry);
         interfaces.insert(name.clone(), Data::Map(entry));
+        let own = |secondary| {
+            all.iter()
+                .filter(move |one| one.device == *name && one.secondary == secondary)
+        };
+        for one in own(false).chain(own(true)) {
+            add(&mut interfaces, one);
+            let default = &mut defaults[usize::from(one.six)];
+            if default.get("address").and_then(Data::as_str) == Some(&one.address) {
+                let mac = gather.text(format!("/sys/class/net/{name}/address"));
+                default.extend(link_facts(&interfaces, name, mac.unwrap_or_default()));
+                default.extend(one.facts());
+                if !one.six {
+                    default.insert("alias".to_owned(), Data::from(one.label.clone()));
+                }
+            }
+            if !one.address.starts_with("127.") && one.address != "::1" {
+                let list = if one.six { &mut six } else { &mut four };
+                list.push(one.address.clone());
+            }
+        }
     }
-    let default4 = default4(gather, &v4, &interfaces);
-    let default6 = default6(gather, &v6, &interfaces);
-    gather.set("interfaces", names);
+    let [default4, default6] = defaults;
     gather.set("default_ipv4", default4);
     gather.set("default_ipv6", default6);
-    let all4: Vec<String> = v4
-        .iter()
-        .filter(|one| !one.address.is_loopback())
-        .map(|one| one.address.to_string())
-        .collect();
-    let all6: Vec<String> = v6
-        .iter()
-        .filter(|one| !one.address.is_loopback())
-        .map(|one| one.address.to_string())
-        .collect();
-    gather.set("all_ipv4_addresses", all4);
-    gather.set("all_ipv6_addresses", all6);
-    gather.set("locally_reachable_ips", reachable(&v4, &v6));
+    gather.set("all_ipv4_addresses", four);
+    gather.set("all_ipv6_addresses", six);
+    let reachable = map! { "ipv4" => local(gather, "-4"), "ipv6" => local(gather, "-6") };
+    gather.set("locally_reachable_ips", reachable);
+    let named = |name: &String| name.replace(':', "_");
+    let names: Vec<String> = interfaces.keys().map(named).collect();
+    gather.set("interfaces", names);
     for (name, entry) in interfaces {
-        gather.set(&name.replace(['-', ':'], "_"), entry);
+        gather.set(&named(&name).replace('-', "_"), entry);
     }
 }
 
-fn reachable(v4: &[Address4], v6: &[Address6]) -> Map {
-    let mut four: Vec<String> = Vec::new();
-    for one in v4 {
-        if one.address.is_loopback() && one.prefix < 32 {
-            four.push(format!(
-                "{}/{}",
-                Ipv4Addr::from(u32::from(one.address) & one.mask()),
-                one.prefix
-            ));
-        }
-        four.push(one.address.to_string());
-    }
-    let mut six: Vec<String> = v6.iter().map(|one| one.address.to_string()).collect();
-    six.sort();
-    map! { "ipv4" => four, "ipv6" => six }
-}
-
-/// Reads lines such as `2: eth0    inet 192.0.2.2/24 brd 192.0.2.255 scope global eth0\ ...`.
-fn addresses4(text: &str) -> Vec<Address4> {
-    text.lines().filter_map(address4).collect()
-}
-
-fn address4(line: &str) -> Option<Address4> {
-    let line = line.split('\\').next()?;
-    let words: Vec<&str> = line.split_whitespace().collect();
+/// Reads a line such as `2: eth0    inet 192.0.2.2/24 brd 192.0.2.255 scope global eth0\ ...`.
+fn address(line: &str) -> Option<Address> {
+    let words: Vec<&str> = line.split('\\').next()?.split_whitespace().collect();
     let after = |word: &str| {
-        words
-            .iter()
-            .position(|one| *one == word)
-            .and_then(|at| words.get(at + 1))
-            .copied()
+        let at = words.iter().position(|one| *one == word)?;
+        words.get(at + 1).copied()
     };
-    let (address, prefix) = after("inet")?
-        .split_once('/')
-        .unwrap_or((after("inet")?, "32"));
-    let name = words.get(1)?.split('@').next()?;
-    Some(Address4 {
-        interface: name.to_owned(),
+    let six = *words.get(2)? == "inet6";
+    if !six && words[2] != "inet" {
+        return None;
+    }
+    // The other end of a line between two machines has the length.
+    let (address, own) = match words.get(3)?.split_once('/') {
+        Some((address, length)) => (address, Some(length)),
+        None => (words[3], None),
+    };
+    let far = || Some(after("peer")?.split_once('/')?.1);
+    let prefix = own.or_else(|| if six { far() } else { None });
+    let more = after(if six { "scope" } else { "brd" });
+    Some(Address {
+        device: words.get(1)?.split('@').next()?.to_owned(),
         label: (*words.last()?).to_owned(),
-        address: address.parse().ok()?,
-        prefix: prefix.parse().ok().filter(|prefix| *prefix <= 32)?,
-        broadcast: after("brd").unwrap_or_default().to_owned(),
-        secondary: words.contains(&"secondary"),
+        address: address.to_owned(),
+        prefix: prefix.unwrap_or(if six { "128" } else { "32" }).to_owned(),
+        more: more.unwrap_or_default().to_owned(),
+        six,
+        secondary: words.contains(&"secondary") || words.contains(&"temporary"),
     })
 }
 
-/// Reads the kernel's table: address, index, prefix, scope, flags, name.
-fn addresses6(text: &str) -> Vec<Address6> {
-    let line = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [address, _, prefix, scope, _, name] = words[..] else {
-            return None;
-        };
-        Some(Address6 {
-            interface: name.to_owned(),
-            address: Ipv6Addr::from(u128::from_str_radix(address, 16).ok()?),
-            prefix: u32::from_str_radix(prefix, 16).ok()?,
-            scope: match scope {
-                "00" => "global",
-                "10" => "host",
-                "20" => "link",
-                "40" => "site",
-                _ => "unknown",
-            },
-        })
+impl Address {
+    fn facts(&self) -> Map {
+        let (address, prefix) = (self.address.clone(), self.prefix.clone());
+        if self.six {
+            return map! { "address" => address, "prefix" => prefix, "scope" => self.more.clone() };
+        }
+        let length: u32 = prefix.parse().unwrap_or(32);
+        let mask = u32::MAX
+            .checked_shl(32_u32.saturating_sub(length))
+            .unwrap_or(0);
+        let bits = address.parse::<Ipv4Addr>().map_or(0, u32::from);
+        map! {
+            "address" => address,
+            "broadcast" => self.more.clone(),
+            "netmask" => Ipv4Addr::from(mask).to_string(),
+            "network" => Ipv4Addr::from(bits & mask).to_string(),
+            "prefix" => prefix,
+        }
+    }
+}
+
+/// Adds an address to its device, or to the alias that its label names.
+fn add(interfaces: &mut Map, one: &Address) {
+    let list = |interfaces: &mut Map, name: &str, key: &str| {
+        if let Some(Data::Map(entry)) = interfaces.get_mut(name)
+            && let Data::List(list) = entry
+                .entry(key.to_owned())
+                .or_insert_with(|| Data::List(Vec::new()))
+        {
+            list.push(Data::Map(one.facts()));
+        }
     };
-    let mut found: Vec<Address6> = text.lines().filter_map(line).collect();
-    // The kernel's order is none; wider scopes first is what users see elsewhere.
-    found.sort_by_key(|one| (one.scope == "link", one.interface.clone()));
+    if one.six {
+        return list(interfaces, &one.device, "ipv6");
+    }
+    let alias = one.label != one.device;
+    if alias {
+        interfaces.insert(one.label.clone(), Data::Map(Map::new()));
+    }
+    match interfaces.get_mut(&one.label) {
+        Some(Data::Map(entry)) if !one.secondary && !entry.contains_key("ipv4") => {
+            entry.insert("ipv4".to_owned(), Data::Map(one.facts()));
+        }
+        _ => list(interfaces, &one.label, "ipv4_secondaries"),
+    }
+    if one.secondary && alias {
+        list(interfaces, &one.device, "ipv4_secondaries");
+    }
+}
+
+/// What the facts of a default route take over from its interface.
+fn link_facts(interfaces: &Map, name: &str, mac: String) -> Map {
+    let entry = interfaces.get(name).and_then(Data::as_map);
+    let get = |key: &str| entry.and_then(|entry| entry.get(key)).cloned();
+    map! { "macaddress" => mac, "mtu" => get("mtu"), "type" => get("type") }
+}
+
+/// Interface, own address and gateway of the route that `ip route get` shows.
+fn way_out(text: &str, target: &str) -> Map {
+    let words: Vec<&str> = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let mut facts = Map::new();
+    if words.first() == Some(&target) {
+        for pair in words.windows(2) {
+            let name = match pair[0] {
+                "dev" => "interface",
+                "src" => "address",
+                "via" if pair[1] != target => "gateway",
+                _ => continue,
+            };
+            facts.insert(name.to_owned(), Data::from(pair[1]));
+        }
+    }
+    facts
+}
+
+/// The addresses and networks that are the machine itself.
+fn local(gather: &mut Gather<'_>, version: &str) -> Vec<String> {
+    let table = gather.ask(["ip", version, "route", "show", "table", "local"]);
+    let mut found: Vec<String> = Vec::new();
+    for line in table.unwrap_or_default().lines() {
+        if let Some(address) = line
+            .strip_prefix("local ")
+            .and_then(|rest| rest.split(' ').next())
+            && !found.iter().any(|one| one == address)
+        {
+            found.push(address.to_owned());
+        }
+    }
     found
 }
 
-fn interface(gather: &mut Gather<'_>, name: &str, v4: &[Address4], v6: &[Address6]) -> Map {
+/// What `ethtool` knows, where it is.
+fn ethtool(gather: &mut Gather<'_>, name: &str, entry: &mut Map) {
+    if let Some(text) = gather.ask(["ethtool", "-k", name]) {
+        let feature = |line: &str| {
+            let (key, value) = line.split_once(": ")?;
+            let value = Some(value.trim()).filter(|value| !value.is_empty())?;
+            Some((key.trim().replace('-', "_"), Data::from(value)))
+        };
+        let features: Map = text.lines().filter_map(feature).collect();
+        entry.insert("features".to_owned(), Data::Map(features));
+    }
+    let Some(text) = gather.ask(["ethtool", "-T", name]) else {
+        return;
+    };
+    let words = |begin: &str| -> Vec<String> {
+        let found = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        let found = found.filter_map(|word| word.strip_prefix(begin));
+        found.map(str::to_ascii_lowercase).collect()
+    };
+    entry.extend(map! {
+        "timestamping" => words("SOF_TIMESTAMPING_"),
+        "hw_timestamp_filters" => words("HWTSTAMP_FILTER_"),
+    });
+    let clock = text
+        .lines()
+        .find_map(|line| line.strip_prefix("PTP Hardware Clock: "));
+    if let Some(clock) = clock.and_then(|number| number.trim().parse::<i64>().ok()) {
+        entry.insert("phc_index".to_owned(), Data::from(clock));
+    }
+}
+
+fn interface(gather: &mut Gather<'_>, name: &str) -> Map {
     let base = format!("/sys/class/net/{name}");
     let get = |gather: &mut Gather<'_>, file: &str| gather.text(format!("{base}/{file}"));
     let mut entry = map! { "device" => name };
@@ -195,7 +278,6 @@ fn interface(gather: &mut Gather<'_>, name: &str, v4: &[Address4], v6: &[Address
         "promisc".to_owned(),
         Data::Bool(flags.is_some_and(|flags| flags & 0x100 != 0)),
     );
-    addresses(name, v4, v6, &mut entry);
     entry
 }
 
@@ -221,138 +303,33 @@ fn masters(gather: &mut Gather<'_>, base: &str, entry: &mut Map) {
         entry.insert("stp".to_owned(), Data::Bool(stp));
     }
     if gather.exists(format!("{base}/bonding")) {
-        let mut first = |file: &str| {
-            let text = gather
-                .text(format!("{base}/bonding/{file}"))
-                .unwrap_or_default();
+        let mut words = |file: &str| {
+            let text = gather.text(format!("{base}/bonding/{file}"));
+            let text = text.unwrap_or_default();
             text.split_whitespace()
                 .map(str::to_owned)
                 .collect::<Vec<_>>()
         };
         entry.insert("type".to_owned(), Data::from("bonding"));
-        entry.insert("slaves".to_owned(), Data::from(first("slaves")));
-        entry.insert(
-            "mode".to_owned(),
-            Data::from(first("mode").into_iter().next()),
-        );
-        entry.insert(
-            "miimon".to_owned(),
-            Data::from(first("miimon").into_iter().next()),
-        );
-        entry.insert(
-            "lacp_rate".to_owned(),
-            Data::from(first("lacp_rate").into_iter().next()),
-        );
-    }
-}
-
-fn addresses(name: &str, v4: &[Address4], v6: &[Address6], entry: &mut Map) {
-    let mut secondaries = Vec::new();
-    for one in v4.iter().filter(|one| one.interface == name) {
-        if one.secondary || entry.contains_key("ipv4") {
-            secondaries.push(Data::Map(one.facts()));
-        } else {
-            entry.insert("ipv4".to_owned(), Data::Map(one.facts()));
+        entry.insert("slaves".to_owned(), Data::from(words("slaves")));
+        for key in ["mode", "miimon", "lacp_rate"] {
+            entry.insert(key.to_owned(), Data::from(words(key).into_iter().next()));
+        }
+        if let Some(primary) = words("primary").into_iter().next() {
+            entry.insert("primary".to_owned(), Data::Str(primary));
+            let active = words("all_slaves_active")
+                .first()
+                .is_some_and(|word| word == "1");
+            entry.insert("all_slaves_active".to_owned(), Data::Bool(active));
         }
     }
-    if !secondaries.is_empty() {
-        entry.insert("ipv4_secondaries".to_owned(), Data::List(secondaries));
+    if gather.exists(format!("{base}/bonding_slave")) {
+        let address = gather.text(format!("{base}/bonding_slave/perm_hwaddr"));
+        entry.insert(
+            "perm_macaddress".to_owned(),
+            Data::from(address.unwrap_or_default()),
+        );
     }
-    let six: Vec<Data> = v6
-        .iter()
-        .filter(|one| one.interface == name)
-        .map(|one| Data::Map(map! { "address" => one.address.to_string(), "prefix" => one.prefix.to_string(), "scope" => one.scope }))
-        .collect();
-    if !six.is_empty() {
-        entry.insert("ipv6".to_owned(), Data::List(six));
-    }
-}
-
-/// What the facts of a default route take over from its interface.
-fn link_facts(interfaces: &Map, name: &str) -> Map {
-    let entry = interfaces.get(name).and_then(Data::as_map);
-    let keys = ["macaddress", "mtu", "type"];
-    keys.iter()
-        .filter_map(|key| Some(((*key).to_owned(), entry?.get(*key)?.clone())))
-        .collect()
-}
-
-fn default4(gather: &mut Gather<'_>, v4: &[Address4], interfaces: &Map) -> Map {
-    let table = gather.text("/proc/net/route").unwrap_or_default();
-    let Some((name, gateway)) = route4(&table) else {
-        return Map::new();
-    };
-    let mut facts = map! { "gateway" => gateway.to_string(), "interface" => name.clone() };
-    if let Some(one) = v4
-        .iter()
-        .find(|one| one.interface == name && !one.secondary)
-    {
-        facts.extend(one.facts());
-        facts.insert("alias".to_owned(), Data::from(one.label.clone()));
-    }
-    facts.extend(link_facts(interfaces, &name));
-    facts
-}
-
-/// Interface and gateway of the default route with the lowest metric.
-fn route4(table: &str) -> Option<(String, Ipv4Addr)> {
-    let route = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let up_with_gateway = u32::from_str_radix(words.get(3)?, 16).ok()? & 3 == 3;
-        (words[1] == "00000000" && words.get(7) == Some(&"00000000") && up_with_gateway)
-            .then_some(())?;
-        let gateway = u32::from_str_radix(words[2], 16).ok()?;
-        Some((
-            words.get(6)?.parse::<u32>().ok()?,
-            words[0].to_owned(),
-            Ipv4Addr::from(gateway.to_ne_bytes()),
-        ))
-    };
-    let best = table
-        .lines()
-        .skip(1)
-        .filter_map(route)
-        .min_by_key(|(metric, ..)| *metric)?;
-    Some((best.1, best.2))
-}
-
-fn default6(gather: &mut Gather<'_>, v6: &[Address6], interfaces: &Map) -> Map {
-    let table = gather.text("/proc/net/ipv6_route").unwrap_or_default();
-    let Some((name, gateway)) = route6(&table) else {
-        return Map::new();
-    };
-    let mut facts = map! { "gateway" => gateway.to_string(), "interface" => name.clone() };
-    if let Some(one) = v6
-        .iter()
-        .find(|one| one.interface == name && one.scope == "global")
-    {
-        facts.extend(map! { "address" => one.address.to_string(), "prefix" => one.prefix.to_string(), "scope" => one.scope });
-    }
-    facts.extend(link_facts(interfaces, &name));
-    facts
-}
-
-fn route6(table: &str) -> Option<(String, Ipv6Addr)> {
-    let route = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [target, length, _, _, next, metric, _, _, flags, name] = words[..] else {
-            return None;
-        };
-        let any = target.bytes().all(|byte| byte == b'0') && length == "00";
-        let up_with_gateway = u32::from_str_radix(flags, 16).ok()? & 3 == 3;
-        (any && up_with_gateway).then_some(())?;
-        let gateway = Ipv6Addr::from(u128::from_str_radix(next, 16).ok()?);
-        Some((
-            u32::from_str_radix(metric, 16).ok()?,
-            name.to_owned(),
-            gateway,
-        ))
-    };
-    let best = table
-        .lines()
-        .filter_map(route)
-        .min_by_key(|(metric, ..)| *metric)?;
-    Some((best.1, best.2))
 }
 
 #[cfg(test)]
@@ -360,15 +337,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables() {
-        let found = addresses4(
+    fn addresses() {
+        let found = address(
             "2: eth0    inet 192.0.2.2/24 brd 192.0.2.255 scope global eth0\\       valid_lft forever",
         );
-        assert_eq!(found[0].facts()["network"], Data::from("192.0.2.0"));
-        let table = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\neth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\n";
-        assert_eq!(
-            route4(table),
-            Some(("eth0".to_owned(), Ipv4Addr::new(192, 0, 2, 1)))
+        assert_eq!(found.unwrap().facts()["network"], Data::from("192.0.2.0"));
+        let way = way_out(
+            "8.8.8.8 via 192.0.2.1 dev eth0 src 192.0.2.2 uid 0 \n    cache",
+            "8.8.8.8",
         );
+        assert_eq!(way["gateway"], Data::from("192.0.2.1"));
     }
 }
