@@ -331,6 +331,13 @@ fn remove(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
     argv.extend(args.remove.then(|| "-r".to_owned()));
     argv.push(args.name.clone());
     let output = change(machine, args, argv)?;
+    if args.remove
+        && machine.predicts()
+        && let Some(user) = machine.user_by_name(&args.name)
+    {
+        // The program tells of a home that cannot be removed, and goes on.
+        let _ = machine.remove(Path::new(&user.home), true);
+    }
     machine.assume(Change::UserGone(args.name.clone()));
     Ok(said(Outcome::new(true), output)
         .with("force", args.force)
@@ -398,7 +405,8 @@ fn create(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
         set_password(machine, args, &password)?;
     }
     assume_created(machine, args);
-    machine.assume(remembered(args));
+    let line = new_line(machine, args);
+    assume_shadow(machine, &args.name, line);
     ageing(machine, args)?;
     Ok(said(Outcome::new(true), output))
 }
@@ -475,15 +483,60 @@ fn assume_groups(machine: &mut dyn Machine, args: &Args) {
     }
 }
 
-/// The line of the user in the file of passwords.
+/// The line of the user in the file of passwords, as it is or as it is foretold.
 fn shadow(machine: &mut dyn Machine, name: &str) -> Vec<String> {
-    let text = machine.read(Path::new("/etc/shadow")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let line = text
-        .lines()
-        .find(|line| line.split(':').next() == Some(name))
-        .unwrap_or_default();
+    let line = machine.assumed(&shadow_key(name)).unwrap_or_else(|| {
+        let text = machine.read(Path::new("/etc/shadow")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let mut lines = text.lines();
+        let found = lines.find(|line| line.split(':').next() == Some(name));
+        found.unwrap_or_default().to_owned()
+    });
     line.split(':').map(str::to_owned).collect()
+}
+
+fn shadow_key(name: &str) -> String {
+    format!("shadow:{name}")
+}
+
+/// What check mode keeps of a line that a program would have changed: fields by their places.
+fn assume_shadow(machine: &mut dyn Machine, name: &str, fields: Vec<(usize, String)>) {
+    let mut line = shadow(machine, name);
+    line.resize(line.len().max(9), String::new());
+    for (index, text) in fields {
+        line[index] = text;
+    }
+    machine.assume(Change::Fact(shadow_key(name), Some(line.join(":"))));
+}
+
+/// The fields that a new account has.
+fn new_line(machine: &mut dyn Machine, args: &Args) -> Vec<(usize, String)> {
+    let text = machine
+        .read(Path::new("/etc/login.defs"))
+        .unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let setting = |name: &str| {
+        // Accounts of the system have no ageing.
+        let mut lines = text.lines().filter(|_| !args.system);
+        let value = lines.find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
+        value.unwrap_or_default().to_owned()
+    };
+    vec![
+        (1, hash(args).unwrap_or_else(|| "!".to_owned())),
+        (3, setting("PASS_MIN_DAYS")),
+        (4, setting("PASS_MAX_DAYS")),
+        (5, setting("PASS_WARN_AGE")),
+        (6, String::new()),
+        (7, args.expires.map(days).unwrap_or_default()),
+    ]
+}
+
+/// The day of an account's end, as the file has it; none for one that has no end.
+fn days(seconds: f64) -> String {
+    match seconds < 0.0 {
+        true => String::new(),
+        false => format!("{}", (seconds / 86400.0).floor()),
+    }
 }
 
 fn day(seconds: f64) -> String {
@@ -559,13 +612,18 @@ fn modify(machine: &mut dyn Machine, args: &Args, old: &User) -> Result<Outcome,
         push(&["-s", &shell]);
         new.shell = shell;
     }
-    let (secret, password) = secrets(machine, args, &mut words);
+    let (foretold, password) = secrets(machine, args, &mut words);
     let mut outcome = Outcome::unchanged();
     if !words.is_empty() {
         let mut argv = vec!["usermod".to_owned()];
         argv.append(&mut words);
         argv.push(args.name.clone());
+        let moved = args.move_home && new.home != old.home;
         let output = change(machine, args, argv)?;
+        if moved && machine.predicts() {
+            // A home that is not there is not moved.
+            let _ = machine.rename(Path::new(&old.home), Path::new(&new.home));
+        }
         machine.assume(Change::User(new));
         assume_groups(machine, args);
         outcome = said(Outcome::new(true), output);
@@ -574,69 +632,55 @@ fn modify(machine: &mut dyn Machine, args: &Args, old: &User) -> Result<Outcome,
         set_password(machine, args, &password)?;
         outcome.changed = true;
     }
-    if let Some(key) = secret {
-        machine.assume(key);
+    if !foretold.is_empty() {
+        assume_shadow(machine, &args.name, foretold);
     }
     outcome.changed |= ageing(machine, args)?;
     Ok(outcome)
 }
 
-/// Options for the lock and the account's end; what check mode remembers about them, and the new
-/// password.
+/// Options for the lock and the account's end; the fields that they change, and the new password.
 fn secrets(
     machine: &mut dyn Machine,
     args: &Args,
     words: &mut Vec<String>,
-) -> (Option<Change>, Option<String>) {
+) -> (Vec<(usize, String)>, Option<String>) {
     let line = shadow(machine, &args.name);
     let field = |index: usize| line.get(index).map(String::as_str).unwrap_or_default();
-    let wanted = remembered(args);
-    if let Change::Fact(key, known) = &wanted
-        && machine.assumed(key) == *known
+    let mut fields = Vec::new();
+    if let Some(expires) = args.expires
+        && days(expires) != field(7)
     {
-        return (None, None);
-    }
-    let before = words.len();
-    if let Some(expires) = args.expires {
-        let days = day(expires);
-        let now = field(7)
-            .parse::<f64>()
-            .ok()
-            .map(|days| day(days * 86400.0))
-            .unwrap_or_default();
-        if now != days {
-            words.extend(["-e".to_owned(), days]);
-        }
+        words.extend(["-e".to_owned(), day(expires)]);
+        fields.push((7, days(expires)));
     }
     let locked = field(1).starts_with('!');
     let password = hash(args).filter(|password| {
         let other = password.trim_start_matches('!') != field(1).trim_start_matches('!');
         args.update_password == UpdatePassword::Always && other
     });
-    if password.is_none() {
+    if let Some(password) = &password {
+        fields.push((1, password.clone()));
+    } else {
         match args.password_lock {
-            Some(true) if !locked => words.push("-L".to_owned()),
-            Some(false) if locked && field(1).len() > 1 => words.push("-U".to_owned()),
+            Some(true) if !locked => {
+                words.push("-L".to_owned());
+                fields.push((1, format!("!{}", field(1))));
+            }
+            Some(false) if locked && field(1).len() > 1 => {
+                words.push("-U".to_owned());
+                fields.push((1, field(1)[1..].to_owned()));
+            }
             _ => {}
         }
     }
-    let changes = words.len() > before || password.is_some();
-    (changes.then_some(wanted), password)
-}
-
-/// What check mode keeps of a line that only root may read.
-fn remembered(args: &Args) -> Change {
-    let wanted = format!(
-        "{:?} {:?} {:?}",
-        args.password, args.password_lock, args.expires
-    );
-    Change::Fact(format!("shadow:{}", args.name), Some(wanted))
+    (fields, password)
 }
 
 /// Days of the password, through `chage`.
 fn ageing(machine: &mut dyn Machine, args: &Args) -> Result<bool, Failure> {
     let line = shadow(machine, &args.name);
-    let mut words: Vec<String> = Vec::new();
+    let (mut words, mut fields) = (Vec::new(), Vec::new());
     for (index, option, value) in [
         (3, "-m", args.password_expire_min),
         (4, "-M", args.password_expire_max),
@@ -647,18 +691,22 @@ fn ageing(machine: &mut dyn Machine, args: &Args) -> Result<bool, Failure> {
         let now = line.get(index).and_then(|text| text.parse::<i64>().ok());
         if now != Some(value) && !(value < 0 && now.is_none()) {
             words.extend([option.to_owned(), value.to_string()]);
+            let text = if value < 0 {
+                String::new()
+            } else {
+                value.to_string()
+            };
+            fields.push((index, text));
         }
     }
-    let key = format!("chage:{}", args.name);
-    let wanted = words.join(" ");
-    if words.is_empty() || machine.assumed(&key).is_some_and(|known| known == wanted) {
+    if words.is_empty() {
         return Ok(false);
     }
     let mut argv = vec!["chage".to_owned()];
     argv.append(&mut words);
     argv.push(args.name.clone());
     change(machine, args, argv)?;
-    machine.assume(Change::Fact(key, Some(wanted)));
+    assume_shadow(machine, &args.name, fields);
     Ok(true)
 }
 
