@@ -142,6 +142,11 @@ fn add(args: &Args) -> Vec<String> {
 }
 
 fn change(machine: &mut dyn Machine, args: &Args, mut argv: Vec<String>) -> Result<(), Failure> {
+    let refused = machine.predicts().then(|| refusal(machine, args)).flatten();
+    if let Some(why) = refused {
+        let msg = format!("{}: {why}\n", argv[0]);
+        return Err(Failure::new(msg).with("name", args.name.clone()));
+    }
     argv.push(args.name.clone());
     match programs::change(machine, &Command::new(argv).c_locale())? {
         Some(output) if output.code != 0 => {
@@ -149,6 +154,24 @@ fn change(machine: &mut dyn Machine, args: &Args, mut argv: Vec<String>) -> Resu
         }
         _ => Ok(()),
     }
+}
+
+/// Why the program would refuse, in its own words.
+fn refusal(machine: &mut dyn Machine, args: &Args) -> Option<String> {
+    if args.state == State::Present {
+        let gid = args.gid.filter(|_| !args.non_unique)?;
+        machine.group_by_id(gid)?;
+        return Some(format!("GID '{gid}' already exists"));
+    }
+    let group = machine.group_by_name(&args.name).filter(|_| !args.force)?;
+    let user = machine
+        .users()
+        .into_iter()
+        .find(|user| user.gid == group.gid)?;
+    Some(format!(
+        "cannot remove the primary group of user '{}'",
+        user.name
+    ))
 }
 
 /// The number that the system would most likely give, for later tasks of a check.

@@ -140,9 +140,12 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
         if !wanted {
             continue;
         }
-        if let Some(output) = programs::change(machine, &control.words(&[action]))?
-            && output.code != 0
-        {
+        // Where no systemd answers, a question fails as the change would; a program that is not there yet says nothing.
+        let output = match programs::change(machine, &control.words(&[action]))? {
+            Some(output) => output,
+            None => machine.query(&control.words(&["show"])).unwrap_or_default(),
+        };
+        if output.code != 0 {
             let text = if output.stdout.is_empty() {
                 output.stderr_text()
             } else {

@@ -119,10 +119,17 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
             let Some(words) = tool.uuid_change(uuid) else {
                 return Err(unsupported("changing UUID", kind));
             };
-            if asked_of(machine, &dev, "UUID")?.eq_ignore_ascii_case(uuid) {
+            let key = format!("filesystem-uuid:{dev}");
+            let now = match machine.assumed(&key) {
+                Some(known) => known,
+                None => asked_of(machine, &dev, "UUID")?,
+            };
+            if now.eq_ignore_ascii_case(uuid) {
                 return Ok(Outcome::unchanged());
             }
-            return told(machine, &words, "");
+            let outcome = told(machine, &words, "")?;
+            machine.assume(Change::Fact(key, Some(uuid.clone())));
+            return Ok(outcome);
         }
         return match args.resizefs {
             true => grow(machine, &tool, stat.kind == FileKind::File),
