@@ -388,6 +388,8 @@ struct Installed {
     arch: String,
     status: String,
     version: String,
+    /// Check mode alone has installed it.
+    foretold: bool,
 }
 
 /// What dpkg knows of packages; patterns list all that fit.
@@ -415,6 +417,7 @@ fn installed(machine: &mut dyn Machine, names: &[String]) -> Result<Vec<Installe
                 arch: own(arch),
                 status: own(status),
                 version: own(version),
+                foretold: false,
             })
         })
         .collect();
@@ -425,6 +428,9 @@ fn installed(machine: &mut dyn Machine, names: &[String]) -> Result<Vec<Installe
         let Some(version) = machine.assumed(&format!("package:{name}")) else {
             continue;
         };
+        let foretold = !found
+            .iter()
+            .any(|one| one.name == name && one.status == "installed");
         found.retain(|one| one.name != name);
         if !version.is_empty() {
             let (name, status) = (name.to_owned(), "installed".to_owned());
@@ -433,6 +439,7 @@ fn installed(machine: &mut dyn Machine, names: &[String]) -> Result<Vec<Installe
                 arch: String::new(),
                 status,
                 version,
+                foretold,
             });
         }
     }
@@ -545,7 +552,16 @@ fn act(
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let simulated = programs::query(machine, &command(args, true, &words))?;
     if simulated.code != 0 {
-        return Err(explained(&simulated, &words, wanted));
+        let mut failure = explained(&simulated, &words, wanted);
+        // Of what is only foretold, another version was asked for.
+        let foretold = wanted.iter().find(|spec| {
+            let known = machine.assumed(&format!("package:{}", bare(spec)));
+            spec.contains('=') && known.is_some_and(|version| !version.is_empty())
+        });
+        if let Some(spec) = foretold.filter(|_| failure.msg.starts_with("No package matching")) {
+            failure.msg = format!("{NO_CANDIDATE} {spec}");
+        }
+        return Err(failure);
     }
     let plan = simulated.stdout_text();
     if nothing(&plan) {
@@ -666,10 +682,50 @@ fn remove(machine: &mut dyn Machine, args: &Args, names: &[String]) -> Result<Ou
     if wanted.is_empty() {
         return Ok(Outcome::unchanged());
     }
+    // apt-get knows nothing of what is only foretold.
+    let foretold: Vec<&str> = found
+        .iter()
+        .filter(|one| one.foretold)
+        .map(|one| one.name.as_str())
+        .collect();
+    let (foretold, wanted): (Vec<&str>, Vec<&str>) = wanted
+        .into_iter()
+        .partition(|spec| foretold.contains(&bare(spec).split(':').next().unwrap_or_default()));
     let mut words = options(args);
     words.push("remove".to_owned());
     words.extend(wanted.iter().map(|spec| bare(spec).to_owned()));
-    act(machine, args, &words, &wanted)
+    let outcome = match wanted.is_empty() {
+        false => act(machine, args, &words, &wanted)?,
+        true => Outcome::unchanged(),
+    };
+    Ok(match foretold.is_empty() {
+        true => outcome,
+        false => removed(machine, args, &foretold, outcome),
+    })
+}
+
+/// What removing packages will say that check mode alone has installed.
+fn removed(machine: &mut dyn Machine, args: &Args, names: &[&str], outcome: Outcome) -> Outcome {
+    let mark = if args.purge { "*" } else { "" };
+    let mut list = String::new();
+    for name in names.iter().map(|name| bare(name)) {
+        list.push_str(&format!(" {name}{mark}"));
+        let key = format!("package:{}", name.split(':').next().unwrap_or(name));
+        machine.assume(Change::Fact(key, Some(String::new())));
+    }
+    let count = names.len();
+    let text = format!(
+        "Reading state information...\nThe following packages will be REMOVED:\n {list}\n\
+         0 upgraded, 0 newly installed, {count} to remove and 0 not upgraded.\n"
+    );
+    let output = Output {
+        stdout: text.into_bytes(),
+        ..Output::default()
+    };
+    match outcome.changed {
+        true => outcome,
+        false => reported(Outcome::new(true), &output),
+    }
 }
 
 fn upgrade(machine: &mut dyn Machine, args: &Args) -> Result<Outcome, Failure> {
