@@ -146,6 +146,16 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     Ok(outcome)
 }
 
+/// What a program says that would refuse.
+fn refusal(code: i32, said: &str) -> Output {
+    let stderr = format!("{said}\n").into_bytes();
+    Output {
+        code,
+        stderr,
+        ..Output::default()
+    }
+}
+
 /// An address whose path is written without detours.
 fn plain(address: &str) -> PathBuf {
     let mut path = PathBuf::new();
@@ -375,7 +385,18 @@ impl<'a> Git<'a> {
             ..self.command(&words)
         };
         match programs::change(self.machine, &command)? {
-            None => return self.predict(),
+            None => {
+                if self
+                    .machine
+                    .list(&self.dest)
+                    .is_ok_and(|names| !names.is_empty())
+                {
+                    let said = "already exists and is not an empty directory.";
+                    let said = format!("fatal: destination path '{dest}' {said}");
+                    return Err(self.failed(&said, &words, &refusal(128, &said)));
+                }
+                return self.predict();
+            }
             Some(output) if output.code != 0 => {
                 let error = output.stderr_text();
                 return Err(self.failed(error.trim_end(), &words, &output));
@@ -396,14 +417,40 @@ impl<'a> Git<'a> {
     /// What check mode would have cloned or moved to.
     fn predict(&mut self) -> Result<String, Failure> {
         let commit = self.remote_commit()?;
+        self.keep(&commit)?;
+        let version = self.args.version.as_str();
+        let odd = |letter: char| !letter.is_alphanumeric() && !matches!(letter, '.' | '_' | '-');
+        let number = version.len() >= 4 && version.bytes().all(|byte| byte.is_ascii_hexdigit());
+        // A plain name that the remote does not list, and that is no commit's number.
+        if commit == version
+            && !self.args.bare
+            && self.args.refspec.is_none()
+            && !number
+            && !version.contains(odd)
+        {
+            let said =
+                format!("error: pathspec '{version}' did not match any file(s) known to git");
+            let words = ["checkout", "--force", version];
+            return Err(self.failed(
+                format!("Failed to checkout {version}"),
+                &words,
+                &refusal(1, &said),
+            ));
+        }
+        Ok(commit)
+    }
+
+    /// Remembers a repository that check mode has not made.
+    fn keep(&mut self, commit: &str) -> Result<(), Failure> {
         let folder = match self.args.bare {
             true => self.dest.clone(),
             false => self.dest.join(".git"),
         };
         make_dirs(self.machine, &folder)?;
         let key = self.key();
-        self.machine.assume(Change::Fact(key, Some(commit.clone())));
-        Ok(commit)
+        self.machine
+            .assume(Change::Fact(key, Some(commit.to_owned())));
+        Ok(())
     }
 
     /// Brings a repository that is there up to date.
@@ -539,11 +586,18 @@ impl<'a> Git<'a> {
     fn fetched(&mut self, words: &[&str]) -> Result<Option<()>, Failure> {
         let mut all = vec!["fetch"];
         all.extend(words);
-        let Some(output) = self.change(&all)? else {
-            return Ok(None);
+        let done = self.change(&all)?;
+        let predicts = done.is_none();
+        let output = match done {
+            Some(output) => output,
+            // Whether the remote answers can be seen before.
+            None => {
+                let repo = self.repo.clone();
+                self.query(&["ls-remote", &repo, "HEAD"])?
+            }
         };
         if output.code == 0 {
-            return Ok(Some(()));
+            return Ok((!predicts).then_some(()));
         }
         let mut cmd = vec![self.program.clone()];
         cmd.extend(all.iter().map(|word| (*word).to_owned()));
