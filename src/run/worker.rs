@@ -939,13 +939,18 @@ fn module_defaults(
     let mut of_inner = None;
     let mut groups = indexmap::IndexMap::new();
     let mut defaults = None;
+    // What is for other modules is not evaluated, and the arguments only with the task's own.
+    let text = |value: Value| match value {
+        Value::Str(_) => run.templar.expand_soft(&value, scope),
+        value => Ok(value),
+    };
     for raw in &spec.module_defaults {
-        let layers = match run.templar.expand_soft(raw, scope)? {
+        let layers = match text(raw.clone())? {
             Value::List(layers) => layers.to_vec(),
             one => vec![one],
         };
         for layer in layers {
-            let Value::Dict(layer) = layer else {
+            let Value::Dict(layer) = text(layer)? else {
                 continue;
             };
             for (key, value) in layer.read().iter() {
@@ -968,11 +973,12 @@ fn module_defaults(
             .action_group(group, &run.playbook_dir, &planner.files);
         actions.is_some_and(|actions| actions.contains(&own))
     });
-    Ok(groups
-        .into_values()
-        .chain(of_inner)
-        .chain(defaults)
-        .collect())
+    let all = groups.into_values().chain(of_inner).chain(defaults);
+    let whole = |value: Value| match value {
+        Value::Str(_) => run.templar.expand(&value, scope),
+        value => Ok(value),
+    };
+    Ok(all.map(whole).collect::<Result<_, _>>()?)
 }
 
 /// The arguments before templating: defaults, then the task's own.
