@@ -26,6 +26,7 @@ use rplay_modules::wire::{self, BLOB_PIECE, Hello, Reply, Request};
 use zeroize::{Zeroize, Zeroizing};
 
 use program::Program;
+pub use ssh::Tunnels;
 
 /// How long an agent may take beyond a call's own time limit before it counts as lost.
 const GRACE: Duration = Duration::from_secs(10);
@@ -497,6 +498,19 @@ impl Link {
 
     fn patience(&self) -> Duration {
         self.target.connect_timeout.max(PATIENCE)
+    }
+
+    /// What opens streams that begin on the host; connects if need be.
+    ///
+    /// # Errors
+    /// When the host cannot be reached, or is this machine.
+    pub async fn tunnels(&mut self) -> Result<Tunnels, LinkError> {
+        match self.connection().await? {
+            Connection::Ssh(session) => Ok(session.tunnels()),
+            Connection::Local => Err(LinkError::Protocol(
+                "no connection to go through".to_owned(),
+            )),
+        }
     }
 
     /// Whether the host is this machine, without a connection.

@@ -23,7 +23,7 @@ const WINDOW: u32 = 8 << 20;
 
 /// A logged-in connection.
 pub(super) struct Session {
-    handle: client::Handle<Checker>,
+    handle: Arc<client::Handle<Checker>>,
     /// The connection that this one runs through.
     _jump: Option<Box<Session>>,
 }
@@ -40,6 +40,11 @@ impl Session {
         Ok(Program::on_channel(channel))
     }
 
+    /// What opens streams that begin on the host.
+    pub(super) fn tunnels(&self) -> Tunnels {
+        Tunnels(Arc::clone(&self.handle))
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.handle.is_closed()
     }
@@ -50,6 +55,36 @@ impl Session {
             .handle
             .disconnect(Disconnect::ByApplication, "", "en")
             .await;
+    }
+}
+
+/// Opens streams that begin on a host, as `ssh -W` does.
+#[derive(Clone)]
+pub struct Tunnels(Arc<client::Handle<Checker>>);
+
+impl Tunnels {
+    /// Opens a stream to a port that the host can reach.
+    ///
+    /// # Errors
+    /// The host's reason.
+    pub async fn open(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static, String> {
+        let channel = self
+            .0
+            .channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0)
+            .await;
+        match channel {
+            Ok(channel) => Ok(channel.into_stream()),
+            Err(error) => Err(format!("the host cannot reach {host}:{port}: {error}")),
+        }
+    }
+
+    /// What tells connections apart.
+    pub fn number(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
     }
 }
 
@@ -272,7 +307,7 @@ async fn log_in(
     )
     .await?;
     Ok(Session {
-        handle,
+        handle: Arc::new(handle),
         _jump: jump,
     })
 }
