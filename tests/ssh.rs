@@ -121,7 +121,7 @@ impl Server {
     }
 
     /// An inventory line for a host that is this server.
-    fn host(&self, name: &str) -> String {
+    pub(crate) fn host(&self, name: &str) -> String {
         format!(
             "{name} ansible_host=127.0.0.1 ansible_port={} ansible_user=rplaytest ansible_ssh_private_key_file={}",
             self.port,

@@ -27,6 +27,7 @@ mod facts;
 mod fuzz;
 mod hosts;
 mod live;
+mod kubernetes;
 mod program;
 mod ssh;
 mod systems;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         results.extend(ssh::all(root, &wanted));
         results.extend(systems::all(root, &wanted));
         results.extend(hosts::all(root, &wanted));
+        results.extend(kubernetes::all(root, &wanted));
         let rules = tidy::all(root).into_iter().chain(harness::added::all());
         results.extend(rules.filter(|(name, _)| wanted(name)));
     }

@@ -131,6 +131,21 @@ fn find_words(files: &[PathBuf], words: &[&str]) -> Result<Vec<String>, String> 
     Ok(found)
 }
 
+/// Whether a playbook of `tests/kubernetes` calls a module, or the scenarios beside it do.
+fn names(folder: &Path, module: &str) -> Result<bool, String> {
+    let list = fs::read_dir(folder).map_err(|fault| fault.to_string())?;
+    let files = list.flatten().map(|entry| entry.path());
+    let files = files.filter(|path| path.extension().is_some_and(|end| end == "yml"));
+    let call = format!("kubernetes.core.{module}:");
+    for file in files.chain([folder.with_extension("rs")]) {
+        let text = fs::read_to_string(&file).map_err(|fault| fault.to_string())?;
+        if text.contains(&call) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn module_pages(root: &Path) -> Result<Vec<String>, String> {
     let mut missing = BTreeSet::new();
     for path in sources(&root.join("modules/src")) {
@@ -140,7 +155,11 @@ fn module_pages(root: &Path) -> Result<Vec<String>, String> {
             .file_stem()
             .map(|stem| stem.to_string_lossy().into_owned())
             .unwrap_or_default();
+        // What needs a cluster is tested by playbooks and scenarios of its own.
+        let clustered = path.starts_with(root.join("modules/src/kubernetes"));
+        let is_tested = clustered && names(&root.join("tests/kubernetes"), &stem)?;
         if is_module
+            && !is_tested
             && !root
                 .join(format!("tests/cases/modules/{stem}.md"))
                 .is_file()

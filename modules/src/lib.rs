@@ -40,6 +40,8 @@ pub mod wire;
 pub mod builtin;
 pub mod crypto;
 pub mod general;
+#[cfg(feature = "docs")]
+pub mod kubernetes;
 mod oci;
 mod openpgp;
 pub mod posix;

@@ -8,6 +8,8 @@ pub fn modules() -> impl Iterator<Item = &'static Module> {
         crate::builtin::MODULES,
         crate::crypto::MODULES,
         crate::general::MODULES,
+        #[cfg(feature = "docs")]
+        crate::kubernetes::MODULES,
         crate::posix::MODULES,
     ]
     .into_iter()

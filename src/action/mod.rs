@@ -9,6 +9,7 @@ mod facts;
 mod fetch;
 mod include;
 pub(crate) use include::applied;
+pub(crate) mod kubernetes;
 mod module;
 pub(crate) mod reboot;
 mod script;
@@ -335,6 +336,7 @@ pub(crate) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         "synchronize" => synchronize::run(context).await,
         "raw" => script::raw(context).await,
         "gather_facts" => facts::gather(context).await,
+        name if kubernetes::is_own(name) => Box::pin(kubernetes::run(context)).await,
         _ => module::run(context).await,
     }
 }

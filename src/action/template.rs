@@ -35,45 +35,9 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
             )));
         }
     }
-    let path = context
-        .find_file("templates", &src)
-        .ok_or_else(|| context.missing_file("templates", &src))?;
-    let source = context
-        .run
-        .planner
-        .files
-        .read(&path)
-        .map_err(|problem| ActionError::new(problem.to_string()))?;
-    if source.secret {
-        context.run.hidden().add_template(&source.text);
-    }
     let options = options(context)?;
-    let about: VarMap = template::about(&src, &path, Some(&dest))
-        .into_iter()
-        .map(|(name, text)| (name.to_owned(), Value::str(text)))
-        .collect();
-    let scope = context.scope.with(Level::TaskVars, about);
-    let scope = match path.parent() {
-        Some(folder) => {
-            let mut places = crate::template::Scope::search_path(context.scope);
-            places.push(folder.to_path_buf());
-            scope.with_search_path(&std::sync::Arc::new(places))
-        }
-        None => scope,
-    };
-    let seen = look(&scope, context.spec, |look| {
-        let templar = &context.run.templar;
-        templar.render_file(&path, &source.text, &options, look)
-    });
-    context.unknown = seen.and_then(|(_, cause)| cause);
-    let text = match context
-        .run
-        .templar
-        .render_file(&path, &source.text, &options, &scope)?
-    {
-        Value::None => String::new(),
-        value => value.text(),
-    };
+    let path = found(context, &src)?;
+    let text = rendered(context, &src, Some(&dest), &options)?;
     let mut args = context.data_args()?;
     for name in RENDERING {
         args.shift_remove(*name);
@@ -98,6 +62,56 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         &path.display().to_string(),
     )
     .await
+}
+
+/// Where a template is.
+fn found(context: &Context<'_>, src: &str) -> Result<std::path::PathBuf, ActionError> {
+    let found = context.find_file("templates", src);
+    found.ok_or_else(|| context.missing_file("templates", src))
+}
+
+/// The text that a template makes.
+pub(super) fn rendered(
+    context: &mut Context<'_>,
+    src: &str,
+    dest: Option<&str>,
+    options: &FileOptions,
+) -> Result<String, ActionError> {
+    let path = found(context, src)?;
+    let source = context
+        .run
+        .planner
+        .files
+        .read(&path)
+        .map_err(|problem| ActionError::new(problem.to_string()))?;
+    if source.secret {
+        context.run.hidden().add_template(&source.text);
+    }
+    let about: VarMap = template::about(src, &path, dest)
+        .into_iter()
+        .map(|(name, text)| (name.to_owned(), Value::str(text)))
+        .collect();
+    let scope = context.scope.with(Level::TaskVars, about);
+    let scope = match path.parent() {
+        Some(folder) => {
+            let mut places = crate::template::Scope::search_path(context.scope);
+            places.push(folder.to_path_buf());
+            scope.with_search_path(&std::sync::Arc::new(places))
+        }
+        None => scope,
+    };
+    let seen = look(&scope, context.spec, |look| {
+        let templar = &context.run.templar;
+        templar.render_file(&path, &source.text, options, look)
+    });
+    context.unknown = seen.and_then(|(_, cause)| cause);
+    let templar = &context.run.templar;
+    Ok(
+        match templar.render_file(&path, &source.text, options, &scope)? {
+            Value::None => String::new(),
+            value => value.text(),
+        },
+    )
 }
 
 fn options(context: &Context<'_>) -> Result<FileOptions, ActionError> {

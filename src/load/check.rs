@@ -8,19 +8,21 @@ use super::play::Reader;
 use crate::diag::{Diagnostic, Span, nearest};
 
 /// Groups of actions that Ansible itself once named, for modules that are in collections now.
-const LEGACY_GROUPS: [&str; 11] = [
+const LEGACY_GROUPS: [&str; 10] = [
     "acme",
     "aws",
     "azure",
     "cpm",
     "docker",
     "gcp",
-    "k8s",
     "os",
     "ovirt",
     "testgroup",
     "vmware",
 ];
+
+/// The group of the modules of `kubernetes.core`.
+pub(crate) const K8S: &str = "k8s";
 
 /// What names of variables are.
 pub(crate) const VARIABLE_NAMES: &str = "Variable names must be strings starting with a letter or underscore character, and contain only letters, numbers and underscores.";
@@ -106,6 +108,8 @@ impl Reader {
                     let problem = Diagnostic::warning("module-defaults", text);
                     self.problems.push(problem.at(&key.span));
                 }
+                // The one of these whose modules rplay has.
+                Some(K8S) => {}
                 // Modules and groups of collections are looked up when the play is planned.
                 Some(group) if group.contains('.') => {}
                 None => {}

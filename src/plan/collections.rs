@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Files;
+use crate::load::check::K8S;
 use crate::template::value::Value;
 
 /// Groups of actions by their names, each with its members and the groups that it extends.
@@ -96,6 +97,11 @@ impl Collections {
         playbook_dir: &Path,
         files: &Files,
     ) -> Option<BTreeSet<String>> {
+        if [K8S, "kubernetes.core.k8s"].contains(&name) {
+            let names = rplay_modules::registry::modules().map(|module| module.name);
+            let own = names.filter(|name| name.starts_with("kubernetes.core."));
+            return Some(own.map(str::to_owned).collect());
+        }
         let mut known = BTreeSet::from([name.to_owned()]);
         let mut actions = BTreeSet::new();
         let mut open = vec![name.to_owned()];

@@ -1,6 +1,7 @@
 //! Where a task's work is done and as whom: connection and become settings from variables,
 //! keywords, options and configuration, in this order.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use super::play_check::{Kind as Wanted, misfit, unrendered};
 use super::shared::{RunShared, World};
 use super::spec::TaskSpec;
 use crate::action::ActionError;
+use crate::action::kubernetes::Cluster;
 use crate::connect::{Become, Kind, Link, Secret, Target};
 use crate::load::keyword::Keyword;
 use crate::template::value::{Entries, Key, Value, has_delimiters};
@@ -19,6 +21,8 @@ use crate::vars::{HostScope, Hosts, Level, VarMap};
 #[derive(Default)]
 pub(crate) struct Links {
     links: Vec<(Target, Link)>,
+    /// Clusters that tasks of the host asked, by how they are reached.
+    pub(crate) clusters: HashMap<String, Cluster>,
     calls: u64,
 }
 

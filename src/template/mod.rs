@@ -44,7 +44,9 @@ pub(crate) use files::about;
 pub(crate) use filters::encode::{Style as JsonStyle, json_text};
 pub(crate) use filters::path::normal;
 pub(crate) use filters::toml::quoted as toml_quoted;
-pub(crate) use filters::yaml::{ENVELOPE, document as yaml_document};
+pub(crate) use filters::yaml::{
+    ENVELOPE, document as yaml_document, final_documents as yaml_documents,
+};
 pub use functions::is_global;
 pub use parse::Syntax;
 pub use value::Value;

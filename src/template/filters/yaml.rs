@@ -44,6 +44,12 @@ enum Open {
     Map(Vec<Value>, usize),
 }
 
+/// The documents of YAML text as final data.
+pub(crate) fn final_documents(text: &str) -> Result<Vec<rplay_modules::data::Data>, String> {
+    let documents = documents(text).map_err(|fault| fault.text().to_owned())?;
+    documents.iter().map(Value::to_data).collect()
+}
+
 /// The documents of YAML text.
 pub(crate) fn documents(text: &str) -> Result<Vec<Value>, Fault> {
     let mut done = Vec::new();

@@ -4,6 +4,7 @@ mod coding;
 mod collection;
 mod config;
 mod file;
+mod kubernetes;
 mod merge;
 mod options;
 mod password;
@@ -119,6 +120,11 @@ lookups! {
     "to_paths": "each value under its path" => |interp, call| as_filter(interp, call, paths::to_paths);
 }
 
+lookups! {
+    KUBERNETES:
+    "k8s": "objects of a Kubernetes cluster" => kubernetes::k8s;
+}
+
 /// The lookups of a collection.
 struct Family {
     collection: &'static str,
@@ -140,6 +146,7 @@ const FAMILIES: &[Family] = &[
     family("community.general", true, MOVED),
     family("community.general", false, GENERAL),
     family("ansible.utils", false, UTILS),
+    family("kubernetes.core", false, KUBERNETES),
 ];
 
 /// The lookup of a name, with or without its collection.
