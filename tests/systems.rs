@@ -5,21 +5,23 @@ use std::path::{Path, PathBuf};
 use crate::harness::case::split;
 use crate::harness::scenario::{self, Scenario, expect, finish};
 use crate::harness::stages::Verdict;
+use crate::kubernetes::Cluster;
 
-const SCENARIOS: &[Scenario<Place>] = &[(
-    "JAWS: services under two supervisords, updated, broken, mended, removed",
-    jaws,
-)];
+const SCENARIOS: &[Scenario<Place>] = &[
+    (
+        "JAWS: services under two supervisords, updated, broken, mended, removed",
+        jaws,
+    ),
+    (
+        "Fragalysis: a stack on Kubernetes, rolled out pod by pod, broken, shut down, wiped",
+        fragalysis,
+    ),
+];
 
 pub(crate) fn all(root: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Verdict)> {
     let chosen = scenario::chosen("systems", SCENARIOS, wanted);
     if chosen.is_empty() {
         return vec![];
-    }
-    let known = std::env::var_os("PATH").unwrap_or_default();
-    if !std::env::split_paths(&known).any(|folder| folder.join("supervisord").exists()) {
-        let skipped = Verdict::Skipped("needs supervisord".to_owned());
-        return vec![("systems".to_owned(), skipped)];
     }
     let folder = tempfile::Builder::new().prefix("rplay-systems-").tempdir();
     match folder {
@@ -73,6 +75,10 @@ fn other(command: &[String], playbook: &str, version: &str) -> Vec<String> {
 }
 
 fn jaws(place: &Place) -> Result<(), String> {
+    let known = std::env::var_os("PATH").unwrap_or_default();
+    if !std::env::split_paths(&known).any(|folder| folder.join("supervisord").exists()) {
+        return Err("skip: needs supervisord".to_owned());
+    }
     let deploy = place.command("JAWS")?;
     let base = place.home.join(".cache/rplay/jaws/cori-staging");
     let done = try_jaws(place, &deploy, &base);
@@ -146,4 +152,123 @@ fn try_jaws(place: &Place, deploy: &[String], base: &Path) -> Result<(), String>
     std::fs::remove_file(broken.join("refuse")).map_err(|fault| fault.to_string())?;
     expect(place.run(&at("1.2.0"), &[])?, 0, &["failed=0"])?;
     expect(test("1.2.0")?, 0, &["failed=0"])
+}
+
+/// The lab has no storage, and its pods are ready in a moment.
+const LAB: &str = r#"{"database_volume": "", "wait_timeout": 15, "wait_sleep": 1}"#;
+
+fn fragalysis(place: &Place) -> Result<(), String> {
+    let cluster =
+        Cluster::start(&place.root).map_err(|reason| match reason.starts_with("needs") {
+            true => format!("skip: {reason}"),
+            false => reason,
+        })?;
+    let deploy = place.command("Fragalysis")?;
+    let run = |playbook: &str, tag: &str, more: &[&str]| {
+        let words: Vec<String> = deploy
+            .iter()
+            .map(|word| match word.as_str() {
+                word if word.ends_with("/deploy.yml") => word.replace("deploy.yml", playbook),
+                word if word.starts_with("stack_image_tag=") => format!("stack_image_tag={tag}"),
+                word => word.to_owned(),
+            })
+            .collect();
+        let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+        words.extend(["-e", LAB]);
+        words.extend(more);
+        finish(&mut cluster.rplay(&place.root, &words))
+    };
+    let ask = |what: &str, path: &str| {
+        let path = format!("jsonpath={path}");
+        cluster.kubectl(&["-n", "staging-stack", "get", what, "-o", &path])
+    };
+    let images = || {
+        ask(
+            "pods",
+            "{range .items[*]}{.metadata.name}={.spec.containers[0].image} {end}",
+        )
+    };
+    let both = |tag: &str| {
+        let image = format!("docker.io/xchem/fragalysis-stack:{tag}");
+        format!("database-0=docker.io/library/postgres:16 stack-0={image} stack-1={image} ")
+    };
+    let runs = |tag: &str| match images()? {
+        images if images == both(tag) => Ok(()),
+        images => Err(format!("{tag} does not run: {images}")),
+    };
+    // What is shown for an empty cluster is what the run then does.
+    expect(
+        run("deploy.yml", "1.0.0", &["--check", "--diff"])?,
+        0,
+        &["fragalysis-stack:1.0.0", "ok=7", "changed=4", "failed=0"],
+    )?;
+    if cluster.kubectl(&["get", "ns", "staging-stack"]).is_ok() {
+        return Err("the look made the namespace".to_owned());
+    }
+    let (code, text) = run("deploy.yml", "1.0.0", &["--diff"])?;
+    let password = ask("secret/database", "{.data.password}")?;
+    if text.contains(&password) {
+        return Err("the password is told".to_owned());
+    }
+    expect((code, text), 0, &["ok=7", "changed=4", "failed=0"])?;
+    runs("1.0.0")?;
+    expect(
+        run("deploy.yml", "1.0.0", &[])?,
+        0,
+        &["changed=0", "failed=0"],
+    )?;
+    // Another release, pod by pod.
+    expect(
+        run("deploy.yml", "1.1.0", &["--check", "--diff"])?,
+        0,
+        &["-", "fragalysis-stack:1.1.0"],
+    )?;
+    runs("1.0.0")?;
+    expect(
+        run("deploy.yml", "1.1.0", &[])?,
+        0,
+        &["rolled out staging-stack/stack-0", "failed=0"],
+    )?;
+    runs("1.1.0")?;
+    // A forced roll-out with the same tag: other pods.
+    let pods = ask("pods", "{.items[*].metadata.uid}")?;
+    expect(
+        run("update.yml", "1.1.0", &[])?,
+        0,
+        &["changed=1", "failed=0"],
+    )?;
+    runs("1.1.0")?;
+    if pods == ask("pods", "{.items[*].metadata.uid}")? {
+        return Err("no pod is new".to_owned());
+    }
+    // One that cannot be pulled stops at the first pod and is put back.
+    expect(
+        run("update.yml", "missing", &[])?,
+        2,
+        &[
+            "stack-1 is not ready after 15 s; put back: stack",
+            "ImagePullBackOff",
+        ],
+    )?;
+    runs("1.1.0")?;
+    if password != ask("secret/database", "{.data.password}")? {
+        return Err("the password is another one".to_owned());
+    }
+    expect(
+        run("shutdown.yml", "1.1.0", &[])?,
+        0,
+        &["changed=1", "failed=0"],
+    )?;
+    if !images()?.is_empty() {
+        return Err(format!("still there: {}", images()?));
+    }
+    expect(
+        run("wipe.yml", "1.1.0", &[])?,
+        0,
+        &["changed=1", "failed=0"],
+    )?;
+    match cluster.kubectl(&["get", "ns", "staging-stack"]) {
+        Ok(text) => Err(format!("still there: {text}")),
+        Err(_) => Ok(()),
+    }
 }
