@@ -614,6 +614,10 @@ fn kubeconfigs(cluster: &Cluster) -> Result<(), String> {
 - kubernetes.core.k8s_info: {{kind: Namespace, impersonate_user: weak}}
   register: refused
   failed_when: \"'forbidden' not in refused.msg\"
+- kubernetes.core.k8s_info: {{kind: Namespace, proxy: 'http://127.0.0.1:1', no_proxy: 'example.org, 127.0.0.0/8'}}
+- kubernetes.core.k8s_info: {{kind: Namespace, proxy: 'http://127.0.0.1:1'}}
+  register: refused
+  failed_when: \"'the proxy 127.0.0.1:1: Connection refused' not in refused.msg\"
 "
     );
     let group = "- hosts: localhost\n  gather_facts: false\n  module_defaults:\n    group/k8s: {context: lab}\n    group/kubernetes.core.k8s: {namespace: nowhere}\n  tasks:\n    - kubernetes.core.k8s_info: {kind: ConfigMap}\n      register: seen\n    - assert: {that: 'seen.resources == []'}\n";
@@ -621,7 +625,7 @@ fn kubeconfigs(cluster: &Cluster) -> Result<(), String> {
     if text.contains(token) {
         return Err("a token is told".to_owned());
     }
-    expect((code, text), 0, &["ok=5", "failed=0"])?;
+    expect((code, text), 0, &["ok=7", "failed=0"])?;
     cluster.write("group.yml", group)?;
     expect(
         finish(&mut cluster.rplay(cluster.folder.path(), &["group.yml"]))?,

@@ -54,8 +54,7 @@ pub(super) async fn settings(
     // The way is opened by `Road`.
     config.proxy_url = None;
     config.connect_timeout = Some(super::road::PATIENCE);
-    let number = road.tunnels.as_ref().map(crate::connect::Tunnels::number);
-    Ok((key(&config, number), config, road))
+    Ok((key(&config, &road), config, road))
 }
 
 /// A connection from this machine, for lookups.
@@ -115,17 +114,14 @@ pub(super) fn client(config: Config, road: Road) -> Result<Api, Fault> {
 }
 
 /// What makes two connections the same. It holds secrets, and stays in memory.
-fn key(config: &Config, tunnels: Option<usize>) -> String {
+fn key(config: &Config, road: &Road) -> String {
     let auth = serde_json::to_string(&config.auth_info).unwrap_or_default();
-    let certs = config
-        .root_cert
-        .iter()
-        .flatten()
-        .map(Vec::len)
-        .sum::<usize>();
+    let tunnels = road.tunnels.as_ref().map(crate::connect::Tunnels::number);
+    let proxy = road.proxy.as_deref();
+    let proxy = proxy.map(|proxy| (&proxy.address, &proxy.headers, &proxy.except));
     format!(
-        "{}|{:?}|{certs}|{}|{auth}|{}",
-        config.cluster_url, tunnels, config.accept_invalid_certs, config.default_namespace
+        "{}|{tunnels:?}|{proxy:?}|{:?}|{}|{auth}|{}",
+        config.cluster_url, config.root_cert, config.accept_invalid_certs, config.default_namespace
     )
 }
 
