@@ -11,6 +11,7 @@
 //! * [`time`]: dates and times of the machine's zone
 //! * [`machine`]: the one door to the machine: look, change
 //! * [`jobs`]: tasks in the background and their files
+//! * [`order`]: sorting, and maps in order, of few bytes
 //! * [`outcome`]: what a module returns
 //! * [`regex`]: Python's regular expressions
 //! * [`registry`]: every module by its names
@@ -30,6 +31,7 @@ pub mod data;
 mod http;
 pub mod jobs;
 pub mod machine;
+pub mod order;
 pub mod outcome;
 pub mod regex;
 pub mod registry;

@@ -18,7 +18,7 @@ pub fn validate(spec: &Map, given: &Map) -> Findings {
     let mut check = Check::default();
     check.level(spec, &Map::new(), given, &mut vec![]);
     if let Some(supported) = check.supported.take() {
-        check.unknown.sort();
+        crate::order::sort(&mut check.unknown);
         let unknown = check.unknown.join(", ");
         check.found.problems.push(format!(
             "{unknown}. Supported parameters include: {supported}."
@@ -85,7 +85,7 @@ impl Check {
                 path.push(name.clone());
                 self.unknown.push(path.join("."));
                 let mut names: Vec<&str> = spec.keys().map(String::as_str).collect();
-                names.sort_unstable();
+                crate::order::sort(&mut names);
                 self.supported = Some(names.join(", "));
                 continue;
             };

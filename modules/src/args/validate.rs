@@ -389,14 +389,14 @@ impl Call<'_> {
             return;
         }
         let mut sorted: Vec<&str> = unknown.iter().map(|name| name.as_str()).collect();
-        sorted.sort_unstable();
+        crate::order::sort(&mut sorted);
         let visible = || self.module.args.iter().filter(|arg| !arg.internal());
         let mut names: Vec<&str> = visible().map(|arg| arg.name).collect();
         let mut aliases: Vec<&str> = visible()
             .flat_map(|arg| arg.aliases.iter().copied())
             .collect();
-        names.sort_unstable();
-        aliases.sort_unstable();
+        crate::order::sort(&mut names);
+        crate::order::sort(&mut aliases);
         let also = if aliases.is_empty() {
             String::new()
         } else {

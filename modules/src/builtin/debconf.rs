@@ -72,7 +72,7 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
     };
     let parts = |text: &str| {
         let mut parts: Vec<String> = text.split(", ").map(str::to_owned).collect();
-        parts.sort();
+        crate::order::sort(&mut parts);
         parts
     };
     let same = old.as_ref().is_some_and(|old| match kind {

@@ -12,6 +12,7 @@ use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
 use super::programs;
+use crate::order::Sorted;
 
 /// What dnf is told.
 #[derive(ModuleArgs)]
@@ -433,7 +434,7 @@ impl Dnf<'_> {
     }
 
     /// What is installed, in check mode with what earlier tasks foretold.
-    fn installed(&self, machine: &mut dyn Machine) -> Result<BTreeSet<Package>, Failure> {
+    fn installed(&self, machine: &mut dyn Machine) -> Result<Sorted<Package, ()>, Failure> {
         const FORMAT: &str = "%{NAME}\\t%{EPOCHNUM}\\t%{VERSION}\\t%{RELEASE}\\t%{ARCH}\\n";
         let rpm = programs::required(machine, "rpm")?;
         let root = &self.args.installroot;
@@ -446,13 +447,17 @@ impl Dnf<'_> {
             let fields: Vec<String> = line.split('\t').map(str::to_owned).collect();
             Package::try_from(fields).ok()
         };
-        let mut all: BTreeSet<Package> = output.stdout_text().lines().filter_map(package).collect();
+        let mut all = Sorted::default();
+        let text = output.stdout_text();
+        text.lines()
+            .filter_map(package)
+            .for_each(|one| all.insert(one, ()));
         for line in machine.assumed(FORETOLD).unwrap_or_default().lines() {
             let (Some(sign), Some(package)) = (line.chars().next(), parts(&line[1..])) else {
                 continue;
             };
             match sign {
-                '+' => all.insert(package),
+                '+' => all.insert(package, ()),
                 _ => all.remove(&package),
             };
         }
@@ -464,9 +469,9 @@ impl Dnf<'_> {
         &self,
         machine: &mut dyn Machine,
         names: &[&'n str],
-        installed: &BTreeSet<Package>,
+        installed: &Sorted<Package, ()>,
     ) -> Result<(Vec<Words<'n>>, Vec<String>), Failure> {
-        let is_there = |name: &str| installed.iter().any(|package| is_named(package, name));
+        let is_there = |name: &str| installed.keys().any(|package| is_named(package, name));
         let (mut calls, mut notes) = (Vec::new(), Vec::new());
         let state = match self.args.state {
             None if self.args.autoremove => State::Absent,
@@ -530,12 +535,12 @@ impl Dnf<'_> {
         machine: &mut dyn Machine,
         words: &[&str],
         names: &[&str],
-        installed: &BTreeSet<Package>,
+        installed: &Sorted<Package, ()>,
     ) -> Result<Plan, Failure> {
         if words == ["remove"] && machine.assumed(FORETOLD).is_some() {
             // dnf does not know what an earlier task of a check would bring.
             let named = |package: &&Package| names.iter().any(|name| is_named(package, name));
-            let removed = installed.iter().filter(named).map(shown).collect();
+            let removed = installed.keys().filter(named).map(shown).collect();
             return Ok(Plan {
                 removed,
                 ..Plan::default()
@@ -622,7 +627,7 @@ fn locked(output: &Output) -> bool {
 }
 
 /// The table of a transaction: sections with a line for each package.
-fn read_plan(text: &str, installed: &BTreeSet<Package>) -> Plan {
+fn read_plan(text: &str, installed: &Sorted<Package, ()>) -> Plan {
     let mut plan = Plan::default();
     let mut section = "";
     for line in text.lines() {
@@ -657,7 +662,7 @@ fn read_plan(text: &str, installed: &BTreeSet<Package>) -> Plan {
         if replaces {
             let same = |one: &&Package| one[0] == package[0] && one[4] == package[4];
             plan.removed
-                .extend(installed.iter().filter(same).map(shown));
+                .extend(installed.keys().filter(same).map(shown));
         }
         plan.added.insert(shown(&package));
     }
@@ -672,7 +677,9 @@ mod tests {
     fn plans() {
         let text = "Dependencies resolved.\n=====\n Package  Arch  Version  Repository  Size\n=====\nInstalling:\n a   noarch  1.0-1   case  5 k\nUpgrading:\n b   x86_64  2:2.0-1   case  5 k\nRemoving unused dependencies:\n c   noarch   1-1   @case   0\n\nTransaction Summary\n";
         let old = parts("b-2:1.0-1.x86_64").unwrap();
-        let plan = read_plan(text, &BTreeSet::from([old.clone()]));
+        let mut installed = Sorted::default();
+        installed.insert(old.clone(), ());
+        let plan = read_plan(text, &installed);
         let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(" ");
         assert_eq!(list(&plan.added), "a-1.0-1.noarch b-2:2.0-1.x86_64");
         assert_eq!(list(&plan.removed), "b-2:1.0-1.x86_64 c-1-1.noarch");

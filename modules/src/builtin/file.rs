@@ -3,9 +3,9 @@
 mod link;
 mod times;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::order::Sorted;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::attrs::{
@@ -275,7 +275,7 @@ fn directory(machine: &mut dyn Machine, args: &Args, times: &Times) -> Result<Ou
     changed |= args.file.ensure(machine, &path, &mut sides)?;
     changed |= times.ensure(machine, &path, &mut sides)?;
     if args.recurse {
-        changed |= recurse(machine, args, times, &path, &mut BTreeSet::new())?;
+        changed |= recurse(machine, args, times, &path, &mut Sorted::default())?;
     }
     Ok(finish(machine, "path", &path, changed, sides))
 }
@@ -329,14 +329,15 @@ fn recurse(
     args: &Args,
     times: &Times,
     path: &Path,
-    seen: &mut BTreeSet<(u64, u64)>,
+    seen: &mut Sorted<(u64, u64), ()>,
 ) -> Result<bool, Failure> {
     let Some(stat) = look(machine, path)? else {
         return Ok(false);
     };
-    if !seen.insert((stat.dev, stat.ino)) {
+    if seen.contains_key(&(stat.dev, stat.ino)) {
         return Ok(false);
     }
+    seen.insert((stat.dev, stat.ino), ());
     let mut changed = false;
     for name in machine.list(path).map_err(|error| os_error(&error, path))? {
         let child = path.join(name);

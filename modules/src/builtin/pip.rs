@@ -222,7 +222,7 @@ impl Package {
                 versions: String::new(),
             };
         }
-        versions.sort();
+        crate::order::sort(&mut versions);
         let versions = versions.join(",");
         let mut text = name.to_owned();
         if !extras.is_empty() {

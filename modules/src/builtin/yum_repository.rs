@@ -90,7 +90,7 @@ macro_rules! settings {
                 $(if let Some(value) = &self.$name {
                     rows.push(($key, value.written($key)));
                 })*
-                rows.sort();
+                crate::order::sort(&mut rows);
                 rows
             }
         }

@@ -336,7 +336,7 @@ impl Args {
         let (mut old, mut new) = (x509::parts_of(&there.subject), x509::parts_of(name));
         if self.subject_ordered.is_none() {
             for parts in [&mut old, &mut new] {
-                parts.sort();
+                crate::order::sort(parts);
                 parts.dedup();
             }
         }

@@ -41,7 +41,7 @@ impl Extension {
     pub(super) fn sorted(&self) -> Self {
         let sort = |list: &[u8]| {
             let mut items: Vec<&[u8]> = der::values(list).iter().map(|item| item.whole).collect();
-            items.sort_unstable();
+            crate::order::sort(&mut items);
             items.dedup();
             items.concat()
         };

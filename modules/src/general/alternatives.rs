@@ -267,7 +267,7 @@ impl Task<'_> {
                     .is_none_or(|wanted| one.priority == Some(wanted));
                 let sorted = |list: &[[String; 3]]| {
                     let mut list = list.to_vec();
-                    list.sort();
+                    crate::order::sort(&mut list);
                     list
                 };
                 let followers = wanted

@@ -57,7 +57,7 @@ impl Cap {
     fn same(&self, other: &Cap) -> bool {
         let sorted = |cap: &Cap| {
             let mut flags: Vec<u8> = cap.flags.bytes().collect();
-            flags.sort_unstable();
+            crate::order::sort(&mut flags);
             flags
         };
         self.name == other.name

@@ -1,6 +1,8 @@
 //! `pacman`: packages of Arch Linux.
 
 use std::collections::BTreeMap;
+
+use crate::order::Sorted;
 use std::path::PathBuf;
 
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
@@ -156,7 +158,7 @@ struct Known {
     groups: Vec<(String, String)>,
     /// Versions that are there, and newer ones.
     upgrades: Vec<(String, String, String)>,
-    reasons: BTreeMap<String, &'static str>,
+    reasons: Sorted<String, &'static str>,
 }
 
 /// A package that the task names, and how.
@@ -273,7 +275,7 @@ impl Pacman<'_> {
         let updated = !ran || force || {
             let sorted = |text: &str| {
                 let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-                lines.sort();
+                crate::order::sort(&mut lines);
                 lines
             };
             sorted(&before) != sorted(&self.listed(&list)?)
@@ -334,7 +336,9 @@ impl Pacman<'_> {
                 Some(version) => {
                     self.known.upgrades.retain(|(known, _, _)| *known != name);
                     self.known.installed.insert(name.clone(), version);
-                    self.known.reasons.entry(name).or_insert("explicit");
+                    if !self.known.reasons.contains_key(&name) {
+                        self.known.reasons.insert(name, "explicit");
+                    }
                 }
                 None => {}
             }
@@ -448,7 +452,7 @@ impl Pacman<'_> {
             .filter(|name| !names.iter().any(|known| known == *name));
         let others: Vec<String> = others.map(|name| (*name).to_owned()).collect();
         names.extend(others);
-        names.sort();
+        crate::order::sort(&mut names);
         let count = names.len();
         self.results(&names);
         if names.is_empty() {
@@ -498,8 +502,8 @@ impl Pacman<'_> {
                 _ => format!("{name}-{version}"),
             });
         }
-        before.sort();
-        after.sort();
+        crate::order::sort(&mut before);
+        crate::order::sort(&mut after);
         self.difference(&before, &after);
     }
 

@@ -228,7 +228,7 @@ impl Talk<'_> {
                 process.state = state;
             }
         }
-        known.sort_by_key(Process::full);
+        crate::order::sort_by(&mut known, |one, other| one.full().cmp(&other.full()));
         known
     }
 

@@ -14,6 +14,7 @@ use super::{
     Access, Attrs, Change, Command, Content, FileKind, Group, Machine, Output, Process, Ran,
     Scratch, Source, Stat, Stream, User,
 };
+use crate::order::Sorted;
 use tree::{Entry, Node, Text};
 
 /// Looks see the machine below with the recorded changes applied.
@@ -22,9 +23,9 @@ pub struct Overlay<M> {
     below: M,
     /// By resolved path.
     nodes: BTreeMap<PathBuf, Entry>,
-    users: BTreeMap<String, Option<User>>,
-    groups: BTreeMap<String, Option<Group>>,
-    facts: BTreeMap<String, Option<String>>,
+    users: Sorted<String, Option<User>>,
+    groups: Sorted<String, Option<Group>>,
+    facts: Sorted<String, Option<String>>,
     fresh: Vec<Change>,
     next_ino: u64,
     /// Whether programs that change something are predicted, not run.
@@ -37,9 +38,9 @@ impl<M: Machine> Overlay<M> {
         Self {
             below,
             nodes: BTreeMap::new(),
-            users: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            facts: BTreeMap::new(),
+            users: Sorted::default(),
+            groups: Sorted::default(),
+            facts: Sorted::default(),
             fresh: Vec::new(),
             // Beyond the numbers of real inodes, and different for every new one.
             next_ino: 1 << 48,

@@ -112,7 +112,7 @@ impl Machine for RealMachine {
         let mut names = std::fs::read_dir(path)?
             .map(|entry| Ok(entry?.file_name()))
             .collect::<io::Result<Vec<_>>>()?;
-        names.sort();
+        crate::order::sort(&mut names);
         Ok(names)
     }
 

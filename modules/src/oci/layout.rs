@@ -1,20 +1,20 @@
 //! Images that lie on the machine: OCI image layouts (a folder, or a tar file of one) and the
 //! archives that `docker save` writes.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::http::MAX_DOCUMENT;
 use super::{Error, Result};
 use crate::machine::{Machine, Source};
+use crate::order::Sorted;
 
 /// Files by their name inside of a layout or archive.
 #[derive(Debug)]
 pub(crate) struct Layout {
     path: PathBuf,
     /// For a tar file: where each member's bytes are.
-    members: Option<BTreeMap<String, Member>>,
+    members: Option<Sorted<String, Member>>,
 }
 
 /// Where the bytes of an archive's member are.
@@ -135,7 +135,7 @@ impl Layout {
 }
 
 /// Old archives of `docker save` link equal layers to each other.
-fn find(members: &BTreeMap<String, Member>, name: &str) -> Option<(u64, u64)> {
+fn find(members: &Sorted<String, Member>, name: &str) -> Option<(u64, u64)> {
     let mut name = clean(Path::new(name));
     for _ in 0..8 {
         match members.get(&name)? {
@@ -146,8 +146,8 @@ fn find(members: &BTreeMap<String, Member>, name: &str) -> Option<(u64, u64)> {
     None
 }
 
-fn index(file: Box<dyn Source>) -> io::Result<BTreeMap<String, Member>> {
-    let mut members = BTreeMap::new();
+fn index(file: Box<dyn Source>) -> io::Result<Sorted<String, Member>> {
+    let mut members = Sorted::default();
     let mut archive = tar::Archive::new(file);
     for entry in archive.entries_with_seek()? {
         let entry = entry?;

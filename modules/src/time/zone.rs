@@ -305,7 +305,7 @@ impl Rule {
             (begin.seconds(year) - self.standard.offset, kind),
             (end.seconds(year) - kind.offset, &self.standard),
         ];
-        changes.sort_by_key(|(time, _)| *time);
+        crate::order::sort_by(&mut changes, |one, other| one.0.cmp(&other.0));
         changes
     }
 }

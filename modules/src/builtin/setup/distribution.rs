@@ -315,7 +315,7 @@ fn base(gather: &mut Gather<'_>) -> Base {
         ..Base::default()
     };
     let mut files = gather.names("/etc");
-    files.sort();
+    crate::order::sort(&mut files);
     let old = files.iter().find_map(|name| old_file(gather, name));
     let old = old.unwrap_or_default();
     base.id = base

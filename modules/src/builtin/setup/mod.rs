@@ -401,7 +401,7 @@ fn allowed() -> String {
         .flat_map(|one| one.ids.iter().copied().chain([one.name]))
         .collect();
     words.extend(["all"]);
-    words.sort_unstable();
+    crate::order::sort(&mut words);
     words.join(", ")
 }
 

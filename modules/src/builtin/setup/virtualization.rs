@@ -99,8 +99,8 @@ pub(super) fn virtualization(gather: &mut Gather<'_>) {
         None => ("NA".to_owned(), "NA"),
     });
     // Ansible's have no order.
-    found.guest.sort();
-    found.host.sort();
+    crate::order::sort(&mut found.guest);
+    crate::order::sort(&mut found.host);
     gather.set("virtualization_type", kind);
     gather.set("virtualization_role", role);
     gather.set("virtualization_tech_guest", found.guest);

@@ -47,7 +47,7 @@ pub(super) fn written(
         )));
     };
     let mut fields: Vec<(&String, &Data)> = fields.iter().collect();
-    fields.sort_by_key(|(name, _)| *name);
+    crate::order::sort_by(&mut fields, |one, other| one.0.cmp(other.0));
     let mut parts = Vec::new();
     for (name, value) in fields {
         parts.push(part(machine, name, value, remote)?);

@@ -394,7 +394,9 @@ impl At<'_> {
                         all.extend(more);
                         let mut all = unique(all);
                         let places = self.places();
-                        all.sort_by_key(|item| place_of(item, &places));
+                        crate::order::sort_by(&mut all, |one, other| {
+                            place_of(one, &places).cmp(&place_of(other, &places))
+                        });
                         Value::Items(all)
                     }
                     ("|", ..) => return Err(Wrong::Syntax),

@@ -155,7 +155,7 @@ impl<M: Machine> Overlay<M> {
                 .filter_map(|(child, _)| child.file_name())
                 .map(OsStr::to_owned),
         );
-        names.sort();
+        crate::order::sort(&mut names);
         Ok(names)
     }
 

@@ -3,21 +3,21 @@
 //! A static program cannot load the system's name-service modules, so it asks the one program of
 //! the system that can. It is only asked where `/etc/nsswitch.conf` names such a service.
 
-use std::collections::BTreeMap;
-
 use super::child;
 use crate::machine::{Command, Group, User};
+use crate::order::Sorted;
 
 /// Looks up accounts; remembers what `getent` said until something is changed.
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
-    answers: BTreeMap<(&'static str, String), String>,
+    /// By database and key, with a blank between them.
+    answers: Sorted<String, String>,
 }
 
 impl Accounts {
     /// Forgets what `getent` said: a program ran that may have changed it.
     pub(super) fn forget(&mut self) {
-        self.answers.clear();
+        self.answers = Sorted::default();
     }
 
     /// The first user that `fits`; `key` is what `getent` is asked for.
@@ -59,18 +59,18 @@ impl Accounts {
         if !has_service(&read("/etc/nsswitch.conf"), database) {
             return String::new();
         }
-        let answer = self
-            .answers
-            .entry((database, key.to_owned()))
-            .or_insert_with(|| {
-                let key = Some(key).filter(|key| !key.is_empty());
-                // `--` keeps a name with a leading dash from being read as an option.
-                let command = Command::new(["getent", database, "--"].into_iter().chain(key));
-                child::execute(&command, &[], None)
-                    .map(|output| output.stdout_text())
-                    .unwrap_or_default()
-            });
-        answer.clone()
+        let question = format!("{database} {key}");
+        if let Some(known) = self.answers.get(&question) {
+            return known.clone();
+        }
+        let key = Some(key).filter(|key| !key.is_empty());
+        // `--` keeps a name with a leading dash from being read as an option.
+        let command = Command::new(["getent", database, "--"].into_iter().chain(key));
+        let answer = child::execute(&command, &[], None)
+            .map(|output| output.stdout_text())
+            .unwrap_or_default();
+        self.answers.insert(question, answer.clone());
+        answer
     }
 }
 
