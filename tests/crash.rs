@@ -246,7 +246,9 @@ fn calls(folder: &Path) -> Vec<(&'static str, Map)> {
 
 /// Sends all calls to an agent: how many it did without failing, or `None` if it was killed.
 fn run(agent: &mut Command, folder: &Path) -> Result<Option<usize>, String> {
-    agent.env_clear().env("HOME", folder).current_dir(folder);
+    // Whoever is killed cannot remove what was sent to it: it goes with the test's folder.
+    agent.env_clear().env("HOME", folder).env("TMPDIR", folder);
+    agent.current_dir(folder);
     agent.env("PATH", std::env::var_os("PATH").unwrap_or_default());
     agent
         .stdin(Stdio::piped())

@@ -461,7 +461,7 @@ fn message(
     text.0 += &format!("Subject: {}\n", words(&args.subject));
     let name = format!(
         "<{micros}.{}@{}>",
-        std::process::id(),
+        machine.process().uid,
         args.message_id_domain
     );
     text.add("Message-ID", &name);

@@ -424,7 +424,7 @@ mod tests {
         assert!(names(&["!all", "!min"]).is_empty());
         assert_eq!(
             names(&["!all", "!min", "default_ipv4"]),
-            ["distribution", "network", "platform"]
+            ["platform", "distribution", "network"]
         );
         assert!(!names(&["!hardware"]).contains(&"hardware"));
         assert!(names(&["network"]).contains(&"env"));
