@@ -12,7 +12,8 @@ pub use self::zone::{Kind, Zone};
 /// A day in seconds.
 const DAY: i64 = 86_400;
 
-const WEEKDAYS: [&str; 7] = [
+/// The days of the week, Sunday first.
+pub const WEEKDAYS: [&str; 7] = [
     "Sunday",
     "Monday",
     "Tuesday",
@@ -22,7 +23,8 @@ const WEEKDAYS: [&str; 7] = [
     "Saturday",
 ];
 
-const MONTHS: [&str; 12] = [
+/// The months of the year.
+pub const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",

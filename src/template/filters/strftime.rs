@@ -3,30 +3,7 @@
 use std::fmt::Write as _;
 
 use jiff::civil::DateTime;
-
-const DAYS: [&str; 7] = [
-    "Sunday",
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
+use rplay_modules::time::{MONTHS, WEEKDAYS};
 
 /// A time to be written.
 pub(super) struct Written<'a> {
@@ -137,7 +114,7 @@ impl Spec {
         let twelve = (hour + 11) % 12 + 1;
         let half = if hour < 12 { "AM" } else { "PM" };
         let inner = |format_: &str| self.padded(&self.cased(format(time, format_), false));
-        let day = DAYS[usize::try_from(weekday).unwrap_or(0)];
+        let day = WEEKDAYS[usize::try_from(weekday).unwrap_or(0)];
         let month = MONTHS[usize::try_from(at.month() - 1).unwrap_or(0)];
         if !self.fits(letter) {
             return self.padded(&self.cased(whole.to_owned(), false));
