@@ -209,7 +209,9 @@ impl Data {
             }
             .to_owned(),
             Data::Float(number) => crate::text::float(*number),
-            other => other.to_json().to_string(),
+            Data::Null => "null".to_owned(),
+            Data::Bool(value) => value.to_string(),
+            Data::Int(number) => number.to_string(),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::data::{Data, Map};
 use crate::machine::Machine;
-use crate::map;
 use crate::outcome::{Diff, DiffSide, Failure, Outcome};
+use crate::{json, map};
 
 /// The text of a task's file while it runs.
 #[must_use]
@@ -89,8 +89,7 @@ pub fn read(id: &str, file: &Path, text: &str) -> Result<Outcome, Failure> {
             ..Outcome::default()
         });
     }
-    let parsed = serde_json::from_str(text).map(|json| Data::from_json(&json));
-    let Ok(Data::Map(mut told)) = parsed else {
+    let Ok(Data::Map(mut told)) = json::read(text) else {
         known.insert("finished".to_owned(), Data::Bool(true));
         return Err(Failure {
             results: known,

@@ -30,6 +30,7 @@ pub mod crypt;
 pub mod data;
 mod http;
 pub mod jobs;
+pub mod json;
 pub mod machine;
 pub mod order;
 pub mod outcome;

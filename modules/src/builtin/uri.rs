@@ -8,8 +8,8 @@ use rplay_modules::args::{ArgEnum, CheckMode, ModuleArgs, Returns, Rules};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::attrs::{FileArgs, Sides, add_path_info, write_text};
 use rplay_modules::machine::{FileKind, Machine};
-use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
+use rplay_modules::{json, module};
 
 use crate::http::{self, Answer, Follow, HttpArgs, Request};
 
@@ -292,8 +292,8 @@ fn report(
         kind.as_str(),
         "application/json" | "text/json" | "text/javascript" | "application/javascript"
     ) || kind.ends_with("+json");
-    if is_json && let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) {
-        add("json", Data::from_json(&value));
+    if is_json && let Ok(value) = json::read(&text) {
+        add("json", value);
     }
     if good && answer.status >= 400 {
         add("body", Data::from(text.as_str()));

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
+use rplay_modules::data::Data;
 use rplay_modules::machine::attrs::{cannot_run, make_dirs};
 use rplay_modules::machine::{Change, Command, Machine};
-use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
+use rplay_modules::{json, module};
 
 use crate::builtin::programs;
 
@@ -200,13 +201,12 @@ impl Npm<'_> {
         let command = self.command(&["list", "--json", "--long"], false);
         let asked = machine.query(&command);
         let output = asked.map_err(|error| cannot_run(&command.argv, &error))?;
-        let tree: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let Some(packages) = tree.get("dependencies").and_then(|all| all.as_object()) else {
+        let tree = json::read_bytes(&output.stdout).unwrap_or_default();
+        let Some(packages) = tree.get("dependencies").and_then(Data::as_map) else {
             return Ok((false, true));
         };
-        let absent = |package: &serde_json::Value| {
-            package.get("missing").is_some() || package.get("invalid").is_some()
-        };
+        let absent =
+            |package: &Data| package.get("missing").is_some() || package.get("invalid").is_some();
         let Some(name) = &self.args.name else {
             return Ok((true, packages.values().any(absent)));
         };

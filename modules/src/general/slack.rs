@@ -5,7 +5,7 @@ use rplay_modules::data::{Data, Map};
 use rplay_modules::http::{Follow, HttpArgs, Request, fetch, read_all};
 use rplay_modules::machine::Machine;
 use rplay_modules::outcome::{Failure, Outcome};
-use rplay_modules::{map, module};
+use rplay_modules::{json, map, module};
 
 /// Sends a message to a channel of Slack, changes one, or sends files.
 #[derive(ModuleArgs)]
@@ -529,7 +529,6 @@ impl Args {
 const JSON: &str = "application/json; charset=UTF-8";
 
 fn parsed(body: &[u8]) -> Result<Data, Failure> {
-    let json = serde_json::from_slice(body);
-    let json = json.map_err(|error| format!("Slack's answer is no JSON: {error}"))?;
-    Ok(Data::from_json(&json))
+    let answer = json::read_bytes(body);
+    Ok(answer.map_err(|error| format!("Slack's answer is no JSON: {error}"))?)
 }

@@ -3,8 +3,8 @@
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::{Change, Command, Machine, Output};
-use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
+use rplay_modules::{json, module};
 
 use crate::builtin::programs;
 
@@ -430,11 +430,10 @@ impl Snap<'_> {
                 .next()
                 .is_none_or(|line| line.contains("has no configuration"));
             if output.code == 0 && !empty {
-                let json: Result<serde_json::Value, _> = serde_json::from_str(&text);
-                let json = json.map_err(|error| {
+                let now_set = json::read(&text).map_err(|error| {
                     format!("Parsing option map returned by 'snap get {name}' triggers exception '{error}', output:\n'{text}'")
                 })?;
-                flatten(&Data::from_json(&json), "", &mut now);
+                flatten(&now_set, "", &mut now);
             }
             let mut differing = vec![];
             for option in self.args.options.iter().flatten() {

@@ -2,10 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 
 use super::reference::Name;
 use super::{Error, Result};
+use crate::data::Data;
+use crate::json;
 use crate::machine::Machine;
 
 /// A user and a password; without `Debug`, so that neither can slip into a message.
@@ -37,18 +38,6 @@ const FILES: [&str; 4] = [
     ".docker/config.json",
 ];
 
-#[derive(Deserialize)]
-struct Config {
-    #[serde(default)]
-    auths: std::collections::BTreeMap<String, Auth>,
-}
-
-#[derive(Deserialize)]
-struct Auth {
-    #[serde(default)]
-    auth: String,
-}
-
 /// The credentials to offer to a registry, if there are any beside those in the arguments.
 pub(crate) fn find(machine: &mut dyn Machine, name: &Name) -> Result<Option<Credentials>> {
     let process = machine.process();
@@ -63,7 +52,7 @@ pub(crate) fn find(machine: &mut dyn Machine, name: &Name) -> Result<Option<Cred
         let Ok(bytes) = machine.read(&path) else {
             continue;
         };
-        let config: Config = serde_json::from_slice(&bytes).map_err(|error| {
+        let config = json::read_bytes(&bytes).map_err(|error| {
             Error::new(format!(
                 "{} is not a list of log-ins: {error}",
                 path.display()
@@ -77,7 +66,7 @@ pub(crate) fn find(machine: &mut dyn Machine, name: &Name) -> Result<Option<Cred
 }
 
 /// The entry with the longest name that covers the image.
-fn best(config: &Config, name: &Name) -> Option<Credentials> {
+fn best(config: &Data, name: &Name) -> Option<Credentials> {
     let hub = name.registry == "docker.io";
     let image = format!("{}/{}", name.registry, name.repository);
     let covers = |key: &str| {
@@ -95,12 +84,13 @@ fn best(config: &Config, name: &Name) -> Option<Credentials> {
             .strip_prefix(key)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let entries = config
-        .auths
-        .iter()
-        .filter(|(key, entry)| !entry.auth.is_empty() && covers(key));
-    let (_, entry) = entries.max_by_key(|(key, _)| key.len())?;
-    let text = String::from_utf8(STANDARD.decode(entry.auth.trim()).ok()?).ok()?;
+    let entries = config.get("auths")?.as_map()?.iter();
+    let log_ins = entries
+        .filter(|(key, _)| covers(key))
+        .filter_map(|(key, entry)| Some((key, entry.get("auth")?.as_str()?)))
+        .filter(|(_, auth)| !auth.is_empty());
+    let (_, auth) = log_ins.max_by_key(|(key, _)| key.len())?;
+    let text = String::from_utf8(STANDARD.decode(auth.trim()).ok()?).ok()?;
     let (username, password) = text.split_once(':')?;
     Some(Credentials {
         username: username.to_owned(),
@@ -114,7 +104,7 @@ mod tests {
     use crate::oci::reference::{Source, parse};
 
     fn user(config: &str, image: &str) -> Option<String> {
-        let config = serde_json::from_str(&config.replace('\'', "\"")).unwrap();
+        let config = json::read(&config.replace('\'', "\"")).unwrap();
         let Ok(Source::Registry(name)) = parse(image) else {
             panic!("{image}")
         };

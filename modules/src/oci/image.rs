@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use serde::{Deserialize, Serialize};
-
+use super::document::{Parsed, list, names, number, text, texts};
 use super::layout::Layout;
 use super::reference::Place;
 use super::registry::{RawManifest, Registry};
 use super::{Digest, Error, Result};
+use crate::data::Data;
+use crate::json;
 use crate::machine::Machine;
 
 /// The manifests that are understood, most wanted first.
@@ -28,33 +29,49 @@ const SIF_LAYER: &str = "application/vnd.sylabs.sif.layer.v1";
 const MAX_NESTING: usize = 4;
 
 /// A pointer to a blob.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone)]
 pub(crate) struct Descriptor {
     /// What the blob is.
-    #[serde(default)]
     pub(crate) media_type: String,
     /// Its digest.
     pub(crate) digest: String,
     /// Its size in bytes.
     pub(crate) size: u64,
-    #[serde(default)]
     platform: Option<Platform>,
-    #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
 }
 
+impl Descriptor {
+    fn read(data: &Data) -> Parsed<Self> {
+        Ok(Self {
+            media_type: text(data, "mediaType")?.unwrap_or_default(),
+            digest: text(data, "digest")?.ok_or("`digest` is missing")?,
+            size: number(data, "size")?.ok_or("`size` is missing")?,
+            platform: data.get("platform").map(Platform::read).transpose()?,
+            annotations: names(data, "annotations")?,
+        })
+    }
+
+    /// A blob that only its digest and size are known of.
+    pub(super) fn bare(digest: &str, size: u64) -> Self {
+        Self {
+            media_type: String::new(),
+            digest: digest.to_owned(),
+            size,
+            platform: None,
+            annotations: None,
+        }
+    }
+}
+
 /// What an image runs on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Platform {
     /// The processor, in Go's words.
-    #[serde(default)]
     pub(crate) architecture: String,
     /// The operating system.
-    #[serde(default)]
     pub(crate) os: String,
     /// The processor's variant (`v7`).
-    #[serde(default)]
     pub(crate) variant: Option<String>,
 }
 
@@ -90,6 +107,14 @@ impl Platform {
         })
     }
 
+    fn read(data: &Data) -> Parsed<Self> {
+        Ok(Self {
+            architecture: text(data, "architecture")?.unwrap_or_default(),
+            os: text(data, "os")?.unwrap_or_default(),
+            variant: text(data, "variant")?,
+        })
+    }
+
     fn matches(&self, offered: &Platform) -> bool {
         let free = |wanted: &str, offered: &str| offered.is_empty() || wanted == offered;
         free(&self.architecture, &offered.architecture)
@@ -107,66 +132,80 @@ impl std::fmt::Display for Platform {
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 struct Manifest {
-    #[serde(default)]
     media_type: Option<String>,
-    #[serde(default)]
     manifests: Option<Vec<Descriptor>>,
-    #[serde(default)]
     config: Option<Descriptor>,
-    #[serde(default)]
     layers: Vec<Descriptor>,
-    #[serde(default)]
-    schema_version: u32,
+    schema_version: u64,
+}
+
+impl Manifest {
+    fn read(data: &Data) -> Parsed<Self> {
+        let descriptors = |key| {
+            let items = list(data, key)?;
+            let read = items.map(|items| items.iter().map(Descriptor::read).collect());
+            read.transpose()
+        };
+        let config = data.get("config").map(Descriptor::read);
+        Ok(Self {
+            media_type: text(data, "mediaType")?,
+            manifests: descriptors("manifests")?,
+            config: config.transpose()?,
+            layers: descriptors("layers")?.unwrap_or_default(),
+            schema_version: number(data, "schemaVersion")?.unwrap_or_default(),
+        })
+    }
 }
 
 /// How an image is run, as its maker said.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Config {
-    #[serde(default)]
-    architecture: String,
-    #[serde(default)]
-    os: String,
-    #[serde(default)]
-    variant: Option<String>,
+    /// What it runs on.
+    platform: Platform,
     /// When it was made.
-    #[serde(default)]
     pub(crate) created: Option<String>,
-    #[serde(default)]
-    config: Option<Execution>,
-    #[serde(default)]
-    rootfs: RootFs,
-}
-
-/// The part of a configuration that says what to run.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct Execution {
-    /// `NAME=value`, in order.
-    #[serde(rename = "Env", default)]
-    pub(crate) env: Option<Vec<String>>,
-    /// The program and its first arguments.
-    #[serde(rename = "Entrypoint", default)]
-    pub(crate) entrypoint: Option<Vec<String>>,
-    /// Arguments, or the program where there is no entry point.
-    #[serde(rename = "Cmd", default)]
-    pub(crate) cmd: Option<Vec<String>>,
-    /// Labels.
-    #[serde(rename = "Labels", default)]
-    pub(crate) labels: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-struct RootFs {
-    #[serde(default)]
+    /// What to run; empty where the image says nothing.
+    pub(crate) execution: Execution,
+    /// The digests of the uncompressed layers.
     diff_ids: Vec<String>,
 }
 
+/// The part of a configuration that says what to run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Execution {
+    /// `NAME=value`, in order.
+    pub(crate) env: Option<Vec<String>>,
+    /// The program and its first arguments.
+    pub(crate) entrypoint: Option<Vec<String>>,
+    /// Arguments, or the program where there is no entry point.
+    pub(crate) cmd: Option<Vec<String>>,
+    /// Labels.
+    pub(crate) labels: Option<BTreeMap<String, String>>,
+}
+
+impl Execution {
+    pub(super) fn read(data: &Data) -> Parsed<Self> {
+        Ok(Self {
+            env: texts(data, "Env")?,
+            entrypoint: texts(data, "Entrypoint")?,
+            cmd: texts(data, "Cmd")?,
+            labels: names(data, "Labels")?,
+        })
+    }
+}
+
 impl Config {
-    /// What to run; empty where the image says nothing.
-    pub(crate) fn execution(&self) -> Execution {
-        self.config.clone().unwrap_or_default()
+    fn read(data: &Data) -> Parsed<Self> {
+        let execution = data.get("config").map(Execution::read);
+        let ids = data.get("rootfs").map(|root| texts(root, "diff_ids"));
+        Ok(Self {
+            platform: Platform::read(data)?,
+            created: text(data, "created")?,
+            execution: execution.transpose()?.unwrap_or_default(),
+            diff_ids: ids.transpose()?.flatten().unwrap_or_default(),
+        })
     }
 
     /// When it was made, in seconds since 1970; 0 where it does not say.
@@ -300,7 +339,7 @@ pub(crate) fn in_layout(
 ) -> Result<(Store, Image)> {
     let bytes = layout.document(machine, "index.json")?;
     let what = layout.display();
-    let index: Manifest = parse(&bytes, "index.json", &what)?;
+    let index = parse(&bytes, Manifest::read, "index.json", &what)?;
     let found = choose_name(
         &index.manifests.unwrap_or_default(),
         place.tag.as_deref(),
@@ -356,8 +395,9 @@ fn choose_name(entries: &[Descriptor], tag: Option<&str>, what: &str) -> Result<
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], part: &str, what: &str) -> Result<T> {
-    serde_json::from_slice(bytes)
+fn parse<T>(bytes: &[u8], read: fn(&Data) -> Parsed<T>, part: &str, what: &str) -> Result<T> {
+    json::read_bytes(bytes)
+        .and_then(|data| read(&data))
         .map_err(|error| Error::new(format!("{part} of {what} cannot be read: {error}")))
 }
 
@@ -372,7 +412,7 @@ fn resolve(
     let mut raw = first;
     let mut index = None;
     for _ in 0..MAX_NESTING {
-        let manifest: Manifest = parse(&raw.bytes, "the manifest", what)?;
+        let manifest = parse(&raw.bytes, Manifest::read, "the manifest", what)?;
         let media_type = manifest
             .media_type
             .as_deref()
@@ -452,22 +492,18 @@ fn assemble(
     wanted: &Platform,
     what: &str,
 ) -> Result<Image> {
-    let config: Config = parse(&config_bytes, "the configuration", what)?;
-    let offered = Platform {
-        architecture: config.architecture.clone(),
-        os: config.os.clone(),
-        variant: config.variant.clone(),
-    };
+    let config = parse(&config_bytes, Config::read, "the configuration", what)?;
+    let offered = &config.platform;
     let loose = Platform {
         variant: None,
         ..wanted.clone()
     };
-    if !loose.matches(&offered) {
+    if !loose.matches(offered) {
         return Err(Error::new(format!(
             "{what} is for {offered}, not for {wanted}; set `arch` to take it all the same"
         )));
     }
-    let mut ids = config.rootfs.diff_ids.iter();
+    let mut ids = config.diff_ids.iter();
     let mut list = Vec::new();
     for blob in layers {
         supported(&blob, what)?;
@@ -516,6 +552,25 @@ fn supported(blob: &Descriptor, what: &str) -> Result<()> {
     refuse("it is no layer")
 }
 
+/// An image in an archive of `docker save`.
+struct Archived {
+    config: String,
+    tags: Vec<String>,
+    layers: Vec<String>,
+}
+
+fn archived(data: &Data) -> Parsed<Vec<Archived>> {
+    let entries = data.as_list().ok_or("it is not a list")?.iter();
+    let read = |entry| {
+        Ok(Archived {
+            config: text(entry, "Config")?.ok_or("`Config` is missing")?,
+            tags: texts(entry, "RepoTags")?.unwrap_or_default(),
+            layers: texts(entry, "Layers")?.ok_or("`Layers` is missing")?,
+        })
+    };
+    entries.map(read).collect()
+}
+
 /// The image in an archive of `docker save`.
 pub(crate) fn in_docker_archive(
     machine: &mut dyn Machine,
@@ -523,20 +578,11 @@ pub(crate) fn in_docker_archive(
     place: &Place,
     platform: &Platform,
 ) -> Result<(Store, Image)> {
-    #[derive(Debug, Clone, Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Entry {
-        config: String,
-        #[serde(default)]
-        repo_tags: Option<Vec<String>>,
-        layers: Vec<String>,
-    }
     let bytes = layout.document(machine, "manifest.json")?;
     let what = layout.display();
-    let entries: Vec<Entry> = parse(&bytes, "manifest.json", &what)?;
-    let tags = |entry: &Entry| entry.repo_tags.clone().unwrap_or_default();
-    let named = |entry: &&Entry, tag: &str| {
-        tags(entry).iter().any(|name| {
+    let entries = parse(&bytes, archived, "manifest.json", &what)?;
+    let named = |entry: &&Archived, tag: &str| {
+        entry.tags.iter().any(|name| {
             name == tag || name.ends_with(&format!("/{tag}")) || name.ends_with(&format!(":{tag}"))
         })
     };
@@ -546,7 +592,7 @@ pub(crate) fn in_docker_archive(
         None => entries.first(),
     };
     let Some(entry) = found else {
-        let known: Vec<String> = entries.iter().flat_map(tags).collect();
+        let known: Vec<String> = entries.into_iter().flat_map(|entry| entry.tags).collect();
         return Err(Error::new(format!(
             "{what} has no such image; name one after a colon: {}",
             known.join(", ")
@@ -555,16 +601,10 @@ pub(crate) fn in_docker_archive(
     let config_bytes = layout.document(machine, &entry.config)?;
     let digest = Digest::of(&config_bytes);
     let mut image = assemble(config_bytes, Vec::new(), digest, None, platform, &what)?;
-    let mut ids = image.config.rootfs.diff_ids.iter();
+    let mut ids = image.config.diff_ids.iter();
     for member in &entry.layers {
         let (_, size) = layout.open(machine, member)?;
-        let blob = Descriptor {
-            media_type: String::new(),
-            digest: String::new(),
-            size,
-            platform: None,
-            annotations: None,
-        };
+        let blob = Descriptor::bare("", size);
         let diff_id = ids.next().map(|id| Digest::parse(id)).transpose()?;
         image.layers.push(Layer {
             blob,
@@ -577,7 +617,7 @@ pub(crate) fn in_docker_archive(
 
 /// The one file of a SIF artifact in a registry.
 pub(crate) fn sif_artifact(bytes: &[u8], what: &str) -> Result<Descriptor> {
-    let manifest: Manifest = parse(bytes, "the manifest", what)?;
+    let manifest = parse(bytes, Manifest::read, "the manifest", what)?;
     match manifest.layers.as_slice() {
         [only] if only.media_type.starts_with(SIF_LAYER) => {
             Digest::parse(&only.digest)?;
@@ -594,7 +634,13 @@ mod tests {
     use super::*;
 
     fn entries(text: &str) -> Vec<Descriptor> {
-        serde_json::from_str(&text.replace('\'', "\"")).unwrap()
+        let Data::List(items) = json::read(&text.replace('\'', "\"")).unwrap() else {
+            panic!("{text}")
+        };
+        items
+            .iter()
+            .map(|item| Descriptor::read(item).unwrap())
+            .collect()
     }
 
     #[test]
@@ -638,10 +684,7 @@ mod tests {
     fn layers_of_other_kinds_are_refused_by_name() {
         let layer = |kind: &str| Descriptor {
             media_type: kind.to_owned(),
-            digest: Digest::of(b"").as_str().to_owned(),
-            size: 0,
-            platform: None,
-            annotations: None,
+            ..Descriptor::bare(Digest::of(b"").as_str(), 0)
         };
         assert!(supported(&layer("application/vnd.oci.image.layer.v1.tar+gzip"), "x").is_ok());
         assert!(

@@ -17,6 +17,7 @@
 //! [`Machine`](crate::machine::Machine), and gives the same bytes for the same image.
 
 pub(crate) mod credentials;
+pub(crate) mod document;
 pub(crate) mod http;
 pub(crate) mod image;
 pub(crate) mod layout;

@@ -11,6 +11,8 @@ use super::registry::{Access, Registry};
 use super::rootfs::{self, Documents};
 use super::sif::{self, Found, Kind, Object, Record};
 use super::{Digest, Error, Result, http, tree, unpack};
+use crate::data::Data;
+use crate::json;
 use crate::machine::{Attrs, Content, FileKind, Machine, Scratch};
 
 /// What the user wants, taken apart.
@@ -310,7 +312,7 @@ pub(crate) fn record(wanted: &Wanted, located: &Located) -> Record {
                 .as_ref()
                 .map(|digest| digest.as_str().to_owned()),
             size: image.size(),
-            labels: image.config.execution().labels.unwrap_or_default(),
+            labels: image.config.execution.labels.clone().unwrap_or_default(),
             ..base
         },
         Located::File(_, digest, size) => Record {
@@ -437,12 +439,10 @@ fn build(
 
 /// The part of the configuration that Apptainer keeps beside the file system.
 fn execution_json(config: &[u8]) -> Vec<u8> {
-    let config: serde_json::Value = serde_json::from_slice(config).unwrap_or_default();
-    config
-        .get("config")
-        .unwrap_or(&serde_json::json!({}))
-        .to_string()
-        .into_bytes()
+    let config = json::read_bytes(config).unwrap_or_default();
+    let execution = config.get("config");
+    let text = execution.map_or_else(|| "{}".to_owned(), Data::json_text);
+    text.into_bytes()
 }
 
 fn copy(

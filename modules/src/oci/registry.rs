@@ -4,14 +4,13 @@
 use std::io::Read;
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::credentials::Credentials;
 use super::http::{Client, Request, Response, Url};
 use super::image::{Descriptor, MANIFEST_TYPES};
 use super::reference::Name;
 use super::tls::Trust;
 use super::{Digest, Error, Result};
+use crate::json;
 use crate::machine::Machine;
 
 /// Waits between tries when the registry says that it is out of order.
@@ -224,11 +223,6 @@ impl Registry {
     }
 
     fn token(&mut self, machine: &mut dyn Machine, parameters: &str) -> Result<String> {
-        #[derive(Deserialize)]
-        struct Token {
-            token: Option<String>,
-            access_token: Option<String>,
-        }
         let parameters = parameters_of(parameters);
         let get = |name: &str| {
             parameters
@@ -272,12 +266,15 @@ impl Registry {
         let bytes = response
             .document()
             .map_err(|error| Error::io(format!("the token of {realm}"), &error))?;
-        let token: Token = serde_json::from_slice(&bytes).map_err(|error| {
+        let answer = json::read_bytes(&bytes).map_err(|error| {
             Error::new(format!(
                 "the token service {realm} answers with something else: {error}"
             ))
         })?;
-        let token = token.token.or(token.access_token).unwrap_or_default();
+        let token = ["token", "access_token"]
+            .iter()
+            .find_map(|key| answer.get(key)?.as_str())
+            .unwrap_or_default();
         if token.is_empty() || token.contains(['\r', '\n']) {
             return Err(Error::new(format!(
                 "the token service {realm} gives no token"
@@ -320,25 +317,10 @@ impl Registry {
 
 /// The first message of the registry's error document.
 fn reason(bytes: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Answer {
-        errors: Vec<Entry>,
-    }
-    #[derive(Deserialize)]
-    struct Entry {
-        #[serde(default)]
-        code: String,
-        #[serde(default)]
-        message: String,
-    }
-    let answer: Answer = serde_json::from_slice(bytes).ok()?;
-    let first = answer.errors.into_iter().next()?;
-    Some(if first.message.is_empty() {
-        first.code
-    } else {
-        first.message
-    })
-    .filter(|text| !text.is_empty())
+    let answer = json::read_bytes(bytes).ok()?;
+    let first = answer.get("errors")?.as_list()?.first()?;
+    let said = |key| first.get(key)?.as_str().filter(|text| !text.is_empty());
+    said("message").or_else(|| said("code")).map(str::to_owned)
 }
 
 /// `key="value",key=value` of a challenge; a comma inside quotes belongs to the value.

@@ -9,10 +9,13 @@ use std::rc::Rc;
 use backhand::compression::{CompressionOptions, Compressor, Gzip};
 use backhand::{FilesystemCompressor, FilesystemWriter, NodeHeader};
 
+use super::document::mapping;
 use super::image::{Config, Execution};
 use super::tree::{Kind, Meta, Node};
 use super::{Error, Result};
+use crate::data::Data;
 use crate::machine::Scratch;
+use crate::map;
 
 /// The documents about a container that go into its tree and beside it.
 pub(crate) struct Documents {
@@ -37,7 +40,7 @@ const BASE: &str = "#!/bin/sh\n\
 impl Documents {
     /// The documents of an image; `from` is its reference without the scheme.
     pub(crate) fn new(scheme: &str, from: &str, architecture: &str, config: &Config) -> Self {
-        let execution = config.execution();
+        let execution = &config.execution;
         let mut labels = execution.labels.clone().unwrap_or_default();
         let prefix = "org.label-schema";
         labels.insert(format!("{prefix}.schema-version"), "1.0".to_owned());
@@ -57,22 +60,25 @@ impl Documents {
         Self {
             definition: format!("bootstrap: {scheme}\nfrom: {from}\n\n"),
             labels,
-            runscript: runscript(&execution),
-            environment: environment(&execution),
+            runscript: runscript(execution),
+            environment: environment(execution),
         }
     }
 
     /// What `apptainer inspect` shows.
     pub(crate) fn inspect_metadata(&self) -> String {
-        let environment =
-            serde_json::json!({ "/.singularity.d/env/10-docker2singularity.sh": self.environment });
-        let attributes = serde_json::json!({
-            "environment": environment,
-            "labels": self.labels,
-            "runscript": self.runscript,
-            "deffile": self.definition,
-        });
-        serde_json::json!({ "data": { "attributes": attributes }, "type": "container" }).to_string()
+        let script = "/.singularity.d/env/10-docker2singularity.sh";
+        let attributes = map! {
+            "environment" => map! { script => self.environment.as_str() },
+            "labels" => mapping(&self.labels),
+            "runscript" => self.runscript.as_str(),
+            "deffile" => self.definition.as_str(),
+        };
+        let document = map! {
+            "data" => map! { "attributes" => attributes },
+            "type" => "container",
+        };
+        Data::Map(document).json_text()
     }
 
     /// Adds what Apptainer expects.
@@ -99,7 +105,7 @@ impl Documents {
             root.add(&format!(".singularity.d/{path}"), directory(), 0o755);
         }
         let action = |rest: &str| format!("{ENVIRONMENT}{rest}\n");
-        let labels = serde_json::to_string_pretty(&self.labels).unwrap_or_default();
+        let labels = Data::Map(mapping(&self.labels)).json_text();
         for (path, text, mode) in [
             ("actions/exec", action("exec \"$@\""), 0o755),
             (
@@ -351,9 +357,10 @@ impl Read for Extent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json;
 
     fn execution(text: &str) -> Execution {
-        serde_json::from_str(&text.replace('~', "\"")).unwrap()
+        Execution::read(&json::read(&text.replace('~', "\"")).unwrap()).unwrap()
     }
 
     #[test]

@@ -5,10 +5,10 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use serde::{Deserialize, Serialize};
-
+use super::document::{self, mapping, names, text};
 use super::{Error, Hash, Result};
 use crate::data::{Data, Map};
+use crate::{json, map};
 
 const LAUNCH: &[u8; 31] = b"#!/usr/bin/env run-singularity\n";
 const MAGIC: &[u8; 10] = b"SIF_MAGIC\0";
@@ -36,8 +36,7 @@ pub(crate) enum Kind {
 }
 
 /// What is remembered about an image inside of its file, so that a later run knows it again.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Record {
     /// The image as the user wrote it.
     pub(crate) image: String,
@@ -58,10 +57,35 @@ pub(crate) struct Record {
 impl Record {
     /// The labels as a value.
     pub(crate) fn labels(&self) -> Map {
-        self.labels
-            .iter()
-            .map(|(key, value)| (key.clone(), Data::from(value.as_str())))
-            .collect()
+        mapping(&self.labels)
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        let fields = map! {
+            "image" => self.image.as_str(),
+            "digest" => self.digest.as_str(),
+            "index" => self.index.clone(),
+            "platform" => self.platform.as_str(),
+            "size" => self.size,
+            "labels" => self.labels(),
+            "predicted" => self.predicted,
+        };
+        Data::Map(fields).json_text().into_bytes()
+    }
+
+    /// A record of another version may lack fields.
+    fn from_json(bytes: &[u8]) -> Option<Self> {
+        let data = json::read_bytes(bytes).ok()?;
+        let field = |key| Some(text(&data, key).ok()?.unwrap_or_default());
+        Some(Self {
+            image: field("image")?,
+            digest: field("digest")?,
+            index: text(&data, "index").ok()?,
+            platform: field("platform")?,
+            size: document::number(&data, "size").ok()?.unwrap_or_default(),
+            labels: names(&data, "labels").ok()?.unwrap_or_default(),
+            predicted: data.get("predicted") == Some(&Data::Bool(true)),
+        })
     }
 }
 
@@ -98,7 +122,7 @@ pub(crate) fn write<W: Write + Seek>(
     created: i64,
     file_system: Option<Fill<'_, W>>,
 ) -> Result<u64> {
-    let json = serde_json::to_vec(record).map_err(|error| Error::new(error.to_string()))?;
+    let json = record.to_json();
     let id = identity(&json);
     objects.push(Object {
         kind: Kind::Json,
@@ -285,7 +309,7 @@ pub(crate) fn inspect(file: &mut (impl Read + Seek), length: u64) -> io::Result<
             file.seek(SeekFrom::Start(at))?;
             let mut json = vec![0; size as usize];
             file.read_exact(&mut json)?;
-            record = serde_json::from_slice::<Record>(&json).ok();
+            record = Record::from_json(&json);
         }
     }
     if !file_system && !record.as_ref().is_some_and(|record| record.predicted) {
@@ -308,7 +332,7 @@ pub(crate) fn add_record(
     record: &Record,
 ) -> Result<u64> {
     let failed = |error: io::Error| Error::io("the SIF file", &error);
-    let json = serde_json::to_vec(record).map_err(|error| Error::new(error.to_string()))?;
+    let json = record.to_json();
     file.rewind().map_err(failed)?;
     let mut head = [0; HEADER];
     file.read_exact(&mut head).map_err(failed)?;

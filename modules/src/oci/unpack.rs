@@ -235,6 +235,7 @@ pub(crate) fn digest(mut reader: impl Read, what: &str) -> Result<(Digest, u64)>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::image::Descriptor;
 
     fn try_layer(
         bytes: &[u8],
@@ -242,8 +243,7 @@ mod tests {
         digest: &str,
         diff_id: Option<&[u8]>,
     ) -> std::result::Result<Vec<u8>, String> {
-        let blob =
-            serde_json::from_value(serde_json::json!({ "digest": digest, "size": size })).unwrap();
+        let blob = Descriptor::bare(digest, size);
         let layer = Layer {
             blob,
             member: None,

@@ -366,7 +366,7 @@ fn from_json(args: &Args) -> Outcome {
 pub(crate) fn parse_json(text: &str) -> Result<Value, String> {
     match serde_json::from_str(text) {
         Ok(json) => Ok(from_serde(&json)),
-        Err(_) => super::json::read(text),
+        Err(_) => rplay_modules::json::read(text).map(|data| Value::from_data(&data)),
     }
 }
 

@@ -9,7 +9,6 @@ pub(crate) mod encode;
 mod general;
 mod ipaddr;
 mod jmespath;
-mod json;
 mod keys;
 mod links;
 pub(crate) mod list;

@@ -16,7 +16,7 @@ super::filters! {
 fn document(value: &Value, filter: &str, what: &str) -> Outcome {
     match value {
         Value::List(_) | Value::Dict(_) => Ok(value.copied()),
-        Value::Str(text) => super::json::read(text.as_str()).map_err(|problem| {
+        Value::Str(text) => super::encode::parse_json(text.as_str()).map_err(|problem| {
             Fault::new(format!(
                 "{filter}: could not decode JSON from {what}: {problem}"
             ))

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::Gather;
-use super::platform::json;
 use crate::data::{Data, Map};
+use crate::json;
 use crate::machine::Command;
 
 /// `local`.
@@ -54,7 +54,7 @@ fn one(gather: &mut Gather<'_>, path: &Path) -> Data {
         Ok(String::from_utf8(bytes).unwrap_or_default())
     };
     let value = text.and_then(|text| {
-        json(&text).map_or_else(|| ini(&text), Ok).map_err(|fault| {
+        json::read(&text).or_else(|_| ini(&text)).map_err(|fault| {
             let (kinds, why) = match fault {
                 Some(why) => ("ini", format!(" ({why})")),
                 None => ("JSON or ini", String::new()),

@@ -2,15 +2,8 @@
 
 use super::Gather;
 use crate::data::{Data, Map};
-use crate::map;
 use crate::time::{self, Zone, micros};
-
-/// The value of a JSON document.
-pub(super) fn json(text: &str) -> Option<Data> {
-    serde_json::from_str::<serde_json::Value>(text)
-        .ok()
-        .map(|value| Data::from_json(&value))
-}
+use crate::{json, map};
 
 /// `system`, `kernel`, `machine`, `hostname` and the like.
 pub(super) fn platform(gather: &mut Gather<'_>) {
@@ -534,7 +527,7 @@ fn foreign(gather: &mut Gather<'_>, program: &str, text: Option<String>) {
     let Some(text) = text else {
         return;
     };
-    let Some(Data::Map(facts)) = json(&text) else {
+    let Ok(Data::Map(facts)) = json::read(&text) else {
         let what = if program == "facter" {
             "parse"
         } else {
