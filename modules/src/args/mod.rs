@@ -5,6 +5,7 @@ mod literal;
 mod mode;
 mod paths;
 pub mod spec;
+pub mod state;
 mod validate;
 mod value;
 

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
+use rplay_modules::args::state::State;
+use rplay_modules::args::{ModuleArgs, Returns, Rules};
 use rplay_modules::machine::attrs::{make_dirs, os_error_text};
 use rplay_modules::machine::{Attrs, Content, Machine};
 use rplay_modules::module;
@@ -32,12 +33,6 @@ struct Args {
     /// Whether it is there or gone.
     #[arg(default = "present")]
     state: State,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 /// What comes back.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rplay_modules::args::state::State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::machine::attrs::{FileArgs, Sides, make_dirs, os_error_text};
 use rplay_modules::machine::{Attrs, Content, Machine};
@@ -40,12 +41,6 @@ struct Args {
     /// Install what the module itself needs; it needs nothing.
     #[arg(default = "true")]
     install_python_apt: bool,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 /// What comes back.

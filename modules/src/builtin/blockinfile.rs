@@ -1,6 +1,7 @@
 //! `blockinfile`: a block of lines between two marker lines of a text file.
 
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
+use rplay_modules::args::state::State;
+use rplay_modules::args::{ModuleArgs, Returns};
 use rplay_modules::machine::Machine;
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
@@ -43,12 +44,6 @@ struct Args {
     /// Put an empty line after the block.
     #[arg(default = "false")]
     append_newline: bool,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 /// What comes back.

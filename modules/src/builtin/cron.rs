@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rplay_modules::args::state::PresentFirst as State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
 use rplay_modules::machine::attrs::{os_error, temporary_file};
 use rplay_modules::machine::{Attrs, Change, Command, Content, Machine};
@@ -55,12 +56,6 @@ struct Args {
     /// Keep a copy of the crontab as it was.
     #[arg(default = "false")]
     backup: bool,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Present,
-    Absent,
 }
 
 #[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rplay_modules::args::state::State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::machine::attrs::{FileArgs, Sides, add_path_info, make_dirs, os_error_text};
 use rplay_modules::machine::{Attrs, Content, FileKind, Machine};
@@ -68,12 +69,6 @@ struct Args {
     types: Vec<Type>,
     /// The addresses.
     uris: Option<Vec<String>>,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 #[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]

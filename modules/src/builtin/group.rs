@@ -1,5 +1,6 @@
 //! `group`: a group of users is there or gone.
 
+use rplay_modules::args::state::State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
 use rplay_modules::machine::{Change, Command, Group, Machine};
 use rplay_modules::module;
@@ -33,12 +34,6 @@ struct Args {
     gid_min: Option<u32>,
     /// The highest number for a new group.
     gid_max: Option<u32>,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 /// What comes back.

@@ -1,5 +1,6 @@
 //! `iptables`: rules, chains and policies of the kernel's packet filter.
 
+use rplay_modules::args::state::State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::{Change, Command, Machine};
@@ -121,12 +122,6 @@ struct Args {
     /// List chains without looking names up.
     #[arg(default = "false")]
     numeric: bool,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 #[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]

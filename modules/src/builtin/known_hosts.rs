@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use rplay_modules::args::state::State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::machine::attrs::{add_path_info, os_error_text};
 use rplay_modules::machine::{Attrs, Content, Machine};
@@ -30,12 +31,6 @@ struct Args {
     /// Whether the key is there or gone.
     #[arg(default = "present")]
     state: State,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 /// What comes back, beside the arguments and what is told of files.

@@ -1,6 +1,7 @@
 //! `lineinfile`: one line of a text file is there, replaced, or gone.
 
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
+use rplay_modules::args::state::PresentFirst as State;
+use rplay_modules::args::{ModuleArgs, Returns};
 use rplay_modules::machine::Machine;
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
@@ -39,12 +40,6 @@ struct Args {
     /// Take the first line that fits, not the last.
     #[arg(default = "false")]
     firstmatch: bool,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Present,
-    Absent,
 }
 
 /// What comes back.

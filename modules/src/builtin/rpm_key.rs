@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
+use rplay_modules::args::state::State;
+use rplay_modules::args::{ModuleArgs, Returns};
 use rplay_modules::data::Data;
 use rplay_modules::machine::attrs::temporary_file;
 use rplay_modules::machine::{Change, Command, Content, Machine};
@@ -25,12 +26,6 @@ struct Args {
     validate_certs: bool,
     /// The fingerprints that the key must have.
     fingerprint: Option<Vec<String>>,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 /// What comes back.

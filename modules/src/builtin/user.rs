@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rplay_modules::args::state::State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
 use rplay_modules::data::Data;
 use rplay_modules::machine::attrs::{make_dirs, os_error_text};
@@ -126,12 +127,6 @@ struct Args {
     /// The role of Solaris.
     #[arg(refused = "it is for Solaris")]
     role: Option<String>,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 #[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]

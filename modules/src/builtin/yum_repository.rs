@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
+use rplay_modules::args::state::PresentFirst as State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
 use rplay_modules::machine::attrs::{FileArgs, Sides, os_error_text};
 use rplay_modules::machine::{Attrs, Content, FileKind, Machine};
@@ -28,12 +29,6 @@ struct Args {
     /// What stands in the file.
     #[arg(flatten)]
     settings: Settings,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Present,
-    Absent,
 }
 
 #[derive(ArgEnum, Clone, Copy)]

@@ -5,6 +5,7 @@ mod openssh_keypair;
 mod openssl;
 mod openssl_csr;
 mod openssl_privatekey;
+mod regenerate;
 mod x509;
 mod x509_certificate;
 

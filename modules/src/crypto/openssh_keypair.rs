@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rplay_modules::args::state::PresentFirst as State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::data::Map;
 use rplay_modules::machine::attrs::{FileArgs, Sides, os_error, temporary_folder, unique_name};
@@ -9,6 +10,7 @@ use rplay_modules::machine::{Attrs, Change, Command, Content, FileKind, Machine}
 use rplay_modules::outcome::{Diff, Failure, Outcome};
 use rplay_modules::{map, module};
 
+use super::regenerate::Regenerate;
 use crate::builtin::programs;
 
 /// Makes a key for OpenSSH and the file of its public half, and looks after them.
@@ -47,28 +49,11 @@ struct Args {
 }
 
 #[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Present,
-    Absent,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Auto,
     Pkcs1,
     Pkcs8,
     Ssh,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum Regenerate {
-    Never,
-    Fail,
-    #[arg(name = "partial_idempotence")]
-    Partial,
-    #[arg(name = "full_idempotence")]
-    Full,
-    Always,
 }
 
 /// What comes back.

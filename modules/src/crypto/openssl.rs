@@ -8,20 +8,13 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rplay_modules::args::ArgEnum;
+pub(super) use rplay_modules::args::state::PresentFirst as State;
 use rplay_modules::machine::attrs::{FileArgs, Sides, backup, os_error, os_error_text};
 use rplay_modules::machine::{Command, Content, FileKind, Machine, Output};
 use rplay_modules::outcome::{Diff, Failure, Outcome};
 
 use super::der;
 use crate::builtin::programs;
-
-/// Whether the file is there.
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    Present,
-    Absent,
-}
 
 /// The program, and the machine that it is on.
 pub(super) struct Openssl<'a> {

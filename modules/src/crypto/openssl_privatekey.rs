@@ -14,6 +14,7 @@ use rplay_modules::{map, module};
 
 use super::der;
 use super::openssl::{self, Key, Openssl, PASSPHRASE, State, Target};
+use super::regenerate::Regenerate;
 
 /// Makes a private key, and looks after it.
 #[derive(ModuleArgs)]
@@ -84,17 +85,6 @@ enum Format {
 enum Mismatch {
     Regenerate,
     Convert,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum Regenerate {
-    Never,
-    Fail,
-    #[arg(name = "partial_idempotence")]
-    Partial,
-    #[arg(name = "full_idempotence")]
-    Full,
-    Always,
 }
 
 /// What comes back.

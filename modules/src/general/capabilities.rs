@@ -1,6 +1,7 @@
 //! `capabilities`: what a program may do that otherwise only root may.
 
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
+use rplay_modules::args::state::State;
+use rplay_modules::args::{ModuleArgs, Returns};
 use rplay_modules::machine::{Change, Command, Machine};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
@@ -19,12 +20,6 @@ struct Args {
     /// Whether the file has it.
     #[arg(default = "present")]
     state: State,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 /// What comes back.

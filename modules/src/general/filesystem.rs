@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rplay_modules::args::state::PresentFirst as State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
 use rplay_modules::machine::{Change, Command, FileKind, Machine};
 use rplay_modules::module;
@@ -34,12 +35,6 @@ struct Args {
     label: Option<String>,
     /// Its UUID, or `random`, `time`, `generate`, `clear` and the like, as the tools take it.
     uuid: Option<String>,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Present,
-    Absent,
 }
 
 #[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rplay_modules::args::state::PackageState as State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
 use rplay_modules::machine::attrs::cannot_run;
 use rplay_modules::machine::{Change, Command, Machine};
@@ -58,13 +59,6 @@ struct Args {
     /// Read no `.gemrc`.
     #[arg(default = "true")]
     norc: bool,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Present,
-    Absent,
-    Latest,
 }
 
 /// What comes back.

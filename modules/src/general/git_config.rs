@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rplay_modules::args::state::PresentFirst as State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
 use rplay_modules::machine::{Change, Command, Machine};
 use rplay_modules::module;
@@ -28,12 +29,6 @@ struct Args {
     /// Put the value in place of all that are there, or beside them.
     #[arg(default = "replace-all")]
     add_mode: AddMode,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Present,
-    Absent,
 }
 
 #[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest, Md5};
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
+use rplay_modules::args::state::PresentFirst as State;
+use rplay_modules::args::{ModuleArgs, Returns};
 use rplay_modules::crypt::{LETTERS, md5_crypt};
 use rplay_modules::machine::attrs::{FileArgs, Sides, make_dirs, os_error_text, real_path};
 use rplay_modules::machine::{Attrs, Content, FileKind, Machine};
@@ -37,12 +38,6 @@ struct Args {
     /// Owner, group and mode.
     #[arg(flatten)]
     file: FileArgs,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Present,
-    Absent,
 }
 
 /// What comes back.

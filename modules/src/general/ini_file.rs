@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use rplay_modules::args::spec;
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules, coerce};
+use rplay_modules::args::state::State;
+use rplay_modules::args::{ModuleArgs, Returns, Rules, coerce};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::attrs::{
     FileArgs, Sides, add_path_info, backup, make_dirs, os_error_text, real_path,
@@ -60,12 +61,6 @@ struct Args {
     /// Owner, group and mode.
     #[arg(flatten)]
     file: FileArgs,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 /// What comes back.

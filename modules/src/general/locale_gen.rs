@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rplay_modules::args::state::State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::machine::attrs::os_error;
 use rplay_modules::machine::{Attrs, Change, Command, Content, Machine};
@@ -18,12 +19,6 @@ struct Args {
     /// Whether they are there.
     #[arg(default = "present")]
     state: State,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 /// What comes back.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rplay_modules::args::state::State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::machine::attrs::os_error_text;
 use rplay_modules::machine::{Attrs, Change, Command, Content, Machine};
@@ -26,12 +27,6 @@ struct Args {
     /// `/etc/modprobe.d` say so (`present`), or their lines become comments (`absent`).
     #[arg(default = "disabled")]
     persistent: Persistent,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 #[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]

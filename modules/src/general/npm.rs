@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
+use rplay_modules::args::state::PackageState as State;
+use rplay_modules::args::{ModuleArgs, Returns, Rules};
 use rplay_modules::data::Data;
 use rplay_modules::machine::attrs::{cannot_run, make_dirs};
 use rplay_modules::machine::{Change, Command, Machine};
@@ -51,13 +52,6 @@ struct Args {
     /// Go on in spite of conflicts.
     #[arg(default = "false")]
     force: bool,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Present,
-    Absent,
-    Latest,
 }
 
 /// What comes back.

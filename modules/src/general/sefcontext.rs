@@ -1,6 +1,7 @@
 //! `sefcontext`: the context that SELinux gives to files of a path.
 
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
+use rplay_modules::args::state::State;
+use rplay_modules::args::{ModuleArgs, Returns, Rules};
 use rplay_modules::data::Data;
 use rplay_modules::machine::{Change, Machine};
 use rplay_modules::module;
@@ -36,12 +37,6 @@ struct Args {
     /// Go on where SELinux is off, as in a tree that is prepared for another machine.
     #[arg(default = "false")]
     ignore_selinux_state: bool,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 /// What comes back.

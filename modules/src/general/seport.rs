@@ -1,6 +1,7 @@
 //! `seport`: the type that SELinux gives to ports.
 
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
+use rplay_modules::args::state::State;
+use rplay_modules::args::{ModuleArgs, Returns};
 use rplay_modules::machine::{Change, Machine};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
@@ -29,12 +30,6 @@ struct Args {
     /// Look at what was set on this machine only, and not at what the policy brings.
     #[arg(default = "false")]
     local: bool,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 /// What comes back.

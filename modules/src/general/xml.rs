@@ -5,6 +5,7 @@ mod xpath;
 
 use std::path::PathBuf;
 
+use rplay_modules::args::state::State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::attrs::os_error;
@@ -74,12 +75,6 @@ struct Args {
     /// Keep a copy of the file.
     #[arg(default = "false")]
     backup: bool,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 #[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]

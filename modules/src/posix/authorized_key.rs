@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rplay_modules::args::state::State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::data::Data;
 use rplay_modules::machine::attrs::{add_path_info, make_dirs, os_error_text, real_path};
@@ -40,12 +41,6 @@ struct Args {
     /// Whether certificates are checked when the keys come from a page.
     #[arg(default = "true")]
     validate_certs: bool,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Absent,
-    Present,
 }
 
 /// What comes back, beside the arguments.

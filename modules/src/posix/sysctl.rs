@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
+use rplay_modules::args::state::PresentFirst as State;
+use rplay_modules::args::{ModuleArgs, Returns, Rules};
 use rplay_modules::data::Data;
 use rplay_modules::machine::attrs::{os_error, real_path};
 use rplay_modules::machine::{Attrs, Change, Command, Content, Machine};
@@ -35,12 +36,6 @@ struct Args {
     /// Settings that the kernel does not know are no failure.
     #[arg(default = "false")]
     ignoreerrors: bool,
-}
-
-#[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Present,
-    Absent,
 }
 
 /// What comes back: nothing of its own.
