@@ -42,10 +42,37 @@ use std::time::Instant;
 use harness::page::Page;
 use harness::stages::{Mode, Verdict};
 
-/// What the threads share: pages still to do, and what came out.
+/// What each test came to, by its name.
+type Results = Vec<(String, Verdict)>;
+
+/// Scenarios that need something of their own: given the checkout and which names are asked for.
+type Scenarios = fn(&Path, &dyn Fn(&str) -> bool) -> Results;
+
+/// One piece of work, which one thread does alone.
+enum Job {
+    Scenarios(&'static str, Scenarios),
+    Page(PathBuf),
+}
+
+/// The scenarios, those that take longest first.
+const SCENARIOS: [(&str, Scenarios); 9] = [
+    ("ssh", ssh::all),
+    ("program", program::all),
+    ("systems", systems::all),
+    ("kubernetes", kubernetes::all),
+    ("hosts", hosts::all),
+    ("crash", |_, wanted| crash::all(wanted)),
+    ("facts", facts::all),
+    ("fuzz", fuzz::all),
+    ("tidy", rules),
+];
+
+/// What the threads share: jobs still to do, what came out, and how long each took in seconds.
+#[derive(Default)]
 struct Work {
-    pages: Vec<PathBuf>,
-    results: Vec<(String, Verdict)>,
+    jobs: Vec<Job>,
+    results: Results,
+    times: Vec<(f64, String)>,
 }
 
 fn main() -> ExitCode {
@@ -60,26 +87,13 @@ fn main() -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let begin = Instant::now();
     let mode = Mode::from_environment();
-    let mut results = run_pages(root, &words, &mode);
-    if mode == Mode::Verify {
-        let wanted = |name: &str| wanted(name, &words);
-        results.extend(crash::all(&wanted));
-        results.extend(facts::all(root, &wanted));
-        results.extend(fuzz::all(root, &wanted));
-        results.extend(program::all(root, &wanted));
-        results.extend(ssh::all(root, &wanted));
-        results.extend(systems::all(root, &wanted));
-        results.extend(hosts::all(root, &wanted));
-        results.extend(kubernetes::all(root, &wanted));
-        let rules = tidy::all(root).into_iter().chain(harness::added::all());
-        results.extend(rules.filter(|(name, _)| wanted(name)));
-    }
+    let (mut results, times) = run_jobs(root, &words, &mode);
     if let Mode::Differential(Some(ansible)) = &mode {
         results.extend(live::all(root, ansible, &|name| wanted(name, &words)));
     }
     let counts = match mode {
         Mode::Differential(_) => harness::parity::table() + &live::table(),
-        _ => harness::stages::counts(),
+        _ => format!("{}\n{}", harness::stages::counts(), slowest(times)),
     };
     summary(results, &counts, begin)
 }
@@ -89,34 +103,68 @@ fn wanted(name: &str, words: &[String]) -> bool {
     words.is_empty() || words.iter().any(|word| name.contains(word.as_str()))
 }
 
-fn run_pages(root: &Path, words: &[String], mode: &Mode) -> Vec<(String, Verdict)> {
+/// The rules of the tree and of the harness itself.
+fn rules(root: &Path, wanted: &dyn Fn(&str) -> bool) -> Results {
+    let rules = tidy::all(root).into_iter().chain(harness::added::all());
+    rules.filter(|(name, _)| wanted(name)).collect()
+}
+
+/// Runs scenarios and pages on all processors; answers with the results in order, and the times.
+fn run_jobs(root: &Path, words: &[String], mode: &Mode) -> (Results, Vec<(f64, String)>) {
+    // The threads take from the end.
+    let mut jobs: Vec<Job> = pages(&root.join("tests/cases"))
+        .into_iter()
+        .map(Job::Page)
+        .collect();
+    if *mode == Mode::Verify {
+        let scenarios = SCENARIOS.into_iter().rev();
+        jobs.extend(scenarios.map(|(name, run)| Job::Scenarios(name, run)));
+    }
     let work = Mutex::new(Work {
-        pages: pages(&root.join("tests/cases")),
-        results: Vec::new(),
+        jobs,
+        ..Work::default()
     });
     let threads = thread::available_parallelism().map_or(2, |count| count.get().max(2));
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
-                    let Some(path) = work.lock().ok().and_then(|mut work| work.pages.pop()) else {
+                    let Some(job) = work.lock().ok().and_then(|mut work| work.jobs.pop()) else {
                         return;
                     };
-                    let name = page_name(root, &path);
-                    let done = run_page(&path, &name, words, mode);
+                    let begin = Instant::now();
+                    let (name, done) = match job {
+                        Job::Scenarios(name, run) => {
+                            (name.to_owned(), run(root, &|name| wanted(name, words)))
+                        }
+                        Job::Page(path) => {
+                            let name = page_name(root, &path);
+                            let done = run_page(&path, &name, words, mode);
+                            (name, done)
+                        }
+                    };
                     if let Ok(mut work) = work.lock() {
                         work.results.extend(done);
+                        work.times.push((begin.elapsed().as_secs_f64(), name));
                     }
                 }
             });
         }
     });
-    let mut results = work
-        .into_inner()
-        .map(|work| work.results)
-        .unwrap_or_default();
-    results.sort_by(|(left, _), (right, _)| left.cmp(right));
-    results
+    let mut work = work.into_inner().unwrap_or_default();
+    work.results
+        .sort_by(|(left, _), (right, _)| left.cmp(right));
+    (work.results, work.times)
+}
+
+/// Where the time went.
+fn slowest(mut times: Vec<(f64, String)>) -> String {
+    times.sort_by(|(left, _), (right, _)| right.total_cmp(left));
+    let lines = times.iter().take(15);
+    let lines: Vec<String> = lines
+        .map(|(seconds, name)| format!("{name} {seconds:.0} s"))
+        .collect();
+    format!("slowest: {}", lines.join(", "))
 }
 
 /// The page's path below `tests/cases`, without its ending.
@@ -125,7 +173,7 @@ fn page_name(root: &Path, path: &Path) -> String {
     below.with_extension("").display().to_string()
 }
 
-/// All pages, the last in the alphabet first: the threads take them from the end.
+/// All pages, the last in the alphabet first.
 fn pages(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = walkdir::WalkDir::new(folder)
         .into_iter()
@@ -138,7 +186,7 @@ fn pages(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn run_page(path: &Path, name: &str, words: &[String], mode: &Mode) -> Vec<(String, Verdict)> {
+fn run_page(path: &Path, name: &str, words: &[String], mode: &Mode) -> Results {
     let mut page = match Page::read(path) {
         Ok(page) => page,
         Err(reason) => return vec![(name.to_string(), Verdict::Failed(reason))],
@@ -161,7 +209,7 @@ fn run_page(path: &Path, name: &str, words: &[String], mode: &Mode) -> Vec<(Stri
 }
 
 /// Prints each result and the totals.
-fn summary(results: Vec<(String, Verdict)>, counts: &str, begin: Instant) -> ExitCode {
+fn summary(results: Results, counts: &str, begin: Instant) -> ExitCode {
     let (mut passed, mut failed, mut skipped) = (0, Vec::new(), 0);
     for (name, verdict) in results {
         match verdict {

@@ -337,14 +337,14 @@ impl Context<'_> {
 
     /// The package manager, where the facts tell it.
     fn known_manager(&self) -> Result<Option<String>, ActionError> {
-        let Some(facts) = self.variable("ansible_facts")? else {
+        let Some(Value::Dict(facts)) = self.variable("ansible_facts")? else {
             return Ok(None);
         };
-        let facts = self.to_data(&facts)?;
-        Ok(facts
-            .get("pkg_mgr")
-            .map(Data::text)
-            .filter(|name| name != "unknown"))
+        let Some(manager) = facts.get("pkg_mgr") else {
+            return Ok(None);
+        };
+        let name = self.to_data(&manager)?.text();
+        Ok(Some(name).filter(|name| name != "unknown"))
     }
 
     async fn call_one(&mut self, name: &str, given: &Map) -> Result<TaskResult, ActionError> {
