@@ -491,7 +491,7 @@ fn terminal() -> Result<(OwnedFd, JoinHandle<Vec<u8>>), String> {
 }
 
 /// Both sides of a pseudo terminal: the user's, and the program's.
-fn pseudo() -> Result<(OwnedFd, OwnedFd), String> {
+pub(crate) fn pseudo() -> Result<(OwnedFd, OwnedFd), String> {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     let failed = |fault: rustix::io::Errno| format!("no pseudo terminal: {fault}");
     let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).map_err(failed)?;

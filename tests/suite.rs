@@ -28,6 +28,7 @@ mod fuzz;
 mod hosts;
 mod kubernetes;
 mod live;
+mod plan;
 mod program;
 mod ssh;
 mod systems;
@@ -55,12 +56,13 @@ enum Job {
 }
 
 /// The scenarios, those that take longest first.
-const SCENARIOS: [(&str, Scenarios); 9] = [
+const SCENARIOS: [(&str, Scenarios); 10] = [
     ("ssh", ssh::all),
     ("program", program::all),
     ("systems", systems::all),
     ("kubernetes", kubernetes::all),
     ("hosts", hosts::all),
+    ("plan", |_, wanted| plan::all(wanted)),
     ("crash", |_, wanted| crash::all(wanted)),
     ("facts", facts::all),
     ("fuzz", fuzz::all),

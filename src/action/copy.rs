@@ -277,12 +277,14 @@ fn add(all: &mut TaskResult, result: TaskResult) -> bool {
 pub(super) fn read_local(context: &Context<'_>, path: &Path) -> Result<Vec<u8>, ActionError> {
     let bytes = std::fs::read(path)
         .map_err(|error| ActionError::new(format!("cannot read `{}`: {error}", path.display())))?;
+    let secrets = &context.run.planner.files.secrets;
+    secrets.files_read.add(path, &bytes);
     if !bytes.starts_with(b"$ANSIBLE_VAULT;") || context.bool("decrypt")? == Some(false) {
         return Ok(bytes);
     }
     let envelope = String::from_utf8_lossy(&bytes);
-    let bytes = vault::decrypt(&envelope, &context.run.planner.files.secrets)
-        .map_err(|error| ActionError::new(error.to_string()))?;
+    let bytes =
+        vault::decrypt(&envelope, secrets).map_err(|error| ActionError::new(error.to_string()))?;
     context.run.hidden().add_content(&bytes);
     Ok(bytes)
 }

@@ -11,6 +11,7 @@ mod inventory;
 mod listing;
 mod options;
 mod passwords;
+mod plan;
 mod playbook;
 mod programs;
 mod session;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use super::vault::VaultOptions;
+use crate::load::inputs::FilesRead;
 
 /// What every program that runs tasks takes.
 #[derive(Clone, Debug, Default, Args)]
@@ -23,6 +24,9 @@ pub(crate) struct TaskOptions {
     pub(crate) connection: ConnectionOptions,
     #[command(flatten)]
     pub(crate) r#become: BecomeOptions,
+    /// Where the files that are read are kept, for a plan.
+    #[arg(skip)]
+    pub(crate) files_read: FilesRead,
 }
 
 /// How much is told.

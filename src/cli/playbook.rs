@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     #[arg(required = true)]
     playbooks: Vec<PathBuf>,
     #[command(flatten)]
-    options: TaskOptions,
+    pub(super) options: TaskOptions,
     /// Run plays and tasks with these tags only
     #[arg(short, long, value_name = "TAGS")]
     tags: Vec<String>,
@@ -51,7 +51,7 @@ pub(super) struct Arguments {
     start_at_task: Option<String>,
     /// Ask before each task
     #[arg(long)]
-    step: bool,
+    pub(super) step: bool,
     /// The way the run is shown
     #[arg(long, value_name = "VIEW")]
     output: Option<String>,
@@ -66,38 +66,54 @@ pub(super) fn main(call: &Call) -> Exit {
     }
 }
 
+impl Arguments {
+    /// Nothing is run.
+    pub(super) fn only_lists(&self) -> bool {
+        self.syntax_check || self.list_hosts || self.list_tasks || self.list_tags
+    }
+}
+
 /// What is read before anything runs.
 pub(super) struct Loaded {
     pub(super) inputs: Inputs,
-    planner: Planner,
+    pub(super) planner: Planner,
     pub(super) playbooks: Vec<PlannedPlaybook>,
 }
 
 /// Runs the command.
 pub(super) fn run(arguments: Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
     let loaded = load(&arguments, hidden)?;
-    let listed = arguments.list_hosts || arguments.list_tasks || arguments.list_tags;
-    if arguments.syntax_check || listed {
+    if arguments.only_lists() {
         super::listing::print(&loaded, &arguments)?;
         return Ok(Exit::Ok);
     }
+    let name = view_name(&arguments, &loaded.inputs);
+    let view = session::view(&name, None, &loaded.inputs, None)?;
+    let told = told(&arguments, &loaded.inputs);
     let Loaded {
         inputs,
         planner,
         playbooks,
     } = loaded;
-    let name = arguments
-        .output
-        .or_else(|| inputs.config.text("stdout_callback"))
-        .unwrap_or_else(|| "default".to_owned());
-    let view = session::view(&name, None, &inputs)?;
-    let names = arguments.playbooks.iter();
-    let names: Vec<String> = names.map(|path| path.display().to_string()).collect();
-    let told = told::options(&names.join(" "), &arguments.options, &inputs);
     session::execute(inputs, planner, &playbooks, view, told)
 }
 
-fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, CommandError> {
+/// The view that the run is shown in.
+pub(super) fn view_name(arguments: &Arguments, inputs: &Inputs) -> String {
+    let name = arguments.output.clone();
+    name.or_else(|| inputs.config.text("stdout_callback"))
+        .unwrap_or_else(|| "default".to_owned())
+}
+
+/// The options as `-vvvv` tells them.
+pub(super) fn told(arguments: &Arguments, inputs: &Inputs) -> Vec<String> {
+    let names = arguments.playbooks.iter();
+    let names: Vec<String> = names.map(|path| path.display().to_string()).collect();
+    told::options(&names.join(" "), &arguments.options, inputs)
+}
+
+/// Reads everything, and tells every problem.
+pub(super) fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, CommandError> {
     let mut problems = vec![];
     let config = session::config(&mut problems);
     let collections = Collections::new(config.path_list("collections_path"));

@@ -6,7 +6,9 @@ use std::path::Path;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
 
-use super::{Exit, adhoc, config, console, doc, inventory, playbook, shell, usage, vault, version};
+use super::{
+    Exit, adhoc, config, console, doc, inventory, plan, playbook, shell, usage, vault, version,
+};
 
 /// A program.
 pub(crate) struct Program {
@@ -80,6 +82,34 @@ pub(crate) const PROGRAMS: &[Program] = &[
         ansible: "ansible-console",
         run: console::main,
         command: console::Arguments::command,
+    },
+    Program {
+        word: "plan",
+        name: "rplay plan",
+        ansible: "",
+        run: plan::main,
+        command: plan::Planning::command,
+    },
+    Program {
+        word: "apply",
+        name: "rplay apply",
+        ansible: "",
+        run: plan::apply,
+        command: plan::Apply::command,
+    },
+    Program {
+        word: "show",
+        name: "rplay show",
+        ansible: "",
+        run: plan::show,
+        command: plan::Show::command,
+    },
+    Program {
+        word: "diff",
+        name: "rplay diff",
+        ansible: "",
+        run: plan::diff,
+        command: plan::Diff::command,
     },
     Program {
         word: "completions",

@@ -62,7 +62,9 @@ pub(super) fn prepare(
     problems: &mut Vec<Diagnostic>,
     hidden: &Secrets,
 ) -> Result<Session, CommandError> {
-    let files = Arc::new(Files::new(wanted.vault.secrets(&config, hidden)?));
+    let mut secrets = wanted.vault.secrets(&config, hidden)?;
+    secrets.files_read = wanted.files_read.clone();
+    let files = Arc::new(Files::new(secrets));
     stop_at_errors(problems, Exit::Options, hidden)?;
     let mut odd = vec![];
     let extra = extra_vars::read(&wanted.extra.extra_vars, &files, &config, &mut odd)?;
@@ -304,11 +306,13 @@ fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
 /// The version of ansible-core in which views and options end that are no longer wanted.
 pub(super) const LEAVING: &str = "2.23";
 
-/// The view of a run by its name, and the folder into which results are written.
+/// The view of a run by its name, the folder into which results are written, and another view
+/// that gets the same events.
 pub(super) fn view(
     name: &str,
     tree: Option<&Path>,
     inputs: &Inputs,
+    beside: Option<Box<dyn View>>,
 ) -> Result<Box<dyn View>, CommandError> {
     let terminal = std::io::stdout().is_terminal();
     let hidden = &inputs.files.secrets.hidden;
@@ -329,7 +333,7 @@ pub(super) fn view(
         Diagnostic::deprecation("view", &what, LEAVING)
     });
     tell(&told.collect::<Vec<_>>(), hidden);
-    crate::report::open(name, &inputs.config, tree, terminal, hidden)
+    crate::report::open(name, &inputs.config, tree, terminal, hidden, beside)
         .map_err(|problem| CommandError::new(Exit::Error, problem))
 }
 

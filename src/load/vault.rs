@@ -11,6 +11,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::inputs::FilesRead;
 use crate::diag::{Diagnostic, Source};
 use crate::secrets::Secrets;
 
@@ -26,6 +27,8 @@ pub struct VaultSecrets {
     pub id_match: bool,
     /// What must never be shown: the passwords, and what was opened with them.
     pub hidden: Secrets,
+    /// The files that were read, where a plan is made.
+    pub files_read: FilesRead,
 }
 
 impl VaultSecrets {
@@ -319,6 +322,7 @@ pub fn read(path: &Path, secrets: &VaultSecrets) -> Result<Arc<Source>, Diagnost
         .cause(error.to_string()),
     };
     let mut bytes = std::fs::read(path).map_err(unreadable)?;
+    secrets.files_read.add(path, &bytes);
     let vaulted = is_vaulted(&bytes);
     if vaulted {
         let text = String::from_utf8_lossy(&bytes);

@@ -80,6 +80,7 @@ impl View for Default {
                 label,
                 result,
                 diff,
+                ..
             } => {
                 let line = Line {
                     task: *task,
@@ -109,6 +110,7 @@ impl View for Default {
                 looped,
                 result,
                 diff,
+                ..
             } => {
                 let line = Line {
                     task: *task,

@@ -15,6 +15,11 @@ pub(crate) fn text(diffs: &[Diff], context: usize, output: &Output) -> String {
     painted(diffs, context, &|color, line| output.paint(color, line))
 }
 
+/// The same without colours.
+pub(crate) fn plain(diffs: &[Diff], context: usize) -> String {
+    painted(diffs, context, &|_, line| line.to_owned())
+}
+
 fn painted(diffs: &[Diff], context: usize, paint: Paint<'_>) -> String {
     diffs.iter().map(|diff| one(diff, context, paint)).collect()
 }
@@ -40,7 +45,7 @@ fn one(diff: &Diff, context: usize, paint: Paint<'_>) -> String {
 }
 
 /// The text of a side; none: it cannot be shown.
-fn content(side: &DiffSide) -> Option<String> {
+pub(crate) fn content(side: &DiffSide) -> Option<String> {
     match side {
         DiffSide::Empty => Some(String::new()),
         DiffSide::Text(text) => Some(text.clone()),
@@ -147,12 +152,8 @@ mod tests {
 
     use super::*;
 
-    fn plain(diffs: &[Diff]) -> String {
-        painted(diffs, 3, &|_, line| line.to_owned())
-    }
-
     fn shown(before: &str, after: &str) -> String {
-        plain(&[Diff::text(before, after, "", "/f")])
+        plain(&[Diff::text(before, after, "", "/f")], 3)
     }
 
     #[test]
@@ -174,7 +175,7 @@ mod tests {
             "--- before\n+++ after\n@@ -1,4 +1,4 @@\n {\n-    \"mode\": \"0644\",\n+    \"mode\": \"0600\",\n",
             "     \"path\": \"/\\u00e9\"\n }\n\n"
         );
-        assert_eq!(plain(&[diff]), expected);
+        assert_eq!(plain(&[diff], 3), expected);
     }
 
     #[test]
@@ -185,6 +186,6 @@ mod tests {
             ..Diff::default()
         };
         let expected = "diff skipped: destination file appears to be binary\ndiff skipped: source file size is greater than 5\n";
-        assert_eq!(plain(&[diff]), expected);
+        assert_eq!(plain(&[diff], 3), expected);
     }
 }

@@ -66,6 +66,9 @@ pub enum Event {
         result: Map,
         /// Its differences.
         diff: Vec<Diff>,
+        /// Check mode does not know what it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unknown: Option<Unknown>,
     },
     /// An attempt of `until` failed and another one follows.
     Retrying {
@@ -107,6 +110,9 @@ pub enum Event {
         result: Map,
         /// Its differences (empty for a loop).
         diff: Vec<Diff>,
+        /// Check mode does not know what it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unknown: Option<Unknown>,
     },
     /// `include_tasks` or `include_role` read a file.
     Included {
@@ -143,6 +149,15 @@ pub enum Event {
         /// The exit code.
         exit_code: i32,
     },
+}
+
+/// The task that check mode does not run and would have to, for a result to be known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unknown {
+    /// Its name, or its action where it has none.
+    pub task: String,
+    /// `path:line` of it.
+    pub path: String,
 }
 
 /// Settings of the run that decide how a view looks.

@@ -45,8 +45,12 @@ fn mask(event: &mut Event, matcher: &Matcher) {
             result,
             diff,
             delegated_to,
+            unknown,
             ..
         } => {
+            unknown
+                .iter_mut()
+                .for_each(|cause| matcher.text(&mut cause.task));
             matcher.data(label);
             delegated_to.iter_mut().for_each(|name| matcher.text(name));
             matcher.map(result);
@@ -56,8 +60,12 @@ fn mask(event: &mut Event, matcher: &Matcher) {
             result,
             diff,
             delegated_to,
+            unknown,
             ..
         } => {
+            unknown
+                .iter_mut()
+                .for_each(|cause| matcher.text(&mut cause.task));
             delegated_to.iter_mut().for_each(|name| matcher.text(name));
             matcher.map(result);
             diffs(diff, matcher);
@@ -176,6 +184,7 @@ mod tests {
             looped: false,
             result,
             diff,
+            unknown: None,
         };
         mask(&mut event, &known.matcher().unwrap());
         match event {

@@ -15,6 +15,7 @@ mod minimal;
 mod oneline;
 mod output;
 mod palette;
+pub mod plan;
 mod profile;
 mod progress;
 mod record;
@@ -271,7 +272,7 @@ impl View for Several {
 
 /// The views of a run on this process's own streams: the one that is named, those of
 /// `callbacks_enabled`, and a live line where someone looks at it. No secret gets to them. Where
-/// there is a folder, the results are written into it as well.
+/// there is a folder, the results are written into it as well; `beside` gets all events, too.
 ///
 /// # Errors
 ///
@@ -282,6 +283,7 @@ pub fn open(
     tree: Option<&Path>,
     terminal: bool,
     secrets: &Secrets,
+    beside: Option<Box<dyn View>>,
 ) -> Result<Box<dyn View>, Diagnostic> {
     let settings = Settings::new(config, terminal);
     let load = |name: &str| {
@@ -301,6 +303,7 @@ pub fn open(
         first = Box::new(tree::Tree::beside(first, &folder, &settings));
     }
     let mut views = vec![first];
+    views.extend(beside);
     let mut told = vec!["tree".to_owned()];
     for further in enabled {
         let loaded = load(&further);
@@ -323,10 +326,15 @@ pub fn open(
     };
     let watched = terminal && std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
     if !watched || std::env::var_os("TERM").is_none_or(|term| term == "dumb") {
-        return Ok(Box::new(mask::Masked::new(view, secrets)));
+        return Ok(masked(view, secrets));
     }
     let view = progress::Progress::around(view, Box::new(std::io::stderr()), columns());
-    Ok(Box::new(mask::Masked::new(Box::new(view), secrets)))
+    Ok(masked(Box::new(view), secrets))
+}
+
+/// A view that no secret gets to.
+pub(crate) fn masked(view: Box<dyn View>, secrets: &Secrets) -> Box<dyn View> {
+    Box::new(mask::Masked::new(view, secrets))
 }
 
 /// Sets up what is told of problems outside of a run: the log file, and colours as the settings say.

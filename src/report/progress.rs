@@ -218,6 +218,7 @@ mod tests {
             looped: false,
             result: rplay_modules::data::Map::new(),
             diff: vec![],
+            unknown: None,
         };
         state.event(&done, start);
         assert_eq!(state.text(start + Duration::from_secs(1)), None);

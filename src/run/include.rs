@@ -163,6 +163,7 @@ impl Run<'_> {
             looped,
             result,
             diff: vec![],
+            unknown: None,
         });
     }
 

@@ -9,6 +9,7 @@ use super::context::{to_bool, to_dict, to_float};
 use super::explain::condition_error;
 use super::failure::{Cause, ends};
 use super::play_check::{Kind, misfit};
+use super::unpredicted::told_unknown;
 use super::worker::{ItemResult, Worker, mark, status};
 use crate::action::{ActionError, Effect};
 use crate::diag::{Diagnostic, Source, Span};
@@ -254,6 +255,7 @@ impl Worker<'_> {
                 label,
                 result: self.censored(&one.result, scope),
                 diff: std::mem::take(&mut one.diff),
+                unknown: one.unknown.as_deref().map(told_unknown),
             });
         }
         one

@@ -119,6 +119,7 @@ impl Run<'_> {
             looped: false,
             result,
             diff: vec![],
+            unknown: None,
         });
     }
 

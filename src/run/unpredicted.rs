@@ -8,10 +8,12 @@ use std::sync::{Arc, OnceLock};
 use rplay_modules::map;
 
 use super::looping::with_items;
+use super::scope::place;
 use super::spec::TaskSpec;
 use super::worker::{ItemResult, Worker, shown_name};
 use crate::diag::Diagnostic;
 use crate::load::keyword::Keyword;
+use crate::report::event;
 use crate::template::value::Value;
 use crate::template::{Scope, TemplateError};
 use crate::vars::{HostScope, NotRun};
@@ -75,6 +77,14 @@ impl Scope for Look<'_> {
 
     fn forecast(&self) -> bool {
         true
+    }
+}
+
+/// The task that was not run, as events tell it.
+pub(super) fn told_unknown(cause: &NotRun) -> event::Unknown {
+    event::Unknown {
+        task: cause.task.clone(),
+        path: place(&cause.place),
     }
 }
 

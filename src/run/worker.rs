@@ -14,6 +14,7 @@ use super::play_check::{Kind, misfit, unrendered};
 use super::shared::World;
 use super::spec::TaskSpec;
 use super::target::{self, Links};
+use super::unpredicted::told_unknown;
 use crate::action::background::Background;
 use crate::action::{self, ActionError, Effect, TaskResult};
 use crate::diag::{Diagnostic, Span};
@@ -778,6 +779,7 @@ impl Worker<'_> {
                 } else {
                     std::mem::take(&mut all.diff)
                 },
+                unknown: all.unknown.as_deref().map(told_unknown),
             });
         }
         Done {

@@ -253,6 +253,8 @@ pub(crate) fn load(interp: &Interp<'_>, name: &str) -> Result<Loaded, Fault> {
     for folder in &folders {
         let path = folder.join(name);
         if let Ok(text) = std::fs::read_to_string(&path) {
+            let read = &interp.templar.secrets.files_read;
+            read.add(&path, text.as_bytes());
             return compile(interp, &path, &with_newlines(&text, "\n"));
         }
     }

@@ -108,11 +108,17 @@ const PLAN: &[&str] = &["--list-hosts", "--list-tasks"];
 /// Cases whose plan is as expected.
 static PLANNED: AtomicUsize = AtomicUsize::new(0);
 
+/// Cases of modules that ran in check mode and in earnest, and those that told the same in both.
+static CHECKED: AtomicUsize = AtomicUsize::new(0);
+static FORETOLD: AtomicUsize = AtomicUsize::new(0);
+
 /// How many cases showed what beyond passing.
 pub(crate) fn counts() -> String {
     format!(
-        "stage plan: {} cases as expected; stage memory: {} agree with the run on a real machine, {} need more than a memory",
+        "stage plan: {} cases as expected; check mode told all that {} of {} cases of modules then did; stage memory: {} agree with the run on a real machine, {} need more than a memory",
         PLANNED.load(Ordering::Relaxed),
+        FORETOLD.load(Ordering::Relaxed),
+        CHECKED.load(Ordering::Relaxed),
         memory::AGREED.load(Ordering::Relaxed),
         memory::BEYOND.load(Ordering::Relaxed),
     )
@@ -379,6 +385,7 @@ fn laws(case: &Case, is_module: bool, done: &Folder) -> Result<(), String> {
     if !is_module {
         return Ok(());
     }
+    CHECKED.fetch_add(1, Ordering::Relaxed);
     if case.flag("check").is_none() {
         let ran = run_case(case, &Folder::new(case)?, &["--diff"])?;
         same(
@@ -386,6 +393,7 @@ fn laws(case: &Case, is_module: bool, done: &Folder) -> Result<(), String> {
             &ran.stdout,
             &predicted.stdout,
         )?;
+        FORETOLD.fetch_add(1, Ordering::Relaxed);
     }
     if case.flag("changes").is_none() {
         let again = run_case(case, done, &[])?;

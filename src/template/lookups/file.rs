@@ -43,8 +43,8 @@ pub(super) fn find(interp: &Interp<'_>, folder: &str, name: &str) -> Option<Path
 }
 
 /// What a file holds.
-pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Fault> {
-    std::fs::read(path).map_err(|error| {
+pub(super) fn bytes(interp: &Interp<'_>, path: &Path) -> Result<Vec<u8>, Fault> {
+    let bytes = std::fs::read(path).map_err(|error| {
         let shown = path.display();
         let why = match error.kind() {
             ErrorKind::IsADirectory => format!("[Errno 21] Is a directory: '{shown}'"),
@@ -54,16 +54,14 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Fault> {
         Fault::new(format!(
             "An error occurred while trying to read the file '{shown}': {why}"
         ))
-    })
-}
-
-fn read(path: &Path) -> Result<String, Fault> {
-    Ok(String::from_utf8_lossy(&bytes(path)?).into_owned())
+    })?;
+    interp.templar.secrets.files_read.add(path, &bytes);
+    Ok(bytes)
 }
 
 /// What a file holds, opened if it is vaulted.
 fn opened(interp: &Interp<'_>, path: &Path, name: &str) -> Result<String, Fault> {
-    let text = read(path)?;
+    let text = String::from_utf8_lossy(&bytes(interp, path)?).into_owned();
     if !crate::load::vault::is_vaulted(text.as_bytes()) {
         return Ok(text);
     }
@@ -403,7 +401,7 @@ pub(super) fn binary(interp: &Interp<'_>, call: &Call) -> Results {
     let one = |term: &Value| {
         let name = super::text_term(term)?;
         Ok(match find(interp, "files", name) {
-            Some(path) => Value::from(STANDARD.encode(bytes(&path)?)),
+            Some(path) => Value::from(STANDARD.encode(bytes(interp, &path)?)),
             None if missing == "empty" => Value::str(""),
             None if missing == "empty_str" => Value::str("empty"),
             None => {

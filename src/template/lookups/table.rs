@@ -86,7 +86,7 @@ pub(super) fn csvfile(interp: &Interp<'_>, call: &Call) -> Results {
         let name = text("file", "ansible.csv")?;
         let path = file::find(interp, "files", &name)
             .ok_or_else(|| Fault::new(format!("csvfile: file '{name}' not found")))?;
-        let content = coding::decoded(&file::bytes(&path)?, &text("encoding", "utf-8")?)?;
+        let content = coding::decoded(&file::bytes(interp, &path)?, &text("encoding", "utf-8")?)?;
         let style = csv::Style {
             delimiter,
             skip_blanks: false,
@@ -238,7 +238,7 @@ pub(super) fn ini(interp: &Interp<'_>, call: &Call) -> Results {
             strict: true,
             fold: !case,
         };
-        let content = coding::decoded(&file::bytes(&path)?, &text("encoding", "utf-8")?)?;
+        let content = coding::decoded(&file::bytes(interp, &path)?, &text("encoding", "utf-8")?)?;
         let sections = ini::read(&content, properties.then_some(""), &style).map_err(
             |problem| match problem.contains("option '") {
                 true => Fault::new(format!("Duplicate option in '{name}': {problem}")),

@@ -1,0 +1,400 @@
+//! `rplay plan`, `apply`, `show` and `diff`: a run in check mode as a document, and the run of exactly
+//! what it says.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{BufRead, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+
+use super::playbook::{self, Loaded};
+use super::programs::{Call, parse};
+use super::session;
+use super::{CommandError, Exit, finish};
+use crate::diag::Diagnostic;
+use crate::load::inputs::{FilesRead, digest};
+use crate::report;
+use crate::report::plan::{Collector, Plan, Unlike};
+use crate::secrets::Secrets;
+
+/// The exit code of `rplay plan --detailed-exitcode` when there are changes, and of `rplay diff` when
+/// the plans differ. None of Ansible's codes (0, 1, 2, 4, 5, 99, 250).
+const CHANGES: i32 = 10;
+
+/// The name of the planning program, which messages about stored arguments use, too.
+const PLAN: &str = "rplay plan";
+
+/// Runs playbooks in check mode with differences, and writes what would happen into a file.
+#[derive(Debug, Parser)]
+pub(super) struct Planning {
+    #[command(flatten)]
+    run: playbook::Arguments,
+    /// Write the plan into this file, for `rplay apply`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Exit with 10 when there are changes, or tasks that check mode does not know
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+/// Runs exactly what a plan says, or nothing.
+#[derive(Debug, Parser)]
+pub(super) struct Apply {
+    /// File that `rplay plan --out` wrote
+    plan: PathBuf,
+    /// Do not ask on a terminal (where there is none, nobody is asked)
+    #[arg(long)]
+    auto_approve: bool,
+}
+
+/// Shows what a plan says.
+#[derive(Debug, Parser)]
+pub(super) struct Show {
+    /// File that `rplay plan --out` wrote
+    plan: PathBuf,
+}
+
+/// Shows in what two plans differ; exits with 10 when they do.
+#[derive(Debug, Parser)]
+pub(super) struct Diff {
+    /// One plan
+    first: PathBuf,
+    /// The other plan
+    second: PathBuf,
+}
+
+/// Runs `rplay plan`.
+pub(super) fn main(call: &Call) -> Exit {
+    run::<Planning>(call, |arguments, hidden| {
+        let Planning {
+            run,
+            out,
+            detailed_exitcode,
+        } = arguments;
+        if let Some(out) = &out {
+            writable(out)?;
+        }
+        let (exit, plan) = make(run, &call.args, true, hidden)?;
+        if let Some(out) = &out {
+            save(&plan, out, hidden)?;
+        }
+        report::print(&format!("{}\n", plan.summary.to_line()));
+        let pending = detailed_exitcode && exit.code() == 0 && plan.has_changes();
+        Ok(if pending { Exit::Run(CHANGES) } else { exit })
+    })
+}
+
+/// Runs `rplay apply`.
+pub(super) fn apply(call: &Call) -> Exit {
+    run::<Apply>(call, |arguments, hidden| {
+        let plan = read(&arguments.plan)?;
+        let words: Vec<OsString> = plan.arguments.iter().map(OsString::from).collect();
+        refuse(&arguments.plan, outdated(&plan))?;
+        let (_, now) = make(stored(&words)?, &words, false, hidden)?;
+        let mut reasons = plan.unlike(&now).iter().map(drifted).collect::<Vec<_>>();
+        reasons.extend(new_inputs(&plan, &now));
+        refuse(&arguments.plan, reasons)?;
+        if plan.exit_code != 0 {
+            let why = "the run that it foretells fails; mend what fails and plan again";
+            refuse(&arguments.plan, vec![why.to_owned()])?;
+        }
+        report::print(&plan.to_display());
+        if !arguments.auto_approve && !approved()? {
+            return Err(problem(
+                "not-approved",
+                "Nothing was done: the plan was not approved",
+            ));
+        }
+        let (exit, done) = execute(stored(&words)?, false, true, hidden)?;
+        let deviations = plan.deviations(&done);
+        let problems: Vec<Diagnostic> = deviations.iter().map(deviated).collect();
+        super::tell(&problems, hidden);
+        if deviations.is_empty() && exit.code() == 0 {
+            report::print("Done as planned.\n");
+        }
+        Ok(exit)
+    })
+}
+
+/// Runs `rplay show`.
+pub(super) fn show(call: &Call) -> Exit {
+    run::<Show>(call, |arguments, _| {
+        report::print(&read(&arguments.plan)?.to_display());
+        Ok(Exit::Ok)
+    })
+}
+
+/// Runs `rplay diff`.
+pub(super) fn diff(call: &Call) -> Exit {
+    run::<Diff>(call, |arguments, _| {
+        let (first, second) = (read(&arguments.first)?, read(&arguments.second)?);
+        let unlike = first.unlike(&second);
+        let side = |mark: char, text: &Option<String>| match text {
+            None => format!("{mark} not there\n"),
+            Some(text) => text
+                .lines()
+                .map(|line| format!("{mark} {line}\n"))
+                .collect(),
+        };
+        for one in &unlike {
+            let (first, second) = (side('<', &one.first), side('>', &one.second));
+            report::print(&format!("{}\n{first}{second}\n", one.place));
+        }
+        Ok(match unlike.len() {
+            0 => {
+                report::print("The plans say the same.\n");
+                Exit::Ok
+            }
+            _ => Exit::Run(CHANGES),
+        })
+    })
+}
+
+fn run<T: clap::CommandFactory + clap::FromArgMatches>(
+    call: &Call,
+    work: impl FnOnce(T, &Secrets) -> Result<Exit, CommandError>,
+) -> Exit {
+    let hidden = Secrets::default();
+    match parse::<T>(call) {
+        Ok(arguments) => finish(work(arguments, &hidden), &hidden),
+        Err(exit) => exit,
+    }
+}
+
+fn problem(code: &'static str, text: impl Into<String>) -> CommandError {
+    CommandError::new(Exit::Error, Diagnostic::error(code, text.into()))
+}
+
+/// The run that the arguments of a plan ask for.
+fn stored(words: &[OsString]) -> Result<playbook::Arguments, CommandError> {
+    let call = Call {
+        name: PLAN,
+        args: words.to_vec(),
+    };
+    let parsed = parse::<Planning>(&call).map(|arguments| arguments.run);
+    parsed.map_err(|exit| CommandError {
+        exit,
+        problems: vec![],
+    })
+}
+
+/// A run in check mode as a plan.
+fn make(
+    arguments: playbook::Arguments,
+    words: &[OsString],
+    shown: bool,
+    hidden: &Secrets,
+) -> Result<(Exit, Plan), CommandError> {
+    let (exit, mut plan) = execute(arguments, true, shown, hidden)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    plan.created = now.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+    plan.arguments = words
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    plan.environment = environment();
+    Ok((exit, plan))
+}
+
+/// Runs the playbooks, in check mode or in earnest, and collects what happens.
+fn execute(
+    mut arguments: playbook::Arguments,
+    check: bool,
+    shown: bool,
+    hidden: &Secrets,
+) -> Result<(Exit, Plan), CommandError> {
+    if arguments.only_lists() || arguments.step {
+        let text = "a plan is made of a whole run: --syntax-check, --list-hosts, --list-tasks, --list-tags and --step have no place in it";
+        let problem = Diagnostic::error("usage", text);
+        return Err(CommandError::new(Exit::Options, problem));
+    }
+    arguments.options.how.check = check;
+    arguments.options.how.diff = true;
+    arguments.options.files_read = FilesRead::kept();
+    let read = arguments.options.files_read.clone();
+    let loaded = playbook::load(&arguments, hidden)?;
+    let secrets = &loaded.inputs.files.secrets;
+    let vault_ids = secrets.ids().map(str::to_owned).collect();
+    let settings = loaded.inputs.config.file.clone();
+    let (collector, plan) = Collector::new();
+    let name = playbook::view_name(&arguments, &loaded.inputs);
+    let view = match shown {
+        true => session::view(&name, None, &loaded.inputs, Some(Box::new(collector)))?,
+        false => report::masked(Box::new(collector), &secrets.hidden),
+    };
+    let told = playbook::told(&arguments, &loaded.inputs);
+    let Loaded {
+        inputs,
+        planner,
+        playbooks,
+    } = loaded;
+    let exit = session::execute(inputs, planner, &playbooks, view, told)?;
+    let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    plan.vault_ids = vault_ids;
+    if let Some(file) = settings
+        && let Ok(bytes) = std::fs::read(&file)
+    {
+        read.add(&file, &bytes);
+    }
+    let files = read.all().into_iter();
+    plan.inputs = files
+        .map(|(path, digest)| (shown_path(&path), digest))
+        .collect();
+    Ok((exit, plan))
+}
+
+/// The path from here where the file is below, so that another checkout has the same.
+fn shown_path(path: &Path) -> String {
+    let cwd = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(cwd).unwrap_or(path).display().to_string()
+}
+
+/// The settings in the environment, without their values.
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars()
+        .filter(|(name, _)| name.starts_with("ANSIBLE_"))
+        .map(|(name, value)| (name, digest(value.as_bytes())))
+        .collect()
+}
+
+/// A file that cannot be written is told before the run.
+fn writable(path: &Path) -> Result<(), CommandError> {
+    let folder = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let tried = match path.is_dir() {
+        true => Err(std::io::ErrorKind::IsADirectory.into()),
+        false => tempfile_in(folder),
+    };
+    tried.map_err(|error| {
+        let text = format!("the plan cannot be written to '{}'", path.display());
+        let problem = Diagnostic::error("plan-file", text).cause(error.to_string());
+        CommandError::new(Exit::Error, problem)
+    })
+}
+
+fn tempfile_in(folder: &Path) -> std::io::Result<()> {
+    let path = folder.join(format!(".rplay-plan-{}", std::process::id()));
+    std::fs::File::create(&path)?;
+    std::fs::remove_file(&path)
+}
+
+fn save(plan: &Plan, path: &Path, hidden: &Secrets) -> Result<(), CommandError> {
+    if let Some(word) = plan
+        .arguments
+        .iter()
+        .find(|word| hidden.text(word) != **word)
+    {
+        let text = format!(
+            "an argument holds a secret, which a plan may not: {}",
+            hidden.text(word)
+        );
+        let problem = Diagnostic::error("plan-secret", text).hint("put it into a file: `-e @FILE`");
+        return Err(CommandError::new(Exit::Error, problem));
+    }
+    let text = plan
+        .to_text()
+        .map_err(|error| problem("plan-file", error.to_string()))?;
+    crate::files::write(path, text.as_bytes()).map_err(|error| {
+        let text = format!("the plan cannot be written to '{}'", path.display());
+        let problem = Diagnostic::error("plan-file", text).cause(error.to_string());
+        CommandError::new(Exit::Error, problem)
+    })
+}
+
+fn read(path: &Path) -> Result<Plan, CommandError> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = format!("the plan '{shown}' cannot be read");
+        let mut problem = Diagnostic::error("plan-file", text).cause(error.to_string());
+        if let Some(near) = crate::diag::similar_file(path) {
+            problem = problem.hint(format!("did you mean `{near}`?"));
+        }
+        CommandError::new(Exit::Error, problem)
+    })?;
+    Plan::from_text(&text).map_err(|why| {
+        let text = format!("the plan '{shown}' is refused: {why}");
+        let problem =
+            Diagnostic::error("plan-file", text).hint("make it again with `rplay plan --out`");
+        CommandError::new(Exit::Error, problem)
+    })
+}
+
+/// What is not as it was when the plan was made: the program, its files, its settings.
+fn outdated(plan: &Plan) -> Vec<String> {
+    let mut reasons = plan.changed_inputs();
+    let engine = env!("CARGO_PKG_VERSION");
+    if plan.engine != engine {
+        let text = format!("it was made by rplay {}; this is {engine}", plan.engine);
+        reasons.push(text);
+    }
+    let now = environment();
+    let names: std::collections::BTreeSet<&String> =
+        plan.environment.keys().chain(now.keys()).collect();
+    let changed = names
+        .into_iter()
+        .filter(|name| plan.environment.get(*name) != now.get(*name));
+    reasons.extend(changed.map(|name| format!("the environment variable {name} has changed")));
+    reasons
+}
+
+/// Files that the plan was not made of.
+fn new_inputs(plan: &Plan, now: &Plan) -> Vec<String> {
+    let new = now.inputs.keys();
+    let new = new.filter(|path| !plan.inputs.contains_key(*path));
+    new.map(|path| format!("{path} is new")).collect()
+}
+
+fn drifted(one: &Unlike) -> String {
+    let first_line = |text: &Option<String>| match text {
+        None => "not there".to_owned(),
+        Some(text) => text.lines().next().unwrap_or_default().to_owned(),
+    };
+    let (then, now) = (first_line(&one.first), first_line(&one.second));
+    match then == now {
+        true => format!("{}: {then}, with another difference", one.place),
+        false => format!("{}: planned {then}, now {now}", one.place),
+    }
+}
+
+fn deviated(one: &Unlike) -> Diagnostic {
+    let text = match (&one.first, &one.second) {
+        (None, _) => format!("{}: changed, which was not planned", one.place),
+        (_, None) => format!("{}: did not change, which was planned", one.place),
+        _ => format!("{}: changed in another way than planned", one.place),
+    };
+    Diagnostic::warning("not-as-planned", text)
+}
+
+/// Stops with all reasons, when there are any.
+fn refuse(path: &Path, reasons: Vec<String>) -> Result<(), CommandError> {
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "the plan '{}' is refused:\n{}",
+        path.display(),
+        reasons
+            .iter()
+            .map(|reason| format!("  * {reason}"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+    let problem =
+        Diagnostic::error("plan-refused", text).hint("plan again, and have the new plan reviewed");
+    Err(CommandError::new(Exit::Error, problem))
+}
+
+/// Asks, where somebody can answer.
+fn approved() -> Result<bool, CommandError> {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        return Ok(true);
+    }
+    report::prompt("Apply this plan? Only `yes` is taken for an answer: ");
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    read.map_err(|error| problem("prompt", error.to_string()))?;
+    Ok(answer.trim() == "yes")
+}

@@ -1,0 +1,42 @@
+//! Files that a run has read, with their digests: what a plan was made of.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest as _, Sha256};
+
+/// The files read so far; it only grows. Nothing is kept unless somebody asked for it.
+#[derive(Clone, Debug, Default)]
+pub struct FilesRead(Option<Arc<Mutex<BTreeMap<PathBuf, String>>>>);
+
+impl FilesRead {
+    /// From now on files are kept.
+    #[must_use]
+    pub fn kept() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Keeps a file as it lies on the disk.
+    pub fn add(&self, path: &Path, bytes: &[u8]) {
+        if let Some(files) = &self.0 {
+            let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
+            files.insert(path.to_path_buf(), digest(bytes));
+        }
+    }
+
+    /// The files with their digests.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<PathBuf, String> {
+        let files = self.0.as_ref();
+        let files = files.map(|files| files.lock().unwrap_or_else(PoisonError::into_inner));
+        files.map(|files| files.clone()).unwrap_or_default()
+    }
+}
+
+/// The SHA-256 of bytes in hexadecimal.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

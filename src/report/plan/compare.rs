@@ -1,0 +1,155 @@
+//! What two plans differ in, and whether a run did what its plan said.
+
+use std::collections::BTreeMap;
+
+use super::{HostResult, Outcome, Plan};
+use crate::report::event::Status;
+
+/// Where a result belongs: play, task, which time it ran, host, item.
+type Key = (String, String, usize, String, String);
+
+/// Something that is not alike in two plans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unlike {
+    /// Task, host and item.
+    pub place: String,
+    /// What the first plan says of it; nothing where it does not have it.
+    pub first: Option<String>,
+    /// What the second plan says of it.
+    pub second: Option<String>,
+}
+
+impl Plan {
+    /// What is not alike in another plan. Hosts are compared by name; where the two have no host
+    /// in common, a task's results on any host are.
+    #[must_use]
+    pub fn unlike(&self, other: &Plan) -> Vec<Unlike> {
+        let shared = self.recap.keys().any(|host| other.recap.contains_key(host));
+        differences(
+            &outcomes(self, shared, false),
+            &outcomes(other, shared, false),
+        )
+    }
+
+    /// Where a run did not do what this plan said: changes that were not planned, and planned ones
+    /// that did not come. What the plan did not know is left out.
+    #[must_use]
+    pub fn deviations(&self, run: &Plan) -> Vec<Unlike> {
+        let planned = outcomes(self, true, true);
+        let unknown: Vec<&Key> = planned
+            .iter()
+            .filter(|(_, outcome)| outcome.as_str() == UNKNOWN)
+            .map(|(key, _)| key)
+            .collect();
+        let mut done = outcomes(run, true, true);
+        done.retain(|key, _| !unknown.contains(&key));
+        let mut planned = planned.clone();
+        planned.retain(|_, outcome| outcome != UNKNOWN);
+        differences(&planned, &done)
+    }
+}
+
+/// What is said of a result that check mode does not know.
+const UNKNOWN: &str = "unknown";
+
+/// The results of a plan, or only those that change something.
+fn outcomes(plan: &Plan, by_host: bool, changes: bool) -> BTreeMap<Key, String> {
+    let mut found = BTreeMap::new();
+    let mut times: BTreeMap<(String, String, String), usize> = BTreeMap::new();
+    for play in &plan.plays {
+        for task in &play.tasks {
+            let title = format!("TASK [{}] {}", task.name, short(&task.path));
+            for result in &task.results {
+                let host = if by_host { result.host.as_str() } else { "" };
+                let time = times.entry((play.name.clone(), title.clone(), host.to_owned()));
+                let time = time.and_modify(|time| *time += 1).or_insert(0);
+                for (label, outcome) in parts(result) {
+                    let wanted = outcome.status == Status::Changed || outcome.unknown.is_some();
+                    if changes && !wanted {
+                        continue;
+                    }
+                    let key = (
+                        play.name.clone(),
+                        title.clone(),
+                        if by_host { *time } else { 0 },
+                        host.to_owned(),
+                        label.to_owned(),
+                    );
+                    found.insert(key, told(outcome));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// A result, or the items of its loop.
+fn parts(result: &HostResult) -> Vec<(&str, &Outcome)> {
+    if result.items.is_empty() {
+        return vec![("", &result.outcome)];
+    }
+    let items = result.items.iter();
+    items
+        .map(|item| (item.label.as_str(), &item.outcome))
+        .collect()
+}
+
+/// The place without the folders that lead to it: two checkouts are no difference.
+fn short(path: &str) -> &str {
+    let cwd = std::env::current_dir().unwrap_or_default();
+    let below = path.strip_prefix(cwd.to_str().unwrap_or("/"));
+    below.map_or(path, |below| below.trim_start_matches('/'))
+}
+
+/// An outcome in a text that is equal for equal ones.
+fn told(outcome: &Outcome) -> String {
+    if outcome.unknown.is_some() {
+        return UNKNOWN.to_owned();
+    }
+    let mut text = format!("{:?}", outcome.status).to_lowercase();
+    if let Some(why) = &outcome.why {
+        text.push_str(&format!(" ({why})"));
+    }
+    for diff in &outcome.diff {
+        text.push('\n');
+        let shown = super::show::difference(diff);
+        text.extend(shown.split_inclusive('\n').map(timeless));
+    }
+    text
+}
+
+/// A line of attributes without a time: `touch` sets that of the moment.
+fn timeless(line: &str) -> &str {
+    let name = line.trim_start_matches(['+', '-', ' ']);
+    let time = ["\"atime\": ", "\"mtime\": "]
+        .iter()
+        .find(|key| name.starts_with(**key));
+    time.map_or(line, |key| &line[..line.len() - name.len() + key.len()])
+}
+
+fn differences(first: &BTreeMap<Key, String>, second: &BTreeMap<Key, String>) -> Vec<Unlike> {
+    let keys = first
+        .keys()
+        .chain(second.keys().filter(|key| !first.contains_key(*key)));
+    let unlike = keys.filter(|key| first.get(*key) != second.get(*key));
+    unlike
+        .map(|key| {
+            let (_, title, time, host, item) = key;
+            let mut place = title.clone();
+            if *time > 0 {
+                place.push_str(&format!(" (time {})", time + 1));
+            }
+            if !host.is_empty() {
+                place.push_str(&format!(" on {host}"));
+            }
+            if !item.is_empty() {
+                place.push_str(&format!(" (item={item})"));
+            }
+            Unlike {
+                place,
+                first: first.get(key).cloned(),
+                second: second.get(key).cloned(),
+            }
+        })
+        .collect()
+}

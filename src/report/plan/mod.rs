@@ -1,0 +1,380 @@
+//! The plan of a run as a document: what each task would do on each host, and what it was made of.
+
+mod compare;
+mod show;
+
+pub use compare::Unlike;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rplay_modules::data::{Data, Map};
+use rplay_modules::outcome::{Diff, DiffSide};
+use serde::{Deserialize, Serialize};
+
+use super::View;
+use super::diff::content;
+use super::dump;
+use super::event::{Counts, Event, MessageKind, Status, Unknown};
+use crate::load::inputs::digest;
+
+/// What the field `format` says.
+const FORMAT: &str = "rplay-plan";
+
+/// The version of the document that is written and read.
+const VERSION: u32 = 1;
+
+/// A plan: a run in check mode, and what it was made of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The kind of document.
+    pub format: String,
+    /// The version of its form.
+    pub version: u32,
+    /// The version of rplay that made it.
+    pub engine: String,
+    /// When it was made: seconds since 1970.
+    pub created: i64,
+    /// The arguments of `rplay plan`.
+    pub arguments: Vec<String>,
+    /// The files that were read, with their SHA-256.
+    pub inputs: BTreeMap<String, String>,
+    /// The variables of the environment that are settings, with the SHA-256 of their values.
+    pub environment: BTreeMap<String, String>,
+    /// The ids of the vault passwords that were given.
+    pub vault_ids: Vec<String>,
+    /// The exit code of the run in check mode.
+    pub exit_code: i32,
+    /// How many changes there would be, and how much is unknown.
+    pub summary: Summary,
+    /// What would be done.
+    pub plays: Vec<Play>,
+    /// The counts of each host.
+    pub recap: BTreeMap<String, Counts>,
+    /// What the run warned of.
+    pub warnings: Vec<String>,
+}
+
+/// Counts of the whole plan: results of tasks on hosts, items of loops each for itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Results that would change something.
+    pub changed: usize,
+    /// Results that check mode does not know.
+    pub unknown: usize,
+    /// Results that failed, or whose host was unreachable.
+    pub failed: usize,
+}
+
+/// A play, or one batch of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Play {
+    /// Its name.
+    pub name: String,
+    /// `path:line` of it.
+    pub path: String,
+    /// Its hosts.
+    pub hosts: Vec<String>,
+    /// Its tasks, in the order in which they began.
+    pub tasks: Vec<Task>,
+}
+
+/// A task of a play.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its name, with that of its role.
+    pub name: String,
+    /// Its action.
+    pub action: String,
+    /// `path:line` of it.
+    pub path: String,
+    /// It is a handler.
+    pub handler: bool,
+    /// What came of it, in the order of host names.
+    pub results: Vec<HostResult>,
+}
+
+/// What came of a task on a host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostResult {
+    /// The host.
+    pub host: String,
+    /// The host that it was delegated to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegated_to: Option<String>,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// The items of its loop.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<Item>,
+}
+
+/// An item of a loop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    /// What it is called.
+    pub label: String,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What came of something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// In a word.
+    pub status: Status,
+    /// Why it was skipped, or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Check mode does not know it because of this task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Unknown>,
+    /// What would change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diff: Vec<Difference>,
+}
+
+/// A difference as text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// What there is; attributes as JSON.
+    pub before: String,
+    /// What there would be.
+    pub after: String,
+    /// What the side before is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_header: Option<String>,
+    /// What the side after is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_header: Option<String>,
+    /// A difference that is already text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<String>,
+}
+
+impl Plan {
+    /// Whether something would change, or may.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        self.summary.changed + self.summary.unknown > 0
+    }
+
+    /// The document as it is written, with a digest over everything else.
+    ///
+    /// # Errors
+    /// A value that JSON does not have.
+    pub fn to_text(&self) -> Result<String, serde_json::Error> {
+        let mut document = serde_json::to_value(self)?;
+        document["digest"] = digest(document.to_string().as_bytes()).into();
+        Ok(serde_json::to_string_pretty(&document)? + "\n")
+    }
+
+    /// Reads what [`Self::to_text`] wrote.
+    ///
+    /// # Errors
+    /// Why it is no plan that can be used: no JSON, another kind or version, edited.
+    pub fn from_text(text: &str) -> Result<Self, String> {
+        let mut document: serde_json::Value = serde_json::from_str(text).map_err(|error| {
+            format!("it is no plan, or was cut off: it cannot be read as JSON ({error})")
+        })?;
+        if document["format"] != FORMAT {
+            return Err(format!("it is no plan: its `format` is not `{FORMAT}`"));
+        }
+        if document["version"] != VERSION {
+            let found = &document["version"];
+            return Err(format!(
+                "it has version {found} of the form of plans; this rplay reads version {VERSION}"
+            ));
+        }
+        let object = document.as_object_mut();
+        let told = object.and_then(|object| object.shift_remove("digest"));
+        if told != Some(digest(document.to_string().as_bytes()).into()) {
+            return Err("it was edited: its digest does not fit its content".to_owned());
+        }
+        serde_json::from_value(document).map_err(|error| format!("it is damaged: {error}"))
+    }
+
+    /// The files that are not what they were when the plan was made, each with what is wrong.
+    #[must_use]
+    pub fn changed_inputs(&self) -> Vec<String> {
+        let changed =
+            self.inputs
+                .iter()
+                .filter_map(|(path, known)| match std::fs::read(Path::new(path)) {
+                    Ok(bytes) if digest(&bytes) == *known => None,
+                    Ok(_) => Some(format!("{path} has changed")),
+                    Err(error) => Some(format!("{path} cannot be read: {error}")),
+                });
+        changed.collect()
+    }
+}
+
+/// Collects a run into a plan; the events must have been masked.
+pub(crate) struct Collector {
+    plan: Arc<Mutex<Plan>>,
+    /// Where a task of this number stands: the numbers of its play and of it in there.
+    places: BTreeMap<usize, (usize, usize)>,
+    /// Items of loops that are not over.
+    items: BTreeMap<(usize, String), Vec<Item>>,
+}
+
+impl Collector {
+    /// A view, and the plan that it fills.
+    pub(crate) fn new() -> (Self, Arc<Mutex<Plan>>) {
+        let plan = Arc::new(Mutex::new(Plan {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            engine: env!("CARGO_PKG_VERSION").to_owned(),
+            ..Plan::default()
+        }));
+        let collector = Self {
+            plan: Arc::clone(&plan),
+            places: BTreeMap::new(),
+            items: BTreeMap::new(),
+        };
+        (collector, plan)
+    }
+}
+
+impl View for Collector {
+    fn event(&mut self, event: &Event) {
+        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::PlayStarted {
+                name, hosts, path, ..
+            } => plan.plays.push(Play {
+                name: name.clone(),
+                path: path.clone(),
+                hosts: hosts.clone(),
+                tasks: vec![],
+            }),
+            Event::TaskStarted { task } => {
+                let play = plan.plays.len().saturating_sub(1);
+                if let Some(found) = plan.plays.last_mut() {
+                    self.places.insert(task.id, (play, found.tasks.len()));
+                    found.tasks.push(Task {
+                        name: task.name.clone(),
+                        action: task.action.clone(),
+                        path: task.path.clone(),
+                        handler: task.handler,
+                        results: vec![],
+                    });
+                }
+            }
+            Event::ItemDone {
+                task,
+                host,
+                status,
+                label,
+                result,
+                diff,
+                unknown,
+                ..
+            } => {
+                let item = Item {
+                    label: dump::text(label),
+                    outcome: outcome(*status, result, diff, unknown.as_ref()),
+                };
+                plan.summary.add(&item.outcome);
+                let key = (*task, host.clone());
+                self.items.entry(key).or_default().push(item);
+            }
+            Event::TaskDone {
+                task,
+                host,
+                delegated_to,
+                status,
+                result,
+                diff,
+                unknown,
+                ..
+            } => {
+                let items = self
+                    .items
+                    .remove(&(*task, host.clone()))
+                    .unwrap_or_default();
+                let outcome = outcome(*status, result, diff, unknown.as_ref());
+                if items.is_empty() {
+                    plan.summary.add(&outcome);
+                }
+                let Some((play, at)) = self.places.get(task) else {
+                    return;
+                };
+                let results = &mut plan.plays[*play].tasks[*at].results;
+                let place = results.partition_point(|one| one.host <= *host);
+                let one = HostResult {
+                    host: host.clone(),
+                    delegated_to: delegated_to.clone(),
+                    outcome,
+                    items,
+                };
+                results.insert(place, one);
+            }
+            Event::Message {
+                kind: MessageKind::Warning,
+                text,
+            } => plan.warnings.push(text.clone()),
+            Event::RunEnded { recap, exit_code } => {
+                plan.recap = recap.iter().cloned().collect();
+                plan.exit_code = *exit_code;
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Summary {
+    fn add(&mut self, outcome: &Outcome) {
+        match outcome.status {
+            Status::Failed | Status::Unreachable => self.failed += 1,
+            _ if outcome.unknown.is_some() => self.unknown += 1,
+            Status::Changed => self.changed += 1,
+            Status::Ok | Status::Skipped => {}
+        }
+    }
+}
+
+fn outcome(status: Status, result: &Map, diff: &[Diff], unknown: Option<&Unknown>) -> Outcome {
+    let text = |key: &str| result.get(key).map(Data::text);
+    let why = match status {
+        Status::Skipped => text("skip_reason").or_else(|| text("msg")),
+        Status::Failed | Status::Unreachable => text("msg"),
+        Status::Ok | Status::Changed => None,
+    };
+    Outcome {
+        status,
+        why,
+        unknown: unknown.cloned(),
+        diff: diff.iter().map(difference).collect(),
+    }
+}
+
+fn difference(diff: &Diff) -> Difference {
+    let side = |side: &DiffSide| match side {
+        DiffSide::Binary => "(binary)\n".to_owned(),
+        DiffSide::TooLarge(limit) => format!("(larger than {limit} bytes)\n"),
+        side => content(side).unwrap_or_default(),
+    };
+    Difference {
+        before: side(&diff.before),
+        after: side(&diff.after),
+        before_header: diff.before_header.clone(),
+        after_header: diff.after_header.clone(),
+        prepared: diff.prepared.clone(),
+    }
+}
+
+impl From<&Difference> for Diff {
+    fn from(one: &Difference) -> Self {
+        Diff {
+            before: DiffSide::Text(one.before.clone()),
+            after: DiffSide::Text(one.after.clone()),
+            before_header: one.before_header.clone(),
+            after_header: one.after_header.clone(),
+            prepared: one.prepared.clone(),
+        }
+    }
+}

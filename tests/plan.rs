@@ -1,0 +1,346 @@
+//! `rplay plan`, `apply`, `show` and `diff`: that a plan is what then happens, or nothing does.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::scenario::{self, Scenario, expect, finish};
+use crate::harness::stages::{Verdict, rplay};
+use crate::program::pseudo;
+
+const SCENARIOS: &[Scenario<Place>] = &[
+    ("what is planned is shown, and then done", planned),
+    ("exit codes tell of changes", exit_codes),
+    ("what is no plan of ours is refused", refused),
+    ("what has changed since is named", outdated),
+    ("a terminal is asked", asked),
+    (
+        "a file that cannot be written is told before the run",
+        unwritable,
+    ),
+    ("plans are compared", compared),
+    ("no secret is in a plan", secrets),
+    ("what does not come as planned is told", deviations),
+];
+
+const PLAY: &str = r#"
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: folder
+      file: {path: "{{ playbook_dir }}/out", state: directory, mode: "0755"}
+    - name: greeting
+      template: {src: greeting.j2, dest: "{{ playbook_dir }}/out/greeting", mode: "0644"}
+      notify: stamp
+    - name: parts
+      copy: {content: "{{ item }}\n", dest: "{{ playbook_dir }}/out/{{ item }}", mode: "0644"}
+      loop: [a, b]
+    - name: never
+      copy: {content: x, dest: "{{ playbook_dir }}/out/never"}
+      when: false
+  handlers:
+    - name: stamp
+      file: {path: "{{ playbook_dir }}/out/stamp", state: touch, mode: "0644"}
+"#;
+
+const INVENTORY: &str = "one ansible_connection=local word=hello\n";
+
+/// A play whose effect check mode does not know.
+const UNKNOWN: &str = r#"
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: ask
+      command: echo hi
+      register: said
+      changed_when: false
+    - name: answer
+      copy: {content: "{{ said.stdout }}\n", dest: "{{ playbook_dir }}/answer", mode: "0644"}
+"#;
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    /// A fresh folder with a playbook, what it uses, and an inventory.
+    fn fresh(&self, name: &str, play: &str) -> Result<PathBuf, String> {
+        let folder = self.0.path().join(name);
+        let files = [
+            ("play.yml", play),
+            ("greeting.j2", "{{ word }}\n"),
+            ("hosts", INVENTORY),
+        ];
+        std::fs::create_dir(&folder).map_err(|fault| fault.to_string())?;
+        for (file, text) in files {
+            write(&folder, file, text)?;
+        }
+        Ok(folder)
+    }
+}
+
+pub(crate) fn all(wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Verdict)> {
+    let chosen = scenario::chosen("plan", SCENARIOS, wanted);
+    match tempfile::Builder::new().prefix("rplay-plan-").tempdir() {
+        Ok(folder) => scenario::run("plan", &chosen, &Place(folder)),
+        Err(fault) => vec![("plan".to_owned(), Verdict::Failed(fault.to_string()))],
+    }
+}
+
+fn write(folder: &Path, file: &str, text: &str) -> Result<(), String> {
+    std::fs::write(folder.join(file), text).map_err(|fault| fault.to_string())
+}
+
+fn read(folder: &Path, file: &str) -> Result<String, String> {
+    std::fs::read_to_string(folder.join(file)).map_err(|fault| format!("{file}: {fault}"))
+}
+
+fn run(folder: &Path, words: &[&str]) -> Result<(i32, String), String> {
+    finish(&mut scenario::command(folder, folder, words))
+}
+
+const MAKE: &[&str] = &["plan", "play.yml", "-i", "hosts", "--out", "plan.json"];
+const APPLY: &[&str] = &["apply", "plan.json"];
+
+fn planned(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("planned", PLAY)?;
+    expect(run(&folder, MAKE)?, 0, &["changed=4", "Plan: 5 changes\n"])?;
+    if folder.join("out").exists() {
+        return Err("planning has made something".to_owned());
+    }
+    let shown = run(&folder, &["show", "plan.json"])?;
+    let lines = [
+        "PLAY [all]\n\nTASK [folder] (file)\n  ~ one: changes\n",
+        "      +    \"state\": \"directory\"\n",
+        "      @@ -0,0 +1 @@\n      +hello\n",
+        "  one:\n    ~ (item=a): changes\n",
+        "HANDLER [stamp] (file)\n  ~ one: changes\n",
+        "\nPlan: 5 changes\n",
+    ];
+    expect(shown.clone(), 0, &lines)?;
+    if shown.1.contains("never") {
+        return Err(format!("a skipped task is shown:\n{}", shown.1));
+    }
+    let wanted = ["changed=4", "Done as planned.\n"];
+    expect(run(&folder, APPLY)?, 0, &wanted)?;
+    if read(&folder, "out/greeting")? != "hello\n" {
+        return Err("the greeting is not there".to_owned());
+    }
+    let again = "TASK [greeting] play.yml:7 on one: planned changed, now ok\n";
+    expect(run(&folder, APPLY)?, 1, &["is refused", again])?;
+    expect(run(&folder, MAKE)?, 0, &["Plan: no changes\n"])?;
+    expect(
+        run(&folder, APPLY)?,
+        0,
+        &["changed=0", "Done as planned.\n"],
+    )
+}
+
+fn exit_codes(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("codes", PLAY)?;
+    let detailed = ["plan", "play.yml", "-i", "hosts", "--detailed-exitcode"];
+    expect(run(&folder, &detailed)?, 10, &["Plan: 5 changes"])?;
+    expect(run(&folder, &["play.yml", "-i", "hosts"])?, 0, &[])?;
+    expect(run(&folder, &detailed)?, 0, &["Plan: no changes"])?;
+    write(&folder, "play.yml", UNKNOWN)?;
+    expect(run(&folder, &detailed)?, 10, &["2 unknown"])?;
+    let fails = "- hosts: all\n  gather_facts: false\n  tasks:\n    - fail: msg=no\n";
+    write(&folder, "play.yml", fails)?;
+    expect(run(&folder, &detailed)?, 2, &["1 failed"])?;
+    expect(run(&folder, MAKE)?, 2, &[])?;
+    expect(
+        run(&folder, APPLY)?,
+        1,
+        &["the run that it foretells fails"],
+    )?;
+    let listing = ["plan", "play.yml", "-i", "hosts", "--list-tasks"];
+    expect(run(&folder, &listing)?, 5, &["--list-tasks"])
+}
+
+fn refused(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("refused", PLAY)?;
+    expect(run(&folder, MAKE)?, 0, &[])?;
+    let good = read(&folder, "plan.json")?;
+    let half: String = good.chars().take(good.chars().count() / 2).collect();
+    let edited = good.replacen("hello", "jello", 1);
+    let newer = good.replacen("\"version\": 1", "\"version\": 7", 1);
+    for (text, why) in [
+        (half.as_str(), "it is no plan, or was cut off"),
+        (edited.as_str(), "it was edited"),
+        (newer.as_str(), "it has version 7 of the form of plans"),
+        ("{\"format\": \"else\"}", "its `format` is not `rplay-plan`"),
+        ("[]", "its `format` is not `rplay-plan`"),
+        ("", "it is no plan, or was cut off"),
+    ] {
+        write(&folder, "plan.json", text)?;
+        for words in [
+            APPLY,
+            &["show", "plan.json"],
+            &["diff", "plan.json", "plan.json"],
+        ] {
+            expect(run(&folder, words)?, 1, &["plan.json", why])?;
+        }
+    }
+    let near = "did you mean `plan.json`?";
+    expect(
+        run(&folder, &["show", "plam.json"])?,
+        1,
+        &["plam.json", near],
+    )?;
+    match folder.join("out").exists() {
+        true => Err("a refused plan has done something".to_owned()),
+        false => Ok(()),
+    }
+}
+
+fn outdated(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("outdated", PLAY)?;
+    for (file, text) in [
+        ("play.yml", format!("{PLAY}\n# a remark\n")),
+        (
+            "hosts",
+            "one ansible_connection=local word=bye\n".to_owned(),
+        ),
+        ("greeting.j2", "{{ word }}!\n".to_owned()),
+    ] {
+        expect(run(&folder, MAKE)?, 0, &[])?;
+        let before = read(&folder, file)?;
+        write(&folder, file, &text)?;
+        let named = format!("* {file} has changed\n");
+        expect(run(&folder, APPLY)?, 1, &["is refused", &named])?;
+        write(&folder, file, &before)?;
+    }
+    std::fs::create_dir(folder.join("group_vars")).map_err(|fault| fault.to_string())?;
+    write(&folder, "group_vars/all.yml", "other: 1\n")?;
+    let named = "* group_vars/all.yml is new\n";
+    expect(run(&folder, APPLY)?, 1, &[named])?;
+    expect(run(&folder, MAKE)?, 0, &[])?;
+    let mut other = scenario::command(&folder, &folder, APPLY);
+    other.env("ANSIBLE_FORKS", "7");
+    let named = "* the environment variable ANSIBLE_FORKS has changed\n";
+    expect(finish(&mut other)?, 1, &[named])?;
+    // Somebody was there in between.
+    std::fs::create_dir(folder.join("out")).map_err(|fault| fault.to_string())?;
+    write(&folder, "out/greeting", "good morning\n")?;
+    let drifted = [
+        "TASK [folder] play.yml:5 on one: planned changed, now ok\n",
+        "TASK [greeting] play.yml:7 on one: changed, with another difference\n",
+    ];
+    expect(run(&folder, APPLY)?, 1, &drifted)?;
+    match read(&folder, "out/greeting")?.as_str() {
+        "good morning\n" => Ok(()),
+        text => Err(format!("a refused plan has written {text}")),
+    }
+}
+
+fn asked(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("asked", PLAY)?;
+    expect(run(&folder, MAKE)?, 0, &[])?;
+    for (answer, code, there) in [("no\n", 1, false), ("yes\n", 0, true)] {
+        let (screen, line) = pseudo()?;
+        let copy = || line.try_clone().map_err(|fault| fault.to_string());
+        rustix::io::write(&screen, answer.as_bytes()).map_err(|fault| fault.to_string())?;
+        let reader = std::thread::spawn(move || {
+            let mut text = vec![0; 1 << 16];
+            let mut shown = String::new();
+            while let Ok(count) = rustix::io::read(&screen, &mut text) {
+                shown.push_str(&String::from_utf8_lossy(&text[..count]));
+            }
+            shown
+        });
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait"]).arg(rplay()).args(APPLY);
+        command.current_dir(&folder).env("HOME", &folder);
+        command.stdin(copy()?).stdout(copy()?).stderr(copy()?);
+        let status = command.status().map_err(|fault| fault.to_string())?;
+        drop((command, line));
+        let shown = reader.join().map_err(|_| "the terminal is gone")?;
+        let ended = (status.code().unwrap_or(-1), shown);
+        expect(ended, code, &["Plan: 5 changes", "Only `yes` is taken"])?;
+        if folder.join("out").exists() != there {
+            return Err(format!("after the answer {answer:?} it is not so"));
+        }
+    }
+    Ok(())
+}
+
+fn unwritable(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("unwritable", PLAY)?;
+    for out in ["nowhere/plan.json", "."] {
+        let words = ["plan", "play.yml", "-i", "hosts", "--out", out];
+        let (code, text) = run(&folder, &words)?;
+        if text.contains("PLAY [") {
+            return Err(format!("the run had begun:\n{text}"));
+        }
+        let told = format!("the plan cannot be written to '{out}'");
+        expect((code, text), 1, &[&told])?;
+    }
+    Ok(())
+}
+
+fn compared(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("compared", PLAY)?;
+    expect(run(&folder, MAKE)?, 0, &[])?;
+    let both = ["diff", "plan.json", "other.json"];
+    std::fs::copy(folder.join("plan.json"), folder.join("other.json"))
+        .map_err(|fault| fault.to_string())?;
+    expect(run(&folder, &both)?, 0, &["The plans say the same.\n"])?;
+    // Another host: what its tasks do is compared.
+    write(&folder, "hosts", "two ansible_connection=local word=bye\n")?;
+    let words = ["plan", "play.yml", "-i", "hosts", "--out", "other.json"];
+    expect(run(&folder, &words)?, 0, &[])?;
+    let (code, text) = run(&folder, &both)?;
+    if text.contains("TASK [parts]") {
+        return Err(format!("what is the same is told:\n{text}"));
+    }
+    let told = ["TASK [greeting] play.yml:7\n", "< +hello\n", "> +bye\n"];
+    expect((code, text), 10, &told)
+}
+
+fn secrets(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("secrets", PLAY)?;
+    write(&folder, "password", "open sesame\n")?;
+    write(&folder, "secret.yml", "word: correct-horse-battery\n")?;
+    let vault = ["--vault-password-file", "password"];
+    let seal = [&["vault", "encrypt", "secret.yml"], &vault[..]].concat();
+    expect(run(&folder, &seal)?, 0, &[])?;
+    let make = [MAKE, &vault, &["-e", "@secret.yml"]].concat();
+    expect(run(&folder, &make)?, 0, &["Plan: 5 changes"])?;
+    let plan = read(&folder, "plan.json")?;
+    let shown = run(&folder, &["show", "plan.json"])?.1;
+    for text in [&plan, &shown] {
+        if text.contains("correct-horse") || text.contains("open sesame") {
+            return Err(format!("a secret is in it:\n{text}"));
+        }
+    }
+    expect((0, plan), 0, &["\"vault_ids\": [\n    \"default\"\n  ]"])?;
+    expect(run(&folder, APPLY)?, 0, &["Done as planned.\n"])?;
+    if read(&folder, "out/greeting")? != "correct-horse-battery\n" {
+        return Err("the secret has not arrived".to_owned());
+    }
+    let given = [&make[..], &["-e", "more=correct-horse-battery"]].concat();
+    let told = ["an argument holds a secret", "-e @FILE"];
+    let ended = run(&folder, &given)?;
+    match ended.1.contains("correct-horse") {
+        true => Err(format!("the secret is told:\n{}", ended.1)),
+        false => expect(ended, 1, &told),
+    }
+}
+
+/// A program that changes its mind between the plan and the run.
+fn deviations(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("deviations", UNKNOWN)?;
+    expect(run(&folder, MAKE)?, 0, &["2 unknown"])?;
+    let told = [
+        "? one: runs then; check mode does not run it\n",
+        "? one: not known because of the task 'ask'",
+    ];
+    expect(run(&folder, &["show", "plan.json"])?, 0, &told)?;
+    // What was not known is no surprise.
+    expect(run(&folder, APPLY)?, 0, &["Done as planned.\n"])?;
+    let play = "- hosts: all\n  gather_facts: false\n  tasks:\n    - name: first\n      \
+                command: touch there creates=there\n      args: {chdir: \"{{ playbook_dir }}\"}\n    \
+                - name: second\n      copy: {content: x, dest: \"{{ playbook_dir }}/there\"}\n      \
+                when: not ansible_check_mode\n";
+    write(&folder, "play.yml", play)?;
+    expect(run(&folder, MAKE)?, 0, &[])?;
+    let told = "TASK [second] play.yml:7 on one: changed, which was not planned";
+    expect(run(&folder, APPLY)?, 0, &[told])
+}
