@@ -21,7 +21,7 @@ pub enum Data {
     /// Text.
     Str(String),
     /// Bytes that need not be text: the content of a file on its way to a target.
-    Bytes(Vec<u8>),
+    Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
     /// A sequence.
     List(Vec<Data>),
     /// A mapping with text keys.

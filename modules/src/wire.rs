@@ -7,6 +7,7 @@
 use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_bytes::ByteBuf;
 
 use crate::data::Map;
 use crate::machine::{Change, Process};
@@ -32,6 +33,7 @@ pub enum Request {
         /// The number, chosen by the controller.
         id: u64,
         /// The bytes, in order.
+        #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
         /// Whether this was the last piece.
         last: bool,
@@ -98,7 +100,7 @@ pub enum Reply {
         /// The number of the request.
         id: u64,
         /// The bytes, in order; or why it cannot be read.
-        bytes: Result<Vec<u8>, String>,
+        bytes: Result<ByteBuf, String>,
         /// Whether this was the last piece.
         last: bool,
     },

@@ -122,6 +122,7 @@ fn serve(seed: &Path, left: &Path) -> io::Result<()> {
                 bytes: machine
                     .below()
                     .read(&path)
+                    .map(Into::into)
                     .map_err(|error| error.to_string()),
                 last: true,
             },

@@ -360,7 +360,9 @@ fn fetch(id: u64, path: &Path) -> io::Result<()> {
         let last = read.as_ref().map_or(true, |count| *count < BLOB_PIECE);
         send(&Reply::Blob {
             id,
-            bytes: read.map(|_| bytes).map_err(|error| os_error_text(&error)),
+            bytes: read
+                .map(|_| bytes.into())
+                .map_err(|error| os_error_text(&error)),
             last,
         })?;
         if last {

@@ -556,6 +556,7 @@ pub enum Change {
         /// The inode.
         stat: Stat,
         /// Content of a file, target of a link.
+        #[serde(with = "serde_bytes")]
         content: Option<Vec<u8>>,
     },
     /// The path, with everything below it, is gone.
