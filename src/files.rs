@@ -25,3 +25,15 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     }
     written
 }
+
+/// Whether [`write`] will be able to: tried with a file beside it, which is removed again.
+pub(crate) fn writable(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() {
+        return Err(std::io::ErrorKind::IsADirectory.into());
+    }
+    let folder = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let name = format!(".rplay-{}", std::process::id());
+    let tried = folder.unwrap_or(Path::new(".")).join(name);
+    std::fs::File::create(&tried)?;
+    std::fs::remove_file(&tried)
+}

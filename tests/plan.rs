@@ -20,6 +20,12 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ("plans are compared", compared),
     ("no secret is in a plan", secrets),
     ("what does not come as planned is told", deviations),
+    ("reports say what happened", reports),
+    ("a comment has a limit", long_comment),
+    (
+        "reports that cannot be are told before the run",
+        wrong_reports,
+    ),
 ];
 
 const PLAY: &str = r#"
@@ -343,4 +349,127 @@ fn deviations(place: &Place) -> Result<(), String> {
     expect(run(&folder, MAKE)?, 0, &[])?;
     let told = "TASK [second] play.yml:7 on one: changed, which was not planned";
     expect(run(&folder, APPLY)?, 0, &[told])
+}
+
+/// One run, all reports at once; two hosts that agree stand together.
+fn reports(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("reports", PLAY)?;
+    let there = folder.join("there");
+    let hosts = "one ansible_connection=local word=<b>\ntwo ansible_connection=local word=<b>\n";
+    write(&folder, "hosts", hosts)?;
+    let play = "- hosts: all\n  gather_facts: false\n  tasks:\n    - name: \"a|b\"\n      \
+                copy: {content: \"```\\n{{ word }}\\n\", dest: \"{{ playbook_dir }}/there.{{ inventory_hostname }}\"}\n    \
+                - file: {path: \"{{ playbook_dir }}/there\", state: absent}\n      run_once: true\n    \
+                - name: trouble, here\n      fail: {msg: \"50% of it\\nis lost\"}\n      \
+                when: inventory_hostname == 'two'\n";
+    write(&folder, "play.yml", play)?;
+    write(&folder, "there", "x")?;
+    write(&folder, "summary.md", "before\n")?;
+    let kinds = [
+        "markdown",
+        "gitlab",
+        "github",
+        "junit=tests.xml",
+        "json",
+        "ndjson=events",
+    ];
+    let mut words = vec!["play.yml", "-i", "hosts", "--diff"];
+    words.extend(kinds.iter().flat_map(|kind| ["--report", kind]));
+    let mut command = scenario::command(&folder, &folder, &words);
+    command.env("GITHUB_STEP_SUMMARY", folder.join("summary.md"));
+    let line = "::error file=play.yml,line=8,title=trouble%2C here::two: 50%25 of it%0Ais lost\n";
+    expect(finish(&mut command)?, 2, &[line])?;
+    let markdown = read(&folder, "rplay-report.md")?;
+    let lines = [
+        "## rplay: Run: 3 changes, 1 failed\n",
+        "| two | 1 | 1 | 1 | 0 | 0 |\n",
+        "<details><summary>🟡 a\\|b: one</summary>\n\n````diff\n--- before\n+++ after: ",
+        "+```\n+<b>\n````\n",
+        "<summary>❌ trouble, here: two</summary>\n\n```diff\n50% of it\nis lost\n```\n",
+    ];
+    expect((0, markdown.clone()), 0, &lines)?;
+    if read(&folder, "summary.md")? != format!("before\n{markdown}") {
+        return Err("the summary of the step is another one".to_owned());
+    }
+    let counts = read(&folder, "rplay-gitlab.json")?;
+    expect(
+        (0, counts),
+        0,
+        &["{\"create\":2,\"update\":0,\"delete\":1}\n"],
+    )?;
+    let tests = read(&folder, "tests.xml")?;
+    expect((0, tests), 0, &["errors=\"1\"", "[one] all: a|b"])?;
+    expect(
+        (0, read(&folder, "rplay-report.json")?),
+        0,
+        &["\"failed\": 1"],
+    )?;
+    let events = read(&folder, "events")?;
+    let ends = "{\"event\":\"run_ended\"";
+    if !events
+        .lines()
+        .last()
+        .is_some_and(|line| line.starts_with(ends))
+    {
+        return Err(format!("the events do not end:\n{events}"));
+    }
+    match there.exists() {
+        true => Err("the run did not do its work".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// What is largest is left out first, and the job's page is named.
+fn long_comment(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("long", PLAY)?;
+    let play = "- hosts: all\n  gather_facts: false\n  tasks:\n    - name: large\n      \
+                copy: {content: \"{{ 'line\\n' * 9000 }}\", dest: \"{{ playbook_dir }}/large\"}\n    \
+                - name: larger\n      \
+                copy: {content: \"{{ 'lines\\n' * 9000 }}\", dest: \"{{ playbook_dir }}/larger\"}\n    \
+                - name: small\n      copy: {content: \"x\\n\", dest: \"{{ playbook_dir }}/small\"}\n";
+    write(&folder, "play.yml", play)?;
+    let words = [
+        "plan",
+        "play.yml",
+        "-i",
+        "hosts",
+        "--report",
+        "markdown=out.md",
+    ];
+    let mut command = scenario::command(&folder, &folder, &words);
+    command.env("CI_JOB_URL", "https://lab.example/job/7");
+    expect(finish(&mut command)?, 0, &["Plan: 3 changes"])?;
+    let text = read(&folder, "out.md")?;
+    if text.len() > 65_000 {
+        return Err(format!("{} characters", text.len()));
+    }
+    let left = "* 🟡 larger: one; 9003 lines are left out ([all of it](https://lab.example/job/7/artifacts/browse))";
+    expect(
+        (0, text),
+        0,
+        &[left, "<summary>🟡 large: one", "<summary>🟡 small: one"],
+    )
+}
+
+fn wrong_reports(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("wrong-reports", PLAY)?;
+    for (report, told) in [
+        ("markdwon", "did you mean `markdown`?"),
+        (
+            "gitlab=nowhere/x",
+            "the report 'nowhere/x' cannot be written",
+        ),
+        ("ndjson=.", "the report '.' cannot be written"),
+        ("github", "GITHUB_STEP_SUMMARY is not set"),
+    ] {
+        for program in [&["plan", "play.yml"][..], &["play.yml"]] {
+            let words = [program, &["-i", "hosts", "--report", report]].concat();
+            let (code, text) = run(&folder, &words)?;
+            if text.contains("PLAY [") {
+                return Err(format!("the run had begun:\n{text}"));
+            }
+            expect((code, text), 5, &[told])?;
+        }
+    }
+    Ok(())
 }

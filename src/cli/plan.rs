@@ -16,8 +16,8 @@ use super::session;
 use super::{CommandError, Exit, finish};
 use crate::diag::Diagnostic;
 use crate::load::inputs::{FilesRead, digest};
-use crate::report;
 use crate::report::plan::{Collector, Plan, Unlike};
+use crate::report::{self, View};
 use crate::secrets::Secrets;
 
 /// The exit code of `rplay plan --detailed-exitcode` when there are changes, and of `rplay diff` when
@@ -81,7 +81,7 @@ pub(super) fn main(call: &Call) -> Exit {
         if let Some(out) = &out {
             save(&plan, out, hidden)?;
         }
-        report::print(&format!("{}\n", plan.summary.to_line()));
+        report::print(&format!("{}\n", plan.to_line()));
         let pending = detailed_exitcode && exit.code() == 0 && plan.has_changes();
         Ok(if pending { Exit::Run(CHANGES) } else { exit })
     })
@@ -220,10 +220,14 @@ fn execute(
     let vault_ids = secrets.ids().map(str::to_owned).collect();
     let settings = loaded.inputs.config.file.clone();
     let (collector, plan) = Collector::new();
+    let mut beside: Vec<Box<dyn View>> = vec![Box::new(collector)];
+    if shown {
+        beside.extend(playbook::reports(&arguments, &loaded.inputs)?);
+    }
     let name = playbook::view_name(&arguments, &loaded.inputs);
     let view = match shown {
-        true => session::view(&name, None, &loaded.inputs, Some(Box::new(collector)))?,
-        false => report::masked(Box::new(collector), &secrets.hidden),
+        true => session::view(&name, None, &loaded.inputs, beside)?,
+        false => report::masked(beside, &secrets.hidden),
     };
     let told = playbook::told(&arguments, &loaded.inputs);
     let Loaded {
@@ -262,23 +266,11 @@ fn environment() -> BTreeMap<String, String> {
 
 /// A file that cannot be written is told before the run.
 fn writable(path: &Path) -> Result<(), CommandError> {
-    let folder = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let tried = match path.is_dir() {
-        true => Err(std::io::ErrorKind::IsADirectory.into()),
-        false => tempfile_in(folder),
-    };
-    tried.map_err(|error| {
+    crate::files::writable(path).map_err(|error| {
         let text = format!("the plan cannot be written to '{}'", path.display());
         let problem = Diagnostic::error("plan-file", text).cause(error.to_string());
         CommandError::new(Exit::Error, problem)
     })
-}
-
-fn tempfile_in(folder: &Path) -> std::io::Result<()> {
-    let path = folder.join(format!(".rplay-plan-{}", std::process::id()));
-    std::fs::File::create(&path)?;
-    std::fs::remove_file(&path)
 }
 
 fn save(plan: &Plan, path: &Path, hidden: &Secrets) -> Result<(), CommandError> {

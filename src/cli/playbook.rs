@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::diag::{Diagnostic, Severity};
 use crate::plan::collections::Collections;
 use crate::plan::{Planner, TagFilter};
+use crate::report::{self, View};
 use crate::run::{self, Inputs, PlannedPlaybook, Run};
 use crate::secrets::Secrets;
 
@@ -55,6 +56,9 @@ pub(super) struct Arguments {
     /// The way the run is shown
     #[arg(long, value_name = "VIEW")]
     output: Option<String>,
+    /// Write a report beside it, any number of them: KIND or KIND=FILE
+    #[arg(long, value_name = "REPORT", long_help = report::report_help())]
+    report: Vec<String>,
 }
 
 /// Runs the program.
@@ -88,7 +92,8 @@ pub(super) fn run(arguments: Arguments, hidden: &Secrets) -> Result<Exit, Comman
         return Ok(Exit::Ok);
     }
     let name = view_name(&arguments, &loaded.inputs);
-    let view = session::view(&name, None, &loaded.inputs, None)?;
+    let reports = reports(&arguments, &loaded.inputs)?;
+    let view = session::view(&name, None, &loaded.inputs, reports)?;
     let told = told(&arguments, &loaded.inputs);
     let Loaded {
         inputs,
@@ -103,6 +108,18 @@ pub(super) fn view_name(arguments: &Arguments, inputs: &Inputs) -> String {
     let name = arguments.output.clone();
     name.or_else(|| inputs.config.text("stdout_callback"))
         .unwrap_or_else(|| "default".to_owned())
+}
+
+/// The reports that are asked for. Those that cannot be written are told before anything runs.
+pub(super) fn reports(
+    arguments: &Arguments,
+    inputs: &Inputs,
+) -> Result<Vec<Box<dyn View>>, CommandError> {
+    let wanted = arguments.report.iter();
+    wanted
+        .map(|one| report::open_report(one, &inputs.config))
+        .collect::<Result<_, _>>()
+        .map_err(|problem| CommandError::new(Exit::Options, problem))
 }
 
 /// The options as `-vvvv` tells them.

@@ -306,13 +306,13 @@ fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
 /// The version of ansible-core in which views and options end that are no longer wanted.
 pub(super) const LEAVING: &str = "2.23";
 
-/// The view of a run by its name, the folder into which results are written, and another view
-/// that gets the same events.
+/// The view of a run by its name, the folder into which results are written, and further
+/// views that get the same events.
 pub(super) fn view(
     name: &str,
     tree: Option<&Path>,
     inputs: &Inputs,
-    beside: Option<Box<dyn View>>,
+    beside: Vec<Box<dyn View>>,
 ) -> Result<Box<dyn View>, CommandError> {
     let terminal = std::io::stdout().is_terminal();
     let hidden = &inputs.files.secrets.hidden;

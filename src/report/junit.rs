@@ -27,6 +27,8 @@ struct Wanted {
 /// The view.
 pub(crate) struct Junit {
     wanted: Wanted,
+    /// One file for the whole run, instead of one for each playbook below a folder.
+    file: Option<PathBuf>,
     playbook: String,
     play: String,
     tasks: Vec<(TaskInfo, Instant)>,
@@ -70,11 +72,20 @@ impl Junit {
                 hide_arguments: config.bool("junit_hide_task_arguments"),
                 prefix: text("junit_test_case_prefix"),
             },
+            file: None,
             playbook: String::new(),
             play: String::new(),
             tasks: vec![],
             told: String::new(),
             cases: vec![],
+        }
+    }
+
+    /// The view that writes this file.
+    pub(crate) fn into_file(config: &Config, file: &Path) -> Self {
+        Self {
+            file: Some(file.to_path_buf()),
+            ..Self::new(config)
         }
     }
 
@@ -158,10 +169,14 @@ impl Junit {
 
     /// Writes the report of a playbook.
     fn write(&mut self) -> std::io::Result<()> {
-        let mut cases = std::mem::take(&mut self.cases);
-        let order = |case: &Case| self.tasks.iter().position(|(task, _)| task.id == case.task);
-        cases.sort_by_key(order);
-        let text = report(&self.playbook, &cases);
+        let tasks = &self.tasks;
+        let order = |case: &Case| tasks.iter().position(|(task, _)| task.id == case.task);
+        self.cases.sort_by_key(order);
+        let text = report(&self.playbook, &self.cases);
+        if let Some(file) = &self.file {
+            return crate::files::write(file, text.as_bytes());
+        }
+        self.cases.clear();
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let stamp = since.unwrap_or_default().as_micros();
         let name = format!(

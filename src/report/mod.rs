@@ -19,6 +19,7 @@ pub mod plan;
 mod profile;
 mod progress;
 mod record;
+mod reports;
 mod result;
 mod tree;
 mod yaml;
@@ -34,6 +35,7 @@ use crate::secrets::Secrets;
 use event::Event;
 
 pub use record::read;
+pub(crate) use reports::{help as report_help, open as open_report};
 
 /// A consumer of a run's events.
 pub trait View {
@@ -283,7 +285,7 @@ pub fn open(
     tree: Option<&Path>,
     terminal: bool,
     secrets: &Secrets,
-    beside: Option<Box<dyn View>>,
+    beside: Vec<Box<dyn View>>,
 ) -> Result<Box<dyn View>, Diagnostic> {
     let settings = Settings::new(config, terminal);
     let load = |name: &str| {
@@ -320,21 +322,25 @@ pub fn open(
         }
         told.push(name);
     }
-    let view: Box<dyn View> = match views.len() {
-        1 => views.remove(0),
-        _ => Box::new(Several(views)),
-    };
     let watched = terminal && std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
     if !watched || std::env::var_os("TERM").is_none_or(|term| term == "dumb") {
-        return Ok(masked(view, secrets));
+        return Ok(masked(views, secrets));
     }
-    let view = progress::Progress::around(view, Box::new(std::io::stderr()), columns());
-    Ok(masked(Box::new(view), secrets))
+    let view = progress::Progress::around(several(views), Box::new(std::io::stderr()), columns());
+    Ok(masked(vec![Box::new(view)], secrets))
 }
 
-/// A view that no secret gets to.
-pub(crate) fn masked(view: Box<dyn View>, secrets: &Secrets) -> Box<dyn View> {
-    Box::new(mask::Masked::new(view, secrets))
+/// Views that no secret gets to.
+pub(crate) fn masked(views: Vec<Box<dyn View>>, secrets: &Secrets) -> Box<dyn View> {
+    Box::new(mask::Masked::new(several(views), secrets))
+}
+
+/// Views as one.
+fn several(mut views: Vec<Box<dyn View>>) -> Box<dyn View> {
+    match views.len() {
+        1 => views.remove(0),
+        _ => Box::new(Several(views)),
+    }
 }
 
 /// Sets up what is told of problems outside of a run: the log file, and colours as the settings say.

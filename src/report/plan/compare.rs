@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{HostResult, Outcome, Plan};
+use super::{Outcome, Plan};
 use crate::report::event::Status;
 
 /// Where a result belongs: play, task, which time it ran, host, item.
@@ -63,7 +63,7 @@ fn outcomes(plan: &Plan, by_host: bool, changes: bool) -> BTreeMap<Key, String> 
                 let host = if by_host { result.host.as_str() } else { "" };
                 let time = times.entry((play.name.clone(), title.clone(), host.to_owned()));
                 let time = time.and_modify(|time| *time += 1).or_insert(0);
-                for (label, outcome) in parts(result) {
+                for (label, outcome) in result.parts() {
                     let wanted = outcome.status == Status::Changed || outcome.unknown.is_some();
                     if changes && !wanted {
                         continue;
@@ -81,17 +81,6 @@ fn outcomes(plan: &Plan, by_host: bool, changes: bool) -> BTreeMap<Key, String> 
         }
     }
     found
-}
-
-/// A result, or the items of its loop.
-fn parts(result: &HostResult) -> Vec<(&str, &Outcome)> {
-    if result.items.is_empty() {
-        return vec![("", &result.outcome)];
-    }
-    let items = result.items.iter();
-    items
-        .map(|item| (item.label.as_str(), &item.outcome))
-        .collect()
 }
 
 /// The place without the folders that lead to it: two checkouts are no difference.

@@ -44,7 +44,9 @@ pub struct Plan {
     pub environment: BTreeMap<String, String>,
     /// The ids of the vault passwords that were given.
     pub vault_ids: Vec<String>,
-    /// The exit code of the run in check mode.
+    /// It ran in check mode.
+    pub check: bool,
+    /// The exit code of the run.
     pub exit_code: i32,
     /// How many changes there would be, and how much is unknown.
     pub summary: Summary,
@@ -212,6 +214,43 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// What came of each task on each host, and of each item: the task, the host with the item's
+    /// label, and the outcome.
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = (&Task, String, &Outcome)> {
+        let tasks = self.plays.iter().flat_map(|play| &play.tasks);
+        let results = tasks.flat_map(|task| task.results.iter().map(move |one| (task, one)));
+        results.flat_map(|(task, one)| {
+            let name = |label: &str| match label {
+                "" => one.host.clone(),
+                label => format!("{} (item={label})", one.host),
+            };
+            let parts = one.parts().into_iter();
+            parts.map(move |(label, outcome)| (task, name(label), outcome))
+        })
+    }
+}
+
+impl HostResult {
+    /// The result, or those of the items of its loop with their labels.
+    fn parts(&self) -> Vec<(&str, &Outcome)> {
+        if self.items.is_empty() {
+            return vec![("", &self.outcome)];
+        }
+        let items = self.items.iter();
+        items
+            .map(|item| (item.label.as_str(), &item.outcome))
+            .collect()
+    }
+}
+
+impl Outcome {
+    /// Its differences as `--diff` shows them.
+    pub(crate) fn diff_text(&self) -> String {
+        self.diff.iter().map(show::difference).collect()
+    }
+}
+
 /// Collects a run into a plan; the events must have been masked.
 pub(crate) struct Collector {
     plan: Arc<Mutex<Plan>>,
@@ -243,6 +282,7 @@ impl View for Collector {
     fn event(&mut self, event: &Event) {
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
+            Event::RunStarted { options } => plan.check = options.check,
             Event::PlayStarted {
                 name, hosts, path, ..
             } => plan.plays.push(Play {

@@ -22,25 +22,24 @@ impl Plan {
             out.push_str(&format!("PLAY [{}]\n\n", play.name));
             out.push_str(&tasks.concat());
         }
-        out.push_str(&self.summary.to_line());
+        out.push_str(&self.to_line());
         out.push('\n');
         out
     }
-}
 
-impl Summary {
     /// The counts in a line.
     #[must_use]
     pub fn to_line(&self) -> String {
-        let Self {
+        let Summary {
             changed,
             unknown,
             failed,
-        } = self;
+        } = &self.summary;
+        let what = if self.check { "Plan" } else { "Run" };
         let mut line = match changed {
-            0 => "Plan: no changes".to_owned(),
-            1 => "Plan: 1 change".to_owned(),
-            _ => format!("Plan: {changed} changes"),
+            0 => format!("{what}: no changes"),
+            1 => format!("{what}: 1 change"),
+            _ => format!("{what}: {changed} changes"),
         };
         if *unknown > 0 {
             line.push_str(&format!(", {unknown} unknown"));
@@ -109,7 +108,7 @@ fn outcome(name: &str, outcome: &Outcome, path: &str) -> Option<String> {
         Status::Failed => Some(format!("! {name}: fails: {why}\n")),
         Status::Unreachable => Some(format!("! {name}: unreachable: {why}\n")),
         Status::Changed => {
-            let diffs: String = outcome.diff.iter().map(difference).collect();
+            let diffs = outcome.diff_text();
             let lines = diffs.lines().filter(|line| !line.is_empty());
             let diffs: String = lines.map(|line| format!("      {line}\n")).collect();
             Some(format!("~ {name}: changes\n{diffs}"))

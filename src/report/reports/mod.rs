@@ -1,0 +1,196 @@
+//! Reports: a run as a file that others read. Each is made of the run's document when it is over,
+//! but for the events themselves, which are written as they come.
+
+mod github;
+mod gitlab;
+mod markdown;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::View;
+use super::event::Event;
+use super::junit::Junit;
+use super::plan::{Collector, Plan};
+use super::record::Lines;
+use crate::config::Config;
+use crate::diag::{Diagnostic, nearest};
+
+/// A kind of report.
+struct Kind {
+    name: &'static str,
+    /// The file where none is named.
+    file: &'static str,
+    /// What it is good for.
+    about: &'static str,
+    form: Form,
+}
+
+/// How a report comes about.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Text made of the whole run.
+    Whole(fn(&Plan) -> String),
+    /// The same, added to a file, and annotations on standard output.
+    Github,
+    /// The view `junit`.
+    Junit,
+    /// The events as they come.
+    Events,
+}
+
+const KINDS: &[Kind] = &[
+    Kind {
+        name: "markdown",
+        file: "rplay-report.md",
+        about: "a comment for a merge request",
+        form: Form::Whole(markdown::text),
+    },
+    Kind {
+        name: "gitlab",
+        file: "rplay-gitlab.json",
+        about: "counts for GitLab's widget of plans (`artifacts:reports:terraform`)",
+        form: Form::Whole(gitlab::text),
+    },
+    Kind {
+        name: "github",
+        file: "",
+        about: "the step's summary ($GITHUB_STEP_SUMMARY) and annotations",
+        form: Form::Github,
+    },
+    Kind {
+        name: "junit",
+        file: "rplay-junit.xml",
+        about: "a test case for each task and host",
+        form: Form::Junit,
+    },
+    Kind {
+        name: "json",
+        file: "rplay-report.json",
+        about: "the run as one document, in the form of plans",
+        form: Form::Whole(document),
+    },
+    Kind {
+        name: "ndjson",
+        file: "rplay-events.ndjson",
+        about: "every event as a line of JSON",
+        form: Form::Events,
+    },
+];
+
+/// The kinds with what they are good for, for the help.
+pub(crate) fn help() -> String {
+    let kinds = KINDS.iter().map(|kind| match kind.file {
+        "" => format!("{}: {}", kind.name, kind.about),
+        file => format!("{}: {} ({file})", kind.name, kind.about),
+    });
+    kinds.collect::<Vec<_>>().join("; ")
+}
+
+/// The report that `KIND` or `KIND=FILE` asks for.
+///
+/// # Errors
+/// There is no such kind, or its file cannot be written.
+pub(crate) fn open(wanted: &str, config: &Config) -> Result<Box<dyn View>, Diagnostic> {
+    let (name, file) = match wanted.split_once('=') {
+        Some((name, file)) => (name, Some(PathBuf::from(file))),
+        None => (wanted, None),
+    };
+    let Some(kind) = KINDS.iter().find(|kind| kind.name == name) else {
+        let problem = Diagnostic::error("report", format!("there is no report '{name}'"));
+        return Err(match nearest(name, KINDS.iter().map(|kind| kind.name)) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem.hint(format!("there are {}", help())),
+        });
+    };
+    let summary = || std::env::var_os("GITHUB_STEP_SUMMARY").filter(|_| kind.name == "github");
+    let file = match file.or_else(|| summary().map(PathBuf::from)) {
+        Some(file) => file,
+        None if kind.file.is_empty() => {
+            let text = format!("the report '{name}' needs a file: GITHUB_STEP_SUMMARY is not set");
+            let hint = format!("name one: `--report {name}=FILE`");
+            return Err(Diagnostic::error("report", text).hint(hint));
+        }
+        None => PathBuf::from(kind.file),
+    };
+    prepare(kind.form, &file, config).map_err(|error| {
+        let text = format!("the report '{}' cannot be written", file.display());
+        Diagnostic::error("report", text).cause(error.to_string())
+    })
+}
+
+fn prepare(form: Form, file: &Path, config: &Config) -> std::io::Result<Box<dyn View>> {
+    let (text, former): (fn(&Plan) -> String, _) = match form {
+        Form::Events => return Ok(Box::new(Lines::new(Box::new(File::create(file)?)))),
+        Form::Junit => {
+            crate::files::writable(file)?;
+            return Ok(Box::new(Junit::into_file(config, file)));
+        }
+        Form::Github => (markdown::text, Some(known(file)?)),
+        Form::Whole(text) => (text, None),
+    };
+    crate::files::writable(file)?;
+    let (collector, run) = Collector::new();
+    Ok(Box::new(Report {
+        file: file.to_path_buf(),
+        text,
+        former,
+        collector,
+        run,
+    }))
+}
+
+/// What the file holds already.
+fn known(file: &Path) -> std::io::Result<String> {
+    match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        read => read,
+    }
+}
+
+/// The run as JSON.
+fn document(run: &Plan) -> String {
+    run.to_text().unwrap_or_default()
+}
+
+/// Writes a file when the run is over.
+struct Report {
+    file: PathBuf,
+    text: fn(&Plan) -> String,
+    /// What the file of a step's summary held before; annotations are printed, too.
+    former: Option<String>,
+    collector: Collector,
+    run: Arc<Mutex<Plan>>,
+}
+
+impl View for Report {
+    fn event(&mut self, event: &Event) {
+        self.collector.event(event);
+        if !matches!(event, Event::RunEnded { .. }) {
+            return;
+        }
+        let run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = (self.text)(&run);
+        if let Some(former) = &self.former {
+            super::print(&github::annotations(&run));
+            text.insert_str(0, former);
+        }
+        if let Err(error) = crate::files::write(&self.file, text.as_bytes()) {
+            let file = self.file.display();
+            let text = format!("the report '{file}' cannot be written: {error}\n");
+            super::problem(
+                crate::diag::Severity::Warning,
+                &format!("[WARNING]: {text}"),
+            );
+        }
+    }
+}
+
+/// The place of a task taken apart: its file from here where it is below, and its line.
+fn place(path: &str) -> (String, usize) {
+    let (file, line) = path.rsplit_once(':').unwrap_or((path, ""));
+    let cwd = std::env::current_dir().unwrap_or_default();
+    let below = Path::new(file).strip_prefix(cwd).unwrap_or(Path::new(file));
+    (below.display().to_string(), line.parse().unwrap_or(1))
+}
