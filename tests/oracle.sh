@@ -18,7 +18,13 @@ if [ ! -x "$home/bin/ansible-playbook" ]; then
     done
     [ -n "$python" ] || { echo "oracle: ansible-core $version needs Python 3.12 or newer" >&2; exit 2; }
     "$python" -m venv "$home" >&2
-    # `ansible` brings the collections of which rplay has modules.
-    "$home/bin/pip" install -q "ansible-core==$version" "ansible==14.5.0" passlib netaddr jmespath pexpect lxml >&2
+fi
+# `ansible` brings the collections of which rplay has modules; the others are what its modules need.
+# What is installed is remembered: somebody else may have made the environment.
+needs="ansible-core==$version ansible==14.5.0 passlib netaddr jmespath pexpect lxml python-debian kubernetes docker requests"
+if [ "$(cat "$home/rplay-needs" 2>/dev/null)" != "$needs" ]; then
+    # shellcheck disable=SC2086
+    "$home/bin/pip" install -q $needs >&2
+    echo "$needs" >"$home/rplay-needs"
 fi
 echo "$home/bin/ansible-playbook"
