@@ -1,6 +1,8 @@
 //! Plays on a host that shares nothing with this machine but the kernel: Debian with sshd, Lmod and
 //! Apptainer, and no Python. See `components/`.
 
+mod images;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,6 +17,18 @@ const SCENARIOS: &[Scenario<Host>] = &[
         setonix_shell,
     ),
     ("Apptainer runs the image that we wrote", setonix_native),
+    (
+        "images of every source by both engines, moved tags",
+        images::sources,
+    ),
+    (
+        "images that cannot be had leave nothing behind",
+        images::faults,
+    ),
+    (
+        "programs in containers, instances, module files",
+        images::containers,
+    ),
     (
         "a host whose session ends is unreachable, others go on",
         session_ends,

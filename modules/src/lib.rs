@@ -45,6 +45,7 @@ pub mod crypto;
 pub mod general;
 #[cfg(feature = "docs")]
 pub mod kubernetes;
+mod login;
 mod oci;
 mod openpgp;
 pub mod posix;

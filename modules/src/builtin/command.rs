@@ -17,11 +17,16 @@ use rplay_modules::{map, module};
 struct Args {
     #[arg(flatten)]
     command: CommandArgs,
+    /// Expand `$VAR` and `~` in the words of the command.
+    #[arg(default = "true")]
+    expand_argument_vars: bool,
+    /// Not used: the shell of the `shell` module.
+    executable: Option<String>,
 }
 
-/// Arguments of `command` and `shell`.
+/// Arguments of whatever runs a command.
 #[derive(ModuleArgs)]
-pub(super) struct CommandArgs {
+pub(crate) struct CommandArgs {
     /// The command as a free-form string, set by the controller.
     #[arg(name = "_raw_params")]
     raw: Option<String>,
@@ -35,8 +40,6 @@ pub(super) struct CommandArgs {
     removes: Option<PathBuf>,
     /// The working directory.
     chdir: Option<PathBuf>,
-    /// The shell of the `shell` module, by its absolute path. The `command` module does not use it.
-    executable: Option<String>,
     /// What the program reads from its standard input.
     stdin: Option<String>,
     /// Add a line break to `stdin`.
@@ -45,15 +48,12 @@ pub(super) struct CommandArgs {
     /// Remove line breaks from the ends of `stdout` and `stderr`.
     #[arg(default = "true")]
     strip_empty_ends: bool,
-    /// Expand `$VAR` and `~` in the words of the command. A shell does so itself.
-    #[arg(default = "true")]
-    expand_argument_vars: bool,
 }
 
 /// What comes back.
 #[derive(Returns)]
 #[expect(dead_code, reason = "a table of return values")]
-pub(super) struct Values {
+pub(crate) struct Values {
     /// The command: a list of words, or the line that the shell got.
     cmd: Data,
     /// The exit code; minus the number of the signal that ended the program.
@@ -86,12 +86,7 @@ pub(super) const RULES: Rules = Rules {
 module! { "ansible.builtin.command", args: Args, returns: Values, run: run, free_form: "_raw_params", rules: RULES }
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
-    let mut args = args.command;
-    let ignored = args.executable.take();
-    let words = match args.given() {
-        Given::Words(words) => words,
-        Given::Line(line) => split_words(&line)?,
-    };
+    let words = args.command.words()?;
     if words.is_empty() {
         return Err(Failure::new("no command given").with("rc", 256));
     }
@@ -100,8 +95,8 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
         argv.iter_mut()
             .for_each(|word| *word = expand_path(machine, word));
     }
-    let mut result = execute(machine, &args, words.into(), argv);
-    if let Some(executable) = ignored {
+    let mut result = execute(machine, &args.command, words.into(), Command::new(argv));
+    if let Some(executable) = args.executable {
         let warning = format!(
             "As of Ansible 2.4, the parameter 'executable' is no longer supported with the 'command' module. \
              Not using '{executable}'."
@@ -136,18 +131,21 @@ impl CommandArgs {
         }
     }
 
-    /// The shell, where one is named.
-    pub(super) fn shell(&self) -> Option<&str> {
-        self.executable.as_deref()
+    /// The command's words.
+    pub(crate) fn words(&self) -> Result<Vec<String>, Failure> {
+        Ok(match self.given() {
+            Given::Words(words) => words,
+            Given::Line(line) => split_words(&line)?,
+        })
     }
 }
 
-/// Runs `argv`, which results call `cmd`, unless `creates` or `removes` says no.
-pub(super) fn execute(
+/// Runs `command`, which results call `cmd`, unless `creates` or `removes` says no.
+pub(crate) fn execute(
     machine: &mut dyn Machine,
     args: &CommandArgs,
     cmd: Data,
-    argv: Vec<String>,
+    mut command: Command,
 ) -> Result<Outcome, Failure> {
     let mut results = map! {
         "cmd" => cmd, "stdout" => "", "stderr" => "", "start" => Data::Null, "end" => Data::Null, "delta" => Data::Null,
@@ -183,16 +181,11 @@ pub(super) fn execute(
             ..Outcome::default()
         });
     }
-    let stdin = args.stdin.as_ref().map(|text| {
+    command.cwd.clone_from(&args.chdir);
+    command.stdin = args.stdin.as_ref().map(|text| {
         let end = if args.stdin_add_newline { "\n" } else { "" };
         format!("{text}{end}").into_bytes()
     });
-    let command = Command {
-        argv,
-        cwd: args.chdir.clone(),
-        stdin,
-        ..Command::default()
-    };
     let start = machine.now();
     let ran = machine
         .run(&command)

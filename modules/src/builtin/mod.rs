@@ -6,7 +6,7 @@ mod apt_repository;
 pub mod assemble;
 mod async_status;
 mod blockinfile;
-mod command;
+pub(crate) mod command;
 mod copy;
 mod cron;
 mod deb822_repository;

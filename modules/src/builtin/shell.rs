@@ -1,7 +1,7 @@
 //! `shell`: runs a command line through a shell.
 
 use rplay_modules::args::ModuleArgs;
-use rplay_modules::machine::Machine;
+use rplay_modules::machine::{Command, Machine};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
 
@@ -12,16 +12,23 @@ use super::command::{CommandArgs, Given, RULES, Values, execute, join};
 struct Args {
     #[arg(flatten)]
     command: CommandArgs,
+    /// Without meaning: a shell expands `$VAR` and `~` itself.
+    #[arg(default = "true")]
+    #[expect(dead_code, reason = "Ansible has it, and ignores it too")]
+    expand_argument_vars: bool,
+    /// The shell, by its absolute path.
+    executable: Option<String>,
 }
 
 module! { "ansible.builtin.shell", args: Args, returns: Values, run: run, free_form: "_raw_params", rules: RULES }
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
+    let shell = args.executable.unwrap_or_else(|| "/bin/sh".to_owned());
     let args = args.command;
-    let shell = args.shell().unwrap_or("/bin/sh").to_owned();
     let (cmd, line) = match args.given() {
         Given::Words(words) => (words.clone().into(), join(&words)),
         Given::Line(line) => (line.as_str().into(), line),
     };
-    execute(machine, &args, cmd, vec![shell, "-c".to_owned(), line])
+    let command = Command::new([shell, "-c".to_owned(), line]);
+    execute(machine, &args, cmd, command)
 }

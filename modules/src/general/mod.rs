@@ -9,6 +9,7 @@ mod gem;
 mod git_config;
 mod htpasswd;
 mod ini_file;
+mod lmod;
 mod locale_gen;
 mod mail;
 mod make;
@@ -20,6 +21,10 @@ mod parted;
 mod sefcontext;
 mod seport;
 mod singularity;
+mod singularity_exec;
+mod singularity_inspect;
+mod singularity_instance;
+mod singularity_run;
 mod slack;
 mod snap;
 mod supervisorctl;
@@ -39,6 +44,7 @@ crate::registry::family! {
     git_config,
     htpasswd,
     ini_file,
+    lmod,
     locale_gen,
     mail,
     make,
@@ -50,6 +56,10 @@ crate::registry::family! {
     sefcontext,
     seport,
     singularity,
+    singularity_exec,
+    singularity_inspect,
+    singularity_instance,
+    singularity_run,
     slack,
     snap,
     supervisorctl,

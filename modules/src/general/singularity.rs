@@ -28,8 +28,9 @@ use crate::oci::tls::Trust;
 /// native engine needs no program and no rights on the machine, and writes the same file each time.
 #[derive(ModuleArgs)]
 struct Args {
-    /// The image: `docker://REPOSITORY:TAG`, `oras://`, `oci:FOLDER:TAG`, `oci-archive:FILE`,
-    /// `docker-archive:FILE`, `https://`, or the path of a SIF file, on the machine of the task.
+    /// The image: `docker://REPOSITORY:TAG`, `oras://`, `library://`, `oci:FOLDER:TAG`,
+    /// `oci-archive:FILE`, `docker-archive:FILE`, `https://`, or the path of a SIF file or of a
+    /// definition (`.def`, which the program builds), on the machine of the task.
     #[arg(alias = "src")]
     image: Option<String>,
     /// The SIF file. In a folder that is there it is named `NAME_TAG.sif`, as the program does.
@@ -45,8 +46,9 @@ struct Args {
     /// The architecture (`amd64`, `arm64`, `arm/v7` ...); that of the machine unless given.
     #[arg(alias = "architecture")]
     arch: Option<String>,
-    /// `native`: rplay itself. `program`: `apptainer` or `singularity`. `auto`: the program where
-    /// `executable` or `module` names it or only it knows the image's scheme.
+    /// `native`: rplay itself. `program`: `apptainer` or `singularity`, whichever there is, or the
+    /// one that is named here. `auto`: the program where `executable` or `module` names it or only
+    /// it knows the image's scheme.
     #[arg(default = "auto")]
     engine: Engine,
     /// The program; `apptainer` or `singularity` in `PATH` unless given.
@@ -73,6 +75,12 @@ struct Args {
     /// the file where the image is a SIF file.
     #[arg(alias = "checksum")]
     digest: Option<String>,
+    /// Registries that are asked before that of the image, in order: `HOST`, `HOST/PREFIX`, or with
+    /// `http://` for one without TLS. They get no `username` and `password`.
+    #[arg(alias = "mirror")]
+    mirrors: Option<Vec<String>>,
+    /// The address of the library that `library://` means.
+    library: Option<String>,
     /// Owner, group and mode of the file. A new one can be run, as those of the program can.
     #[arg(flatten)]
     file: FileArgs,
@@ -92,6 +100,8 @@ enum Engine {
     Auto,
     Native,
     Program,
+    Apptainer,
+    Singularity,
 }
 
 /// What comes back.
@@ -130,7 +140,12 @@ module! {
     },
 }
 
-fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
+fn run(machine: &mut dyn Machine, mut args: Args) -> Result<Outcome, Failure> {
+    if let Engine::Apptainer | Engine::Singularity = args.engine {
+        let named = args.engine.word().to_owned();
+        args.executable.get_or_insert(named);
+        args.engine = Engine::Program;
+    }
     if args.state == State::Absent {
         return remove(machine, Path::new(&args.dest));
     }
@@ -174,6 +189,11 @@ fn wanted(args: &Args) -> Result<Wanted, Failure> {
     let source = reference::parse(&text)?;
     let credentials = args.username.clone().zip(args.password.clone());
     let credentials = credentials.map(|(username, password)| Credentials { username, password });
+    if let (Source::Library(..), Some(_)) = (&source, &credentials) {
+        let text = "`username` and `password` are those of a registry; a library wants a token, which only the program \
+                    sends (`engine: program`, after `apptainer remote login`)";
+        return Err(Failure::new(text));
+    }
     Ok(Wanted {
         source,
         platform: Platform::parse(args.arch.as_deref())?,
@@ -184,6 +204,8 @@ fn wanted(args: &Args) -> Result<Wanted, Failure> {
             trust: Trust::of(args.validate_certs, None),
             timeout: Duration::from_secs(args.timeout.max(1).into()),
         },
+        mirrors: args.mirrors.clone().unwrap_or_default(),
+        library: args.library.clone(),
         text,
     })
 }
@@ -248,6 +270,12 @@ fn default_name(source: &Source) -> String {
             (stem.trim_end_matches(".tar").to_owned(), place.tag.clone())
         }
         Source::File(path) => return last(path),
+        Source::Definition(path) => (last(path).trim_end_matches(".def").to_owned(), None),
+        Source::Library(_, name) => {
+            let name = name.rsplit('/').next().unwrap_or_default();
+            let (name, tag) = name.split_once(':').unwrap_or((name, ""));
+            (name.to_owned(), Some(tag.to_owned()))
+        }
         Source::Url(url) => return url.rsplit('/').next().unwrap_or_default().to_owned(),
         Source::Foreign(_) => ("image".to_owned(), Some("latest".to_owned())),
     };
@@ -278,7 +306,9 @@ fn by_program(args: &Args, wanted: &Wanted) -> Result<bool, Failure> {
             .as_ref()
             .is_some_and(|modules| !modules.is_empty());
     let by_program = match args.engine {
-        Engine::Auto => named || matches!(wanted.source, Source::Foreign(_)),
+        Engine::Auto => {
+            named || matches!(wanted.source, Source::Foreign(_) | Source::Definition(_))
+        }
         Engine::Native if named => {
             return Err(Failure::new(
                 "`executable` and `module` belong to the engine `program`, not to `native`",
@@ -289,6 +319,11 @@ fn by_program(args: &Args, wanted: &Wanted) -> Result<bool, Failure> {
     if by_program && !args.validate_certs {
         return Err(Failure::new(
             "the engine `program` cannot go without checking certificates; use `native`",
+        ));
+    }
+    if by_program && !wanted.mirrors.is_empty() {
+        return Err(Failure::new(
+            "the engine `program` takes its mirrors from its own configuration; `mirrors` belongs to `native`",
         ));
     }
     Ok(by_program)
@@ -322,13 +357,31 @@ fn with_program(
     attrs: &Attrs,
 ) -> Result<(bool, Option<Record>), Failure> {
     let record = match &wanted.source {
-        Source::Foreign(_) => Record {
-            image: wanted.text.clone(),
-            ..Record::default()
-        },
-        _ => match pull::decide(machine, wanted, kept.map(|present| (dest, present)))? {
-            Decision::Keep(record) => return Ok((false, Some(record))),
-            Decision::Make(located) => pull::record(wanted, &located),
+        Source::Definition(path) => {
+            let text = machine
+                .read(path)
+                .map_err(|error| crate::oci::Error::io(path.display(), &error))?;
+            let record = Record {
+                image: wanted.text.clone(),
+                digest: Digest::of(&text).as_str().to_owned(),
+                platform: wanted.platform.to_string(),
+                ..Record::default()
+            };
+            let known = kept.and_then(Present::record);
+            if known.is_some_and(|known| known.digest == record.digest) {
+                return Ok((false, Some(record)));
+            }
+            record
+        }
+        source => match pull::decide(machine, wanted, kept.map(|present| (dest, present))) {
+            Ok(Decision::Keep(record)) => return Ok((false, Some(record))),
+            Ok(Decision::Make(located)) => pull::record(wanted, &located),
+            // What only the program can follow, or is let in to.
+            Err(_) if matches!(source, Source::Foreign(_) | Source::Library(..)) => Record {
+                image: wanted.text.clone(),
+                ..Record::default()
+            },
+            Err(error) => return Err(error.into()),
         },
     };
     let program = Program {
@@ -393,9 +446,11 @@ fn origin(record: &Record) -> Map {
         side.extend(map! {
             "digest" => record.digest.as_str(),
             "platform" => record.platform.as_str(),
-            "image_size" => record.size,
-            "labels" => Data::Map(record.labels()),
         });
+    }
+    // What a definition makes is known only when it is built.
+    if record.size > 0 {
+        side.extend(map! { "image_size" => record.size, "labels" => Data::Map(record.labels()) });
     }
     side
 }

@@ -615,6 +615,21 @@ pub(crate) fn in_docker_archive(
     Ok((Store::Layout(layout), image))
 }
 
+/// Digest and size of a SIF file, as a library tells them.
+pub(crate) fn in_library(bytes: &[u8], what: &str) -> Result<(Digest, u64)> {
+    #[derive(Deserialize)]
+    struct Answer {
+        data: Entry,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        hash: String,
+        size: u64,
+    }
+    let Answer { data } = parse(bytes, "the answer of the library", what)?;
+    Ok((Digest::parse(&data.hash.replace('.', ":"))?, data.size))
+}
+
 /// The one file of a SIF artifact in a registry.
 pub(crate) fn sif_artifact(bytes: &[u8], what: &str) -> Result<Descriptor> {
     let manifest = parse(bytes, Manifest::read, "the manifest", what)?;

@@ -8,6 +8,7 @@ use super::pull::{self, Wanted};
 use super::reference::Source;
 use super::sif::{self, Record};
 use super::{Error, unpack};
+use crate::login::{self, Step};
 use crate::machine::{Access, Attrs, Command, Content, Machine, Ran};
 use crate::outcome::Failure;
 
@@ -20,19 +21,6 @@ pub(crate) struct Program {
     /// The architecture, where one was asked for.
     pub(crate) arch: Option<String>,
 }
-
-/// Loads modules in a log-in shell, which is where sites define `module`, and becomes the program.
-const LOAD: &str = "n=$1; shift
-while [ \"$n\" -gt 0 ]; do module load \"$1\" || exit 1; shift; n=$((n - 1)); done
-if [ -z \"$1\" ]; then
-    shift
-    for name in apptainer singularity; do
-        if command -v \"$name\" > /dev/null; then exec \"$name\" \"$@\"; fi
-    done
-    echo 'neither apptainer nor singularity is there' >&2
-    exit 127
-fi
-exec \"$@\"";
 
 /// Names under which the program is looked for.
 const NAMES: [&str; 2] = ["apptainer", "singularity"];
@@ -48,7 +36,7 @@ pub(crate) fn pull(
     attrs: &Attrs,
 ) -> Result<bool, Failure> {
     let temporary = temporary(machine, dest);
-    let mut command = Command::new(argv(machine, program, wanted, &temporary)?);
+    let mut command = program.command(machine, words(program, wanted, &temporary))?;
     command.env = environment(wanted);
     let ran = machine
         .run(&command)
@@ -64,7 +52,7 @@ pub(crate) fn pull(
             Err(Failure::new(format!(
                 "pulling {} failed with code {code}: {}",
                 wanted.text,
-                reason(&said)
+                login::reason(&said)
             ))
             .with("rc", code)
             .with("cmd", command.argv.clone())
@@ -79,15 +67,6 @@ pub(crate) fn pull(
     result
 }
 
-/// The line of what a program said that tells what is wrong.
-fn reason(said: &str) -> &str {
-    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let marked = lines().find(|line| line.starts_with("FATAL") || line.starts_with("ERROR"));
-    marked
-        .or_else(|| lines().find(|line| !line.starts_with("INFO") && !line.starts_with("WARNING")))
-        .unwrap_or_default()
-}
-
 fn temporary(machine: &mut dyn Machine, dest: &Path) -> PathBuf {
     let name = dest
         .file_name()
@@ -97,35 +76,46 @@ fn temporary(machine: &mut dyn Machine, dest: &Path) -> PathBuf {
     dest.with_file_name(format!(".{name}.{unique:.0}.sif"))
 }
 
-fn argv(
-    machine: &mut dyn Machine,
-    program: &Program,
-    wanted: &Wanted,
-    temporary: &Path,
-) -> Result<Vec<String>, Error> {
-    let mut pull = vec!["pull".to_owned()];
-    if let Some(arch) = &program.arch {
-        pull.extend(["--arch".to_owned(), arch.clone()]);
+impl Program {
+    /// A call of the program, in a log-in shell where modules have to be loaded.
+    pub(crate) fn command(
+        &self,
+        machine: &mut dyn Machine,
+        words: Vec<String>,
+    ) -> Result<Command, Error> {
+        let name = match &self.executable {
+            Some(executable) => executable.clone(),
+            None if !self.modules.is_empty() => String::new(),
+            None => find(machine)?,
+        };
+        let argv = [vec![name], words].concat();
+        if self.modules.is_empty() {
+            return Ok(Command::new(argv));
+        }
+        let steps: Vec<Step<'_>> = self
+            .modules
+            .iter()
+            .map(|name| ("load", name.as_str()))
+            .collect();
+        Ok(login::command(&steps, argv))
     }
-    pull.extend([
+}
+
+/// Pulls, or builds what a definition says.
+fn words(program: &Program, wanted: &Wanted, temporary: &Path) -> Vec<String> {
+    let build = matches!(wanted.source, Source::Definition(_));
+    let mut words = vec![if build { "build" } else { "pull" }.to_owned()];
+    if let Some(arch) = &program.arch {
+        words.extend(["--arch".to_owned(), arch.clone()]);
+    }
+    if let Some(library) = &wanted.library {
+        words.extend(["--library".to_owned(), library.clone()]);
+    }
+    words.extend([
         temporary.to_string_lossy().into_owned(),
         wanted.text.clone(),
     ]);
-    if !program.modules.is_empty() {
-        let mut argv: Vec<String> = ["/bin/bash", "-lc", LOAD, "rplay"]
-            .map(str::to_owned)
-            .into();
-        argv.push(program.modules.len().to_string());
-        argv.extend(program.modules.iter().cloned());
-        argv.push(program.executable.clone().unwrap_or_default());
-        argv.extend(pull);
-        return Ok(argv);
-    }
-    let executable = match &program.executable {
-        Some(executable) => executable.clone(),
-        None => find(machine)?,
-    };
-    Ok([vec![executable], pull].concat())
+    words
 }
 
 fn find(machine: &mut dyn Machine) -> Result<String, Error> {
@@ -182,7 +172,11 @@ fn finish(
     // A SIF file that somebody made, and perhaps signed, stays as it is.
     let layers = matches!(
         wanted.source,
-        Source::Registry(_) | Source::Layout(_) | Source::OciArchive(_) | Source::DockerArchive(_)
+        Source::Registry(_)
+            | Source::Layout(_)
+            | Source::OciArchive(_)
+            | Source::DockerArchive(_)
+            | Source::Definition(_)
     );
     if !layers {
         let file = machine.open(temporary).map_err(failed)?;
@@ -215,22 +209,4 @@ fn finish(
     sif::add_record(&mut out, size, record)?;
     machine.publish(out, dest, attrs).map_err(failed)?;
     Ok(true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reason_is_the_line_that_says_so() {
-        assert_eq!(
-            reason("INFO:  x\nFATAL:  While pulling\n\nusage\n"),
-            "FATAL:  While pulling"
-        );
-        assert_eq!(
-            reason("Lmod has detected an error: no such module\nmore\n"),
-            "Lmod has detected an error: no such module"
-        );
-        assert_eq!(reason(""), "");
-    }
 }

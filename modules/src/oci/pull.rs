@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::image::{self, Image, Platform, Store};
 use super::layout::Layout;
-use super::reference::{Place, Source};
+use super::reference::{Name, Place, Source};
 use super::registry::{Access, Registry};
 use super::rootfs::{self, Documents};
 use super::sif::{self, Found, Kind, Object, Record};
@@ -27,7 +27,14 @@ pub(crate) struct Wanted {
     pub(crate) digest: Option<Digest>,
     /// How to reach a registry.
     pub(crate) access: Access,
+    /// Registries that are asked first, `[http://]HOST[/PREFIX]`.
+    pub(crate) mirrors: Vec<String>,
+    /// The address of the library, where it is not the usual one.
+    pub(crate) library: Option<String>,
 }
+
+/// The library that `library://` means.
+const LIBRARY: &str = "https://library.sylabs.io";
 
 /// What lies at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +106,9 @@ pub(crate) fn look(machine: &mut dyn Machine, path: &Path) -> Result<Option<Pres
 /// Whether the file at hand is the image without asking anybody: it says where it comes from, and
 /// that is what is wanted.
 pub(crate) fn known(wanted: &Wanted, present: &Present, latest: bool) -> bool {
+    if matches!(wanted.source, Source::Definition(_)) {
+        return false;
+    }
     let Some(record) = present.record() else {
         // A file of another tool says nothing; only its presence counts.
         let says_nothing = !matches!(wanted.source, Source::File(_) | Source::Oras(_));
@@ -129,7 +139,7 @@ pub(crate) fn decide(
         && record.platform == wanted.platform.to_string()
     {
         // A question without a download, which registries do not count as a pull.
-        let found = Registry::new(machine, name, &wanted.access)?.digest(machine)?;
+        let found = registry(machine, wanted, name)?.digest(machine)?;
         if found.is_some_and(|digest| is(record, &digest)) {
             return Ok(Decision::Keep(record.clone()));
         }
@@ -158,7 +168,7 @@ pub(crate) fn locate(machine: &mut dyn Machine, wanted: &Wanted) -> Result<Locat
     let layers = |(store, image): (Store, Image)| Located::Layers(Box::new(store), Box::new(image));
     match &wanted.source {
         Source::Registry(name) => {
-            let registry = Registry::new(machine, name, &wanted.access)?;
+            let registry = registry(machine, wanted, name)?;
             let found = image::in_registry(
                 machine,
                 registry,
@@ -184,7 +194,7 @@ pub(crate) fn locate(machine: &mut dyn Machine, wanted: &Wanted) -> Result<Locat
             image::in_docker_archive(machine, layout, &place, &wanted.platform).map(layers)
         }
         Source::Oras(name) => {
-            let mut registry = Registry::new(machine, name, &wanted.access)?;
+            let mut registry = registry(machine, wanted, name)?;
             let manifest = registry.manifest(machine, name.wanted())?;
             let blob = image::sif_artifact(&manifest.bytes, &name.display())?;
             let (digest, size) = (Digest::parse(&blob.digest)?, blob.size);
@@ -201,6 +211,16 @@ pub(crate) fn locate(machine: &mut dyn Machine, wanted: &Wanted) -> Result<Locat
             let (digest, size) = unpack::digest(body, address)?;
             Ok(Located::File(Fetch::Url(url), digest, size))
         }
+        Source::Library(host, name) => {
+            let base = wanted.library.as_deref().or(host.as_deref());
+            let base = base.unwrap_or(LIBRARY).trim_end_matches('/');
+            let arch = &wanted.platform.architecture;
+            let url = |what| http::Url::parse(&format!("{base}/v1/{what}/{name}?arch={arch}"));
+            let answer = download(machine, &url("images")?, wanted)?.document();
+            let answer = answer.map_err(|error| Error::io(&wanted.text, &error))?;
+            let (digest, size) = image::in_library(&answer, &wanted.text)?;
+            Ok(Located::File(Fetch::Url(url("imagefile")?), digest, size))
+        }
         Source::File(path) => {
             let path = expand_home(machine, path);
             if !matches!(look(machine, &path)?, Some(present) if present.intact()) {
@@ -213,7 +233,38 @@ pub(crate) fn locate(machine: &mut dyn Machine, wanted: &Wanted) -> Result<Locat
             "`{}` has the scheme `{scheme}`, which only the program knows; set `engine: program`",
             wanted.text
         ))),
+        Source::Definition(path) => Err(Error::new(format!(
+            "{} is a definition, which only the program builds; set `engine: program`",
+            path.display()
+        ))),
     }
+}
+
+/// The registry of an image, or the first of its mirrors that has it.
+fn registry(machine: &mut dyn Machine, wanted: &Wanted, name: &Name) -> Result<Registry> {
+    for mirror in &wanted.mirrors {
+        let host = mirror.trim_start_matches("http://");
+        let host = host.trim_start_matches("https://").trim_end_matches('/');
+        let (host, prefix) = host.split_once('/').unwrap_or((host, ""));
+        let repository = format!("{prefix}/{}", name.repository);
+        let place = Name {
+            registry: host.to_owned(),
+            repository: repository.trim_start_matches('/').to_owned(),
+            ..name.clone()
+        };
+        // A log-in for the registry is not for others.
+        let access = Access {
+            credentials: None,
+            plain_http: mirror.starts_with("http://").then_some(true),
+            trust: wanted.access.trust.clone(),
+            timeout: wanted.access.timeout,
+        };
+        let mut found = Registry::new(machine, &place, &access)?;
+        if found.digest(machine).is_ok() {
+            return Ok(found);
+        }
+    }
+    Registry::new(machine, name, &wanted.access)
 }
 
 fn missing_file(machine: &mut dyn Machine, path: &Path, text: &str) -> String {
@@ -422,7 +473,7 @@ fn build(
         },
         Object {
             kind: Kind::Json,
-            name: "inspect-metadata.json",
+            name: sif::METADATA,
             bytes: documents.inspect_metadata().into_bytes(),
         },
         Object {

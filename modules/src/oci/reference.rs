@@ -19,8 +19,13 @@ pub(crate) enum Source {
     DockerArchive(Place),
     /// `https://`, `http://`: a SIF file.
     Url(String),
+    /// `library://`: a SIF file of a library, `ENTITY/COLLECTION/CONTAINER:TAG`, with the address
+    /// of the library where one was given.
+    Library(Option<String>, String),
     /// A SIF file on the machine.
     File(PathBuf),
+    /// A definition file on the machine, which only the program can build.
+    Definition(PathBuf),
     /// Something that only the program knows: its scheme.
     Foreign(String),
 }
@@ -70,8 +75,7 @@ pub(crate) struct Place {
 }
 
 /// Schemes that only the `singularity` or `apptainer` program can follow.
-const FOREIGN: [&str; 6] = [
-    "library",
+const FOREIGN: [&str; 5] = [
     "shub",
     "docker-daemon",
     "podman",
@@ -88,7 +92,7 @@ pub(crate) fn parse(text: &str) -> Result<Source> {
         ));
     }
     let Some((scheme, rest)) = text.split_once(':') else {
-        return Ok(Source::File(text.into()));
+        return Ok(file(text));
     };
     let path = rest.strip_prefix("//").unwrap_or(rest);
     match scheme {
@@ -98,14 +102,42 @@ pub(crate) fn parse(text: &str) -> Result<Source> {
         "oci-archive" => Ok(Source::OciArchive(place(text, path)?)),
         "docker-archive" => Ok(Source::DockerArchive(place(text, path)?)),
         "http" | "https" => Ok(Source::Url(text.to_owned())),
-        "file" => Ok(Source::File(path.into())),
+        "library" => library(text, path),
+        "file" => Ok(file(path)),
         _ if FOREIGN.contains(&scheme) => Ok(Source::Foreign(scheme.to_owned())),
         _ if rest.starts_with("//") => Err(Error::new(format!(
-            "`{text}` has the unknown scheme `{scheme}`; expected docker, oras, oci, oci-archive, docker-archive, \
-             https or a file"
+            "`{text}` has the unknown scheme `{scheme}`; expected docker, oras, library, oci, oci-archive, \
+             docker-archive, https or a file"
         ))),
-        _ => Ok(Source::File(text.into())),
+        _ => Ok(file(text)),
     }
+}
+
+fn file(path: &str) -> Source {
+    match path.ends_with(".def") {
+        true => Source::Definition(path.into()),
+        false => Source::File(path.into()),
+    }
+}
+
+/// `[host/][entity/[collection/]]container[:tag]`, with the defaults of the program.
+fn library(text: &str, path: &str) -> Result<Source> {
+    let path = path.trim_start_matches('/');
+    let (name, tag) = path.rsplit_once(':').unwrap_or((path, "latest"));
+    let parts: Vec<&str> = name.split('/').collect();
+    let (host, name) = match parts.as_slice() {
+        [container] => (None, format!("library/default/{container}")),
+        [collection, container] => (None, format!("library/{collection}/{container}")),
+        [_, _, _] => (None, name.to_owned()),
+        [host, rest @ ..] => (Some(format!("https://{host}")), rest.join("/")),
+        [] => (None, String::new()),
+    };
+    if !valid_tag(tag) || !name.split('/').all(valid_part) {
+        return Err(Error::new(format!(
+            "`{text}` is no name in a library; expected `library://ENTITY/COLLECTION/CONTAINER:TAG`"
+        )));
+    }
+    Ok(Source::Library(host, format!("{name}:{tag}")))
 }
 
 /// `folder:image`, split at the first colon, as the tools of the OCI have it.
@@ -244,10 +276,19 @@ mod tests {
             Ok(Source::DockerArchive(place("/a.tar", Some("n:1"))))
         );
         assert_eq!(parse("/a/b.sif"), Ok(Source::File("/a/b.sif".into())));
+        assert_eq!(parse("shub://a/b"), Ok(Source::Foreign("shub".to_owned())));
+        let library = |host: Option<&str>, name: &str| {
+            Ok(Source::Library(host.map(str::to_owned), name.to_owned()))
+        };
         assert_eq!(
-            parse("library://a/b"),
-            Ok(Source::Foreign("library".to_owned()))
+            parse("library://a"),
+            library(None, "library/default/a:latest")
         );
+        assert_eq!(
+            parse("library://x.org/a/b/c:1"),
+            library(Some("https://x.org"), "a/b/c:1")
+        );
+        assert_eq!(parse("a/b.def"), Ok(Source::Definition("a/b.def".into())));
     }
 
     #[test]
@@ -259,6 +300,7 @@ mod tests {
             ("docker://a@sha256:1", "is not a digest"),
             ("dokcer://alpine", "unknown scheme `dokcer`"),
             ("oci::1.0", "names no folder"),
+            ("library://A/b/c", "no name in a library"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.0.contains(part), "{text}: {error}");

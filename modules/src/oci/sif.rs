@@ -8,6 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use super::document::{self, mapping, names, text};
 use super::{Error, Hash, Result};
 use crate::data::{Data, Map};
+use crate::machine::Source;
 use crate::{json, map};
 
 const LAUNCH: &[u8; 31] = b"#!/usr/bin/env run-singularity\n";
@@ -22,6 +23,8 @@ const ALIGN: u64 = 4096;
 const MAX_RECORD: u64 = 1 << 20;
 /// The name of the object that says where the image came from.
 const RECORD: &str = "rplay.json";
+/// The name of the object with what `apptainer inspect` shows.
+pub(crate) const METADATA: &str = "inspect-metadata.json";
 
 /// Kinds of objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,32 +275,36 @@ fn identity(record: &[u8]) -> [u8; 16] {
 }
 
 /// Looks at a file: is it a SIF file, is it complete, and where does it come from?
-pub(crate) fn inspect(file: &mut (impl Read + Seek), length: u64) -> io::Result<Found> {
+pub(crate) fn inspect(file: &mut dyn Source, length: u64) -> io::Result<Found> {
+    Ok(read(file, length)?.0)
+}
+
+/// [`inspect`], and the document of what `apptainer inspect` shows.
+pub(crate) fn read(file: &mut dyn Source, length: u64) -> io::Result<(Found, Option<Vec<u8>>)> {
     let mut head = [0; HEADER];
     file.rewind()?;
     if length < HEADER as u64 {
-        return Ok(Found::Other);
+        return Ok((Found::Other, None));
     }
     file.read_exact(&mut head)?;
     if &head[32..42] != MAGIC {
-        return Ok(Found::Other);
+        return Ok((Found::Other, None));
     }
+    let damaged = |why: String| Ok((Found::Damaged(why), None));
     let slots = number(&head, 88);
     let table = number(&head, 96);
     if slots > 4096 || table.saturating_add(slots * DESCRIPTOR as u64) > length {
-        return Ok(Found::Damaged("its table of objects is cut off".to_owned()));
+        return damaged("its table of objects is cut off".to_owned());
     }
     file.seek(SeekFrom::Start(table))?;
     let mut bytes = vec![0; slots as usize * DESCRIPTOR];
     file.read_exact(&mut bytes)?;
-    let mut record = None;
+    let (mut record, mut shown) = (None, None);
     let mut file_system = false;
     for slot in bytes.chunks(DESCRIPTOR).filter(|slot| slot[4] != 0) {
         let (at, size) = (number(slot, 17), number(slot, 25));
         if at.saturating_add(size) > length {
-            return Ok(Found::Damaged(format!(
-                "it ends at {length} bytes, inside of an object"
-            )));
+            return damaged(format!("it ends at {length} bytes, inside of an object"));
         }
         let kind = i32::from_le_bytes([slot[0], slot[1], slot[2], slot[3]]);
         file_system |= kind == Kind::Partition as i32;
@@ -305,17 +312,22 @@ pub(crate) fn inspect(file: &mut (impl Read + Seek), length: u64) -> io::Result<
             .split(|byte| *byte == 0)
             .next()
             .unwrap_or_default();
-        if kind == Kind::Json as i32 && name == RECORD.as_bytes() && size <= MAX_RECORD {
+        let ours = name == RECORD.as_bytes();
+        if kind == Kind::Json as i32 && size <= MAX_RECORD && (ours || name == METADATA.as_bytes())
+        {
             file.seek(SeekFrom::Start(at))?;
             let mut json = vec![0; size as usize];
             file.read_exact(&mut json)?;
-            record = Record::from_json(&json);
+            match ours {
+                true => record = Record::from_json(&json),
+                false => shown = Some(json),
+            }
         }
     }
     if !file_system && !record.as_ref().is_some_and(|record| record.predicted) {
-        return Ok(Found::Damaged("it has no file system".to_owned()));
+        return damaged("it has no file system".to_owned());
     }
-    Ok(Found::Sif(record))
+    Ok((Found::Sif(record), shown))
 }
 
 fn number(bytes: &[u8], at: usize) -> u64 {
