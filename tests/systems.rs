@@ -1,9 +1,10 @@
 //! The systems of the README's table that run on this machine, from an empty place to the teardown.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::harness::case::split;
-use crate::harness::scenario::{self, Scenario, expect, finish};
+use crate::harness::scenario::{self, Scenario, eventually, expect, finish};
 use crate::harness::stages::Verdict;
 use crate::kubernetes::Cluster;
 
@@ -11,6 +12,10 @@ const SCENARIOS: &[Scenario<Place>] = &[
     (
         "JAWS: services under two supervisords, updated, broken, mended, removed",
         jaws,
+    ),
+    (
+        "ENAC: an application with Redis, updated, not well, interrupted, rolled back, removed",
+        enac,
     ),
     (
         "Fragalysis: a stack on Kubernetes, rolled out pod by pod, broken, shut down, wiped",
@@ -74,11 +79,24 @@ fn other(command: &[String], playbook: &str, version: &str) -> Vec<String> {
     std::iter::once(playbook).chain(words).collect()
 }
 
-fn jaws(place: &Place) -> Result<(), String> {
+/// Leaves the scenario out where a program is missing.
+fn require(programs: &[&str]) -> Result<(), String> {
     let known = std::env::var_os("PATH").unwrap_or_default();
-    if !std::env::split_paths(&known).any(|folder| folder.join("supervisord").exists()) {
-        return Err("skip: needs supervisord".to_owned());
+    let there = |name: &str| std::env::split_paths(&known).any(|folder| folder.join(name).exists());
+    match programs.iter().find(|name| !there(name)) {
+        Some(name) => Err(format!("skip: needs {name}")),
+        None => Ok(()),
     }
+}
+
+/// The line of the totals.
+fn recap(text: &str) -> String {
+    let line = text.lines().rev().find(|line| line.contains("ok="));
+    line.map(str::to_owned).unwrap_or_default()
+}
+
+fn jaws(place: &Place) -> Result<(), String> {
+    require(&["supervisord"])?;
     let deploy = place.command("JAWS")?;
     let base = place.home.join(".cache/rplay/jaws/cori-staging");
     let done = try_jaws(place, &deploy, &base);
@@ -100,10 +118,6 @@ fn try_jaws(place: &Place, deploy: &[String], base: &Path) -> Result<(), String>
     let test = |version: &str| place.run(&other(deploy, "test.yml", version), &[]);
     // What is shown for an empty place is what the run then does.
     let (code, planned) = place.run(&at("1.0.0"), &["--check", "--diff"])?;
-    let recap = |text: &str| {
-        let line = text.lines().rev().find(|line| line.contains("ok="));
-        line.map(str::to_owned).unwrap_or_default()
-    };
     let looked = (code, planned.clone());
     expect(
         looked,
@@ -152,6 +166,116 @@ fn try_jaws(place: &Place, deploy: &[String], base: &Path) -> Result<(), String>
     std::fs::remove_file(broken.join("refuse")).map_err(|fault| fault.to_string())?;
     expect(place.run(&at("1.2.0"), &[])?, 0, &["failed=0"])?;
     expect(test("1.2.0")?, 0, &["failed=0"])
+}
+
+fn enac(place: &Place) -> Result<(), String> {
+    require(&["supervisord", "redis-server", "python3"])?;
+    let deploy = place.command("ENAC")?;
+    let base = place.home.join(".cache/rplay/enac/demo");
+    let done = try_enac(place, &deploy, &base);
+    // Whatever happened, nothing stays behind.
+    let teardown = other(&deploy, "teardown.yml", "1.0.0");
+    let removed = expect(place.run(&teardown, &[])?, 0, &["failed=0"]);
+    done.and(removed)?;
+    expect(place.run(&teardown, &[])?, 0, &["changed=0", "failed=0"])?;
+    match base.exists() {
+        true => Err(format!("{} is still there", base.display())),
+        false => Ok(()),
+    }
+}
+
+fn try_enac(place: &Place, deploy: &[String], base: &Path) -> Result<(), String> {
+    let run = |version: &str, more: &[&str]| place.run(&other(deploy, "deploy.yml", version), more);
+    // The number of visits is kept in Redis: it lasts through everything.
+    let mut visits = 0;
+    let mut test = |version: &str| {
+        visits += 1;
+        let text = format!("demo {version}: visit {visits}\"");
+        let ran = place.run(&other(deploy, "test.yml", version), &[])?;
+        expect(ran, 0, &["failed=0", &text])
+    };
+    let flag = |version: &str, name: &str| base.join("releases").join(version).join(name);
+    let raise = |version: &str, name: &str| {
+        std::fs::create_dir_all(flag(version, ""))
+            .and_then(|()| std::fs::write(flag(version, name), ""))
+            .map_err(|fault| fault.to_string())
+    };
+    let lower = |version: &str, name: &str| {
+        std::fs::remove_file(flag(version, name)).map_err(|fault| fault.to_string())
+    };
+    // What is shown for an empty place is what the run then does.
+    let (code, planned) = run("1.0.0", &["--check", "--diff"])?;
+    let texts = [
+        "+command = redis-server",
+        "if self.path == \"/health\":",
+        "failed=0",
+    ];
+    expect((code, planned.clone()), 0, &texts)?;
+    if base.exists() {
+        return Err("the look made the folder".to_owned());
+    }
+    let (code, made) = run("1.0.0", &["--diff"])?;
+    expect((code, made.clone()), 0, &["failed=0"])?;
+    let changed = |text: &str| recap(text).split_whitespace().nth(3).map(str::to_owned);
+    if changed(&planned) != changed(&made) {
+        let (planned, made) = (recap(&planned), recap(&made));
+        return Err(format!("planned and done differ:\n{planned}\n{made}"));
+    }
+    let secret = std::fs::read_to_string(place.home.join(".cache/rplay/enac/secrets/demo"));
+    let secret = secret.map_err(|fault| fault.to_string())?;
+    if planned.contains(secret.trim()) || made.contains(secret.trim()) {
+        return Err("the password is told".to_owned());
+    }
+    test("1.0.0")?;
+    expect(run("1.0.0", &[])?, 0, &["changed=0"])?;
+    // Another release.
+    let texts = [
+        "-    \"src\": ",
+        "releases/1.1.0\"",
+        "-1.0.0\n+1.1.0",
+        "failed=0",
+    ];
+    expect(run("1.1.0", &["--check", "--diff"])?, 0, &texts)?;
+    test("1.0.0")?;
+    expect(run("1.1.0", &[])?, 0, &["failed=0"])?;
+    test("1.1.0")?;
+    // One that is not well gives way to the former one.
+    raise("1.2.0", "unhealthy")?;
+    let impatient = ["-e", "health_retries=2"];
+    let back =
+        "1.2.0 is not deployed (Ask for its health: this release is not well); 1.1.0 is in force";
+    expect(run("1.2.0", &impatient)?, 2, &[back, "rescued=1"])?;
+    test("1.1.0")?;
+    // Killed when the release is half in force, the next run knows which one was well.
+    let words = other(deploy, "deploy.yml", "1.2.0");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut child = scenario::command(&place.root, &place.home, &words);
+    let mut child = child.spawn().map_err(|fault| fault.to_string())?;
+    let switched = eventually("the release is in force", Duration::from_secs(60), || {
+        let target = std::fs::read_link(base.join("current"));
+        Ok(target.is_ok_and(|target| target.ends_with("1.2.0")))
+    });
+    child.kill().map_err(|fault| fault.to_string())?;
+    child.wait().map_err(|fault| fault.to_string())?;
+    switched?;
+    expect(run("1.2.0", &impatient)?, 2, &[back, "rescued=1"])?;
+    test("1.1.0")?;
+    lower("1.2.0", "unhealthy")?;
+    expect(run("1.2.0", &[])?, 0, &["failed=0"])?;
+    test("1.2.0")?;
+    // One whose data cannot be prepared never comes into force.
+    raise("1.3.0", "broken-data")?;
+    let why = "1.3.0 is not deployed (Prepare the data: the data cannot be brought to this release); 1.2.0 is in force";
+    expect(run("1.3.0", &[])?, 2, &[why])?;
+    test("1.2.0")?;
+    lower("1.3.0", "broken-data")?;
+    expect(run("1.3.0", &[])?, 0, &["failed=0"])?;
+    test("1.3.0")?;
+    let left = std::fs::read_dir(base.join("releases")).map_err(|fault| fault.to_string())?;
+    match left.count() {
+        3 => Ok(()),
+        left => Err(format!("{left} releases are left")),
+    }
 }
 
 /// The lab has no storage, and its pods are ready in a moment.
