@@ -21,6 +21,7 @@ use rplay_modules::registry;
 #[derive(ModuleArgs)]
 struct Args {
     /// The file or directory to copy: on the controller, or on the target with `remote_src`. Of a directory with a slash at the end the content is copied, without one the directory itself.
+    #[arg(kind = "path")]
     src: Option<String>,
     /// The content of the file, instead of `src`.
     content: Option<Vec<u8>>,
