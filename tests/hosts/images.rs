@@ -279,6 +279,14 @@ pub(super) fn faults(host: &Host) -> Result<(), String> {
         (&open, "needs a log-in; give `username` and `password`"),
         (&denied, "the log-in is wrong"),
         (
+            "image: \"oras://127.0.0.1:5000/demo:1.0.0\"",
+            "127.0.0.1:5000/demo:1.0.0 is not a SIF file; an image of layers is named with `docker://`",
+        ),
+        (
+            "image: \"docker://127.0.0.1:5000/sif:1.0.0\"",
+            "127.0.0.1:5000/sif:1.0.0 is a SIF file, not an image of layers; name it with `oras://`",
+        ),
+        (
             "image: /srv/shell.def, engine: native",
             "which only the program builds",
         ),
@@ -318,7 +326,18 @@ pub(super) fn faults(host: &Host) -> Result<(), String> {
         echo s3cret | apptainer registry login -u carol --password-stdin docker://127.0.0.1:5001 2>&1\n",
     )?;
     let good = format!("    - singularity: {{dest: /srv/err/x.sif, {private}}}\n");
-    expect(host.play("root", &good)?, 0, &["changed=1"])
+    expect(host.play("root", &good)?, 0, &["changed=1"])?;
+    // A layer that the registry has lost the end of; the file that is there stays.
+    let damage = "sha256sum /srv/err/x.sif >/srv/sum
+        for blob in /srv/private/docker/registry/v2/blobs/sha256/*/*/data; do
+            [ \"$(head -c 1 $blob)\" = \"{\" ] || truncate -s -5 $blob
+        done\n";
+    host.inside(damage)?;
+    let again = format!("    - singularity: {{dest: /srv/err/x.sif, force: true, {private}}}\n");
+    let texts = ["the layer sha256:", "failed=1"];
+    expect(host.play("root", &again)?, 2, &texts)?;
+    let left = host.inside("sha256sum -c /srv/sum; ls -A /srv/err\n")?;
+    expect((0, left), 0, &["x.sif: OK\nfull\nkept\nx.sif\n"])
 }
 
 /// The modules around the program, as a user without rights.

@@ -617,17 +617,16 @@ pub(crate) fn in_docker_archive(
 
 /// Digest and size of a SIF file, as a library tells them.
 pub(crate) fn in_library(bytes: &[u8], what: &str) -> Result<(Digest, u64)> {
-    #[derive(Deserialize)]
-    struct Answer {
-        data: Entry,
-    }
-    #[derive(Deserialize)]
-    struct Entry {
-        hash: String,
-        size: u64,
-    }
-    let Answer { data } = parse(bytes, "the answer of the library", what)?;
-    Ok((Digest::parse(&data.hash.replace('.', ":"))?, data.size))
+    let answer = super::json(bytes);
+    let data = answer.as_ref().and_then(|answer| answer.get("data"));
+    let hash = data.and_then(|data| data.get("hash")?.as_str());
+    let size = data.and_then(|data| data.get("size")?.as_int());
+    let (Some(hash), Some(size)) = (hash, size.and_then(|size| size.try_into().ok())) else {
+        return Err(Error::new(format!(
+            "the answer of the library about {what} names no file"
+        )));
+    };
+    Ok((Digest::parse(&hash.replace('.', ":"))?, size))
 }
 
 /// The one file of a SIF artifact in a registry.
