@@ -73,7 +73,7 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
         .with("image", record.image)
         .with("digest", record.digest)
         .with("platform", record.platform);
-    let shown = shown.and_then(|shown| crate::oci::json(&shown));
+    let shown = shown.and_then(|shown| crate::json::read_bytes(&shown).ok());
     if let Some(Data::Map(all)) = shown
         .as_ref()
         .and_then(|shown| shown.get("data")?.get("attributes"))

@@ -116,7 +116,7 @@ fn find(machine: &mut dyn Machine, args: &Args) -> Result<Option<Data>, Failure>
     if output.code != 0 {
         return Err(refused(args, &output));
     }
-    let list = crate::oci::json(&output.stdout);
+    let list = crate::json::read_bytes(&output.stdout).ok();
     let list = list
         .as_ref()
         .and_then(|list| list.get("instances")?.as_list());

@@ -617,7 +617,7 @@ pub(crate) fn in_docker_archive(
 
 /// Digest and size of a SIF file, as a library tells them.
 pub(crate) fn in_library(bytes: &[u8], what: &str) -> Result<(Digest, u64)> {
-    let answer = super::json(bytes);
+    let answer = json::read_bytes(bytes).ok();
     let data = answer.as_ref().and_then(|answer| answer.get("data"));
     let hash = data.and_then(|data| data.get("hash")?.as_str());
     let size = data.and_then(|data| data.get("size")?.as_int());

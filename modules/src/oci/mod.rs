@@ -73,12 +73,6 @@ impl From<Error> for Failure {
     }
 }
 
-/// A JSON document; nothing where it is none.
-pub(crate) fn json(bytes: &[u8]) -> Option<crate::data::Data> {
-    let json = serde_json::from_slice(bytes).ok()?;
-    Some(crate::data::Data::from_json(&json))
-}
-
 /// The result of a step on the way to an image.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
