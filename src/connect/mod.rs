@@ -18,11 +18,13 @@ mod tests;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rplay_modules::machine::Change;
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::wire::{self, BLOB_PIECE, Hello, Reply, Request};
+use tokio::io::DuplexStream;
 use zeroize::{Zeroize, Zeroizing};
 
 use program::Program;
@@ -432,20 +434,7 @@ impl Link {
             Some(executable) => format!("{executable} -c {}", r#become::quote(command)),
             None => command.to_owned(),
         };
-        let token = bootstrap::token()?;
-        let line = match r#become {
-            // What became another user says so first: everything before is the method's own.
-            Some(r#become) => {
-                r#become::command(r#become, &token, &format!("echo {token}; {wrapped}"))?
-            }
-            None => wrapped,
-        };
-        let mut program = self.connection().await?.start(&line).await?;
-        program.keep_all = true;
-        if r#become.is_some() {
-            let mut watch = r#become::Watch::new(r#become, &token);
-            bootstrap::await_token(&mut program, &token, &mut watch, self.patience()).await?;
-        }
+        let mut program = self.begin(r#become, &wrapped).await?;
         program.end_input().await;
         while program.pump().await {}
         let code = match (program.code, &self.connection) {
@@ -494,6 +483,44 @@ impl Link {
     pub fn disconnect(&mut self) {
         self.agents.clear();
         self.connection = None;
+    }
+
+    /// Starts a command as a stream: its standard input and output.
+    ///
+    /// # Errors
+    /// When the host cannot be reached or the user cannot be changed.
+    pub async fn stream(
+        &mut self,
+        r#become: Option<&Become>,
+        command: &str,
+    ) -> Result<(DuplexStream, Arc<OnceLock<String>>), LinkError> {
+        let mut program = self.begin(r#become, command).await?;
+        // Only the end of what it complains about is of use.
+        program.keep_all = false;
+        Ok(program.into_stream())
+    }
+
+    /// Starts a command as a user, and has answered what was asked for that.
+    async fn begin(
+        &mut self,
+        r#become: Option<&Become>,
+        command: &str,
+    ) -> Result<Program, LinkError> {
+        let token = bootstrap::token()?;
+        let line = match r#become {
+            // What became another user says so first: everything before is the method's own.
+            Some(r#become) => {
+                r#become::command(r#become, &token, &format!("echo {token}; {command}"))?
+            }
+            None => command.to_owned(),
+        };
+        let mut program = self.connection().await?.start(&line).await?;
+        program.keep_all = true;
+        if r#become.is_some() {
+            let mut watch = r#become::Watch::new(r#become, &token);
+            bootstrap::await_token(&mut program, &token, &mut watch, self.patience()).await?;
+        }
+        Ok(program)
     }
 
     fn patience(&self) -> Duration {

@@ -1,11 +1,12 @@
 //! A program that runs at the other end of a connection, with its three streams.
 
 use std::process::Stdio;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rplay_modules::wire::{self, Reply};
 use russh::{Channel, ChannelMsg, client};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
@@ -152,6 +153,43 @@ impl Program {
                 return Ok(None);
             }
         }
+    }
+
+    /// The program as a stream: what is written is its standard input, what it writes is read. What it
+    /// said on its error stream is there once it has ended.
+    pub(super) fn into_stream(mut self) -> (DuplexStream, Arc<OnceLock<String>>) {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let said = Arc::new(OnceLock::new());
+        let told = Arc::clone(&said);
+        tokio::spawn(async move {
+            let (mut reader, mut writer) = tokio::io::split(far);
+            let mut bytes = vec![0; 32 << 10];
+            let mut open = true;
+            loop {
+                if !self.out.is_empty() {
+                    let out = std::mem::take(&mut self.out);
+                    if writer.write_all(&out).await.is_err() {
+                        break;
+                    }
+                }
+                tokio::select! {
+                    more = self.pump() => if !more { break },
+                    read = reader.read(&mut bytes), if open => match read {
+                        Ok(count @ 1..) => {
+                            // It may write at the same time, more than a pipe holds.
+                            self.upload(&bytes[..count]).await;
+                        }
+                        _ => {
+                            open = false;
+                            self.end_input().await;
+                        }
+                    },
+                }
+            }
+            let _ = told.set(self.errors());
+            let _ = writer.shutdown().await;
+        });
+        (near, said)
     }
 
     /// The error stream as text.

@@ -82,6 +82,21 @@ impl Tunnels {
         }
     }
 
+    /// Opens a stream to a socket of the host, as the user that is logged in.
+    ///
+    /// # Errors
+    /// The host's reason.
+    pub async fn open_socket(
+        &self,
+        path: &str,
+    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static, String> {
+        let channel = self.0.channel_open_direct_streamlocal(path).await;
+        match channel {
+            Ok(channel) => Ok(channel.into_stream()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// What tells connections apart.
     pub fn number(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
