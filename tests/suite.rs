@@ -23,6 +23,7 @@ mod harness {
     pub(crate) mod stages;
 }
 mod crash;
+mod docker;
 mod facts;
 mod fuzz;
 mod hosts;
@@ -56,11 +57,12 @@ enum Job {
 }
 
 /// The scenarios, those that take longest first.
-const SCENARIOS: [(&str, Scenarios); 10] = [
+const SCENARIOS: [(&str, Scenarios); 11] = [
     ("ssh", ssh::all),
     ("program", program::all),
     ("systems", systems::all),
     ("kubernetes", kubernetes::all),
+    ("docker", docker::all),
     ("hosts", hosts::all),
     ("plan", |_, wanted| plan::all(wanted)),
     ("crash", |_, wanted| crash::all(wanted)),

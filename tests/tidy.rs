@@ -131,12 +131,12 @@ fn find_words(files: &[PathBuf], words: &[&str]) -> Result<Vec<String>, String> 
     Ok(found)
 }
 
-/// Whether a playbook of `tests/kubernetes` calls a module, or the scenarios beside it do.
-fn names(folder: &Path, module: &str) -> Result<bool, String> {
+/// Whether a playbook of `tests/kubernetes` or `tests/docker` calls a module, or the scenarios beside it do.
+fn names(folder: &Path, collection: &str, module: &str) -> Result<bool, String> {
     let list = fs::read_dir(folder).map_err(|fault| fault.to_string())?;
     let files = list.flatten().map(|entry| entry.path());
     let files = files.filter(|path| path.extension().is_some_and(|end| end == "yml"));
-    let call = format!("kubernetes.core.{module}:");
+    let call = format!("{collection}.{module}:");
     for file in files.chain([folder.with_extension("rs")]) {
         let text = fs::read_to_string(&file).map_err(|fault| fault.to_string())?;
         if text.contains(&call) {
@@ -155,9 +155,15 @@ fn module_pages(root: &Path) -> Result<Vec<String>, String> {
             .file_stem()
             .map(|stem| stem.to_string_lossy().into_owned())
             .unwrap_or_default();
-        // What needs a cluster is tested by playbooks and scenarios of its own.
-        let clustered = path.starts_with(root.join("modules/src/kubernetes"));
-        let is_tested = clustered && names(&root.join("tests/kubernetes"), &stem)?;
+        // What needs a cluster or an engine is tested by playbooks and scenarios of its own.
+        let mut is_tested = false;
+        for (family, collection) in [
+            ("kubernetes", "kubernetes.core"),
+            ("docker", "community.docker"),
+        ] {
+            is_tested |= path.starts_with(root.join("modules/src").join(family))
+                && names(&root.join("tests").join(family), collection, &stem)?;
+        }
         if is_module
             && !is_tested
             && !root

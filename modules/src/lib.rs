@@ -42,6 +42,8 @@ pub mod wire;
 
 pub mod builtin;
 pub mod crypto;
+#[cfg(feature = "docs")]
+pub mod docker;
 pub mod general;
 #[cfg(feature = "docs")]
 pub mod kubernetes;

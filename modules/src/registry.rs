@@ -7,6 +7,8 @@ pub fn modules() -> impl Iterator<Item = &'static Module> {
     [
         crate::builtin::MODULES,
         crate::crypto::MODULES,
+        #[cfg(feature = "docs")]
+        crate::docker::MODULES,
         crate::general::MODULES,
         #[cfg(feature = "docs")]
         crate::kubernetes::MODULES,

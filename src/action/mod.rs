@@ -4,6 +4,7 @@ mod argspec;
 mod assemble;
 pub(crate) mod background;
 mod copy;
+pub(crate) mod docker;
 mod engine;
 mod facts;
 mod fetch;
@@ -336,6 +337,7 @@ pub(crate) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         "synchronize" => synchronize::run(context).await,
         "raw" => script::raw(context).await,
         "gather_facts" => facts::gather(context).await,
+        name if docker::is_own(name) => Box::pin(docker::run(context)).await,
         name if kubernetes::is_own(name) => Box::pin(kubernetes::run(context)).await,
         _ => module::run(context).await,
     }

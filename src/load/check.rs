@@ -8,12 +8,11 @@ use super::play::Reader;
 use crate::diag::{Diagnostic, Span, nearest};
 
 /// Groups of actions that Ansible itself once named, for modules that are in collections now.
-const LEGACY_GROUPS: [&str; 10] = [
+const LEGACY_GROUPS: [&str; 9] = [
     "acme",
     "aws",
     "azure",
     "cpm",
-    "docker",
     "gcp",
     "os",
     "ovirt",
@@ -23,6 +22,9 @@ const LEGACY_GROUPS: [&str; 10] = [
 
 /// The group of the modules of `kubernetes.core`.
 pub(crate) const K8S: &str = "k8s";
+
+/// The group of the modules of `community.docker`.
+pub(crate) const DOCKER: &str = "docker";
 
 /// What names of variables are.
 pub(crate) const VARIABLE_NAMES: &str = "Variable names must be strings starting with a letter or underscore character, and contain only letters, numbers and underscores.";
@@ -108,8 +110,8 @@ impl Reader {
                     let problem = Diagnostic::warning("module-defaults", text);
                     self.problems.push(problem.at(&key.span));
                 }
-                // The one of these whose modules rplay has.
-                Some(K8S) => {}
+                // Those of these whose modules rplay has.
+                Some(K8S | DOCKER) => {}
                 // Modules and groups of collections are looked up when the play is planned.
                 Some(group) if group.contains('.') => {}
                 None => {}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Files;
-use crate::load::check::K8S;
+use crate::load::check::{DOCKER, K8S};
 use crate::template::value::Value;
 
 /// Groups of actions by their names, each with its members and the groups that it extends.
@@ -97,10 +97,15 @@ impl Collections {
         playbook_dir: &Path,
         files: &Files,
     ) -> Option<BTreeSet<String>> {
-        if [K8S, "kubernetes.core.k8s"].contains(&name) {
+        let own = match name {
+            K8S | "kubernetes.core.k8s" => Some("kubernetes.core."),
+            DOCKER | "community.docker.docker" => Some("community.docker."),
+            _ => None,
+        };
+        if let Some(own) = own {
             let names = rplay_modules::registry::modules().map(|module| module.name);
-            let own = names.filter(|name| name.starts_with("kubernetes.core."));
-            return Some(own.map(str::to_owned).collect());
+            let names = names.filter(|name| name.starts_with(own));
+            return Some(names.map(str::to_owned).collect());
         }
         let mut known = BTreeSet::from([name.to_owned()]);
         let mut actions = BTreeSet::new();

@@ -27,7 +27,10 @@ impl Worker<'_> {
             Some(msg) => Some(Value::from_data(msg).to_string()).filter(|msg| !msg.is_empty()),
         };
         let Some(msg) = msg else {
-            let text = "Task failed: Action failed: Unknown error.";
+            let text = match rplay_modules::registry::find(&self.job.spec.action) {
+                Some(_) => "Task failed: Module failed: Unknown error.",
+                None => "Task failed: Action failed: Unknown error.",
+            };
             one.result.insert("msg".to_owned(), Data::from(text));
             let mut cause = Cause::new(text, Some(&self.action_span()));
             // What `include_vars` says stands elsewhere in its result.

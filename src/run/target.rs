@@ -10,6 +10,7 @@ use super::play_check::{Kind as Wanted, misfit, unrendered};
 use super::shared::{RunShared, World};
 use super::spec::TaskSpec;
 use crate::action::ActionError;
+use crate::action::docker::Kept as Engine;
 use crate::action::kubernetes::Cluster;
 use crate::connect::{Become, Kind, Link, Secret, Target};
 use crate::load::keyword::Keyword;
@@ -23,6 +24,8 @@ pub(crate) struct Links {
     links: Vec<(Target, Link)>,
     /// Clusters that tasks of the host asked, by how they are reached.
     pub(crate) clusters: HashMap<String, Cluster>,
+    /// Container engines in the same way.
+    pub(crate) engines: HashMap<String, Engine>,
     calls: u64,
 }
 

@@ -1,0 +1,367 @@
+//! `community.docker`: the controller speaks to the engine of a host by its socket, through the host's
+//! SSH connection where it is another machine.
+
+mod auth;
+mod changes;
+mod compose;
+mod compose_plan;
+mod container;
+mod container_exec;
+mod engine;
+mod files;
+mod host_info;
+mod image;
+mod info;
+mod login;
+mod network;
+mod options;
+mod project;
+mod prune;
+mod pull;
+mod road;
+mod sizes;
+mod volume;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use http::Method;
+use rplay_modules::args::Args;
+use rplay_modules::data::{Data, Map};
+use rplay_modules::docker::shared::{Engine, Reach};
+use rplay_modules::registry;
+use serde_json::Value as Json;
+
+use self::engine::{Ask, Refusal, Wire, progress};
+use self::road::Place;
+use super::{ActionError, TaskResult};
+use crate::run::context::Context;
+
+/// The address that counts where none is given.
+const USUAL: &str = "unix:///var/run/docker.sock";
+
+/// Whether a name is one of these modules.
+pub(super) fn is_own(name: &str) -> bool {
+    registry::find(name).is_some_and(|module| module.name.starts_with("community.docker."))
+}
+
+/// Runs one of these modules.
+pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    match dispatch(context).await {
+        // It counts as what a module says.
+        Err(ActionError::Failed(failure)) => Ok(TaskResult::from(Err(*failure))),
+        result => result,
+    }
+}
+
+async fn dispatch(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
+    let Some(module) = registry::find(context.action()) else {
+        return Err(ActionError::new("no such module"));
+    };
+    let given = context.data_args()?;
+    let args = context.prepare(module.name, &given)?;
+    match module.short_name() {
+        "docker_compose_v2" => compose::run(context, read(&args)?).await,
+        "docker_compose_v2_exec" => compose::exec(context, read(&args)?).await,
+        "docker_compose_v2_pull" => compose::pull(context, read(&args)?).await,
+        "docker_compose_v2_run" => compose::run_once(context, read(&args)?).await,
+        "docker_container" => container::run(context, read(&args)?).await,
+        "docker_container_exec" => container_exec::run(context, read(&args)?).await,
+        "docker_container_info" => info::container(context, read(&args)?).await,
+        "docker_host_info" => host_info::run(context, read(&args)?).await,
+        "docker_image" => image::run(context, read(&args)?).await,
+        "docker_image_build" => image::build(context, read(&args)?).await,
+        "docker_image_info" => info::images(context, read(&args)?).await,
+        "docker_image_pull" => pull::run(context, read(&args)?).await,
+        "docker_login" => login::run(context, read(&args)?).await,
+        "docker_network" => network::run(context, read(&args)?).await,
+        "docker_network_info" => info::network(context, read(&args)?).await,
+        "docker_prune" => prune::run(context, read(&args)?).await,
+        "docker_volume" => volume::run(context, read(&args)?).await,
+        "docker_volume_info" => info::volume(context, read(&args)?).await,
+        other => Err(ActionError::new(format!("`{other}` has no code"))),
+    }
+}
+
+fn read<T: Args>(args: &Map) -> Result<T, ActionError> {
+    T::from_map(args).map_err(ActionError::new)
+}
+
+/// An engine as a run knows it.
+pub(crate) struct Kept {
+    wire: Wire,
+    /// The version of its API that is spoken.
+    version: String,
+    /// What check mode made of its objects; nothing where it removed one.
+    assumed: HashMap<String, Option<Json>>,
+}
+
+/// A task's work on an engine.
+struct Job<'a, 'b> {
+    context: &'a mut Context<'b>,
+    place: Place,
+    key: String,
+    limit: Duration,
+    kept: Option<Kept>,
+}
+
+/// A variable of the task's environment, or of the user's on the host.
+async fn variable(context: &mut Context<'_>, name: &str) -> Result<Option<String>, ActionError> {
+    let own = context.environment.iter().find(|(known, _)| known == name);
+    if let Some((_, value)) = own {
+        return Ok(Some(value.clone()).filter(|value| !value.is_empty()));
+    }
+    let r#become = context.r#become.clone();
+    let link = context.link()?;
+    let found = match link.is_local() && r#become.is_none() {
+        true => std::env::var(name).ok(),
+        false => {
+            let hello = link.hello(r#become.as_ref()).await?;
+            hello.process.env.get(name).cloned()
+        }
+    };
+    Ok(found.filter(|value| !value.is_empty()))
+}
+
+/// The address of an engine.
+async fn address(context: &mut Context<'_>, args: &Reach) -> Result<Place, ActionError> {
+    if args.tls == Some(true) || args.validate_certs == Some(true) {
+        return Err(ActionError::new(
+            "engines are reached by a socket, or unprotected through the host's connection; TLS is not there yet",
+        ));
+    }
+    let address = match &args.docker_host {
+        Some(address) => address.clone(),
+        None => variable(context, "DOCKER_HOST")
+            .await?
+            .unwrap_or_else(|| USUAL.to_owned()),
+    };
+    Place::parse(&address).map_err(ActionError::new)
+}
+
+impl<'a, 'b> Job<'a, 'b> {
+    /// Connects, or goes on with the connection of an earlier task.
+    async fn begin(context: &'a mut Context<'b>, args: &Engine) -> Result<Self, ActionError> {
+        let place = address(context, &args.reach).await?;
+        let limit = match args.timeout {
+            Some(seconds) => seconds,
+            None => variable(context, "DOCKER_TIMEOUT")
+                .await?
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(60),
+        };
+        let version = match &args.reach.api_version {
+            Some(version) => Some(version.clone()),
+            None => variable(context, "DOCKER_API_VERSION").await?,
+        };
+        let version = version.filter(|version| version != "auto");
+        let user = context.r#become.as_ref().map(|r#become| &r#become.user);
+        let key = format!(
+            "{}|{}|{user:?}|{version:?}|{limit}",
+            context.target,
+            place.text()
+        );
+        let limit = Duration::from_secs(limit.max(1));
+        let known = context.links.engines.remove(&key);
+        let mut job = Self {
+            context,
+            place,
+            key,
+            limit,
+            kept: known,
+        };
+        if job.kept.as_ref().is_none_or(|kept| !kept.wire.is_open()) {
+            let assumed = job.kept.take().map(|kept| kept.assumed).unwrap_or_default();
+            job.connect(version, assumed).await?;
+        }
+        // What check mode assumed does not hold once something is really done.
+        if !job.context.check {
+            job.kept_mut().assumed.clear();
+        }
+        Ok(job)
+    }
+
+    async fn connect(
+        &mut self,
+        version: Option<String>,
+        assumed: HashMap<String, Option<Json>>,
+    ) -> Result<(), ActionError> {
+        let mut wire = self.wire().await?;
+        let own = wire.fetch(Ask::new(Method::GET, "/version")).await;
+        let own = own.map_err(|refusal| {
+            refusal.about("Error connecting: Error while fetching server API version")
+        })?;
+        let own: Json = serde_json::from_slice(&own).unwrap_or_default();
+        let own = own["ApiVersion"].as_str().unwrap_or("1.40");
+        self.kept = Some(Kept {
+            wire,
+            version: version.unwrap_or_else(|| own.to_owned()),
+            assumed,
+        });
+        Ok(())
+    }
+
+    /// A connection of its own.
+    async fn wire(&mut self) -> Result<Wire, ActionError> {
+        let way = road::open(self.context, &self.place).await?;
+        Wire::new(way, self.limit).await.map_err(ActionError::new)
+    }
+
+    #[expect(clippy::expect_used, reason = "it is there once the job has begun")]
+    fn kept_mut(&mut self) -> &mut Kept {
+        self.kept.as_mut().expect("an engine")
+    }
+
+    fn path(&self, path: &str) -> String {
+        let version = self.kept.as_ref().map_or("", |kept| &kept.version);
+        format!("/v{version}{path}")
+    }
+
+    async fn ask(&mut self, mut ask: Ask<'_>) -> Result<Vec<u8>, Refusal> {
+        let path = self.path(ask.path);
+        ask.path = &path;
+        // An engine closes connections that are idle.
+        if !self.kept_mut().wire.is_open() {
+            let wire = self.wire().await;
+            self.kept_mut().wire = wire.map_err(|error| match error {
+                ActionError::Failed(failure) => Refusal::Silence(failure.msg),
+                other => Refusal::Silence(format!("{other:?}")),
+            })?;
+        }
+        self.kept_mut().wire.fetch(ask).await
+    }
+
+    async fn get(&mut self, path: &str) -> Result<Json, Refusal> {
+        let bytes = self.ask(Ask::new(Method::GET, path)).await?;
+        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    async fn post(&mut self, path: &str, body: Option<&Json>) -> Result<Json, Refusal> {
+        let mut ask = Ask::new(Method::POST, path);
+        if let Some(body) = body {
+            ask = ask.json(body);
+        }
+        let bytes = self.ask(ask).await?;
+        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    /// A request whose answer may take any time.
+    async fn forever(&mut self, path: &str) -> Result<Json, Refusal> {
+        let wire = self.wire().await;
+        let mut wire = wire.map_err(|_| Refusal::Silence("the engine is gone".to_owned()))?;
+        wire.limit = Duration::from_secs(u64::from(u32::MAX));
+        let path = self.path(path);
+        let bytes = wire.fetch(Ask::new(Method::POST, &path)).await?;
+        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    async fn delete(&mut self, path: &str) -> Result<Json, Refusal> {
+        let bytes = self.ask(Ask::new(Method::DELETE, path)).await?;
+        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    /// A request whose answer tells of progress; what it told.
+    async fn watch(&mut self, ask: Ask<'_>) -> Result<Vec<Json>, Refusal> {
+        let bytes = self.ask(ask).await?;
+        match progress(&bytes) {
+            (all, None) => Ok(all),
+            (_, Some(error)) => Err(Refusal::Silence(error)),
+        }
+    }
+
+    /// An object by name; in check mode as earlier tasks would have left it.
+    async fn find(&mut self, kind: &str, name: &str) -> Result<Option<Json>, Refusal> {
+        let path = match kind {
+            "volumes" | "networks" => format!("/{kind}/{}", escaped(name)),
+            _ => format!("/{kind}/{}/json", escaped(name)),
+        };
+        if self.context.check
+            && let Some(known) = self.kept_mut().assumed.get(&format!("{kind}/{name}"))
+        {
+            return Ok(known.clone());
+        }
+        match self.get(&path).await {
+            Ok(found) => Ok(Some(found)),
+            Err(refusal) if refusal.is(404) => Ok(None),
+            // Podman says so of names that cannot be.
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Keeps what check mode made of an object.
+    fn assume(&mut self, kind: &str, name: &str, object: Option<Json>) {
+        let key = format!("{kind}/{name}");
+        self.kept_mut().assumed.insert(key, object);
+    }
+}
+
+impl Drop for Job<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            let key = std::mem::take(&mut self.key);
+            self.context.links.engines.insert(key, kept);
+        }
+    }
+}
+
+/// A word of an address; names of images keep their slashes.
+fn escaped(word: &str) -> String {
+    let keep = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~/:@".contains(byte);
+    let one = |byte: u8| match keep(&byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    word.bytes().map(one).collect()
+}
+
+/// A path with a query of these parts; everything in it is escaped.
+fn with_query(path: &str, parts: &[(&str, String)]) -> String {
+    let one = |byte: u8| match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    let parts: Vec<String> = parts
+        .iter()
+        .map(|(name, value)| format!("{name}={}", value.bytes().map(one).collect::<String>()))
+        .collect();
+    match parts.is_empty() {
+        true => path.to_owned(),
+        false => format!("{path}?{}", parts.join("&")),
+    }
+}
+
+/// Filters of a list as the engine takes them: words, and lists of words.
+fn filters(given: Option<&Map>) -> Option<String> {
+    let given = given.filter(|given| !given.is_empty())?;
+    let word = |value: &Data| match value {
+        Data::Bool(value) => value.to_string(),
+        other => other.text(),
+    };
+    let all = given.iter().map(|(name, value)| {
+        let values: Vec<Json> = match value {
+            Data::List(values) => values.iter().map(|value| word(value).into()).collect(),
+            value => vec![word(value).into()],
+        };
+        (name.clone(), Json::Array(values))
+    });
+    Some(Json::Object(all.collect()).to_string())
+}
+
+/// Refuses parts of an argument that Ansible does not know.
+fn only(module: &str, argument: &str, part: &Map, known: &[&str]) -> Result<(), ActionError> {
+    let wrong: Vec<String> = part
+        .keys()
+        .filter(|name| !known.contains(&name.as_str()))
+        .map(|name| format!("{argument}.{name}"))
+        .collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let mut known = known.to_vec();
+    known.sort_unstable();
+    Err(ActionError::new(format!(
+        "Unsupported parameters for (community.docker.{module}) module: {}. Supported parameters include: {}.",
+        wrong.join(", "),
+        known.join(", ")
+    )))
+}

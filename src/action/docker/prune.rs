@@ -1,0 +1,234 @@
+//! `docker_prune`: what nobody uses goes. Check mode looks for it.
+
+use http::Method;
+use rplay_modules::data::{Data, Map};
+use rplay_modules::docker::docker_prune::Args;
+use rplay_modules::map;
+use rplay_modules::outcome::Diff;
+use serde_json::{Value as Json, json};
+
+use super::engine::Ask;
+use super::{Job, filters, sizes, with_query};
+use crate::action::{ActionError, TaskResult};
+use crate::run::context::Context;
+
+/// One kind of objects that can be pruned.
+struct Kind<'a> {
+    name: &'static str,
+    wanted: bool,
+    filters: Option<&'a Map>,
+    /// The member of the engine's answer with what went.
+    gone: &'static str,
+    /// Whether the engine tells how much space that took.
+    sized: bool,
+}
+
+/// Removes, or looks for what would be removed.
+pub(super) async fn run(context: &mut Context<'_>, args: Args) -> Result<TaskResult, ActionError> {
+    let mut job = Job::begin(context, &args.engine).await?;
+    let kinds = [
+        Kind {
+            name: "containers",
+            wanted: args.containers,
+            filters: args.containers_filters.as_ref(),
+            gone: "ContainersDeleted",
+            sized: true,
+        },
+        Kind {
+            name: "images",
+            wanted: args.images,
+            filters: args.images_filters.as_ref(),
+            gone: "ImagesDeleted",
+            sized: true,
+        },
+        Kind {
+            name: "networks",
+            wanted: args.networks,
+            filters: args.networks_filters.as_ref(),
+            gone: "NetworksDeleted",
+            sized: false,
+        },
+        Kind {
+            name: "volumes",
+            wanted: args.volumes,
+            filters: args.volumes_filters.as_ref(),
+            gone: "VolumesDeleted",
+            sized: true,
+        },
+    ];
+    let mut result = map! {};
+    let mut changed = false;
+    let mut going = map! {};
+    for kind in kinds.iter().filter(|kind| kind.wanted) {
+        if job.context.check {
+            let names = predict(&mut job, kind).await?;
+            changed |= !names.is_empty();
+            if !names.is_empty() {
+                going.insert(kind.name.to_owned(), names.clone().into());
+            }
+            result.insert(kind.name.to_owned(), names.into());
+            continue;
+        }
+        let query: Vec<_> = filters(kind.filters)
+            .map(|filters| ("filters", filters))
+            .into_iter()
+            .collect();
+        let path = with_query(&format!("/{}/prune", kind.name), &query);
+        let said = job.post(&path, None).await?;
+        let gone = said[kind.gone].as_array().cloned().unwrap_or_default();
+        let space = said["SpaceReclaimed"].as_i64().unwrap_or(0);
+        changed |= !gone.is_empty() || (kind.sized && space > 0);
+        if !gone.is_empty() {
+            let gone = gone.iter().map(|one| match one.as_object() {
+                None => Data::from_json(one),
+                Some(parts) => {
+                    let parts = parts.iter();
+                    let parts = parts
+                        .map(|(how, what)| format!("{how}: {}", what.as_str().unwrap_or_default()));
+                    parts.collect::<Vec<_>>().join(", ").into()
+                }
+            });
+            going.insert(kind.name.to_owned(), Data::List(gone.collect()));
+        }
+        result.insert(kind.name.to_owned(), Data::from_json(&Json::Array(gone)));
+        if kind.sized {
+            result.insert(format!("{}_space_reclaimed", kind.name), space.into());
+        }
+    }
+    if args.builder_cache {
+        if job.context.check {
+            return Ok(TaskResult::not_run(
+                "the engine does not tell what of its builder's cache would go",
+            ));
+        }
+        changed |= cache(&mut job, &args, &mut result).await?;
+    }
+    let mut result = TaskResult::changed(changed, result);
+    if !going.is_empty() && job.context.diff {
+        result.diff.push(Diff::attributes(going, map! {}));
+    }
+    Ok(result)
+}
+
+async fn cache(job: &mut Job<'_, '_>, args: &Args, result: &mut Map) -> Result<bool, ActionError> {
+    let mut query = vec![];
+    if args.builder_cache_all {
+        query.push(("all", "true".to_owned()));
+    }
+    if let Some(text) = &args.builder_cache_keep_storage {
+        let size = sizes::bytes(text).ok_or_else(|| {
+            ActionError::new(format!(
+                "Error while parsing value of builder_cache_keep_storage: {text}"
+            ))
+        })?;
+        query.push(("keep-storage", size.to_string()));
+    }
+    query.extend(filters(args.builder_cache_filters.as_ref()).map(|filters| ("filters", filters)));
+    let path = with_query("/build/prune", &query);
+    let said = job.ask(Ask::new(Method::POST, &path)).await?;
+    let said: Json = serde_json::from_slice(&said).unwrap_or_default();
+    let gone = said["CachesDeleted"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let space = said["SpaceReclaimed"].as_i64().unwrap_or(0);
+    let changed = !gone.is_empty() || space > 0;
+    result.insert(
+        "builder_cache_caches_deleted".to_owned(),
+        Data::from_json(&Json::Array(gone)),
+    );
+    result.insert("builder_cache_space_reclaimed".to_owned(), space.into());
+    Ok(changed)
+}
+
+/// What would go, by name.
+async fn predict(job: &mut Job<'_, '_>, kind: &Kind<'_>) -> Result<Vec<String>, ActionError> {
+    let mut given = kind.filters.cloned().unwrap_or_default();
+    let word = |given: &mut Map, name: &str| {
+        given
+            .shift_remove(name)
+            .map(|value| value.text().to_lowercase())
+    };
+    let all = word(&mut given, "all").is_some_and(|word| ["true", "1"].contains(&word.as_str()));
+    let dangling = word(&mut given, "dangling");
+    let dangling = dangling.is_none_or(|word| !["false", "0"].contains(&word.as_str()));
+    match kind.name {
+        "containers" => {
+            let status: Vec<Data> = ["created", "exited", "dead"].map(Data::from).to_vec();
+            given.insert("status".to_owned(), Data::List(status));
+        }
+        "images" if dangling => {
+            given.insert("dangling".to_owned(), true.into());
+        }
+        "volumes" => {
+            given.insert("dangling".to_owned(), true.into());
+        }
+        _ => {}
+    }
+    let mut query: Vec<_> = filters(Some(&given))
+        .map(|filters| ("filters", filters))
+        .into_iter()
+        .collect();
+    if kind.name == "containers" {
+        query.push(("all", "1".to_owned()));
+    }
+    let path = match kind.name {
+        "containers" | "images" => format!("/{}/json", kind.name),
+        _ => format!("/{}", kind.name),
+    };
+    let mut list = job.get(&with_query(&path, &query)).await?;
+    if kind.name == "volumes" {
+        list = list["Volumes"].take();
+    }
+    let list = list.as_array().cloned().unwrap_or_default();
+    let used = match kind.name {
+        "images" if !dangling => used_images(job).await?,
+        _ => vec![],
+    };
+    let mut names = vec![];
+    for one in list {
+        let id = one["Id"].as_str().unwrap_or_default().to_owned();
+        let name = one["Name"].as_str().unwrap_or_default().to_owned();
+        match kind.name {
+            "images" if used.contains(&id) => {}
+            "images" => {
+                let tags = one["RepoTags"].as_array().cloned().unwrap_or_default();
+                let tags = tags.iter().filter_map(|tag| tag.as_str());
+                let tags: Vec<_> = tags.filter(|tag| *tag != "<none>:<none>").collect();
+                names.push(if tags.is_empty() { id } else { tags.join(", ") });
+            }
+            "containers" => names.push(id),
+            "volumes" => {
+                // Since version 1.42 the others stay unless all are meant.
+                let unnamed = one["Labels"].get("com.docker.volume.anonymous").is_some()
+                    || (name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+                if all || unnamed {
+                    names.push(name);
+                }
+            }
+            _ => {
+                let own = ["bridge", "host", "none", "podman"].contains(&name.as_str());
+                let found = if own {
+                    None
+                } else {
+                    job.find("networks", &id).await?
+                };
+                let found = found.unwrap_or(json!({"Containers": {"": ""}}));
+                if found["Containers"]
+                    .as_object()
+                    .is_none_or(serde_json::Map::is_empty)
+                {
+                    names.push(name);
+                }
+            }
+        }
+    }
+    Ok(names)
+}
+
+async fn used_images(job: &mut Job<'_, '_>) -> Result<Vec<String>, ActionError> {
+    let all = job.get("/containers/json?all=1").await?;
+    let all = all.as_array().cloned().unwrap_or_default();
+    let ids = all.iter().filter_map(|one| one["ImageID"].as_str());
+    Ok(ids.map(str::to_owned).collect())
+}

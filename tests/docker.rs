@@ -1,0 +1,523 @@
+//! `community.docker` against a real engine, which `components/docker.sh` starts once.
+//!
+//! `docker/NAME.yml` are playbooks whose every result is compared with the one that Ansible came to,
+//! `docker/NAME.json`, written by `docker/record.py`. The rest are scenarios.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value as Json;
+
+use crate::harness::scenario::{self, Scenario, expect, finish, outcome};
+use crate::harness::stages::Verdict;
+
+const SCENARIOS: &[Scenario<Engine>] = &[
+    ("objects come out as with Ansible", objects),
+    ("containers come out as with Ansible", containers),
+    ("Compose projects come out as with Ansible", compose),
+    ("log-ins come out as with Ansible", login),
+    ("check mode says what the run does", check),
+    ("images are built, saved and loaded", images),
+    ("through a host's SSH connection, with become", over_ssh),
+    ("errors are clear", errors),
+];
+
+pub(crate) fn all(root: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Verdict)> {
+    let chosen = scenario::chosen("docker", SCENARIOS, wanted);
+    if chosen.is_empty() {
+        return vec![];
+    }
+    match Engine::start(root) {
+        Ok(engine) => scenario::run("docker", &chosen, &engine),
+        Err(reason) => vec![("docker".to_owned(), Verdict::Skipped(reason))],
+    }
+}
+
+/// A running engine; it ends when dropped, and also when the tests are killed.
+pub(crate) struct Engine {
+    root: PathBuf,
+    folder: tempfile::TempDir,
+    process: Child,
+    /// Where its programs are.
+    tools: PathBuf,
+    /// A process whose network it is.
+    inner: String,
+}
+
+impl Engine {
+    pub(crate) fn start(root: &Path) -> Result<Self, String> {
+        if !rustix::process::geteuid().is_root() {
+            return Err("needs root".to_owned());
+        }
+        let exe = std::env::current_exe().map_err(|fault| fault.to_string())?;
+        // TARGET/debug/deps/suite-...
+        let target = exe.ancestors().nth(3).unwrap_or(root);
+        let tools = target.join("tmp/components/engine");
+        if !tools.join(".built").exists() {
+            return Err(
+                "needs the engine that tests/components/engine.sh gets, which tests/run calls"
+                    .to_owned(),
+            );
+        }
+        let folder = tempfile::Builder::new().prefix("rplay-docker-").tempdir();
+        let folder = folder.map_err(|fault| fault.to_string())?;
+        let mut process = Command::new(root.join("tests/components/docker.sh"))
+            .arg(folder.path().join("run"))
+            .arg(&tools)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|fault| format!("docker.sh: {fault}"))?;
+        let mut inner = String::new();
+        if let Some(out) = process.stdout.take() {
+            let read = BufReader::new(out).read_line(&mut inner);
+            read.map_err(|fault| fault.to_string())?;
+        }
+        let inner = inner.trim().to_owned();
+        if inner.is_empty() {
+            drop(process.stdin.take());
+            let output = process.wait_with_output();
+            return Err(output.map_or_else(|fault| fault.to_string(), |output| outcome(&output).1));
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            folder,
+            process,
+            tools,
+            inner,
+        })
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), String> {
+        std::fs::write(self.file(name), text).map_err(|fault| format!("{name}: {fault}"))
+    }
+
+    /// Puts a program into the network of the engine, with its address and its home.
+    fn inside(&self, command: &Command) -> Command {
+        let mut inside = Command::new("nsenter");
+        inside.args(["-t", &self.inner, "--net"]);
+        inside.arg(command.get_program()).args(command.get_args());
+        if let Some(folder) = command.get_current_dir() {
+            inside.current_dir(folder);
+        }
+        inside.env_clear();
+        for (name, value) in command.get_envs() {
+            if let Some(value) = value {
+                inside.env(name, value);
+            }
+        }
+        let known = std::env::var_os("PATH").unwrap_or_default();
+        let mut folders = vec![self.tools.join("usr/bin")];
+        folders.extend(std::env::split_paths(&known));
+        inside
+            .env("PATH", std::env::join_paths(folders).unwrap_or(known))
+            .env("HOME", self.file("run/home"))
+            .env(
+                "DOCKER_HOST",
+                format!("unix://{}", self.file("run/sock").display()),
+            )
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        inside
+    }
+
+    /// rplay in a folder, in the network of the engine.
+    pub(crate) fn rplay(&self, folder: &Path, words: &[&str]) -> Command {
+        self.inside(&scenario::command(folder, self.folder.path(), words))
+    }
+
+    /// The `docker` program.
+    pub(crate) fn docker(&self, words: &[&str]) -> Result<String, String> {
+        let mut command = Command::new("docker");
+        command.args(words);
+        let (code, text) = finish(&mut self.inside(&command))?;
+        match code {
+            0 => Ok(text),
+            _ => Err(format!("docker {words:?}: {text}")),
+        }
+    }
+
+    /// Takes everything away.
+    fn clean(&self) -> Result<(), String> {
+        for name in self.docker(&["ps", "-aq"])?.split_whitespace() {
+            self.docker(&["rm", "-f", name])?;
+        }
+        self.docker(&["system", "prune", "-af", "--volumes"])?;
+        self.docker(&["volume", "prune", "-af"]).map(|_| ())
+    }
+
+    /// Runs a play whose tasks are these.
+    fn play(&self, tasks: &str, words: &[&str]) -> Result<(i32, String), String> {
+        let lines = tasks.lines().map(|line| format!("    {line}\n"));
+        let lines: String = lines.collect();
+        self.write(
+            "play.yml",
+            &format!("- hosts: localhost\n  gather_facts: false\n  tasks:\n{lines}"),
+        )?;
+        let mut all = vec!["play.yml"];
+        all.extend(words);
+        finish(&mut self.rplay(self.folder.path(), &all))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// What is another in every run; `docker/record.py` has the same list.
+const DROP: &[&str] = &[
+    "Aliases",
+    "Created",
+    "CreatedAt",
+    "DNSNames",
+    "DriverStatus",
+    "EndpointID",
+    "FinishedAt",
+    "Gateway",
+    "GraphDriver",
+    "Health",
+    "Hostname",
+    "HostnamePath",
+    "HostsPath",
+    "ID",
+    "IPAM",
+    "IPAddress",
+    "IPv4Address",
+    "Id",
+    "LastTagTime",
+    "LogPath",
+    "MacAddress",
+    "Mountpoint",
+    "Mounts",
+    "NetworkID",
+    "Pid",
+    "ResolvConfPath",
+    "RunningFor",
+    "SandboxID",
+    "SandboxKey",
+    "StartedAt",
+    "Status",
+    "action",
+    "atime",
+    "checksum",
+    "cmd",
+    "containers",
+    "ctime",
+    "delta",
+    "dev",
+    "differences",
+    "duration",
+    "exception",
+    "failed_when_suppressed_exception",
+    "host_info",
+    "id",
+    "image_different",
+    "images",
+    "inode",
+    "invocation",
+    "mtime",
+    "push_status",
+    "stat",
+    "stderr",
+    "stderr_lines",
+    "warnings",
+];
+
+fn plain(value: &Json) -> Json {
+    match value {
+        Json::Object(map) => {
+            let mut entries: Vec<_> = map
+                .iter()
+                .filter(|(key, value)| {
+                    let own = key.as_str() == "actions" && !told(value);
+                    !DROP.contains(&key.as_str()) && !key.starts_with("_ansible") && !own
+                })
+                .collect();
+            entries.sort_by_key(|(key, _)| key.as_str());
+            let entries = entries
+                .into_iter()
+                .map(|(key, value)| (numbers(key), plain(value)));
+            Json::Object(entries.collect())
+        }
+        Json::Array(items) => {
+            let mut items: Vec<Json> = items.iter().map(plain).collect();
+            items.sort_by_key(Json::to_string);
+            Json::Array(items)
+        }
+        Json::String(text) => Json::String(numbers(text)),
+        other => other.clone(),
+    }
+}
+
+/// What Ansible lists of a container's requests is its own affair.
+fn told(actions: &Json) -> bool {
+    let mut all = actions.as_array().into_iter().flatten();
+    all.all(|one| !one.is_object() || one.get("what").is_some())
+}
+
+/// A text without the numbers of containers and images.
+fn numbers(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_hexdigit() && !c.is_ascii_uppercase()) {
+        let tail = &rest[start..];
+        let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        let end = tail.find(|c| !is_hex(c)).unwrap_or(tail.len());
+        out += &rest[..start];
+        out += &"@id@".repeat(end / 64);
+        out += &tail[end / 64 * 64..end];
+        rest = &tail[end..];
+    }
+    out + rest
+}
+
+/// Compares every result of a playbook with the recorded one.
+fn compare(engine: &Engine, name: &str) -> Result<(), String> {
+    engine.clean()?;
+    let folder = engine.root.join("tests/docker");
+    let out = engine.file(&format!("out-{name}"));
+    std::fs::create_dir_all(&out).map_err(|fault| fault.to_string())?;
+    let (playbook, variable) = (format!("{name}.yml"), format!("out={}", out.display()));
+    let words = [
+        playbook.as_str(),
+        "-e",
+        &variable,
+        "-e",
+        "registry=127.0.0.1:5001",
+        "-e",
+        "closed=127.0.0.1:5000",
+    ];
+    let mut command = engine.rplay(&folder, &words);
+    command.env("ANSIBLE_STDOUT_CALLBACK", "ansible.posix.json");
+    let output = command.output().map_err(|fault| fault.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let text = text.replace(&out.display().to_string(), "@out@");
+    let text = text.replace(&engine.file("run").display().to_string(), "@run@");
+    let ran: Json =
+        serde_json::from_str(&text).map_err(|fault| format!("{fault}\n{}", outcome(&output).1))?;
+    let tasks = ran["plays"][0]["tasks"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let got: Vec<(String, Json)> = tasks
+        .iter()
+        .map(|task| {
+            let name = task["task"]["name"].as_str().unwrap_or_default();
+            (name.to_owned(), plain(&task["hosts"]["localhost"]))
+        })
+        .collect();
+    let file = folder.join(format!("{name}.json"));
+    let recorded = std::fs::read_to_string(&file).map_err(|fault| fault.to_string())?;
+    let mut recorded: Vec<Json> =
+        serde_json::from_str(&recorded).map_err(|fault| fault.to_string())?;
+    if std::env::var_os("RPLAY_DOCKER_EXPECT").is_some_and(|word| !word.is_empty()) {
+        for (one, (task, result)) in recorded.iter_mut().zip(&got) {
+            if task.starts_with("differs: ") {
+                one["result"] = result.clone();
+            }
+        }
+        let mut text =
+            serde_json::to_string_pretty(&recorded).map_err(|fault| fault.to_string())?;
+        text.push('\n');
+        std::fs::write(&file, text).map_err(|fault| fault.to_string())?;
+    }
+    let mut wrong = String::new();
+    for (one, (task, result)) in recorded.iter().zip(&got) {
+        if one["task"] != task.as_str() || plain(&one["result"]) != *result {
+            wrong += &format!(
+                "{task}\n  recorded {}\n  got      {result}\n",
+                plain(&one["result"])
+            );
+        }
+    }
+    if got.len() != recorded.len() {
+        wrong += &format!("{} tasks instead of {}\n", got.len(), recorded.len());
+    }
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(wrong),
+    }
+}
+
+fn objects(engine: &Engine) -> Result<(), String> {
+    compare(engine, "objects")
+}
+
+fn containers(engine: &Engine) -> Result<(), String> {
+    compare(engine, "containers")
+}
+
+fn compose(engine: &Engine) -> Result<(), String> {
+    compare(engine, "compose")
+}
+
+fn login(engine: &Engine) -> Result<(), String> {
+    compare(engine, "login")
+}
+
+/// A network, a volume, a container in it and a project whose files are only written on the way.
+const LOOK: &str = r#"
+- community.docker.docker_network: {name: look}
+- community.docker.docker_volume: {name: look}
+- community.docker.docker_container:
+    name: look
+    image: 127.0.0.1:5001/demo:1.0.0
+    networks: [{name: look}]
+    volumes: ["look:/data"]
+- ansible.builtin.file: {path: "{{ playbook_dir }}/look", state: directory}
+- ansible.builtin.copy:
+    dest: "{{ playbook_dir }}/look/compose.yaml"
+    content: "services: {web: {image: '127.0.0.1:5001/demo:${V}', volumes: ['./data:/data']}}\n"
+- ansible.builtin.copy: {dest: "{{ playbook_dir }}/look/.env", content: "V=1.1.0\n"}
+- community.docker.docker_compose_v2: {project_src: "{{ playbook_dir }}/look"}
+"#;
+
+fn check(engine: &Engine) -> Result<(), String> {
+    engine.clean()?;
+    let planned = engine.play(LOOK, &["--check", "--diff"])?;
+    expect(
+        planned.clone(),
+        0,
+        &["demo:1.1.0 (pulled)", "changed=7", "failed=0"],
+    )?;
+    let none = engine.docker(&["ps", "-aq"])? + &engine.docker(&["volume", "ls", "-q"])?;
+    if !none.trim().is_empty() || engine.file("look").exists() {
+        return Err(format!("check mode made something: {none}"));
+    }
+    expect(
+        engine.play(LOOK, &["--diff"])?,
+        0,
+        &["changed=7", "failed=0"],
+    )?;
+    for words in [&["--check"][..], &[]] {
+        expect(engine.play(LOOK, words)?, 0, &["changed=0", "failed=0"])?;
+    }
+    // What would be pruned is what is pruned.
+    let prune = "- community.docker.docker_prune: {containers: true, networks: true, images: true, images_filters: {dangling: false}, volumes: true, volumes_filters: {all: true}}\n";
+    let away = "- community.docker.docker_compose_v2: {project_src: '{{ playbook_dir }}/look', state: absent}\n- community.docker.docker_container: {name: look, state: stopped}\n";
+    expect(engine.play(away, &["--check"])?, 0, &["changed=2"])?;
+    expect(engine.play(away, &[])?, 0, &["changed=2"])?;
+    let shown = engine.play(prune, &["--check", "--diff"])?;
+    expect(shown, 0, &["demo:1.1.0", "changed=1"])?;
+    expect(engine.play(prune, &[])?, 0, &["changed=1"])?;
+    expect(engine.play(prune, &[])?, 0, &["changed=1"])?;
+    expect(engine.play(prune, &["--check"])?, 0, &["changed=0"])
+}
+
+fn images(engine: &Engine) -> Result<(), String> {
+    let tasks = r#"
+- ansible.builtin.file: {path: "{{ playbook_dir }}/build", state: directory}
+- ansible.builtin.copy:
+    dest: "{{ playbook_dir }}/build/Dockerfile"
+    content: "FROM 127.0.0.1:5001/demo:1.0.0\nARG WHAT\nRUN echo $WHAT >/www/built\n"
+- community.docker.docker_image_pull: {name: "127.0.0.1:5001/demo:1.0.0"}
+- community.docker.docker_image:
+    name: built:1
+    source: build
+    build: {path: "{{ playbook_dir }}/build", args: {WHAT: thing}, network: none}
+- community.docker.docker_image: {name: "built:1", source: local, archive_path: "{{ playbook_dir }}/built.tar"}
+- community.docker.docker_image_build: {name: other, path: "{{ playbook_dir }}/build", args: {WHAT: other}, network: none}
+- community.docker.docker_image_info: {name: ["built:1", other]}
+  register: found
+- ansible.builtin.assert: {that: found.images | length == 2}
+"#;
+    expect(engine.play(tasks, &[])?, 0, &["changed=6", "failed=0"])?;
+    expect(engine.play(tasks, &[])?, 0, &["changed=0", "failed=0"])?;
+    let load = r#"
+- community.docker.docker_image: {name: "built:1", state: absent}
+- community.docker.docker_image: {name: "built:1", source: load, load_path: "{{ playbook_dir }}/built.tar"}
+- community.docker.docker_container: {name: built, image: "built:1", command: cat /www/built, detach: false, cleanup: true}
+  register: ran
+- ansible.builtin.assert: {that: "ran.container.Output == 'thing\n'"}
+"#;
+    expect(engine.play(load, &[])?, 0, &["changed=3", "failed=0"])
+}
+
+/// The socket is root's; the user who logs in has to become root to reach it.
+fn over_ssh(engine: &Engine) -> Result<(), String> {
+    let server =
+        crate::ssh::Server::start(&engine.root).map_err(|reason| format!("skip: {reason}"))?;
+    let socket = engine.file("run/sock");
+    let path = engine.tools.join("usr/bin");
+    let play = format!(
+        "- hosts: all
+  gather_facts: false
+  module_defaults:
+    group/community.docker.docker: {{docker_host: unix://{}}}
+  tasks:
+    - community.docker.docker_host_info: {{volumes: true}}
+      register: refused
+      failed_when: refused is not failed
+    - community.docker.docker_volume: {{name: far}}
+      become: true
+    - community.docker.docker_container: {{name: far, image: '127.0.0.1:5001/demo:1.0.0', volumes: ['far:/data']}}
+      become: true
+    - community.docker.docker_container_exec: {{container: far, command: cat, stdin: far away}}
+      become: true
+      register: ran
+    - assert: {{that: \"ran.stdout == 'far away'\"}}
+    - community.docker.docker_container: {{name: far, state: absent}}
+      become: true
+",
+        socket.display()
+    );
+    engine.write("far.yml", &play)?;
+    engine.write("far.ini", &format!("{}\n", server.host("far")))?;
+    let known = server.file("known_hosts").display().to_string();
+    let ssh = format!("-F none -o UserKnownHostsFile={known}");
+    let words = ["far.yml", "-i", "far.ini", "--ssh-common-args", &ssh];
+    let mut command = scenario::command(engine.folder.path(), engine.folder.path(), &words);
+    let known = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = vec![path];
+    folders.extend(std::env::split_paths(&known));
+    let folders = std::env::join_paths(folders).map_err(|fault| fault.to_string())?;
+    expect(
+        finish(command.env("PATH", folders))?,
+        0,
+        &["ok=6", "failed=0"],
+    )
+}
+
+fn errors(engine: &Engine) -> Result<(), String> {
+    let told = |tasks: &str, texts: &[&str]| expect(engine.play(tasks, &[])?, 2, texts);
+    told(
+        "- community.docker.docker_host_info: {docker_host: 'ssh://there'}\n",
+        &["leads over SSH; make the host a host of the inventory instead"],
+    )?;
+    told(
+        "- community.docker.docker_host_info: {tls: true}\n",
+        &["TLS is not there yet"],
+    )?;
+    told(
+        "- community.docker.docker_container: {name: x, image: y, networks: [{name: a, alias: b}]}\n",
+        &["Unsupported parameters for (community.docker.docker_container) module: networks.alias"],
+    )?;
+    told(
+        "- community.docker.docker_container: {name: x, image: y, device_read_bps: [{path: /x, rate: 1M}]}\n",
+        &["device_read_bps"],
+    )?;
+    // A project that does not get well says why.
+    let ill = r#"
+- community.docker.docker_compose_v2:
+    project_name: ill
+    definition:
+      services:
+        web:
+          image: 127.0.0.1:5001/demo:1.0.0
+          healthcheck: {test: ["CMD-SHELL", "echo no disk; exit 1"], interval: 1s, retries: 1}
+    wait: true
+    wait_timeout: 20
+"#;
+    told(ill, &["ill-web-1 is unhealthy: its check says: no disk"])?;
+    engine.docker(&["rm", "-f", "ill-web-1"]).map(|_| ())
+}
