@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::docker::Engine;
 use crate::harness::case::split;
 use crate::harness::scenario::{self, Scenario, eventually, expect, finish};
 use crate::harness::stages::Verdict;
@@ -20,6 +21,10 @@ const SCENARIOS: &[Scenario<Place>] = &[
     (
         "Fragalysis: a stack on Kubernetes, rolled out pod by pod, broken, shut down, wiped",
         fragalysis,
+    ),
+    (
+        "TU Graz: a Compose project, host by host, updated, broken in the middle, mended, removed",
+        tugraz,
     ),
 ];
 
@@ -394,5 +399,113 @@ fn fragalysis(place: &Place) -> Result<(), String> {
     match cluster.kubectl(&["get", "ns", "staging-stack"]) {
         Ok(text) => Err(format!("still there: {text}")),
         Err(_) => Ok(()),
+    }
+}
+
+fn tugraz(place: &Place) -> Result<(), String> {
+    let engine =
+        Engine::start(&place.root).map_err(|reason| match reason.starts_with("needs") {
+            true => format!("skip: {reason}"),
+            false => reason,
+        })?;
+    let deploy = place.command("TU Graz")?;
+    let password = std::fs::read_to_string(engine.file("run/password"));
+    let password = password.map_err(|fault| fault.to_string())?;
+    // As in a file of variables, so that it is in no process's arguments.
+    let login = engine.file("login.yml");
+    let text = format!("registry_user: lab\nregistry_password: {password}\n");
+    std::fs::write(&login, text).map_err(|fault| fault.to_string())?;
+    let login = format!("@{}", login.display());
+    let run = |playbook: &str, version: &str, more: &[&str]| {
+        let words = other(&deploy, playbook, version);
+        let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+        words.extend(["-e", &login]);
+        words.extend(more);
+        let (code, text) = finish(&mut engine.rplay(&place.root, &words))?;
+        match text.contains(&password) {
+            true => Err(format!("the password is told:\n{text}")),
+            false => Ok((code, text)),
+        }
+    };
+    let base = engine.file("run/home/.cache/rplay/tugraz");
+    // What is shown for empty hosts is what the run then does.
+    expect(
+        run("deploy.yml", "1.0.0", &["--check", "--diff"])?,
+        0,
+        &["repository:1.0.0", "+VERSION=1.0.0", "failed=0"],
+    )?;
+    let made = engine.docker(&["ps", "-aq"])?;
+    if !made.is_empty() || base.exists() {
+        return Err(format!("the look made something: {made}"));
+    }
+    expect(
+        run("deploy.yml", "1.0.0", &[])?,
+        0,
+        &["invenio02_test             : ok=14   changed=5", "failed=0"],
+    )?;
+    expect(run("test.yml", "1.0.0", &[])?, 0, &["failed=0"])?;
+    let (code, again) = run("deploy.yml", "1.0.0", &[])?;
+    if again.contains("changed=1") || again.contains("changed: [") {
+        return Err(format!("the second run changed something:\n{again}"));
+    }
+    expect((code, again), 0, &["changed=0", "failed=0"])?;
+    // Another release; only what serves is made anew.
+    let cache = || engine.docker(&["ps", "-q", "--filter", "name=-cache-1"]);
+    let caches = cache()?;
+    expect(
+        run("deploy.yml", "1.1.0", &["--check", "--diff"])?,
+        0,
+        &[
+            "-VERSION=1.0.0",
+            "+VERSION=1.1.0",
+            "repository:1.1.0 (pulled)",
+        ],
+    )?;
+    expect(run("test.yml", "1.0.0", &[])?, 0, &["failed=0"])?;
+    expect(run("deploy.yml", "1.1.0", &[])?, 0, &["failed=0"])?;
+    expect(run("test.yml", "1.1.0", &[])?, 0, &["failed=0"])?;
+    if caches != cache()? {
+        return Err("the caches are other containers".to_owned());
+    }
+    // A release that the second host does not start: it goes on with the former one.
+    let refuse = base.join("invenio02_test/data/refuse-1.2.0");
+    std::fs::write(&refuse, "").map_err(|fault| fault.to_string())?;
+    expect(
+        run("deploy.yml", "1.2.0", &[])?,
+        2,
+        &[
+            "1.2.0 refuses",
+            "1.2.0 does not answer on invenio02_test",
+            "the former release is in force again",
+        ],
+    )?;
+    expect(
+        run("test.yml", "1.2.0", &["-l", "invenio01_test"])?,
+        0,
+        &["failed=0"],
+    )?;
+    expect(
+        run("test.yml", "1.1.0", &["-l", "invenio02_test"])?,
+        0,
+        &["failed=0"],
+    )?;
+    // Mended, it goes on where it stopped.
+    std::fs::remove_file(&refuse).map_err(|fault| fault.to_string())?;
+    expect(
+        run("deploy.yml", "1.2.0", &[])?,
+        0,
+        &["invenio01_test             : ok=14   changed=0", "failed=0"],
+    )?;
+    expect(run("test.yml", "1.2.0", &[])?, 0, &["failed=0"])?;
+    let config = engine.file("run/home/.docker/config.json");
+    let config = std::fs::read_to_string(config).map_err(|fault| fault.to_string())?;
+    if config.contains("auth\"") {
+        return Err(format!("still logged in: {config}"));
+    }
+    expect(run("teardown.yml", "1.2.0", &[])?, 0, &["failed=0"])?;
+    let left = engine.docker(&["ps", "-aq"])? + &engine.docker(&["volume", "ls", "-q"])?;
+    match left.is_empty() && !base.join("invenio01_test").exists() {
+        true => Ok(()),
+        false => Err(format!("still there: {left}")),
     }
 }
