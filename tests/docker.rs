@@ -227,6 +227,7 @@ const DROP: &[&str] = &[
     "invocation",
     "mtime",
     "push_status",
+    "src",
     "stat",
     "stderr",
     "stderr_lines",
@@ -385,11 +386,7 @@ const LOOK: &str = r#"
 fn check(engine: &Engine) -> Result<(), String> {
     engine.clean()?;
     let planned = engine.play(LOOK, &["--check", "--diff"])?;
-    expect(
-        planned.clone(),
-        0,
-        &["demo:1.1.0 (pulled)", "changed=7", "failed=0"],
-    )?;
+    expect(planned.clone(), 0, &["demo:1.1.0", "changed=7", "failed=0"])?;
     let none = engine.docker(&["ps", "-aq"])? + &engine.docker(&["volume", "ls", "-q"])?;
     if !none.trim().is_empty() || engine.file("look").exists() {
         return Err(format!("check mode made something: {none}"));
@@ -410,7 +407,7 @@ fn check(engine: &Engine) -> Result<(), String> {
     let shown = engine.play(prune, &["--check", "--diff"])?;
     expect(shown, 0, &["demo:1.1.0", "changed=1"])?;
     expect(engine.play(prune, &[])?, 0, &["changed=1"])?;
-    expect(engine.play(prune, &[])?, 0, &["changed=1"])?;
+    expect(engine.play(prune, &[])?, 0, &["changed=0"])?;
     expect(engine.play(prune, &["--check"])?, 0, &["changed=0"])
 }
 
@@ -447,6 +444,17 @@ fn images(engine: &Engine) -> Result<(), String> {
 fn over_ssh(engine: &Engine) -> Result<(), String> {
     let server =
         crate::ssh::Server::start(&engine.root).map_err(|reason| format!("skip: {reason}"))?;
+    // Root's search path is sudo's own there.
+    let known = ["docker", "socat", "nc", "podman"];
+    let folders = ["/usr/local/bin", "/usr/bin"];
+    if !folders.iter().any(|folder| {
+        known
+            .iter()
+            .any(|name| Path::new(folder).join(name).exists())
+    }) {
+        return Err("skip: needs docker, socat, nc or podman".to_owned());
+    }
+    engine.write("become", "rplaytest\n")?;
     let socket = engine.file("run/sock");
     let path = engine.tools.join("usr/bin");
     let play = format!(
@@ -475,7 +483,15 @@ fn over_ssh(engine: &Engine) -> Result<(), String> {
     engine.write("far.ini", &format!("{}\n", server.host("far")))?;
     let known = server.file("known_hosts").display().to_string();
     let ssh = format!("-F none -o UserKnownHostsFile={known}");
-    let words = ["far.yml", "-i", "far.ini", "--ssh-common-args", &ssh];
+    let words = [
+        "far.yml",
+        "-i",
+        "far.ini",
+        "--ssh-common-args",
+        &ssh,
+        "--become-password-file",
+        "become",
+    ];
     let mut command = scenario::command(engine.folder.path(), engine.folder.path(), &words);
     let known = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = vec![path];

@@ -19,7 +19,7 @@ DROP = {"Aliases", "CreatedAt", "Created", "DNSNames", "DriverStatus", "Endpoint
         "Health", "Hostname", "HostnamePath", "HostsPath", "ID", "IPAddress", "IPv4Address", "IPAM", "Id", "LastTagTime",
         "LogPath", "MacAddress", "Mountpoint", "Mounts", "NetworkID", "Pid", "ResolvConfPath", "SandboxID", "SandboxKey",
         "StartedAt", "action", "exception", "failed_when_suppressed_exception", "host_info", "invocation", "push_status",
-        "stderr", "stderr_lines", "cmd", "differences", "image_different", "id", "warnings", "RunningFor", "Status",
+        "src", "stderr", "stderr_lines", "cmd", "differences", "image_different", "id", "warnings", "RunningFor", "Status",
         "containers", "images", "ctime", "stat", "mtime", "atime", "inode", "dev", "checksum", "delta", "duration"}
 
 

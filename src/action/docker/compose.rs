@@ -201,13 +201,15 @@ async fn act(
         }
     }
     let (containers, images) = state(job.context, open).await?;
-    let result = map! {
+    let mut result = map! {
         "actions" => shown(&told),
         "containers" => containers,
         "images" => images,
-        "stdout" => stdout,
         "stderr" => stderr,
     };
+    if !stdout.is_empty() {
+        result.insert("stdout".to_owned(), stdout.into());
+    }
     let outcome = rplay_modules::outcome::Outcome {
         changed,
         results: result,
@@ -487,8 +489,7 @@ pub(super) async fn pull(
     for event in events.iter().filter(|event| event.status == "Pulling") {
         actions.push((event.what, event.id.clone(), event.status.clone()));
     }
-    let result =
-        map! { "actions" => shown(&actions), "stdout" => ran.stdout, "stderr" => ran.stderr };
+    let result = map! { "actions" => shown(&actions), "stderr" => ran.stderr };
     let outcome = rplay_modules::outcome::Outcome {
         changed,
         results: result,
