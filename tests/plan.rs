@@ -21,6 +21,8 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ("no secret is in a plan", secrets),
     ("what does not come as planned is told", deviations),
     ("reports say what happened", reports),
+    ("hosts that have drifted are told", drift),
+    ("definitions of a variable are listed", why),
     ("a comment has a limit", long_comment),
     (
         "reports that cannot be are told before the run",
@@ -472,4 +474,80 @@ fn wrong_reports(place: &Place) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn drift(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("drift", PLAY)?;
+    let words = ["drift", "play.yml", "-i", "hosts"];
+    expect(run(&folder, &words)?, 10, &["one: 5 changes\n"])?;
+    expect(run(&folder, &["play.yml", "-i", "hosts"])?, 0, &[])?;
+    let (code, text) = run(&folder, &words)?;
+    match text.as_str() {
+        "one: no changes\n" => expect((code, text), 0, &[]),
+        _ => Err(format!("more is told:\n{text}")),
+    }
+}
+
+/// Each level in its order; values of vaults are not told.
+fn why(place: &Place) -> Result<(), String> {
+    let play = "- hosts: all\n  vars: {port: 4}\n  roles: [r]\n";
+    let folder = place.fresh("why", play)?;
+    for (file, text) in [
+        (
+            "roles/r/defaults/main.yml",
+            "port: 1\nonly: \"{{ port }}\"\n",
+        ),
+        ("roles/r/vars/main.yml", "port: 5\n"),
+        ("group_vars/web.yml", "port: 3\npassword: correct-horse\n"),
+        ("password", "open sesame\n"),
+        ("hosts", "[web]\none port=9\n[all:vars]\nport=2\n"),
+    ] {
+        let folders = folder.join(file);
+        let folders = folders.parent().ok_or("no folder")?;
+        std::fs::create_dir_all(folders).map_err(|fault| fault.to_string())?;
+        write(&folder, file, text)?;
+    }
+    let words = ["why", "one", "port", "-i", "hosts"];
+    let with_play = [
+        "why", "one", "port", "play.yml", "-i", "hosts", "-e", "port=6",
+    ];
+    let (code, text) = run(&folder, &with_play)?;
+    let heads: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("port: "))
+        .collect();
+    let values = ["'6'", "5", "4", "9", "3", "2", "1"];
+    let values = values.map(|value| format!("    port: {value}"));
+    let same = heads.len() == values.len() && heads.iter().zip(&values).all(|(a, b)| a == b);
+    if !same {
+        return Err(format!("another order or other values:\n{text}"));
+    }
+    expect(
+        (code, text),
+        0,
+        &["* --extra-vars\n", "  group_vars of web beside the"],
+    )?;
+    let told = [
+        "* host one in the inventory\n",
+        "hosts:2",
+        "  group all in the inventory\n",
+    ];
+    expect(run(&folder, &words)?, 0, &told)?;
+    let near = ["why", "one", "prot", "-i", "hosts"];
+    let told = [
+        "nothing defines 'prot' for the host 'one'",
+        "did you mean `port`?",
+    ];
+    expect(run(&folder, &near)?, 1, &told)?;
+    let near = ["why", "onee", "port", "-i", "hosts"];
+    expect(run(&folder, &near)?, 1, &["did you mean `one`?"])?;
+    let vault = ["--vault-password-file", "password"];
+    let seal = [&["vault", "encrypt", "group_vars/web.yml"], &vault[..]].concat();
+    expect(run(&folder, &seal)?, 0, &[])?;
+    let words = [&["why", "one", "password", "-i", "hosts"], &vault[..]].concat();
+    let ended = run(&folder, &words)?;
+    match ended.1.contains("correct-horse") {
+        true => Err(format!("a secret is told:\n{}", ended.1)),
+        false => expect(ended, 0, &["password: ********\n"]),
+    }
 }

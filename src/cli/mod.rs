@@ -20,6 +20,7 @@ mod told;
 mod toml;
 mod vault;
 mod version;
+mod why;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -66,6 +66,25 @@ pub(super) struct Diff {
     second: PathBuf,
 }
 
+/// Tells which hosts are not as the playbooks want them; exits with 10 when one is not.
+#[derive(Debug, Parser)]
+pub(super) struct Drift {
+    #[command(flatten)]
+    run: playbook::Arguments,
+}
+
+/// Runs `rplay drift`.
+pub(super) fn drift(call: &Call) -> Exit {
+    run::<Drift>(call, |arguments, hidden| {
+        let (exit, plan) = make(arguments.run, &call.args, false, hidden)?;
+        for (host, summary) in plan.by_host() {
+            report::print(&format!("{host}: {}\n", summary.to_words()));
+        }
+        let drifted = exit.code() == 0 && plan.has_changes();
+        Ok(if drifted { Exit::Run(CHANGES) } else { exit })
+    })
+}
+
 /// Runs `rplay plan`.
 pub(super) fn main(call: &Call) -> Exit {
     run::<Planning>(call, |arguments, hidden| {

@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::{
-    Exit, adhoc, config, console, doc, inventory, plan, playbook, shell, usage, vault, version,
+    Exit, adhoc, config, console, doc, inventory, plan, playbook, shell, usage, vault, version, why,
 };
 
 /// A program.
@@ -110,6 +110,20 @@ pub(crate) const PROGRAMS: &[Program] = &[
         ansible: "",
         run: plan::diff,
         command: plan::Diff::command,
+    },
+    Program {
+        word: "drift",
+        name: "rplay drift",
+        ansible: "",
+        run: plan::drift,
+        command: plan::Drift::command,
+    },
+    Program {
+        word: "why",
+        name: "rplay why",
+        ansible: "",
+        run: why::main,
+        command: why::Why::command,
     },
     Program {
         word: "completions",

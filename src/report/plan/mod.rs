@@ -231,6 +231,24 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The counts of each host, in the order of their names.
+    pub(crate) fn by_host(&self) -> BTreeMap<&str, Summary> {
+        let hosts = self.recap.keys();
+        let mut counts: BTreeMap<&str, Summary> = hosts
+            .map(|host| (host.as_str(), Summary::default()))
+            .collect();
+        let tasks = self.plays.iter().flat_map(|play| &play.tasks);
+        for result in tasks.flat_map(|task| &task.results) {
+            let summary = counts.entry(&result.host).or_default();
+            for (_, outcome) in result.parts() {
+                summary.add(outcome);
+            }
+        }
+        counts
+    }
+}
+
 impl HostResult {
     /// The result, or those of the items of its loop with their labels.
     fn parts(&self) -> Vec<(&str, &Outcome)> {

@@ -30,16 +30,24 @@ impl Plan {
     /// The counts in a line.
     #[must_use]
     pub fn to_line(&self) -> String {
-        let Summary {
+        let what = if self.check { "Plan" } else { "Run" };
+        format!("{what}: {}", self.summary.to_words())
+    }
+}
+
+impl Summary {
+    /// The counts in words: `2 changes, 1 unknown`.
+    #[must_use]
+    pub fn to_words(&self) -> String {
+        let Self {
             changed,
             unknown,
             failed,
-        } = &self.summary;
-        let what = if self.check { "Plan" } else { "Run" };
+        } = self;
         let mut line = match changed {
-            0 => format!("{what}: no changes"),
-            1 => format!("{what}: 1 change"),
-            _ => format!("{what}: {changed} changes"),
+            0 => "no changes".to_owned(),
+            1 => "1 change".to_owned(),
+            _ => format!("{changed} changes"),
         };
         if *unknown > 0 {
             line.push_str(&format!(", {unknown} unknown"));
