@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
+use crate::harness::recorded::Recorded;
 use crate::harness::scenario::{self, Scenario, expect, finish, outcome};
 use crate::harness::stages::Verdict;
 
@@ -206,55 +207,16 @@ fn compare(cluster: &Cluster, name: &str) -> Result<(), String> {
     std::fs::create_dir_all(&out).map_err(|fault| fault.to_string())?;
     let (playbook, variable) = (format!("{name}.yml"), format!("out={}", out.display()));
     let mut command = cluster.rplay(&folder, &[&playbook, "-e", &variable]);
-    command.env("ANSIBLE_STDOUT_CALLBACK", "ansible.posix.json");
-    let output = command.output().map_err(|fault| fault.to_string())?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let text = text.replace(&out.display().to_string(), "@out@");
-    let text = text.replace(&folder.display().to_string(), "@here@");
-    let ran: Json =
-        serde_json::from_str(&text).map_err(|fault| format!("{fault}\n{}", outcome(&output).1))?;
-    let tasks = ran["plays"][0]["tasks"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    let got: Vec<(String, Json)> = tasks
-        .iter()
-        .map(|task| {
-            let name = task["task"]["name"].as_str().unwrap_or_default();
-            (name.to_owned(), plain(&task["hosts"]["localhost"]))
-        })
-        .collect();
-    let file = folder.join(format!("{name}.json"));
-    let recorded = std::fs::read_to_string(&file).map_err(|fault| fault.to_string())?;
-    let mut recorded: Vec<Json> =
-        serde_json::from_str(&recorded).map_err(|fault| fault.to_string())?;
-    if std::env::var_os("RPLAY_KUBERNETES_EXPECT").is_some_and(|word| !word.is_empty()) {
-        for (one, (task, result)) in recorded.iter_mut().zip(&got) {
-            if task.starts_with("differs: ") {
-                one["result"] = result.clone();
-            }
-        }
-        let mut text =
-            serde_json::to_string_pretty(&recorded).map_err(|fault| fault.to_string())?;
-        text.push('\n');
-        std::fs::write(&file, text).map_err(|fault| fault.to_string())?;
+    Recorded {
+        file: &folder.join(format!("{name}.json")),
+        replaced: &[
+            (out.display().to_string(), "@out@"),
+            (folder.display().to_string(), "@here@"),
+        ],
+        plain,
+        variable: "RPLAY_KUBERNETES_EXPECT",
     }
-    let mut wrong = String::new();
-    for (one, (task, result)) in recorded.iter().zip(&got) {
-        if one["task"] != task.as_str() || plain(&one["result"]) != *result {
-            wrong += &format!(
-                "{task}\n  recorded {}\n  got      {result}\n",
-                plain(&one["result"])
-            );
-        }
-    }
-    if got.len() != recorded.len() {
-        wrong += &format!("{} tasks instead of {}\n", got.len(), recorded.len());
-    }
-    match wrong.is_empty() {
-        true => Ok(()),
-        false => Err(wrong),
-    }
+    .compare(&mut command)
 }
 
 fn objects(cluster: &Cluster) -> Result<(), String> {

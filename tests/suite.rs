@@ -18,6 +18,7 @@ mod harness {
     pub(crate) mod page;
     pub(crate) mod parity;
     pub(crate) mod proxy;
+    pub(crate) mod recorded;
     pub(crate) mod scenario;
     pub(crate) mod snapshot;
     pub(crate) mod stages;
