@@ -1,5 +1,6 @@
 //! Names that need the controller: what they do before, instead of, or after a module's work.
 
+mod address;
 mod argspec;
 mod assemble;
 pub(crate) mod background;
@@ -304,6 +305,14 @@ fn check_text(action: &str) -> Result<(), ActionError> {
             let message = format!("Action '{full}' does not support raw params.");
             Err(ActionError::Bare(message))
         }
+    }
+}
+
+/// What the controller found out itself counts as what a module says, also where it failed.
+fn as_module(result: Result<TaskResult, ActionError>) -> Result<TaskResult, ActionError> {
+    match result {
+        Err(ActionError::Failed(failure)) => Ok(TaskResult::from(Err(*failure))),
+        result => result,
     }
 }
 

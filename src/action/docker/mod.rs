@@ -34,7 +34,8 @@ use serde_json::Value as Json;
 
 use self::engine::{Ask, Refusal, Wire, progress};
 use self::road::Place;
-use super::{ActionError, TaskResult};
+use super::address::{escaped_but, with_query};
+use super::{ActionError, TaskResult, as_module};
 use crate::run::context::Context;
 
 /// The address that counts where none is given.
@@ -47,11 +48,7 @@ pub(super) fn is_own(name: &str) -> bool {
 
 /// Runs one of these modules.
 pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    match dispatch(context).await {
-        // It counts as what a module says.
-        Err(ActionError::Failed(failure)) => Ok(TaskResult::from(Err(*failure))),
-        result => result,
-    }
+    as_module(dispatch(context).await)
 }
 
 async fn dispatch(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
@@ -306,28 +303,7 @@ impl Drop for Job<'_, '_> {
 
 /// A word of an address; names of images keep their slashes.
 fn escaped(word: &str) -> String {
-    let keep = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~/:@".contains(byte);
-    let one = |byte: u8| match keep(&byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    word.bytes().map(one).collect()
-}
-
-/// A path with a query of these parts; everything in it is escaped.
-fn with_query(path: &str, parts: &[(&str, String)]) -> String {
-    let one = |byte: u8| match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    let parts: Vec<String> = parts
-        .iter()
-        .map(|(name, value)| format!("{name}={}", value.bytes().map(one).collect::<String>()))
-        .collect();
-    match parts.is_empty() {
-        true => path.to_owned(),
-        false => format!("{path}?{}", parts.join("&")),
-    }
+    escaped_but(word, b"/:@")
 }
 
 /// Filters of a list as the engine takes them: words, and lists of words.

@@ -221,25 +221,3 @@ pub(super) fn root(error: &kube::Error) -> String {
         None => text,
     }
 }
-
-/// A word of an address, with everything escaped that has a meaning there.
-pub(super) fn escaped(word: &str) -> String {
-    let keep = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    let one = |byte: u8| match keep(&byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    word.bytes().map(one).collect()
-}
-
-/// A path with a query of these parts.
-pub(super) fn with_query(path: &str, parts: &[(&str, String)]) -> String {
-    let parts = parts.iter();
-    let parts: Vec<String> = parts
-        .map(|(name, value)| format!("{name}={}", escaped(value)))
-        .collect();
-    match parts.is_empty() {
-        true => path.to_owned(),
-        false => format!("{path}?{}", parts.join("&")),
-    }
-}

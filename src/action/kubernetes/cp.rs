@@ -9,8 +9,9 @@ use rplay_modules::map;
 use rplay_modules::text::quote;
 
 use super::Job;
-use super::api::{Fault, Refusal, escaped};
+use super::api::{Fault, Refusal};
 use super::exec::{Place, Ran, command};
+use crate::action::address::escaped;
 use crate::action::{ActionError, TaskResult};
 use crate::run::context::{Context, expand_home};
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::api::{Api, Fault, Refusal, escaped};
+use super::api::{Api, Fault, Refusal};
+use crate::action::address::escaped;
 
 /// A kind of objects.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,10 +9,11 @@ use rplay_modules::map;
 use serde_json::{Value as Json, json};
 
 use super::Job;
-use super::api::{Api, Fault, Refusal, escaped, with_query};
+use super::api::{Api, Fault, Refusal};
 use super::definition::unknown_keys;
 use super::discovery::text;
 use super::taint::node;
+use crate::action::address::{escaped, with_query};
 use crate::action::{ActionError, TaskResult};
 use crate::run::context::Context;
 

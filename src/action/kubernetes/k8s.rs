@@ -4,12 +4,13 @@ use rplay_modules::data::Data;
 use rplay_modules::kubernetes::k8s::Args;
 use serde_json::Value as Json;
 
-use super::api::{Fault, with_query};
+use super::api::Fault;
 use super::definition::{Defaults, definitions, unknown_keys};
 use super::discovery::text;
 use super::objects::{State, Wish, perform, remove_all};
 use super::wait::Patience;
 use super::{Job, hash, told};
+use crate::action::address::with_query;
 use crate::action::{ActionError, TaskResult};
 use crate::run::context::Context;
 

@@ -6,11 +6,12 @@ use rplay_modules::map;
 use serde_json::Value as Json;
 
 use super::Job;
-use super::api::{Fault, Refusal, with_query};
+use super::api::{Fault, Refusal};
 use super::diff;
 use super::objects::explained;
 use super::reasons::why;
 use super::wait::{self, Patience};
+use crate::action::address::with_query;
 use crate::action::{ActionError, TaskResult};
 use crate::run::context::Context;
 

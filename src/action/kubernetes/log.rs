@@ -5,9 +5,10 @@ use rplay_modules::map;
 use serde_json::Value as Json;
 
 use super::Job;
-use super::api::{Fault, Refusal, escaped, with_query};
+use super::api::{Fault, Refusal};
 use super::discovery::text;
 use super::reasons::pods;
+use crate::action::address::{escaped, with_query};
 use crate::action::{ActionError, TaskResult};
 use crate::run::context::Context;
 

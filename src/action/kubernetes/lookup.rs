@@ -4,8 +4,9 @@ use rplay_modules::data::{Data, Map};
 use rplay_modules::kubernetes::shared::Auth;
 use serde_json::{Value as Json, json};
 
-use super::api::{Fault, Refusal, with_query};
+use super::api::{Fault, Refusal};
 use super::discovery::{Discovery, text};
+use crate::action::address::with_query;
 use crate::secrets::Secrets;
 
 /// Asks, on a thread of its own: templates know nothing of waiting.

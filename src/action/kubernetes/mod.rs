@@ -37,10 +37,11 @@ use rplay_modules::kubernetes::shared::Auth;
 use rplay_modules::registry;
 use serde_json::Value as Json;
 
-use self::api::{Api, Fault, Refusal, with_query};
+use self::api::{Api, Fault, Refusal};
 use self::discovery::Discovery;
 use self::objects::{Assumed, Done};
-use super::{ActionError, Effect, TaskResult};
+use super::{ActionError, Effect, TaskResult, as_module};
+use crate::action::address::with_query;
 use crate::run::context::Context;
 
 /// Whether a name is one of these modules.
@@ -56,11 +57,7 @@ pub(super) fn is_own(name: &str) -> bool {
 
 /// Runs one of these modules.
 pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
-    match dispatch(context).await {
-        // It counts as what a module says.
-        Err(ActionError::Failed(failure)) => Ok(TaskResult::from(Err(*failure))),
-        result => result,
-    }
+    as_module(dispatch(context).await)
 }
 
 async fn dispatch(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {

@@ -8,13 +8,14 @@ use rplay_modules::outcome::Diff;
 use serde_json::{Value as Json, json};
 
 use super::Job;
-use super::api::{Fault, Refusal, escaped, with_query};
+use super::api::{Fault, Refusal};
 use super::diff;
 use super::discovery::{Resource, text};
 use super::merge::{LAST_APPLIED, Lists, applied, patch};
 use super::reasons::why;
 use super::selector;
 use super::wait::{self, Patience};
+use crate::action::address::{escaped, with_query};
 
 /// Objects as check mode has them by now, by their paths.
 pub(super) type Assumed = HashMap<String, Option<Json>>;

@@ -3,8 +3,9 @@
 
 use serde_json::Value as Json;
 
-use super::api::{Api, escaped, with_query};
+use super::api::Api;
 use super::wait::{Waited, conditions};
+use crate::action::address::{escaped, with_query};
 
 /// At most so many pods are looked at.
 const PODS: usize = 3;

@@ -6,8 +6,9 @@ use rplay_modules::map;
 use serde_json::{Value as Json, json};
 
 use super::Job;
-use super::api::{Api, Fault, Refusal, escaped, with_query};
+use super::api::{Api, Fault, Refusal};
 use super::discovery::{Resource, text};
+use crate::action::address::{escaped, with_query};
 use crate::action::{ActionError, TaskResult};
 use crate::run::context::Context;
 

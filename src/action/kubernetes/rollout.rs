@@ -8,12 +8,13 @@ use rplay_modules::kubernetes::k8s_rollout::Args;
 use rplay_modules::map;
 use serde_json::{Value as Json, json};
 
-use super::api::{Api, Fault, Refusal, escaped, with_query};
+use super::api::{Api, Fault, Refusal};
 use super::discovery::{Resource, text};
 use super::objects::explained;
 use super::reasons::{pods, reasons, why};
 use super::wait::{self, Goal, Patience};
 use super::{Job, diff};
+use crate::action::address::{escaped, with_query};
 use crate::action::{ActionError, TaskResult};
 use crate::run::context::Context;
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 use rplay_modules::kubernetes::k8s_scale::Args;
 use serde_json::{Value as Json, json};
 
-use super::api::{Fault, Refusal, with_query};
+use super::api::{Fault, Refusal};
 use super::definition::{Defaults, definitions};
 use super::discovery::{Resource, text};
 use super::objects::{Done, explained};
 use super::reasons::why;
 use super::wait::{self, Goal, Patience};
 use super::{Job, diff, told};
+use crate::action::address::with_query;
 use crate::action::{ActionError, TaskResult};
 use crate::run::context::Context;
 

@@ -4,10 +4,11 @@ use rplay_modules::data::{Data, Map};
 use rplay_modules::kubernetes::k8s_taint::Args;
 use serde_json::{Value as Json, json};
 
-use super::api::{Api, Fault, Refusal, escaped};
+use super::api::{Api, Fault, Refusal};
 use super::definition::unknown_keys;
 use super::objects::Done;
 use super::{Job, diff, told};
+use crate::action::address::escaped;
 use crate::action::{ActionError, TaskResult};
 use crate::run::context::Context;
 
