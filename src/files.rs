@@ -1,4 +1,4 @@
-//! Files that the controller writes: whole, or not at all.
+//! Files of the controller: written whole or not at all, and named from where the user is.
 
 use std::io::Write;
 use std::path::Path;
@@ -36,4 +36,10 @@ pub(crate) fn writable(path: &Path) -> std::io::Result<()> {
     let tried = folder.unwrap_or(Path::new(".")).join(name);
     std::fs::File::create(&tried)?;
     std::fs::remove_file(&tried)
+}
+
+/// The path from the working directory on, where it lies below: two checkouts have the same.
+pub(crate) fn from_here(path: &Path) -> &Path {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path)
 }

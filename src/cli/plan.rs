@@ -264,15 +264,9 @@ fn execute(
     }
     let files = read.all().into_iter();
     plan.inputs = files
-        .map(|(path, digest)| (shown_path(&path), digest))
+        .map(|(path, digest)| (crate::files::from_here(&path).display().to_string(), digest))
         .collect();
     Ok((exit, plan))
-}
-
-/// The path from here where the file is below, so that another checkout has the same.
-fn shown_path(path: &Path) -> String {
-    let cwd = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(cwd).unwrap_or(path).display().to_string()
 }
 
 /// The settings in the environment, without their values.

@@ -1,8 +1,10 @@
 //! What two plans differ in, and whether a run did what its plan said.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::{Outcome, Plan};
+use crate::files::from_here;
 use crate::report::event::Status;
 
 /// Where a result belongs: play, task, which time it ran, host, item.
@@ -35,15 +37,9 @@ impl Plan {
     /// that did not come. What the plan did not know is left out.
     #[must_use]
     pub fn deviations(&self, run: &Plan) -> Vec<Unlike> {
-        let planned = outcomes(self, true, true);
-        let unknown: Vec<&Key> = planned
-            .iter()
-            .filter(|(_, outcome)| outcome.as_str() == UNKNOWN)
-            .map(|(key, _)| key)
-            .collect();
+        let mut planned = outcomes(self, true, true);
         let mut done = outcomes(run, true, true);
-        done.retain(|key, _| !unknown.contains(&key));
-        let mut planned = planned.clone();
+        done.retain(|key, _| planned.get(key).is_none_or(|outcome| outcome != UNKNOWN));
         planned.retain(|_, outcome| outcome != UNKNOWN);
         differences(&planned, &done)
     }
@@ -58,7 +54,8 @@ fn outcomes(plan: &Plan, by_host: bool, changes: bool) -> BTreeMap<Key, String> 
     let mut times: BTreeMap<(String, String, String), usize> = BTreeMap::new();
     for play in &plan.plays {
         for task in &play.tasks {
-            let title = format!("TASK [{}] {}", task.name, short(&task.path));
+            let place = from_here(Path::new(&task.path));
+            let title = format!("TASK [{}] {}", task.name, place.display());
             for result in &task.results {
                 let host = if by_host { result.host.as_str() } else { "" };
                 let time = times.entry((play.name.clone(), title.clone(), host.to_owned()));
@@ -81,13 +78,6 @@ fn outcomes(plan: &Plan, by_host: bool, changes: bool) -> BTreeMap<Key, String> 
         }
     }
     found
-}
-
-/// The place without the folders that lead to it: two checkouts are no difference.
-fn short(path: &str) -> &str {
-    let cwd = std::env::current_dir().unwrap_or_default();
-    let below = path.strip_prefix(cwd.to_str().unwrap_or("/"));
-    below.map_or(path, |below| below.trim_start_matches('/'))
 }
 
 /// An outcome in a text that is equal for equal ones.

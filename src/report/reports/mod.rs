@@ -190,7 +190,6 @@ impl View for Report {
 /// The place of a task taken apart: its file from here where it is below, and its line.
 fn place(path: &str) -> (String, usize) {
     let (file, line) = path.rsplit_once(':').unwrap_or((path, ""));
-    let cwd = std::env::current_dir().unwrap_or_default();
-    let below = Path::new(file).strip_prefix(cwd).unwrap_or(Path::new(file));
-    (below.display().to_string(), line.parse().unwrap_or(1))
+    let file = crate::files::from_here(Path::new(file));
+    (file.display().to_string(), line.parse().unwrap_or(1))
 }
