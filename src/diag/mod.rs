@@ -5,7 +5,7 @@ mod render;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use render::{Style, advice, excerpt, render};
 
@@ -19,7 +19,8 @@ pub struct Source {
     pub secret: bool,
     /// How exactly a place in it is told.
     detail: Detail,
-    line_starts: Vec<u32>,
+    /// Where its lines begin; most sources are never told about.
+    line_starts: OnceLock<Vec<u32>>,
 }
 
 /// How exactly places in a source are known, and told.
@@ -74,24 +75,30 @@ impl Source {
     }
 
     fn with(path: PathBuf, text: String, secret: bool) -> Self {
-        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let line_starts = std::iter::once(0)
-            .chain(ends.map(|(at, _)| at as u32 + 1))
-            .collect();
         Self {
             path,
             text,
             secret,
             detail: Detail::Column,
-            line_starts,
+            line_starts: OnceLock::new(),
         }
+    }
+
+    fn line_starts(&self) -> &[u32] {
+        self.line_starts.get_or_init(|| {
+            let bytes = self.text.bytes().enumerate();
+            let ends = bytes.filter(|(_, byte)| *byte == b'\n');
+            let starts = ends.map(|(at, _)| at as u32 + 1);
+            std::iter::once(0).chain(starts).collect()
+        })
     }
 
     /// Line and column, both counted from 1, columns in characters.
     #[must_use]
     pub fn line_column(&self, offset: u32) -> (usize, usize) {
-        let line = self.line_starts.partition_point(|start| *start <= offset);
-        let start = self.line_starts[line - 1] as usize;
+        let starts = self.line_starts();
+        let line = starts.partition_point(|start| *start <= offset);
+        let start = starts[line - 1] as usize;
         let end = (offset as usize).clamp(start, self.text.len());
         let column = self
             .text
@@ -103,7 +110,7 @@ impl Source {
     /// The offset of the first byte of a line, counted from 1.
     #[must_use]
     pub fn line_start(&self, line: usize) -> u32 {
-        self.line_starts
+        self.line_starts()
             .get(line - 1)
             .copied()
             .unwrap_or(self.text.len() as u32)
@@ -113,7 +120,7 @@ impl Source {
     #[must_use]
     pub fn line(&self, line: usize) -> &str {
         let start = self
-            .line_starts
+            .line_starts()
             .get(line - 1)
             .map_or(self.text.len(), |at| *at as usize);
         let rest = self.text.get(start..).unwrap_or_default();

@@ -297,6 +297,21 @@ impl Inventory {
         hosts
     }
 
+    /// All groups, each with the places in `hosts` of its hosts and of those of all groups below it.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, Vec<usize>)> {
+        let mut last_seen_in = vec![usize::MAX; self.hosts.len()];
+        let names = self.groups.keys().map(String::as_str).enumerate();
+        names.map(move |(number, name)| {
+            let below = self.descendants(name);
+            let groups = below.iter().filter_map(|name| self.groups.get(name));
+            let hosts = groups.flat_map(|group| &group.hosts);
+            let places = hosts.filter_map(|host| self.hosts.get_index_of(host));
+            let new =
+                |place: &usize| std::mem::replace(&mut last_seen_in[*place], number) != number;
+            (name, places.filter(new).collect())
+        })
+    }
+
     /// The magic variable `group_names` of a host: sorted, without `all`.
     #[must_use]
     pub fn group_names(&self, host: &str) -> Vec<String> {

@@ -153,7 +153,11 @@ fn host_line(
             ));
         };
         let raw = &line[word.start..word.end];
-        let start = span.start + (word.start + raw.find('=').map_or(0, |at| at + 1)) as u32;
+        let before = match word.text {
+            Cow::Borrowed(_) => key.len(),
+            Cow::Owned(_) => raw.find('=').unwrap_or(0),
+        };
+        let start = span.start + (word.start + before + 1) as u32;
         let place = Span {
             source: Arc::clone(&span.source),
             start,
@@ -245,8 +249,9 @@ struct Word<'a> {
 
 /// Splits a line as a POSIX shell does; `#` begins a comment, inside of a word too.
 fn words(line: &str) -> Result<Vec<Word<'_>>, &'static str> {
-    if !line.contains(['#', '\\', '\'', '"']) {
-        return Ok(plain_words(line).collect());
+    let special = |byte| matches!(byte, b'#' | b'\\' | b'\'' | b'"');
+    if !line.bytes().any(special) {
+        return Ok(plain_words(line));
     }
     let mut words = vec![];
     let mut current: Option<(String, usize, usize)> = None;
@@ -283,15 +288,22 @@ fn words(line: &str) -> Result<Vec<Word<'_>>, &'static str> {
 }
 
 /// The words of a line in which nothing is quoted: most lines of an inventory.
-fn plain_words(line: &str) -> impl Iterator<Item = Word<'_>> {
-    line.split_ascii_whitespace().map(move |text| {
-        let start = text.as_ptr().addr() - line.as_ptr().addr();
-        Word {
-            text: Cow::Borrowed(text),
-            start,
-            end: start + text.len(),
+fn plain_words(line: &str) -> Vec<Word<'_>> {
+    let mut words = Vec::with_capacity(4);
+    let mut start = 0;
+    for (end, byte) in line.bytes().chain([b' ']).enumerate() {
+        if byte.is_ascii_whitespace() {
+            if start < end {
+                words.push(Word {
+                    text: Cow::Borrowed(&line[start..end]),
+                    start,
+                    end,
+                });
+            }
+            start = end + 1;
         }
-    })
+    }
+    words
 }
 
 /// Reads up to the closing quote and returns the place after it.

@@ -26,6 +26,13 @@ pub(super) fn expand(pattern: &str) -> Result<Expanded, String> {
             "Invalid host pattern '{pattern}' supplied, '---' is normally a sign this is a YAML file."
         ));
     }
+    // Most names stand for themselves, and an inventory may have very many.
+    if !pattern.bytes().any(|byte| matches!(byte, b'[' | b':')) {
+        return Ok(Expanded {
+            names: vec![pattern.to_owned()],
+            port: None,
+        });
+    }
     let (name, port) = split_port(pattern);
     Ok(Expanded {
         names: expand_ranges(name)?,

@@ -139,14 +139,12 @@ pub(crate) fn groups(inventory: &Inventory) -> Value {
     // Each name is kept once, however many groups a host is in.
     let names = inventory.hosts.keys().map(|name| Value::str(name.as_str()));
     let names: Vec<Value> = names.collect();
-    let place = |host: &str| inventory.hosts.get_index_of(host);
-    let list = |group| {
-        let hosts = inventory.group_hosts(group).into_iter();
-        let named = hosts.filter_map(|host| names.get(place(host)?).cloned());
-        Value::list(named.collect())
+    let list = |hosts: Vec<usize>| {
+        let hosts = hosts.into_iter();
+        Value::list(hosts.map(|place| names[place].clone()).collect())
     };
-    let groups = inventory.groups.keys();
-    let groups = groups.map(|name| (Key::from(name.clone()), list(name)));
+    let groups = inventory.members();
+    let groups = groups.map(|(name, hosts)| (Key::from(name.to_owned()), list(hosts)));
     Value::dict(groups.collect())
 }
 
