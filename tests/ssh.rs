@@ -24,6 +24,10 @@ const SCENARIOS: &[Scenario<Server>] = &[
         "a task takes a turn, a folder too, and what is there is not sent",
         few_turns,
     ),
+    (
+        "what travels together comes out as what travels alone",
+        together,
+    ),
     ("sudo with a password", sudo_password),
     ("sudo without a password", sudo_free),
     ("a task in the background as another user", background),
@@ -218,15 +222,16 @@ fn cost(server: &Server, tasks: &str, stats: &str) -> Result<(u64, u64), String>
         } else {
             stats
         };
-        expect(
-            server.rplay("known_proxy", &["play.yml", "-i", "hosts.ini"])?,
-            0,
-            &[told],
-        )?;
+        let words = ["play.yml", "-i", "hosts.ini"];
+        expect(server.rplay("known_proxy", &words)?, 0, &[told])?;
         counts.push(proxy.counts());
     }
-    let more = |of: fn(&Counts) -> u64| of(&counts[1]).saturating_sub(of(&counts[0]));
-    Ok((more(|counts| counts.turns), more(|counts| counts.to_server)))
+    let extra = |of: fn(&Counts) -> u64| of(&counts[1]).saturating_sub(of(&counts[0]));
+    let (turns, bytes) = (
+        |counts: &Counts| counts.turns,
+        |counts: &Counts| counts.to_server,
+    );
+    Ok((extra(turns), extra(bytes)))
 }
 
 /// Turns and bytes are counted, never timed. A turn more or less is the proxy's, see there.
@@ -264,12 +269,30 @@ fn few_turns(server: &Server) -> Result<(), String> {
     most(
         "turns of 101 tasks",
         cost(server, &hundred, "changed=101 ")?.0,
-        105,
+        2,
     )?;
     most(
         "turns of them again",
         cost(server, &hundred, "changed=0 ")?.0,
+        2,
+    )?;
+    server.write("ansible.cfg", "[rplay]\nsend_ahead = never\n")?;
+    most(
+        "turns of them one by one",
+        cost(server, &hundred, "changed=0 ")?.0,
         105,
+    )?;
+    std::fs::remove_file(server.file("ansible.cfg")).map_err(fault)?;
+    let loops = "    - copy: {content: c, dest: 'turns/i{{ item }}'}\n      loop: \"{{ range(500) | list }}\"\n";
+    most(
+        "turns of 500 items",
+        cost(server, loops, "changed=1 ")?.0,
+        3,
+    )?;
+    most(
+        "turns of them again",
+        cost(server, loops, "changed=0 ")?.0,
+        3,
     )?;
     let copy = "    - copy: {src: tree/, dest: turns/tree/}\n";
     most("turns of a tree", cost(server, copy, "changed=1 ")?.0, 10)?;
@@ -284,6 +307,62 @@ fn few_turns(server: &Server) -> Result<(), String> {
     most("bytes again", cost(server, copy, "changed=0 ")?.1, 100_000)?;
     let clean = "    - file: {path: turns, state: absent}\n    - find: {paths: [.], recurse: true, hidden: true, patterns: 'rplay*,*.ansible*'}\n      register: f\n    - debug: msg=\"left {{ f.files | map(attribute='path') | map('dirname') | unique | list }}\"\n    - find: {paths: /tmp, patterns: 'rplay-*', file_type: any}\n      register: f\n    - debug: msg=\"spooled {{ f.files | selectattr('pw_name', 'eq', 'rplaytest') | list }}\"\n";
     expect(server.play(clean, &[])?, 0, &["left [", "spooled []"])
+}
+
+/// Every way in which tasks hang on each other, with and without sending ahead.
+fn together(server: &Server) -> Result<(), String> {
+    let play = include_str!("ssh/together.yml");
+    let included = include_str!("ssh/together-included.yml");
+    server.write("together.yml", play)?;
+    server.write("together-included.yml", included)?;
+    server.write("hosts.ini", &format!("{}\n", server.host("h")))?;
+    for mode in [&["-v"][..], &["--diff"], &["--check", "--diff"]] {
+        let mut told = vec![];
+        for way in ["never", "far"] {
+            server.write("ansible.cfg", &format!("[rplay]\nsend_ahead = {way}\n"))?;
+            let words = [&["together.yml", "-i", "hosts.ini"], mode].concat();
+            let (code, text) = server.rplay("known_hosts", &words)?;
+            told.push(format!("exit code {code}\n{}", without_times(&text)));
+        }
+        std::fs::remove_file(server.file("ansible.cfg")).map_err(|fault| fault.to_string())?;
+        if told[0] != told[1] {
+            let lines = told[0].lines().zip(told[1].lines());
+            let unlike = lines.filter(|(one, other)| one != other).take(5);
+            return Err(format!(
+                "{mode:?}: {:?}\n{}",
+                unlike.collect::<Vec<_>>(),
+                told[0]
+            ));
+        }
+        // Check mode does not run commands, and then handlers lack what those say.
+        let code = if mode.contains(&"--check") {
+            ""
+        } else {
+            "exit code 0"
+        };
+        let whole = [code, "PLAY RECAP"];
+        if !whole.iter().all(|part| told[0].contains(part)) {
+            return Err(told.swap_remove(0));
+        }
+    }
+    Ok(())
+}
+
+/// Results without what is another one in every run: times, and sizes and places of times.
+fn without_times(text: &str) -> String {
+    let mut kept = String::new();
+    for line in text.lines() {
+        let mut line = line.to_owned();
+        for key in ["\"start\": \"", "\"end\": \"", "\"delta\": \""] {
+            while let Some((before, after)) = line.split_once(key) {
+                let after = after.split_once('"').map_or("", |(_, after)| after);
+                line = format!("{before}{after}");
+            }
+        }
+        kept += &line;
+        kept.push('\n');
+    }
+    kept
 }
 
 fn sudo_password(server: &Server) -> Result<(), String> {

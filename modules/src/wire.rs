@@ -14,7 +14,7 @@ use crate::machine::{Change, Process};
 use crate::outcome::{Failure, Outcome};
 
 /// The version of this protocol.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The largest frame that either side accepts, in bytes. Larger content is sent as [`Request::Blob`]s.
 pub const MAX_FRAME: usize = 32 << 20;
@@ -26,7 +26,7 @@ pub const BLOB_PIECE: usize = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// Run a module.
-    Run(Run),
+    Run(Box<Run>),
     /// A piece of content that is too large for the arguments of a call. It is spooled to a file
     /// that only the agent's user can read; the argument names it by its number.
     Blob {
@@ -70,6 +70,9 @@ pub struct Run {
     pub timeout_ms: Option<u64>,
     /// Run it in the background; the answer tells that it was started.
     pub job: Option<Job>,
+    /// The number of the chain that it belongs to. After a call of a chain that fails or finds facts,
+    /// the chain's further calls are answered by [`Reply::NotRun`].
+    pub chain: Option<u64>,
 }
 
 /// A call in the background.
@@ -95,6 +98,11 @@ pub enum Reply {
         /// In check mode: what the call recorded, for the host's other agents.
         changes: Vec<Change>,
     },
+    /// A call of a chain that was broken off before it.
+    NotRun {
+        /// The number of the call.
+        id: u64,
+    },
     /// A piece of a fetched file.
     Blob {
         /// The number of the request.
@@ -115,6 +123,8 @@ pub struct Hello {
     pub process: Process,
     /// The process's number on the target.
     pub pid: u32,
+    /// What the kernel calls this start of the machine; empty where it does not tell.
+    pub boot: String,
 }
 
 /// Writes one frame and flushes.

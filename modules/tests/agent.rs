@@ -55,8 +55,9 @@ impl Agent {
             diff_limit: None,
             timeout_ms: None,
             job: None,
+            chain: None,
         };
-        write_frame(&mut self.stdin, &Request::Run(run)).unwrap();
+        write_frame(&mut self.stdin, &Request::Run(Box::new(run))).unwrap();
     }
 
     fn run(

@@ -316,6 +316,18 @@ fn as_module(result: Result<TaskResult, ActionError>) -> Result<TaskResult, Acti
     }
 }
 
+/// Whether an action comes to one call of a module on its host, after which the controller only
+/// passes on what the module says. Facts are not among them: what follows may ask for them.
+pub(crate) fn is_one_call(name: &str) -> bool {
+    match name {
+        "copy" | "template" => true,
+        "async_status" | "assemble" | "fetch" | "reboot" | "script" | "setup" | "synchronize"
+        | "unarchive" => false,
+        _ if docker::is_own(name) || kubernetes::is_own(name) => false,
+        _ => rplay_modules::registry::find(name).is_some(),
+    }
+}
+
 /// Runs the action of a task once.
 pub(crate) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
     if context.spec.free_form.is_some() {

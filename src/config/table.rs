@@ -104,6 +104,14 @@ pub(super) const RENAMED: [(&str, &str); 4] = [
 
 /// The table.
 pub static SETTINGS: &[Setting] = &[
+    setting(
+        "send_ahead",
+        &[("rplay", "send_ahead")],
+        &["RPLAY_SEND_AHEAD"],
+        Kind::Choice(&["far", "never", "always"]),
+        Some("far"),
+        "Send items of a loop, and tasks of a host, together where they need nothing of each other: to hosts that are not this machine, never, or always.",
+    ),
     // Inventory and selection
     setting(
         "inventory",

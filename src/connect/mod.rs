@@ -16,9 +16,10 @@ mod ssh_config;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use rplay_modules::machine::Change;
@@ -116,7 +117,7 @@ pub struct Become {
 
 impl Become {
     /// Whether an agent started for the other one serves this one too.
-    fn same(&self, other: &Self) -> bool {
+    pub(crate) fn same(&self, other: &Self) -> bool {
         let text = |r#become: &Self| {
             (
                 r#become.method.clone(),
@@ -236,6 +237,17 @@ struct Agent {
     busy: bool,
 }
 
+impl Agent {
+    /// Whether it works for the user whom a task becomes.
+    fn serves(&self, r#become: Option<&Become>) -> bool {
+        match (&self.r#become, r#become) {
+            (None, None) => true,
+            (Some(one), Some(other)) => one.same(other),
+            _ => false,
+        }
+    }
+}
+
 enum Connection {
     Local,
     Ssh(Box<ssh::Session>),
@@ -296,32 +308,16 @@ impl Link {
         mut request: wire::Run,
     ) -> Result<(Result<Outcome, Failure>, Vec<Change>), LinkError> {
         let index = self.agent(r#become).await?;
-        let (check, wanted) = (request.check, request.id);
+        let wanted = request.id;
         let limit = request
             .timeout_ms
             .map(|limit| Duration::from_millis(limit) + GRACE);
+        self.assume(index, &mut request);
         let agent = &mut self.agents[index];
-        if check {
-            let unknown = &self.changes[agent.known_changes..];
-            let others = unknown.iter().filter(|(number, _)| *number != agent.number);
-            request
-                .assumed
-                .extend(others.map(|(_, change)| change.clone()));
-            agent.known_changes = self.changes.len();
-        }
         let reply = async {
-            send(agent, &Request::Run(request)).await?;
-            loop {
-                match agent.program.reply().await? {
-                    Some(Reply::Done {
-                        id,
-                        result,
-                        changes,
-                    }) if id == wanted => return Ok(Some((result, changes))),
-                    Some(_) => {}
-                    None => return Ok(None),
-                }
-            }
+            send(agent, &Request::Run(Box::new(request))).await?;
+            let answer = answer(agent, wanted).await?;
+            Ok(answer.map(|answer| answer.unwrap_or_else(|| (Err(not_run()), vec![]))))
         };
         let reply = match limit {
             Some(limit) => tokio::time::timeout(limit, reply)
@@ -332,10 +328,106 @@ impl Link {
         let Some((result, changes)) = self.finished(index, reply)? else {
             return Err(self.lost(index));
         };
-        let number = self.agents[index].number;
-        self.changes
-            .extend(changes.iter().map(|change| (number, change.clone())));
+        self.keep(index, &changes);
         Ok((result, changes))
+    }
+
+    /// Tells an agent what the host's other agents would have changed.
+    fn assume(&mut self, index: usize, request: &mut wire::Run) {
+        let agent = &mut self.agents[index];
+        if !request.check {
+            return;
+        }
+        let unknown = &self.changes[agent.known_changes..];
+        let others = unknown.iter().filter(|(number, _)| *number != agent.number);
+        request
+            .assumed
+            .extend(others.map(|(_, change)| change.clone()));
+        agent.known_changes = self.changes.len();
+    }
+
+    /// Keeps what a call would have changed, for the host's other agents.
+    fn keep(&mut self, index: usize, changes: &[Change]) {
+        let number = self.agents[index].number;
+        let changes = changes.iter().map(|change| (number, change.clone()));
+        self.changes.extend(changes);
+    }
+
+    /// Sends several calls at once, which run one after the other. None of them has a time limit.
+    /// All answers have to be taken; an agent whose answers nobody took is not asked again.
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    pub async fn calls(
+        &mut self,
+        r#become: Option<&Become>,
+        mut requests: Vec<wire::Run>,
+    ) -> Result<Calls, LinkError> {
+        let index = self.agent(r#become).await?;
+        if let Some(first) = requests.first_mut() {
+            self.assume(index, first);
+        }
+        let agent = &mut self.agents[index];
+        agent.busy = true;
+        let mut frames = Zeroizing::new(vec![]);
+        let mut waiting = VecDeque::with_capacity(requests.len());
+        for request in requests {
+            waiting.push_back(request.id);
+            frames.extend(Zeroizing::new(frame(&Request::Run(Box::new(request)))?).iter());
+        }
+        // Answers come while requests are still on their way.
+        if !agent.program.upload(&frames).await {
+            return Err(self.lost(index));
+        }
+        Ok(Calls {
+            agent: self.agents[index].number,
+            waiting,
+        })
+    }
+
+    /// The answer to the next of several calls.
+    ///
+    /// # Errors
+    /// When the host cannot be asked any longer.
+    pub async fn answer(&mut self, calls: &mut Calls) -> Result<Answer, LinkError> {
+        let asked = |agent: &Agent| agent.number == calls.agent;
+        let index = self.agents.iter().position(asked);
+        let (Some(index), Some(wanted)) = (index, calls.waiting.pop_front()) else {
+            return Ok(None);
+        };
+        let answered = match answer(&mut self.agents[index], wanted).await {
+            // Further answers are on their way: the agent stays busy.
+            Ok(Some(answered)) if !calls.waiting.is_empty() => answered,
+            reply => match self.finished(index, reply)? {
+                Some(answered) => answered,
+                None => return Err(self.lost(index)),
+            },
+        };
+        if let Some((_, changes)) = &answered {
+            self.keep(index, changes);
+        }
+        Ok(answered)
+    }
+
+    /// Whether an agent is there, which is asked next.
+    #[must_use]
+    pub fn has_agent(&self) -> bool {
+        !self.agents.is_empty()
+    }
+
+    /// The folder in which a user's agent works, where there is one.
+    #[must_use]
+    pub fn folder(&self, r#become: Option<&Become>) -> Option<&Path> {
+        let agent = self.agents.iter().find(|agent| agent.serves(r#become))?;
+        Some(&agent.hello.process.cwd)
+    }
+
+    /// Whether the host may share its files with this machine.
+    #[must_use]
+    pub fn may_be_here(&self) -> bool {
+        let boots = self.agents.iter().map(|agent| agent.hello.boot.as_str());
+        let apart = |boot: &str| !boot.is_empty() && boot != *BOOT;
+        !boots.clone().all(apart) || self.agents.is_empty()
     }
 
     /// Sends content that a later call names by its number. Nothing is waited for.
@@ -559,12 +651,8 @@ impl Link {
     /// The agent of a user, started if there is none yet; its place in the list.
     async fn agent(&mut self, r#become: Option<&Become>) -> Result<usize, LinkError> {
         self.agents.retain(|agent| !agent.busy);
-        let serves = |agent: &Agent| match (&agent.r#become, r#become) {
-            (None, None) => true,
-            (Some(one), Some(other)) => one.same(other),
-            _ => false,
-        };
         self.connection().await?;
+        let serves = |agent: &Agent| agent.serves(r#become);
         if let Some(index) = self.agents.iter().position(serves) {
             return Ok(index);
         }
@@ -629,10 +717,59 @@ impl Link {
     }
 }
 
+/// What an agent says to a call: a result with what it would have changed, or that it was not run.
+/// Outside of that: `None` when the agent is gone.
+pub type Answer = Option<(Result<Outcome, Failure>, Vec<Change>)>;
+
+/// Calls that were sent together to one agent, and whose answers were not yet taken, in their order.
+pub struct Calls {
+    agent: u64,
+    waiting: VecDeque<u64>,
+}
+
+impl Calls {
+    /// Whether answers are still to be taken.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
+/// What the kernel calls this start of the machine, as agents tell it of theirs.
+static BOOT: LazyLock<String> = LazyLock::new(|| {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.unwrap_or_default().trim().to_owned()
+});
+
+/// The answer to a call; `None`: the agent is gone.
+async fn answer(agent: &mut Agent, wanted: u64) -> Result<Option<Answer>, LinkError> {
+    loop {
+        match agent.program.reply().await? {
+            Some(Reply::Done {
+                id,
+                result,
+                changes,
+            }) if id == wanted => return Ok(Some(Some((result, changes)))),
+            Some(Reply::NotRun { id }) if id == wanted => return Ok(Some(None)),
+            Some(_) => {}
+            None => return Ok(None),
+        }
+    }
+}
+
+/// A call of no chain is always run.
+fn not_run() -> Failure {
+    Failure::new("the agent did not run the task")
+}
+
+fn frame(request: &Request) -> Result<Vec<u8>, LinkError> {
+    wire::encode(request)
+        .map_err(|error| LinkError::Protocol(format!("cannot send the task: {error}")))
+}
+
 async fn send(agent: &mut Agent, request: &Request) -> Result<(), LinkError> {
     agent.busy = true;
-    let mut frame = wire::encode(request)
-        .map_err(|error| LinkError::Protocol(format!("cannot send the task: {error}")))?;
+    let mut frame = frame(request)?;
     let written = agent.program.write(&frame).await;
     // Arguments may hold passwords.
     frame.zeroize();

@@ -97,6 +97,7 @@ fn ping() -> Run {
         assumed: Vec::new(),
         timeout_ms: None,
         job: None,
+        chain: None,
     }
 }
 

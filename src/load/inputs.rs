@@ -19,6 +19,7 @@ impl FilesRead {
 
     /// Keeps a file as it lies on the disk.
     pub fn add(&self, path: &Path, bytes: &[u8]) {
+        super::early::file(path);
         if let Some(files) = &self.0 {
             let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
             files.insert(path.to_path_buf(), digest(bytes));

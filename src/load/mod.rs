@@ -4,6 +4,7 @@ pub mod actions;
 pub mod adhoc;
 pub mod ast;
 pub(crate) mod check;
+pub(crate) mod early;
 pub mod inputs;
 pub mod keyword;
 pub mod kv;

@@ -151,6 +151,20 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Gives an event of one host another task's number.
+    pub(crate) fn renumber(&mut self, number: usize) {
+        match self {
+            Self::HostStarted { task, .. }
+            | Self::ItemDone { task, .. }
+            | Self::Retrying { task, .. }
+            | Self::Background { task, .. }
+            | Self::TaskDone { task, .. } => *task = number,
+            _ => {}
+        }
+    }
+}
+
 /// The task that check mode does not run and would have to, for a result to be known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unknown {

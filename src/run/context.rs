@@ -10,12 +10,14 @@ use rplay_modules::data::{Data, Map};
 use rplay_modules::registry;
 use rplay_modules::wire;
 
+use super::ahead::Way;
 use super::shared::{RunShared, World};
 use super::spec::TaskSpec;
 use super::target::{Links, describe, scope_of};
 use crate::action::{ActionError, Effect, TaskResult, table};
 use crate::connect::{Become, Link, LinkError, Target};
 use crate::diag::{Diagnostic, Span, advice, similar_file};
+use crate::load::early;
 use crate::template::value::{Entries, Key, Value};
 use crate::template::{Scope, TemplateError};
 use crate::vars::{HostScope, NotRun, VarMap};
@@ -35,6 +37,8 @@ pub(crate) struct Context<'a> {
     /// The host that does the work: another one when it is delegated.
     pub(crate) target: &'a str,
     pub(crate) links: &'a mut Links,
+    /// The task runs ahead of its turn: this is its only way to the host.
+    pub(crate) way: Option<&'a Way>,
     pub(crate) world: &'a World,
     /// What describes the connection where another host does the work.
     pub(crate) there: Option<&'a HostScope>,
@@ -258,6 +262,7 @@ impl Context<'_> {
     pub(crate) fn places(&self, kind: &str, name: &str) -> Vec<PathBuf> {
         let path = expand_home(name);
         if path.is_absolute() {
+            early::file(&path);
             return vec![path];
         }
         let mut places = vec![];
@@ -268,6 +273,7 @@ impl Context<'_> {
             }
             places.push(folder.join(&path));
         }
+        places.iter().for_each(|place| early::file(place));
         places
     }
 
@@ -379,10 +385,17 @@ impl Context<'_> {
             assumed: vec![],
             timeout_ms: self.timeout_ms,
             job: self.job.clone(),
+            chain: None,
         };
         let r#become = self.r#become.clone();
-        let link = self.link()?;
-        let (result, _) = link.call(r#become.as_ref(), request).await?;
+        let (result, _) = match self.way {
+            Some(way) => {
+                let there = self.there.unwrap_or(self.scope);
+                let target = describe(self.run, self.spec, there, self.target)?;
+                way.call(target, r#become, request).await?
+            }
+            None => self.link()?.call(r#become.as_ref(), request).await?,
+        };
         Ok(TaskResult::from(result))
     }
 
@@ -429,6 +442,10 @@ impl Context<'_> {
 
     /// The connection to the target.
     pub(crate) fn link(&mut self) -> Result<&mut Link, ActionError> {
+        if self.way.is_some() {
+            early::outside();
+            return Err(ActionError::new("a task that runs ahead has one call only"));
+        }
         if self.here {
             return Ok(self.links.here());
         }

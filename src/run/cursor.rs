@@ -132,6 +132,11 @@ impl Cursor {
         }
     }
 
+    /// How many roles the host came to the end of.
+    pub(super) fn roles_ended(&self) -> usize {
+        self.done_with.len()
+    }
+
     /// Moves past the task or flush point.
     pub(super) fn advance(&mut self) {
         if let Some(level) = self.levels.last_mut() {

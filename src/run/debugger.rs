@@ -67,7 +67,7 @@ impl Run<'_> {
                     Next::Redo => {
                         let (spec, scope) = self.changed(state, spec, &one.host, &session);
                         let host = vec![(one.host.clone(), scope)];
-                        match self.dispatch(&spec, id, host, 1).await.pop() {
+                        match self.dispatch(&spec, id, host, 1, vec![]).await.pop() {
                             Some(again) => one = again,
                             None => break,
                         }

@@ -87,6 +87,7 @@ impl Run<'_> {
                     self.announce(&mut traffic, &host);
                     self.emit(*event);
                 }
+                Some(Message::Notes(notes)) => self.shared.templar.note_warnings(notes),
                 Some(Message::Done(done)) => {
                     self.host_done(state, &mut traffic, *done).await;
                 }
@@ -208,7 +209,8 @@ impl Run<'_> {
                 return false;
             }
         }
-        self.spawn(&spec, info.id, host.to_owned(), scope, &traffic.out, None);
+        let at = (host.to_owned(), scope);
+        self.spawn(&spec, info.id, at, &traffic.out, None, vec![]);
         traffic.busy.insert(host.to_owned(), spec);
         true
     }
@@ -267,8 +269,7 @@ impl Run<'_> {
         if included {
             self.announce(traffic, &host);
         }
-        self.links
-            .insert(host.clone(), std::mem::take(&mut done.links));
+        self.take_back(&mut done);
         let Some(spec) = traffic.busy.remove(&host) else {
             return;
         };

@@ -1,16 +1,21 @@
 //! Loops of a task: their items, what `loop_control` says, and the results added up.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rplay_modules::data::Data;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
+use super::ahead::{self, Forming, Group, Joined};
+use super::chain::is_one_call;
 use super::context::{to_bool, to_dict, to_float};
 use super::explain::condition_error;
 use super::failure::{Cause, ends};
 use super::play_check::{Kind, misfit};
+use super::target::Links;
 use super::unpredicted::told_unknown;
-use super::worker::{ItemResult, Worker, mark, status};
+use super::worker::{self, ItemResult, Message, Worker, mark, status};
 use crate::action::{ActionError, Effect};
 use crate::diag::{Diagnostic, Source, Span};
 use crate::load::keyword::Keyword;
@@ -19,6 +24,24 @@ use crate::report::event::{Event, MessageKind};
 use crate::template::value::{Entries, Key, Value};
 use crate::template::{SEALED, Scope, Templar, TemplateError, WHILE};
 use crate::vars::{HostScope, Level, VarMap};
+
+/// Items that were sent together, with what each tells.
+struct Together {
+    group: Group<ItemResult>,
+    told: VecDeque<UnboundedReceiver<Message>>,
+}
+
+impl Together {
+    /// How many are still to be ended.
+    fn len(&self) -> usize {
+        self.told.len()
+    }
+
+    /// The connections.
+    async fn end(self) -> Links {
+        self.group.end().await
+    }
+}
 
 impl Worker<'_> {
     /// The items of a loop; or the result that the task has instead.
@@ -142,13 +165,29 @@ impl Worker<'_> {
         let (mut set, mut included) = (VarMap::new(), VarMap::new());
         let registered = self.job.spec.keyword(Keyword::Register);
         let registered = registered.and_then(Value::as_str).map(str::to_owned);
+        let mut together = self.may_go_together(&control).then_some(0);
+        let mut group: Option<Together> = None;
         for (index, item) in items.iter().enumerate() {
             if index > 0 && control.pause > 0.0 {
                 tokio::time::sleep(Duration::from_secs_f64(control.pause)).await;
             }
+            if group.is_none() && together == Some(index) {
+                group = self.begin_items(&control, &items, index, &scope).await;
+                together = match &group {
+                    Some(group) => Some(index + group.len()),
+                    // The first item connects.
+                    None => (index == 0).then_some(1),
+                };
+            }
             let vars = control.vars(&items, index, item);
             let inner = scope.with(Level::Loop, vars.clone());
-            let mut one = self.item(&inner, Some(&vars)).await;
+            let mut one = match &mut group {
+                Some(group) => self.end_item(group).await,
+                None => self.item(&inner, Some(&vars)).await,
+            };
+            if let Some(done) = group.take_if(|group| group.len() == 0 || one.unreachable) {
+                self.job.links = done.end().await;
+            }
             let over = self.breaks(&mut one, &control, &inner);
             if let Some(around) = vars.get("ansible_loop") {
                 let around = around.to_data().unwrap_or_default();
@@ -202,6 +241,91 @@ impl Worker<'_> {
         all.result.insert("msg".to_owned(), Data::from(msg));
         all.result.insert("results".to_owned(), Data::List(results));
         all
+    }
+
+    /// Whether items may be sent together: nothing but their own evaluation is between them.
+    fn may_go_together(&self, control: &LoopControl) -> bool {
+        let spec = &self.job.spec;
+        let alone = [
+            Keyword::Async,
+            Keyword::DelegateTo,
+            Keyword::Retries,
+            Keyword::Timeout,
+            Keyword::Until,
+        ];
+        let config = &self.run.config;
+        self.job.way.is_none()
+            && is_one_call(spec)
+            && control.break_when.is_none()
+            && control.pause <= 0.0
+            && config.int("task_timeout").is_none_or(|limit| limit <= 0)
+            && !alone.iter().any(|keyword| spec.keyword(*keyword).is_some())
+    }
+
+    /// Sends items from one on together, as many as need nothing of each other.
+    async fn begin_items(
+        &mut self,
+        control: &LoopControl,
+        items: &[Value],
+        first: usize,
+        scope: &HostScope,
+    ) -> Option<Together> {
+        if first + 1 >= items.len() || !self.job.links.carry_more(self.run) {
+            return None;
+        }
+        let registered = self.job.spec.keyword(Keyword::Register);
+        let registered = registered.and_then(Value::as_str).map(str::to_owned);
+        let unsettled: HashSet<String> = registered.into_iter().collect();
+        let mut forming = Forming::new(std::mem::take(&mut self.job.links));
+        let mut told = VecDeque::new();
+        for (index, item) in items.iter().enumerate().skip(first).take(ahead::MOST) {
+            let vars = control.vars(items, index, item);
+            let inner = scope.with(Level::Loop, vars.clone());
+            let (out, messages) = mpsc::unbounded_channel();
+            let (run, job) = (Arc::clone(self.run), self.job.ahead(out));
+            let unknown_list = self.unknown_list.clone();
+            let work = move |way| {
+                let job = worker::Job {
+                    way: Some(way),
+                    ..job
+                };
+                worker::item(run, job, (inner, vars), unknown_list)
+            };
+            let unsettled = match index == first {
+                true => HashSet::new(),
+                false => unsettled.clone(),
+            };
+            let action = &self.job.spec.action;
+            // Items go on where one fails.
+            if forming.add(action, unsettled, work, |_| false).await == Joined::No {
+                break;
+            }
+            told.push_back(messages);
+        }
+        if forming.is_empty() {
+            self.job.links = forming.give_up();
+            return None;
+        }
+        let group = forming.send(false).await;
+        Some(Together { group, told })
+    }
+
+    /// The next item of those that were sent together.
+    async fn end_item(&mut self, together: &mut Together) -> ItemResult {
+        let ended = together.group.next().await;
+        let told = together.told.pop_front();
+        let Some((one, notes)) = ended else {
+            // Calls of no chain are always answered.
+            return ItemResult::default();
+        };
+        self.run.templar.note_warnings(notes);
+        if let Some(mut told) = told {
+            while let Ok(message) = told.try_recv() {
+                // The dispatcher is gone only when the run is over.
+                let _ = self.job.out.send(message);
+            }
+        }
+        one
     }
 
     /// Completes an item's result and tells it.

@@ -2,7 +2,9 @@
 //!
 //! The dispatcher owns all state and emits every event; workers get a snapshot and send messages.
 
+mod ahead;
 mod cache;
+mod chain;
 pub(crate) mod context;
 mod cursor;
 pub(crate) mod debugger;
@@ -31,7 +33,7 @@ pub(crate) mod unpredicted;
 mod vars_files;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -82,6 +84,8 @@ pub struct Run<'a> {
     world: World,
     sink: &'a mut Sink<'a>,
     links: HashMap<String, Links>,
+    /// Tasks of a host that were begun with an earlier one, and wait for their turn.
+    chains: HashMap<String, VecDeque<chain::Member>>,
     recap: BTreeMap<String, Counts>,
     /// Nothing is told while the run only looks ahead.
     muted: bool,
@@ -154,6 +158,7 @@ impl<'a> Run<'a> {
             world,
             sink,
             links: HashMap::new(),
+            chains: HashMap::new(),
             recap: BTreeMap::new(),
             muted: false,
             doomed: HashSet::new(),

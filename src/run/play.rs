@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedSender};
 
+use super::chain::{self, Further};
 use super::context::to_int;
 use super::cursor::{Cursor, Place, Step};
 use super::free::Strategy;
@@ -460,7 +461,11 @@ impl Run<'_> {
         } else {
             scopes
         };
-        let done = self.dispatch(&spec, id, running, limit).await;
+        let further = match &running[..] {
+            [(host, _)] if !extra && !run_once => self.further(state, &spec, host, &magic),
+            _ => vec![],
+        };
+        let done = self.dispatch(&spec, id, running, limit, further).await;
         let done = self.debugged(state, &spec, id, done).await;
         if self.fault.is_some() {
             return;
@@ -493,17 +498,19 @@ impl Run<'_> {
         &mut self,
         spec: &Arc<TaskSpec>,
         id: usize,
-        host: String,
-        scope: HostScope,
+        (host, scope): (String, HostScope),
         out: &UnboundedSender<Message>,
         limit: Option<(Arc<Semaphore>, bool)>,
+        further: Vec<Further>,
     ) {
+        let begun = self.chained(spec, &host);
         let job = Job {
             spec: Arc::clone(spec),
             id,
             scope,
             world: self.world.clone(),
             links: self.links.remove(&host).unwrap_or_default(),
+            way: None,
             first: limit.as_ref().is_none_or(|(_, first)| *first),
             host,
             out: out.clone(),
@@ -512,6 +519,7 @@ impl Run<'_> {
             task: id,
             host: job.host.clone(),
         });
+        let members = self.chain(&job, further);
         let run = Arc::clone(&self.shared);
         tokio::spawn(async move {
             // The semaphore is never closed.
@@ -519,7 +527,11 @@ impl Run<'_> {
                 Some((limit, _)) => limit.acquire().await.ok(),
                 None => None,
             };
-            worker::work(run, job).await;
+            match begun {
+                Some(member) => member.end(run, job).await,
+                None if !members.is_empty() => chain::conduct(run, job, members).await,
+                None => worker::work(run, job).await,
+            }
         });
     }
 
@@ -530,6 +542,7 @@ impl Run<'_> {
         id: usize,
         scopes: Vec<(String, HostScope)>,
         limit: usize,
+        mut further: Vec<Further>,
     ) -> Vec<Done> {
         let (out, mut messages) = mpsc::unbounded_channel();
         let limit = Arc::new(Semaphore::new(limit));
@@ -537,7 +550,8 @@ impl Run<'_> {
         let hosts: Vec<String> = scopes.iter().map(|(host, _)| host.clone()).collect();
         for (index, (host, scope)) in scopes.into_iter().enumerate() {
             let turn = (Arc::clone(&limit), index == 0);
-            self.spawn(spec, id, host, scope, &out, Some(turn));
+            let further = std::mem::take(&mut further);
+            self.spawn(spec, id, (host, scope), &out, Some(turn), further);
         }
         drop(out);
         let places: HashMap<String, usize> = hosts.iter().cloned().zip(0..).collect();
@@ -557,10 +571,10 @@ impl Run<'_> {
             };
             match message {
                 Message::Event(host, event) => order.hold(&host, *event),
+                Message::Notes(notes) => self.shared.templar.note_warnings(notes),
                 Message::Done(mut done) => {
                     order.finish(&done.host);
-                    self.links
-                        .insert(done.host.clone(), std::mem::take(&mut done.links));
+                    self.take_back(&mut done);
                     all.push(*done);
                 }
             }

@@ -63,6 +63,21 @@ impl Links {
         &mut self.links[at].1
     }
 
+    /// The connection that there is, with an agent.
+    pub(super) fn open_to(&mut self, described: &Target) -> Option<&mut Link> {
+        let mut known = self.links.iter_mut();
+        let (_, link) = known.find(|(known, link)| known == described && link.has_agent())?;
+        Some(link)
+    }
+
+    /// Whether there is a connection over which work may travel together.
+    pub(super) fn carry_more(&self, run: &RunShared) -> bool {
+        let wanted = run.config.text("send_ahead").unwrap_or_default();
+        let where_to = |link: &Link| wanted == "always" || wanted == "far" && !link.is_local();
+        let fits = |(_, link): &(Target, Link)| link.has_agent() && where_to(link);
+        self.links.iter().any(fits)
+    }
+
     /// Forgets the connections to a host.
     pub(crate) fn forget(&mut self, target: &str) {
         self.links.retain(|(known, _)| known.name != target);

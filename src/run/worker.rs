@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use rplay_modules::data::{Data, Map};
 use rplay_modules::outcome::Diff;
 
+use super::ahead::Way;
 use super::context::{Context, Shared, to_bool, to_dict, to_float, to_int};
 use super::explain::condition_error;
 use super::play_check::{Kind, misfit, unrendered};
@@ -36,12 +37,32 @@ pub(super) struct Job {
     pub(super) scope: HostScope,
     pub(super) world: World,
     pub(super) links: Links,
+    /// It runs ahead of its turn, and has this way to its host instead of connections.
+    pub(super) way: Option<Way>,
     pub(super) out: UnboundedSender<Message>,
+}
+
+impl Job {
+    /// The same task and host, ahead of its turn; what it tells is for `out`.
+    pub(super) fn ahead(&self, out: UnboundedSender<Message>) -> Self {
+        Self {
+            spec: Arc::clone(&self.spec),
+            host: self.host.clone(),
+            scope: self.scope.clone(),
+            world: self.world.clone(),
+            links: Links::default(),
+            way: None,
+            out,
+            ..*self
+        }
+    }
 }
 
 /// What workers send to the dispatcher.
 pub(super) enum Message {
     Event(String, Box<Event>),
+    /// What work that was begun ahead noted for the user.
+    Notes(Vec<Diagnostic>),
     Done(Box<Done>),
 }
 
@@ -50,7 +71,8 @@ pub(super) struct Done {
     pub(super) host: String,
     /// The number of the task in its events.
     pub(super) task: usize,
-    pub(super) links: Links,
+    /// None where further tasks of the host are under way.
+    pub(super) links: Option<Links>,
     pub(super) status: Status,
     pub(super) ignored: bool,
     pub(super) result: Map,
@@ -96,25 +118,39 @@ pub(super) struct ItemResult {
 }
 
 /// Runs a job and tells the dispatcher.
-pub(super) async fn work(run: Shared, mut job: Job) {
-    let done = Worker {
-        run: &run,
-        job: &mut job,
-        unknown: None,
-        unknown_list: None,
-    }
-    .task()
-    .await;
-    let Job {
-        links, host, out, ..
-    } = job;
-    let done = Done {
-        links,
-        host,
-        ..done
-    };
+pub(super) async fn work(run: Shared, job: Job) {
+    let out = job.out.clone();
+    let done = done(run, job).await;
     // The dispatcher is gone only when the run is over.
     let _ = out.send(Message::Done(Box::new(done)));
+}
+
+/// Runs a job ahead of its turn.
+pub(super) async fn ahead(run: Shared, job: Job, way: Way) -> Done {
+    let way = Some(way);
+    done(run, Job { way, ..job }).await
+}
+
+/// Runs a job.
+async fn done(run: Shared, mut job: Job) -> Done {
+    let done = Worker::new(&run, &mut job).task().await;
+    Done {
+        links: Some(job.links),
+        host: job.host,
+        ..done
+    }
+}
+
+/// Runs a job for one item of its loop. `unknown_list`: see [`Worker`].
+pub(super) async fn item(
+    run: Shared,
+    mut job: Job,
+    (scope, vars): (HostScope, VarMap),
+    unknown_list: Option<Arc<NotRun>>,
+) -> ItemResult {
+    let mut worker = Worker::new(&run, &mut job);
+    worker.unknown_list = unknown_list;
+    worker.item(&scope, Some(&vars)).await
 }
 
 pub(super) struct Worker<'a> {
@@ -124,7 +160,18 @@ pub(super) struct Worker<'a> {
     /// failure is none.
     unknown: Option<Arc<NotRun>>,
     /// The same of the items of the task's loop.
-    unknown_list: Option<Arc<NotRun>>,
+    pub(super) unknown_list: Option<Arc<NotRun>>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(run: &'a Shared, job: &'a mut Job) -> Self {
+        Self {
+            run,
+            job,
+            unknown: None,
+            unknown_list: None,
+        }
+    }
 }
 
 impl Worker<'_> {
@@ -463,6 +510,7 @@ impl Worker<'_> {
             first: self.job.first,
             target: &target,
             links: &mut self.job.links,
+            way: self.job.way.as_ref(),
             world: &self.job.world,
             there,
             r#become: target::become_of(&run, &spec, &scope, (described, &target))?,
@@ -785,7 +833,7 @@ impl Worker<'_> {
         Done {
             host: String::new(),
             task: self.job.id,
-            links: Links::default(),
+            links: None,
             status,
             ignored,
             result: all.result,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use indexmap::{IndexMap, IndexSet};
 
 use crate::diag::Span;
+use crate::load::early;
 use crate::template::value::{Dict, Entries, Key, Object, Value};
 use crate::template::{Remark, Scope, Templar};
 
@@ -201,6 +202,7 @@ impl HostScope {
 
 impl Scope for HostScope {
     fn get(&self, name: &str) -> Option<Value> {
+        early::variable(name);
         if name == "vars" {
             return Some(self.whole(1));
         }
@@ -245,6 +247,7 @@ impl Scope for HostScope {
     }
 
     fn names(&self) -> Vec<String> {
+        early::all_variables();
         let mut names = IndexMap::new();
         for (_, vars) in self.layers.iter().rev() {
             names.extend(vars.keys().map(|name| (name.clone(), ())));

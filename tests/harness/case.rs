@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use super::argv::Watch;
 use super::mask::mask;
 use super::page::{Case, Part};
+use super::scenario::AHEAD;
 use super::snapshot::tree;
 
 /// A fresh folder with the files of a case; deleted when dropped.
@@ -194,6 +195,8 @@ impl Folder {
                 "ANSIBLE_PYTHON_INTERPRETER",
                 program.with_file_name("python3"),
             )
+            // Cases come out the same whether or not tasks travel together.
+            .envs(std::env::var_os(AHEAD).map(|value| (AHEAD, value)))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .envs(environment.iter().copied())
             .stdin(stdin)

@@ -107,12 +107,27 @@ fn serve(seed: &Path, left: &Path) -> io::Result<()> {
         protocol: PROTOCOL,
         process,
         pid: std::process::id(),
+        boot: String::new(),
     };
     write_frame(&mut output, &Reply::Hello(hello))?;
-    let mut blobs: HashMap<u64, Vec<u8>> = HashMap::new();
+    let (mut blobs, mut broken): (HashMap<u64, Vec<u8>>, Option<u64>) = Default::default();
     while let Some(request) = read_frame::<Request>(&mut input)? {
         let reply = match request {
-            Request::Run(run) => call(&mut machine, run, &mut blobs),
+            Request::Run(run) if run.chain.is_some() && run.chain == broken => {
+                Reply::NotRun { id: run.id }
+            }
+            Request::Run(run) => {
+                let chain = run.chain;
+                let reply = call(&mut machine, *run, &mut blobs);
+                if let Reply::Done { result, .. } = &reply
+                    && !result
+                        .as_ref()
+                        .is_ok_and(|outcome| outcome.facts.is_empty())
+                {
+                    broken = chain.or(broken);
+                }
+                reply
+            }
             Request::Blob { id, bytes, .. } => {
                 blobs.entry(id).or_default().extend(bytes);
                 continue;

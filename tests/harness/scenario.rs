@@ -37,6 +37,9 @@ pub(crate) fn run<T>(area: &str, scenarios: &[Scenario<T>], shared: &T) -> Vec<(
     scenarios.iter().map(one).collect()
 }
 
+/// What is passed on of the environment: whether tasks travel together, which no result may show.
+pub(crate) const AHEAD: &str = "RPLAY_SEND_AHEAD";
+
 /// rplay in a folder, with nothing of the environment of whoever runs the tests.
 pub(crate) fn command(folder: &Path, home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(rplay());
@@ -48,6 +51,7 @@ pub(crate) fn command(folder: &Path, home: &Path, arguments: &[&str]) -> Command
         .env("HOME", home)
         .env("LC_ALL", "C.UTF-8")
         .env("TZ", "UTC")
+        .envs(std::env::var_os(AHEAD).map(|value| (AHEAD, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -68,23 +68,27 @@ fn main() -> ExitCode {
         check: Overlay::new(RealMachine::new()),
         blobs: HashMap::new(),
         jobs: Vec::new(),
+        broken: None,
     };
+    let closed = Arc::new(AtomicBool::new(false));
     let hello = Hello {
         protocol: PROTOCOL,
         process: agent.machine.process(),
         pid: std::process::id(),
+        boot: boot(),
     };
     let (sender, requests) = channel();
-    let reader_spool = Arc::clone(&spool);
+    let (reader_spool, reader_closed) = (Arc::clone(&spool), Arc::clone(&closed));
     std::thread::spawn(move || {
         let result = read_requests(&mut io::stdin().lock(), &reader_spool, &sender);
+        reader_closed.store(true, Ordering::Relaxed);
         drop(sender);
         stop();
         std::thread::sleep(LEAVE);
         reader_spool.remove();
         leave(result.is_ok());
     });
-    let served = send(&Reply::Hello(hello)).and_then(|()| agent.serve(&requests));
+    let served = send(&Reply::Hello(hello)).and_then(|()| agent.serve(&requests, &closed));
     spool.remove();
     if served.is_ok() {
         ExitCode::SUCCESS
@@ -119,7 +123,7 @@ fn read_requests(stream: &mut impl Read, spool: &Spool, tasks: &Sender<Task>) ->
     let mut open: HashMap<u64, io::Result<File>> = HashMap::new();
     while let Some(request) = read_frame::<Request>(stream)? {
         let task = match request {
-            Request::Run(run) => Task::Run(run),
+            Request::Run(run) => Task::Run(*run),
             Request::Fetch { id, path } => Task::Fetch { id, path },
             Request::Blob { id, bytes, last } => {
                 let file = open.entry(id).or_insert_with(|| spool.create(id));
@@ -206,21 +210,36 @@ struct Agent {
     blobs: HashMap<u64, Result<PathBuf, String>>,
     /// Calls in the background, until they end.
     jobs: Vec<std::process::Child>,
+    /// The chain that was broken off last.
+    broken: Option<u64>,
 }
 
 impl Agent {
-    fn serve(&mut self, tasks: &Receiver<Task>) -> io::Result<()> {
+    /// Serves requests until there are no more, or nobody is there any longer who waits for answers.
+    fn serve(&mut self, tasks: &Receiver<Task>, closed: &AtomicBool) -> io::Result<()> {
         for task in tasks {
+            if closed.load(Ordering::Relaxed) {
+                break;
+            }
             self.jobs
                 .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
             match task {
                 Task::Run(run) => {
-                    let id = run.id;
+                    let (id, chain) = (run.id, run.chain);
+                    if chain.is_some() && chain == self.broken {
+                        send(&Reply::NotRun { id })?;
+                        continue;
+                    }
                     let (result, changes) = match run.job {
                         Some(_) => self.start(run),
                         None => self.run(run),
                     };
-                    send_done(id, result, changes)?;
+                    let plain = result
+                        .as_ref()
+                        .is_ok_and(|outcome| outcome.facts.is_empty());
+                    if !send_done(id, result, changes)? || !plain {
+                        self.broken = chain.or(self.broken);
+                    }
                 }
                 Task::Fetch { id, path } => fetch(id, &path)?,
                 Task::Blob { id, file } => {
@@ -323,8 +342,9 @@ fn send(reply: &Reply) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Sends a result; one that does not fit into a frame is replaced by a failure that says so.
-fn send_done(id: u64, result: Result<Outcome, Failure>, changes: Vec<Change>) -> io::Result<()> {
+/// Sends a result; one that does not fit into a frame is replaced by a failure that says so: then
+/// it returns false.
+fn send_done(id: u64, result: Result<Outcome, Failure>, changes: Vec<Change>) -> io::Result<bool> {
     match send(&Reply::Done {
         id,
         result,
@@ -337,9 +357,16 @@ fn send_done(id: u64, result: Result<Outcome, Failure>, changes: Vec<Change>) ->
                 result,
                 changes: Vec::new(),
             })
+            .map(|()| false)
         }
-        sent => sent,
+        sent => sent.map(|()| true),
     }
+}
+
+/// What the kernel calls this start of the machine: two that say the same may share their files.
+fn boot() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.unwrap_or_default().trim().to_owned()
 }
 
 /// Sends a file in pieces.

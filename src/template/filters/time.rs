@@ -11,6 +11,7 @@ use super::super::value::Value;
 use super::moment::{Kind, Moment};
 use super::strftime::{Written, format};
 use super::strptime;
+use crate::load::early;
 
 super::filters! {
     "strftime": "a time written as the format says" => |_, a| strftime(a);
@@ -98,6 +99,7 @@ pub(crate) fn now(args: &Args) -> Outcome {
     } else {
         TimeZone::system()
     };
+    early::outside();
     let micro = Timestamp::now().as_microsecond();
     let now = Timestamp::from_microsecond(micro).map_err(|error| Fault::new(error.to_string()))?;
     let moment = Moment::new(now.to_zoned(zone).datetime(), None, Kind::Whole);
@@ -128,7 +130,10 @@ fn none_or_type(value: &Value) -> &'static str {
 fn strftime(args: &Args) -> Outcome {
     let second = args.get(1, "second");
     let moment = match second.filter(|second| !matches!(second, Value::None)) {
-        None => Timestamp::now(),
+        None => {
+            early::outside();
+            Timestamp::now()
+        }
         Some(second) => {
             let seconds = match second {
                 Value::Str(text) => text.as_str().trim().parse().ok(),

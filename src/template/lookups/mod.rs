@@ -24,6 +24,7 @@ use super::filters::paths;
 use super::refused::refusal;
 use super::value::Value;
 use crate::diag::{Diagnostic, nearest};
+use crate::load::early;
 
 /// A lookup.
 pub(crate) struct Lookup {
@@ -195,6 +196,29 @@ fn text_term(term: &Value) -> Result<&str, Fault> {
 /// Lookups that do something, or ask somebody else.
 const ACTING: &[&str] = &["pipe", "lines", "password", "url", "unvault"];
 
+/// Lookups whose results hang on variables and on the contents of files that they name.
+const TIMELESS: &[&str] = &[
+    "cartesian",
+    "config",
+    "dependent",
+    "dict",
+    "env",
+    "file",
+    "flattened",
+    "get_path",
+    "index_of",
+    "indexed_items",
+    "items",
+    "list",
+    "nested",
+    "sequence",
+    "subelements",
+    "template",
+    "to_paths",
+    "together",
+    "vars",
+];
+
 /// Lookups that make text of their terms: nothing in those may be undefined, whatever `errors` says.
 const WHOLE: &[&str] = &[
     "config",
@@ -219,6 +243,10 @@ pub(crate) fn run(
     let lookup = known(name)?;
     if interp.scope.forecast() && ACTING.contains(&lookup.name) {
         return Err(Fault::unknown(false));
+    }
+    // Of those that ask the machine, only the ones that tell which files they read may come early.
+    if !TIMELESS.contains(&lookup.name) && early::outside() {
+        return Err(Fault::new("this lookup is not for tasks that run ahead"));
     }
     let has_options = !options.is_empty();
     let call = |options| Call {
