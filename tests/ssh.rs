@@ -305,6 +305,9 @@ fn few_turns(server: &Server) -> Result<(), String> {
     let (_, bytes) = cost(server, copy, "changed=1 ")?;
     most("bytes that were not sent", large.len() as u64, bytes)?;
     most("bytes again", cost(server, copy, "changed=0 ")?.1, 100_000)?;
+    // The agent is what starts the command; it has taken in the tree and the large file before.
+    let peak = "    - copy: {src: tree/, dest: turns/tree2/}\n    - copy: {src: large, dest: turns/large2}\n    - shell: grep VmHWM /proc/$PPID/status\n      register: peak\n    - assert: {that: 'peak.stdout.split()[1] | int < 20 * 1024', fail_msg: '{{ peak.stdout }}'}\n";
+    expect(server.play(peak, &[])?, 0, &["changed=3 "])?;
     let clean = "    - file: {path: turns, state: absent}\n    - find: {paths: [.], recurse: true, hidden: true, patterns: 'rplay*,*.ansible*'}\n      register: f\n    - debug: msg=\"left {{ f.files | map(attribute='path') | map('dirname') | unique | list }}\"\n    - find: {paths: /tmp, patterns: 'rplay-*', file_type: any}\n      register: f\n    - debug: msg=\"spooled {{ f.files | selectattr('pw_name', 'eq', 'rplaytest') | list }}\"\n";
     expect(server.play(clean, &[])?, 0, &["left [", "spooled []"])
 }

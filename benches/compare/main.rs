@@ -45,6 +45,9 @@ use target::Target;
 /// The version that the module file of `singularity` has.
 const SINGULARITY: &str = "4.1.0";
 
+/// The size of the large file in bytes.
+const LARGE: u64 = 100 << 20;
+
 struct Options {
     runs: u32,
     delays: Vec<u64>,
@@ -151,6 +154,15 @@ fn compare(options: &Options) -> Result<bool, String> {
                 }
             }
         }
+    }
+    for delay in &options.delays {
+        let delay = Duration::from_millis(*delay);
+        let way = Way {
+            target: &plain,
+            controller: &controller,
+            delay,
+        };
+        copies(&machine, options, &way, &mut results)?;
     }
     if options.wants("count") && in_path("strace").is_some() {
         for engine in machine.engines() {
@@ -301,7 +313,68 @@ fn file_plays(delay: Duration) -> Vec<Play> {
     if delay.is_zero() {
         plays.push(play("files again", "files.yml", true));
     }
+    plays.push(play("commands", "commands.yml", false));
+    plays.push(play("items of a loop", "loop.yml", false));
     plays
+}
+
+/// A large file beside `scp`, and a tree of a thousand small ones, each also when it is there.
+fn copies(
+    machine: &Machine,
+    options: &Options,
+    way: &Way<'_>,
+    results: &mut Results,
+) -> Result<(), String> {
+    let fault = |fault: std::io::Error| fault.to_string();
+    let (large, tree) = (way.target.file("large"), way.target.file("tree"));
+    if !large.exists() {
+        let noise = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+        let bytes: Vec<u8> = (0..LARGE / 8).flat_map(noise).collect();
+        fs::write(&large, bytes).map_err(fault)?;
+        for number in 0..1000 {
+            let folder = tree.join(format!("d{}", number % 40));
+            fs::create_dir_all(&folder).map_err(fault)?;
+            let text = format!("file {number}\n");
+            fs::write(folder.join(format!("f{number}")), text).map_err(fault)?;
+        }
+    }
+    let play = |name, source: String, again| Play {
+        name,
+        file: here().join("plays/large.yml"),
+        variables: format!("source={source}"),
+        again,
+    };
+    let source = large.display().to_string();
+    for engine in machine.engines().into_iter().chain([scp()]) {
+        let own = engine.program == machine.rplay;
+        if engine.first_contact || engine.name.contains("one by one") {
+            continue;
+        }
+        for _ in 0..options.times(&engine, way.delay) {
+            let mut plays = vec![play("a large file", source.clone(), false)];
+            if own {
+                let tree = format!("{}/", tree.display());
+                plays.push(play("a large file again", source.clone(), true));
+                plays.push(play("a tree", tree.clone(), false));
+                plays.push(play("a tree again", tree, true));
+            }
+            for play in plays {
+                results.run(machine, options, &engine, &play, way);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// OpenSSH's copy, which a file's way is measured by.
+fn scp() -> Engine {
+    Engine {
+        name: "scp",
+        program: "/usr/bin/scp".into(),
+        environment: &[],
+        first_contact: false,
+        prefix: Vec::new(),
+    }
 }
 
 /// The Setonix deployment with Lmod and `singularity`, and rplay's own form of it.
@@ -447,7 +520,7 @@ impl Machine {
     }
 
     /// The ways to run a play.
-    fn engines(&self) -> [Engine; 4] {
+    fn engines(&self) -> [Engine; 5] {
         let engine = |name, program: &PathBuf, environment, first_contact| Engine {
             name,
             program: program.clone(),
@@ -465,6 +538,12 @@ impl Machine {
             ),
             engine("rplay, first contact", &self.rplay, &[], true),
             engine("rplay", &self.rplay, &[], false),
+            engine(
+                "rplay, one by one",
+                &self.rplay,
+                &[("RPLAY_SEND_AHEAD", "never")],
+                false,
+            ),
         ]
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -97,10 +98,11 @@ pub(crate) fn run(engine: &Engine, play: &Play, way: &Way<'_>) -> Result<Outcome
     let mut command = controller.command();
     command.args(&engine.prefix).arg(&engine.program);
     clean_environment(&mut command, &target.file("c"));
+    match engine.name {
+        "scp" => scp(&mut command, target, play, proxy.port)?,
+        _ => drop(command.arg(&play.file).arg("-i").arg(inventory)),
+    }
     command
-        .arg(&play.file)
-        .arg("-i")
-        .arg(inventory)
         .envs(engine.environment.iter().copied())
         .current_dir(target.file("c"))
         .stdout(output)
@@ -114,7 +116,10 @@ pub(crate) fn run(engine: &Engine, play: &Play, way: &Way<'_>) -> Result<Outcome
     let (logins, channels) = target.sessions();
     let cpu = (controller.cpu()? - before.0, target.group.cpu()? - before.1);
     let text = fs::read_to_string(&log).unwrap_or_default();
-    let recap = finished.and_then(|()| recap(&text));
+    let recap = finished.and_then(|()| match engine.name {
+        "scp" => Ok((1, 1)),
+        _ => recap(&text),
+    });
     let recap =
         recap.map_err(|reason| format!("{} of {}: {reason}\n{text}", play.name, engine.name))?;
     let counts = proxy.counts();
@@ -138,6 +143,26 @@ pub(crate) fn run(engine: &Engine, play: &Play, way: &Way<'_>) -> Result<Outcome
         record,
         state: target::state(&Target::out())?,
     })
+}
+
+/// The same file to the same place with the same mode.
+fn scp(command: &mut Command, target: &Target, play: &Play, port: u16) -> Result<(), String> {
+    let source = play.variables.trim_start_matches("source=");
+    let out = Target::out();
+    let known = format!("UserKnownHostsFile={}", target.file("known").display());
+    fs::create_dir_all(&out)
+        .and_then(|()| target::give_to_user(&out))
+        .map_err(|fault| fault.to_string())?;
+    fs::set_permissions(source, fs::Permissions::from_mode(0o640))
+        .map_err(|fault| fault.to_string())?;
+    command
+        .args(["-q", "-p", "-F", "none", "-o", &known, "-P"])
+        .arg(port.to_string())
+        .arg("-i")
+        .arg(target.file("id_ed25519"))
+        .arg(source)
+        .arg(format!("rplaytest@127.0.0.1:{}/", out.display()));
+    Ok(())
 }
 
 fn milliseconds(time: Duration) -> f64 {

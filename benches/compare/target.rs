@@ -111,6 +111,13 @@ fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness/sshd.sh")
 }
 
+/// Makes a folder as the plays make theirs: the login user's, with mode 0750.
+pub(crate) fn give_to_user(folder: &Path) -> std::io::Result<()> {
+    let home = fs::metadata(HOME)?;
+    std::os::unix::fs::chown(folder, Some(home.uid()), Some(home.gid()))?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o750))
+}
+
 /// The end state: each path below the folder with its kind, mode, owner, group and content.
 pub(crate) fn state(folder: &Path) -> Result<BTreeMap<String, String>, String> {
     let mut found = BTreeMap::new();
