@@ -1,8 +1,11 @@
 //! Plays over real SSH: a server on loopback, a login user that is not root, sudo, Lmod.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::argv::Watch;
 use crate::harness::page::Page;
@@ -27,6 +30,10 @@ const SCENARIOS: &[Scenario<Server>] = &[
     (
         "what travels together comes out as what travels alone",
         together,
+    ),
+    (
+        "an interrupted chain has told what it did, and stops",
+        interrupted,
     ),
     ("sudo with a password", sudo_password),
     ("sudo without a password", sudo_free),
@@ -349,6 +356,39 @@ fn together(server: &Server) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Tasks that were sent together, interrupted while one of them runs.
+fn interrupted(server: &Server) -> Result<(), String> {
+    let fault = |fault: std::io::Error| fault.to_string();
+    let tasks = "    - ping:\n    - file: {path: chain, state: absent}\n    - file: {path: chain, state: directory}\n    - command: sleep 30.125\n    - copy: {content: never, dest: chain/never}\n";
+    server.write("hosts.ini", &format!("{}\n", server.host("h")))?;
+    let play = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
+    server.write("play.yml", &play)?;
+    let ssh = format!(
+        "-F none -o UserKnownHostsFile={}",
+        server.file("known_hosts").display()
+    );
+    let words = ["play.yml", "-i", "hosts.ini", "--ssh-common-args", &ssh];
+    let mut command = scenario::command(server.folder.path(), &server.file("home"), &words);
+    let mut child = command.spawn().map_err(fault)?;
+    let process = Pid::from_child(&child);
+    let output = child.stdout.take().ok_or("no output")?;
+    let mut told = String::new();
+    for line in BufReader::new(output).lines() {
+        let line = line.map_err(fault)?;
+        told += &format!("{line}\n");
+        if line.starts_with("TASK [command]") {
+            kill_process(process, Signal::INT).map_err(|fault| fault.to_string())?;
+        }
+    }
+    let status = child.wait().map_err(fault)?;
+    let whole = told.contains("TASK [command]") && told.matches("changed: [h]").count() >= 1;
+    if status.code() != Some(99) || !whole {
+        return Err(format!("{status}\n{told}"));
+    }
+    let left = "    - stat: {path: chain/never}\n      register: s\n    - command: pgrep -f 'sleep 30.125'\n      register: p\n      failed_when: false\n    - debug: msg=\"{{ s.stat.exists }} {{ p.stdout }}\"\n    - file: {path: chain, state: absent}\n";
+    expect(server.play(left, &[])?, 0, &["\"msg\": \"False \""])
 }
 
 /// Results without what is another one in every run: times, and sizes and places of times.

@@ -557,7 +557,8 @@ impl Run<'_> {
         let places: HashMap<String, usize> = hosts.iter().cloned().zip(0..).collect();
         let mut order = Ordered::new(hosts);
         let mut all = Vec::with_capacity(count);
-        loop {
+        // A worker that goes on with further tasks of its host keeps its end of the channel.
+        while all.len() < count {
             let message = match tokio::time::timeout(order.patience(), messages.recv()).await {
                 Ok(Some(message)) => message,
                 Ok(None) => break,
