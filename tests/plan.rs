@@ -309,11 +309,13 @@ fn secrets(place: &Place) -> Result<(), String> {
     let vault = ["--vault-password-file", "password"];
     let seal = [&["vault", "encrypt", "secret.yml"], &vault[..]].concat();
     expect(run(&folder, &seal)?, 0, &[])?;
-    let make = [MAKE, &vault, &["-e", "@secret.yml"]].concat();
+    let page = ["--report", "html=page.html"];
+    let make = [MAKE, &vault, &["-e", "@secret.yml"], &page].concat();
     expect(run(&folder, &make)?, 0, &["Plan: 5 changes"])?;
     let plan = read(&folder, "plan.json")?;
     let shown = run(&folder, &["show", "plan.json"])?.1;
-    for text in [&plan, &shown] {
+    let page = read(&folder, "page.html")?;
+    for text in [&plan, &shown, &page] {
         if text.contains("correct-horse") || text.contains("open sesame") {
             return Err(format!("a secret is in it:\n{text}"));
         }

@@ -17,12 +17,14 @@ mod harness {
     pub(crate) mod memory;
     pub(crate) mod page;
     pub(crate) mod parity;
+    pub(crate) mod picture;
     pub(crate) mod proxy;
     pub(crate) mod recorded;
     pub(crate) mod scenario;
     pub(crate) mod snapshot;
     pub(crate) mod stages;
 }
+mod browser;
 mod crash;
 mod docker;
 mod facts;
@@ -32,6 +34,7 @@ mod kubernetes;
 mod live;
 mod plan;
 mod program;
+mod review;
 mod ssh;
 mod systems;
 mod tidy;
@@ -58,7 +61,7 @@ enum Job {
 }
 
 /// The scenarios, those that take longest first.
-const SCENARIOS: [(&str, Scenarios); 11] = [
+const SCENARIOS: [(&str, Scenarios); 13] = [
     ("ssh", ssh::all),
     ("program", program::all),
     ("systems", systems::all),
@@ -66,6 +69,8 @@ const SCENARIOS: [(&str, Scenarios); 11] = [
     ("docker", docker::all),
     ("hosts", hosts::all),
     ("plan", |_, wanted| plan::all(wanted)),
+    ("browser", browser::all),
+    ("review", |_, wanted| review::all(wanted)),
     ("crash", |_, wanted| crash::all(wanted)),
     ("facts", facts::all),
     ("fuzz", fuzz::all),

@@ -6,6 +6,7 @@ mod console;
 mod doc;
 mod editor;
 mod extra_vars;
+mod graph;
 mod interrupt;
 mod inventory;
 mod listing;

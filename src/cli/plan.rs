@@ -6,7 +6,6 @@ use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 
@@ -208,8 +207,6 @@ fn make(
     hidden: &Secrets,
 ) -> Result<(Exit, Plan), CommandError> {
     let (exit, mut plan) = execute(arguments, true, shown, hidden)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    plan.created = now.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
     plan.arguments = words
         .iter()
         .map(|word| word.to_string_lossy().into_owned())

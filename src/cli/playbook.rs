@@ -71,6 +71,11 @@ pub(super) fn main(call: &Call) -> Exit {
 }
 
 impl Arguments {
+    /// Reports are asked for.
+    pub(super) fn has_reports(&self) -> bool {
+        !self.report.is_empty()
+    }
+
     /// Nothing is run.
     pub(super) fn only_lists(&self) -> bool {
         self.syntax_check || self.list_hosts || self.list_tasks || self.list_tags

@@ -7,7 +7,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::{
-    Exit, adhoc, config, console, doc, inventory, plan, playbook, shell, usage, vault, version, why,
+    Exit, adhoc, config, console, doc, graph, inventory, plan, playbook, shell, usage, vault,
+    version, why,
 };
 
 /// A program.
@@ -124,6 +125,13 @@ pub(crate) const PROGRAMS: &[Program] = &[
         ansible: "",
         run: why::main,
         command: why::Why::command,
+    },
+    Program {
+        word: "graph",
+        name: "rplay graph",
+        ansible: "",
+        run: graph::main,
+        command: graph::Drawing::command,
     },
     Program {
         word: "completions",

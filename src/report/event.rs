@@ -166,7 +166,7 @@ impl Event {
 }
 
 /// The task that check mode does not run and would have to, for a result to be known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Unknown {
     /// Its name, or its action where it has none.
     pub task: String,

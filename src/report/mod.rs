@@ -6,6 +6,7 @@ mod dump;
 pub mod event;
 #[cfg(test)]
 mod golden;
+pub(crate) mod graph;
 mod json;
 mod junit;
 mod log;

@@ -8,6 +8,7 @@ pub use compare::Unlike;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rplay_modules::data::{Data, Map};
 use rplay_modules::outcome::{Diff, DiffSide};
@@ -91,8 +92,14 @@ pub struct Task {
     pub action: String,
     /// `path:line` of it.
     pub path: String,
+    /// The role that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     /// It is a handler.
     pub handler: bool,
+    /// The handlers that it notified.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notifies: Vec<String>,
     /// What came of it, in the order of host names.
     pub results: Vec<HostResult>,
 }
@@ -108,9 +115,21 @@ pub struct HostResult {
     /// What came of it.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// When it ran.
+    #[serde(default)]
+    pub times: Times,
     /// The items of its loop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<Item>,
+}
+
+/// When something ran, in milliseconds since the run began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// When it began.
+    pub began: u64,
+    /// When it ended.
+    pub ended: u64,
 }
 
 /// An item of a loop.
@@ -140,7 +159,7 @@ pub struct Outcome {
 }
 
 /// A difference as text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Difference {
     /// What there is; attributes as JSON.
     pub before: String,
@@ -251,7 +270,7 @@ impl Plan {
 
 impl HostResult {
     /// The result, or those of the items of its loop with their labels.
-    fn parts(&self) -> Vec<(&str, &Outcome)> {
+    pub(crate) fn parts(&self) -> Vec<(&str, &Outcome)> {
         if self.items.is_empty() {
             return vec![("", &self.outcome)];
         }
@@ -276,6 +295,12 @@ pub(crate) struct Collector {
     places: BTreeMap<usize, (usize, usize)>,
     /// Items of loops that are not over.
     items: BTreeMap<(usize, String), Vec<Item>>,
+    /// When the run began.
+    start: Instant,
+    /// When a task began on a host where it is not over.
+    began: BTreeMap<(usize, String), u64>,
+    /// Handlers that the task which a host is at has notified.
+    notified: BTreeMap<String, Vec<String>>,
 }
 
 impl Collector {
@@ -291,16 +316,54 @@ impl Collector {
             plan: Arc::clone(&plan),
             places: BTreeMap::new(),
             items: BTreeMap::new(),
+            start: Instant::now(),
+            began: BTreeMap::new(),
+            notified: BTreeMap::new(),
         };
         (collector, plan)
+    }
+
+    /// Milliseconds since the run began.
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The result of a task on a host, where it belongs.
+    fn add(&mut self, plan: &mut Plan, task: usize, mut one: HostResult) {
+        let key = (task, one.host.clone());
+        one.items = self.items.remove(&key).unwrap_or_default();
+        let ended = self.now();
+        let began = self.began.remove(&key).unwrap_or(ended);
+        one.times = Times { began, ended };
+        if one.items.is_empty() {
+            plan.summary.add(&one.outcome);
+        }
+        let notified = self.notified.remove(&one.host).unwrap_or_default();
+        let Some((play, at)) = self.places.get(&task) else {
+            return;
+        };
+        let task = &mut plan.plays[*play].tasks[*at];
+        for handler in notified {
+            if !task.notifies.contains(&handler) {
+                task.notifies.push(handler);
+            }
+        }
+        let results = &mut task.results;
+        results.insert(results.partition_point(|other| other.host <= one.host), one);
     }
 }
 
 impl View for Collector {
     fn event(&mut self, event: &Event) {
-        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = Arc::clone(&self.plan);
+        let mut plan = shared.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::RunStarted { options } => plan.check = options.check,
+            Event::RunStarted { options } => {
+                plan.check = options.check;
+                let now = SystemTime::now().duration_since(UNIX_EPOCH);
+                plan.created =
+                    now.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+            }
             Event::PlayStarted {
                 name, hosts, path, ..
             } => plan.plays.push(Play {
@@ -317,7 +380,9 @@ impl View for Collector {
                         name: task.name.clone(),
                         action: task.action.clone(),
                         path: task.path.clone(),
+                        role: task.role.clone(),
                         handler: task.handler,
+                        notifies: vec![],
                         results: vec![],
                     });
                 }
@@ -350,26 +415,21 @@ impl View for Collector {
                 unknown,
                 ..
             } => {
-                let items = self
-                    .items
-                    .remove(&(*task, host.clone()))
-                    .unwrap_or_default();
-                let outcome = outcome(*status, result, diff, unknown.as_ref());
-                if items.is_empty() {
-                    plan.summary.add(&outcome);
-                }
-                let Some((play, at)) = self.places.get(task) else {
-                    return;
-                };
-                let results = &mut plan.plays[*play].tasks[*at].results;
-                let place = results.partition_point(|one| one.host <= *host);
                 let one = HostResult {
                     host: host.clone(),
                     delegated_to: delegated_to.clone(),
-                    outcome,
-                    items,
+                    outcome: outcome(*status, result, diff, unknown.as_ref()),
+                    times: Times::default(),
+                    items: vec![],
                 };
-                results.insert(place, one);
+                self.add(&mut plan, *task, one);
+            }
+            Event::HostStarted { task, host } => {
+                self.began.insert((*task, host.clone()), self.now());
+            }
+            Event::Notified { host, handler } => {
+                let known = self.notified.entry(host.clone()).or_default();
+                known.push(handler.clone());
             }
             Event::Message {
                 kind: MessageKind::Warning,

@@ -3,6 +3,7 @@
 
 mod github;
 mod gitlab;
+mod html;
 mod markdown;
 
 use std::fs::File;
@@ -70,6 +71,12 @@ const KINDS: &[Kind] = &[
         file: "rplay-report.json",
         about: "the run as one document, in the form of plans",
         form: Form::Whole(document),
+    },
+    Kind {
+        name: "html",
+        file: "rplay-report.html",
+        about: "one page with everything, for a browser",
+        form: Form::Whole(html::text),
     },
     Kind {
         name: "ndjson",
