@@ -15,6 +15,7 @@
 //! * [`action`]: names that need the controller
 //! * [`connect`]: local and SSH connections, the agent's bootstrap, become
 //! * [`report`]: events, and the views of them
+//! * `lint`: rules of good playbooks, over what `load` reads
 //!
 //! `files` stands beside them: it writes files of the controller in one step.
 
@@ -25,6 +26,7 @@ pub mod connect;
 pub mod diag;
 mod files;
 pub mod inventory;
+mod lint;
 pub mod load;
 pub mod ordered;
 pub mod plan;

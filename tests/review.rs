@@ -1,6 +1,9 @@
-//! What reviewers read beside plans: graphs.
+//! What reviewers read beside plans: graphs, findings.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::harness::scenario::{self, Scenario, expect, finish};
 use crate::harness::stages::Verdict;
@@ -8,6 +11,10 @@ use crate::harness::stages::Verdict;
 const SCENARIOS: &[Scenario<Place>] = &[
     ("a graph has plays, roles, blocks and handlers", graphs),
     ("what has no place in a graph is refused", no_graphs),
+    ("findings are those of ansible-lint", findings),
+    ("settings of ansible-lint count", lint_settings),
+    ("findings as data", findings_as_data),
+    ("problems of reading as data", problems_as_data),
 ];
 
 struct Place(tempfile::TempDir);
@@ -117,5 +124,268 @@ fn no_graphs(place: &Place) -> Result<(), String> {
         run(&folder, &words)?,
         1,
         &["nowhere.yml could not be found"],
+    )
+}
+
+/// The lines of `expected.txt`, but for rules that need more than the text.
+fn findings(_: &Place) -> Result<(), String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lint");
+    let expected = std::fs::read_to_string(folder.join("expected.txt"));
+    let expected = expected.map_err(|fault| fault.to_string())?;
+    let others = ["args[", "jinja[", "schema["];
+    let ours =
+        |line: &&str| !line.starts_with('#') && !others.iter().any(|rule| line.contains(rule));
+    let wanted: BTreeSet<&str> = expected.lines().filter(ours).collect();
+    let mut files: Vec<String> = Vec::new();
+    for entry in std::fs::read_dir(&folder)
+        .map_err(|fault| fault.to_string())?
+        .flatten()
+    {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        files.extend(Some(name).filter(|name| name.ends_with(".yml")));
+    }
+    files.sort();
+    let words: Vec<&str> = std::iter::once("lint")
+        .chain(files.iter().map(String::as_str))
+        .collect();
+    let (code, text) = run(&folder, &words)?;
+    // What reading tells besides has other names.
+    let of_reading = ["action-mapping", "args-template"];
+    let found: BTreeSet<String> = text.lines().filter_map(plain).collect();
+    let found: BTreeSet<&str> = found
+        .iter()
+        .map(String::as_str)
+        .filter(|line| !of_reading.iter().any(|code| line.ends_with(code)))
+        .collect();
+    let missing: Vec<&&str> = wanted.difference(&found).collect();
+    let more: Vec<&&str> = found.difference(&wanted).collect();
+    if !missing.is_empty() || !more.is_empty() {
+        return Err(format!("not found: {missing:#?}\nfound, too: {more:#?}"));
+    }
+    if wanted.len() < 250 {
+        return Err(format!("only {} findings are compared", wanted.len()));
+    }
+    expect((code, text), 2, &[])
+}
+
+/// `path:line: rule` of `path:line:column: error: rule: message`.
+fn plain(line: &str) -> Option<String> {
+    let mut parts = line.splitn(5, ':');
+    let (path, number, column) = (parts.next()?, parts.next()?, parts.next()?);
+    column.parse::<usize>().ok()?;
+    let _severity = parts.next()?;
+    let rule = parts.next()?.trim().split(": ").next()?;
+    Some(format!("{path}:{number}: {rule}"))
+}
+
+const UNTIDY: &[(&str, &str)] = &[
+    (
+        "play.yml",
+        "---\n- name: first\n  hosts: all\n  become: yes\n  roles: [acme]\n  tasks:\n    - debug:\n        msg: x\n",
+    ),
+    (
+        "roles/acme/tasks/main.yml",
+        "---\n- name: second\n  ansible.builtin.ping:\n",
+    ),
+];
+
+fn lint_settings(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("settings", UNTIDY)?;
+    let words = ["lint", "play.yml"];
+    let all = "play.yml:2:1: error: name[casing]: All names should start with an uppercase letter.\n\
+               play.yml:4:3: error: yaml[truthy]: Truthy value should be one of [false, true]\n\
+               play.yml:7:5: error: fqcn[action-core]: Use FQCN for builtin module actions (debug). Use `ansible.builtin.debug` or \
+               `ansible.legacy.debug` instead.\nplay.yml:7:5: error: name[missing]: All tasks should be named.\n\
+               roles/acme/tasks/main.yml:2:1: error: name[casing]: All names should start with an uppercase letter.\n";
+    let (code, text) = run(&folder, &words)?;
+    if (code, text.as_str()) != (2, all) {
+        return Err(format!("exit code {code}\n{text}"));
+    }
+    for (settings, code, text) in [
+        (
+            "skip_list: [name, fqcn]\nwarn_list: ['yaml[truthy]']\n",
+            0,
+            "play.yml:4:3: warning: yaml[truthy]",
+        ),
+        (
+            "skip_list: ['name[missing]', yaml, fqcn]\nexclude_paths: [roles/]\n",
+            2,
+            "play.yml:2:1: error: name[casing]",
+        ),
+        (
+            "exclude_paths: ['*.yml']\n",
+            2,
+            "roles/acme/tasks/main.yml:2:1: error",
+        ),
+        ("profile: min\n", 0, ""),
+        ("profile: basic\n", 2, "yaml[truthy]"),
+        (
+            "skip_lits: [name]\nwarn_list: [name, fqcn, yaml]\n",
+            0,
+            "warning: lint-settings: there is no setting 'skip_lits'\n    did you mean `skip_list`?",
+        ),
+        (
+            "profile: nosuch\nwarn_list: [name, fqcn, yaml]\n",
+            0,
+            "there is no such profile",
+        ),
+    ] {
+        std::fs::write(folder.join(".ansible-lint"), settings)
+            .map_err(|fault| fault.to_string())?;
+        let ended = run(&folder, &words)?;
+        if settings.contains("[roles/]") && ended.1.contains("roles/acme") {
+            return Err(format!("an excluded file is told:\n{}", ended.1));
+        }
+        expect(ended, code, &[text])?;
+    }
+    let none = [
+        "lint",
+        "play.yml",
+        "-x",
+        "name,fqcn",
+        "--warn-list",
+        "yaml",
+        "-c",
+        "nowhere",
+    ];
+    expect(
+        run(&folder, &none)?,
+        5,
+        &["the settings 'nowhere' cannot be read"],
+    )?;
+    std::fs::remove_file(folder.join(".ansible-lint")).map_err(|fault| fault.to_string())?;
+    expect(run(&folder, &none[..6])?, 0, &["warning: yaml[truthy]"])?;
+    let file = ["lint", "roles/acme/tasks/main.yml"];
+    expect(
+        run(&folder, &file)?,
+        2,
+        &["main.yml:2:1: error: name[casing]"],
+    )
+}
+
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|fault| format!("{fault}:\n{text}"))
+}
+
+fn findings_as_data(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("data", UNTIDY)?;
+    let (code, text) = run(&folder, &["lint", "play.yml", "-f", "sarif", "-w", "yaml"])?;
+    let sarif = json(&text)?;
+    let one = &sarif["runs"][0]["results"][1];
+    let place = &one["locations"][0]["physicalLocation"];
+    let seen = (
+        code,
+        sarif["version"].as_str(),
+        one["ruleId"].as_str(),
+        one["level"].as_str(),
+        place["artifactLocation"]["uri"].as_str(),
+        place["region"]["startLine"].as_u64(),
+        place["region"]["startColumn"].as_u64(),
+    );
+    let wanted = (
+        2,
+        Some("2.1.0"),
+        Some("yaml[truthy]"),
+        Some("warning"),
+        Some("play.yml"),
+        Some(4),
+        Some(3),
+    );
+    if seen != wanted {
+        return Err(format!("{seen:?}\n{text}"));
+    }
+    let rules = sarif["runs"][0]["tool"]["driver"]["rules"]
+        .as_array()
+        .map_or(0, Vec::len);
+    let at = one["ruleIndex"].as_u64().unwrap_or(99) as usize;
+    if rules != 4 || sarif["runs"][0]["tool"]["driver"]["rules"][at]["id"] != one["ruleId"] {
+        return Err(format!("rules are not told:\n{text}"));
+    }
+    let words = ["lint", "play.yml", "--format", "codequality"];
+    let before = json(&run(&folder, &words)?.1)?;
+    // What moves to another line is the same finding.
+    let moved = UNTIDY[0].1.replace("---\n", "---\n# a line more\n");
+    std::fs::write(folder.join("play.yml"), moved).map_err(|fault| fault.to_string())?;
+    let after = json(&run(&folder, &words)?.1)?;
+    let prints = |issues: &Value| -> BTreeSet<String> {
+        let issues = issues.as_array().into_iter().flatten();
+        issues.map(|one| one["fingerprint"].to_string()).collect()
+    };
+    if prints(&before) != prints(&after) || prints(&before).len() != 5 {
+        return Err(format!("fingerprints changed:\n{before:#}\n{after:#}"));
+    }
+    let one = &after[1];
+    let seen = (
+        &one["check_name"],
+        &one["severity"],
+        &one["location"]["path"],
+        &one["location"]["lines"]["begin"],
+    );
+    match seen
+        == (
+            &"yaml[truthy]".into(),
+            &"major".into(),
+            &"play.yml".into(),
+            &5.into(),
+        ) {
+        true => Ok(()),
+        false => Err(format!("{one:#}")),
+    }
+}
+
+/// Problems of a run's reading; what is fine has an empty list, and a secret is in none.
+fn problems_as_data(place: &Place) -> Result<(), String> {
+    let bad = "- hosts: all\n  tasks:\n    - debgu: {msg: x}\n    - nosuchmodule:\n";
+    let files = [
+        ("bad.yml", bad),
+        ("good.yml", "- hosts: all\n  gather_facts: false\n"),
+        ("hosts", "one ansible_connection=local\n"),
+    ];
+    let folder = place.fresh("problems", &files)?;
+    let reports = ["--report", "sarif=out.sarif", "--report", "codequality"];
+    for program in [
+        &["bad.yml", "--syntax-check"][..],
+        &["bad.yml"],
+        &["plan", "bad.yml"],
+    ] {
+        let words = [program, &["-i", "hosts"], &reports].concat();
+        expect(run(&folder, &words)?, 4, &["debgu"])?;
+        let read = |file: &str| {
+            std::fs::read_to_string(folder.join(file)).map_err(|fault| fault.to_string())
+        };
+        let sarif = json(&read("out.sarif")?)?;
+        let quality = json(&read("rplay-codequality.json")?)?;
+        let (first, count) = (
+            &sarif["runs"][0]["results"][0],
+            sarif["runs"][0]["results"].as_array().map_or(0, Vec::len),
+        );
+        let line = &first["locations"][0]["physicalLocation"]["region"]["startLine"];
+        let text = first["message"]["text"].as_str().unwrap_or_default();
+        if count != 2 || *line != 3 || !text.contains("did you mean `debug`?") {
+            return Err(format!("{sarif:#}"));
+        }
+        let issue = &quality[1];
+        if issue["check_name"] != "unknown-module"
+            || issue["location"]["lines"]["begin"] != 4
+            || issue["severity"] != "major"
+        {
+            return Err(format!("{quality:#}"));
+        }
+        for file in ["out.sarif", "rplay-codequality.json"] {
+            std::fs::remove_file(folder.join(file)).map_err(|fault| fault.to_string())?;
+        }
+    }
+    let words = [&["good.yml", "-i", "hosts"][..], &reports].concat();
+    expect(run(&folder, &words)?, 0, &[])?;
+    let quality = std::fs::read_to_string(folder.join("rplay-codequality.json"))
+        .map_err(|fault| fault.to_string())?;
+    if quality.trim() != "[]" {
+        return Err(quality);
+    }
+    let words = ["good.yml", "-i", "hosts", "--report", "sarif=nowhere/x"];
+    expect(
+        run(&folder, &words)?,
+        5,
+        &["the report 'nowhere/x' cannot be written"],
     )
 }

@@ -9,6 +9,7 @@ mod extra_vars;
 mod graph;
 mod interrupt;
 mod inventory;
+mod lint;
 mod listing;
 mod options;
 mod passwords;
@@ -90,6 +91,8 @@ impl CommandError {
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let exit = programs::run(&args);
+    // They are told without secrets, because nothing is told of values.
+    tell(&report::findings::write(), &Secrets::default());
     ExitCode::from(u8::try_from(exit.code()).unwrap_or(250))
 }
 
@@ -109,6 +112,7 @@ pub(crate) fn tell(problems: &[Diagnostic], hidden: &Secrets) {
     for problem in problems {
         let text = render(problem, Style::default());
         report::problem(problem.severity, &hidden.text(&text));
+        report::findings::note(problem, hidden);
     }
 }
 

@@ -122,6 +122,7 @@ pub(super) fn reports(
 ) -> Result<Vec<Box<dyn View>>, CommandError> {
     let wanted = arguments.report.iter();
     wanted
+        .filter(|one| !report::is_of_problems(one))
         .map(|one| report::open_report(one, &inputs.config))
         .collect::<Result<_, _>>()
         .map_err(|problem| CommandError::new(Exit::Options, problem))
@@ -136,6 +137,8 @@ pub(super) fn told(arguments: &Arguments, inputs: &Inputs) -> Vec<String> {
 
 /// Reads everything, and tells every problem.
 pub(super) fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, CommandError> {
+    report::open_problem_reports(&arguments.report, &arguments.playbooks)
+        .map_err(|problem| CommandError::new(Exit::Options, problem))?;
     let mut problems = vec![];
     let config = session::config(&mut problems);
     let collections = Collections::new(config.path_list("collections_path"));
@@ -229,7 +232,7 @@ fn named_playbook(path: &Path, collections: &Collections, cwd: &Path) -> PathBuf
     found.unwrap_or_else(|| path.to_owned())
 }
 
-fn check_playbook(path: &Path) -> Result<(), CommandError> {
+pub(super) fn check_playbook(path: &Path) -> Result<(), CommandError> {
     let shown = path.display();
     if !path.exists() {
         let mut problem = Diagnostic::error(

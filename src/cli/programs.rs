@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::{
-    Exit, adhoc, config, console, doc, graph, inventory, plan, playbook, shell, usage, vault,
+    Exit, adhoc, config, console, doc, graph, inventory, lint, plan, playbook, shell, usage, vault,
     version, why,
 };
 
@@ -125,6 +125,13 @@ pub(crate) const PROGRAMS: &[Program] = &[
         ansible: "",
         run: why::main,
         command: why::Why::command,
+    },
+    Program {
+        word: "lint",
+        name: "rplay lint",
+        ansible: "",
+        run: lint::main,
+        command: lint::Linting::command,
     },
     Program {
         word: "graph",

@@ -4,6 +4,7 @@ mod default;
 mod diff;
 mod dump;
 pub mod event;
+pub(crate) mod findings;
 #[cfg(test)]
 mod golden;
 pub(crate) mod graph;
@@ -36,7 +37,9 @@ use crate::secrets::Secrets;
 use event::Event;
 
 pub use record::read;
-pub(crate) use reports::{help as report_help, open as open_report};
+pub(crate) use reports::{
+    help as report_help, is_of_problems, open as open_report, open_problems as open_problem_reports,
+};
 
 /// A consumer of a run's events.
 pub trait View {

@@ -48,6 +48,7 @@ pub(crate) use filters::yaml::{
     ENVELOPE, document as yaml_document, final_documents as yaml_documents,
 };
 pub use functions::is_global;
+pub(crate) use lookups::glob;
 pub use parse::Syntax;
 pub use value::Value;
 

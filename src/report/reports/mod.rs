@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::View;
 use super::event::Event;
+use super::findings;
 use super::junit::Junit;
 use super::plan::{Collector, Plan};
 use super::record::Lines;
@@ -39,6 +40,8 @@ enum Form {
     Junit,
     /// The events as they come.
     Events,
+    /// What reading told, before there are events.
+    Problems(findings::Form),
 }
 
 const KINDS: &[Kind] = &[
@@ -79,6 +82,18 @@ const KINDS: &[Kind] = &[
         form: Form::Whole(html::text),
     },
     Kind {
+        name: "sarif",
+        file: "rplay-report.sarif",
+        about: "problems of reading, for GitHub's code scanning and for editors",
+        form: Form::Problems(findings::Form::Sarif),
+    },
+    Kind {
+        name: "codequality",
+        file: "rplay-codequality.json",
+        about: "problems of reading, for GitLab (`artifacts:reports:codequality`)",
+        form: Form::Problems(findings::Form::Codequality),
+    },
+    Kind {
         name: "ndjson",
         file: "rplay-events.ndjson",
         about: "every event as a line of JSON",
@@ -100,10 +115,7 @@ pub(crate) fn help() -> String {
 /// # Errors
 /// There is no such kind, or its file cannot be written.
 pub(crate) fn open(wanted: &str, config: &Config) -> Result<Box<dyn View>, Diagnostic> {
-    let (name, file) = match wanted.split_once('=') {
-        Some((name, file)) => (name, Some(PathBuf::from(file))),
-        None => (wanted, None),
-    };
+    let (name, file) = taken_apart(wanted);
     let Some(kind) = KINDS.iter().find(|kind| kind.name == name) else {
         let problem = Diagnostic::error("report", format!("there is no report '{name}'"));
         return Err(match nearest(name, KINDS.iter().map(|kind| kind.name)) {
@@ -121,10 +133,51 @@ pub(crate) fn open(wanted: &str, config: &Config) -> Result<Box<dyn View>, Diagn
         }
         None => PathBuf::from(kind.file),
     };
-    prepare(kind.form, &file, config).map_err(|error| {
-        let text = format!("the report '{}' cannot be written", file.display());
-        Diagnostic::error("report", text).cause(error.to_string())
-    })
+    prepare(kind.form, &file, config).map_err(|error| unwritable(&file, &error))
+}
+
+/// The kind and the file of `KIND` or `KIND=FILE`.
+fn taken_apart(wanted: &str) -> (&str, Option<PathBuf>) {
+    match wanted.split_once('=') {
+        Some((name, file)) => (name, Some(PathBuf::from(file))),
+        None => (wanted, None),
+    }
+}
+
+fn unwritable(file: &Path, error: &std::io::Error) -> Diagnostic {
+    let text = format!("the report '{}' cannot be written", file.display());
+    Diagnostic::error("report", text).cause(error.to_string())
+}
+
+/// The form and the file of a report of problems.
+fn of_problems(wanted: &str) -> Option<(findings::Form, PathBuf)> {
+    let (name, file) = taken_apart(wanted);
+    let kind = KINDS.iter().find(|kind| kind.name == name)?;
+    match kind.form {
+        Form::Problems(form) => Some((form, file.unwrap_or_else(|| PathBuf::from(kind.file)))),
+        _ => None,
+    }
+}
+
+/// Whether a report is of problems, which it gets without a run.
+pub(crate) fn is_of_problems(wanted: &str) -> bool {
+    of_problems(wanted).is_some()
+}
+
+/// Collects what is told from now on for the reports of problems. What is in no file is told of the
+/// first playbook.
+///
+/// # Errors
+/// The file of one of them cannot be written.
+pub(crate) fn open_problems(wanted: &[String], playbooks: &[PathBuf]) -> Result<(), Diagnostic> {
+    let elsewhere = playbooks
+        .first()
+        .map_or_else(String::new, |path| path.display().to_string());
+    for (form, file) in wanted.iter().filter_map(|one| of_problems(one)) {
+        crate::files::writable(&file).map_err(|error| unwritable(&file, &error))?;
+        findings::collect(form, &file, &elsewhere);
+    }
+    Ok(())
 }
 
 fn prepare(form: Form, file: &Path, config: &Config) -> std::io::Result<Box<dyn View>> {
@@ -136,6 +189,7 @@ fn prepare(form: Form, file: &Path, config: &Config) -> std::io::Result<Box<dyn 
         }
         Form::Github => (markdown::text, Some(known(file)?)),
         Form::Whole(text) => (text, None),
+        Form::Problems(_) => return Err(std::io::ErrorKind::Unsupported.into()),
     };
     crate::files::writable(file)?;
     let (collector, run) = Collector::new();
