@@ -18,6 +18,7 @@ mod oneline;
 mod output;
 mod palette;
 pub mod plan;
+mod pretty;
 mod profile;
 mod progress;
 mod record;
@@ -182,6 +183,10 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
         "tree",
         "results as files, beside another view (`-t` of `rplay adhoc`)",
     ),
+    (
+        "pretty",
+        "what changed or failed, hosts that agree together, the rest hidden",
+    ),
     ("debug", "like default, what commands wrote unescaped"),
     ("yaml", "like default, results as YAML"),
     ("json", "the whole run as one JSON document"),
@@ -240,6 +245,7 @@ fn view(
             err,
         )),
         "minimal" => Box::new(minimal::Minimal::new(settings, out, err)),
+        "pretty" => Box::new(pretty::Pretty::new(settings, out, err)),
         "oneline" => Box::new(oneline::OneLine::new(settings, out, err)),
         "ndjson" => Box::new(record::Lines::new(out)),
         "json" => Box::new(json::Json::new(false, config, settings, out, err)),
