@@ -1,10 +1,11 @@
-//! What reviewers read beside plans: graphs, findings.
+//! What reviewers read beside plans: graphs, findings, comments.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::harness::forge::{Forge, Kind, READER, TOKEN};
 use crate::harness::scenario::{self, Scenario, expect, finish};
 use crate::harness::stages::Verdict;
 
@@ -15,6 +16,8 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ("settings of ansible-lint count", lint_settings),
     ("findings as data", findings_as_data),
     ("problems of reading as data", problems_as_data),
+    ("a report becomes one comment", one_comment),
+    ("a report that cannot be posted", no_comment),
 ];
 
 struct Place(tempfile::TempDir);
@@ -388,4 +391,229 @@ fn problems_as_data(place: &Place) -> Result<(), String> {
         5,
         &["the report 'nowhere/x' cannot be written"],
     )
+}
+
+/// Files of a job: a report, and GitHub's event.
+const JOB: &[(&str, &str)] = &[
+    ("report.md", "## rplay: Plan: 1 change\n\n| a | \u{e9} |\n"),
+    (
+        "event.json",
+        "{\"action\": \"opened\", \"pull_request\": {\"number\": 7}}",
+    ),
+];
+
+/// `rplay report post`, in a job with these variables besides those that such jobs have.
+fn post(
+    folder: &Path,
+    kind: Kind,
+    address: &str,
+    more: &[(&str, &str)],
+    words: &[&str],
+) -> Result<(i32, String), String> {
+    let option = if kind == Kind::GitLab {
+        "--gitlab"
+    } else {
+        "--github"
+    };
+    let words = [&["report", "post", option], words].concat();
+    let mut command = scenario::command(folder, folder, &words);
+    match kind {
+        Kind::GitLab => command
+            .env("CI_API_V4_URL", format!("http://{address}/api/v4"))
+            .env("CI_PROJECT_ID", "42")
+            .env("CI_MERGE_REQUEST_IID", "7")
+            .env("GITLAB_TOKEN", TOKEN),
+        Kind::GitHub => command
+            .env("GITHUB_API_URL", format!("http://{address}"))
+            .env("GITHUB_REPOSITORY", "acme/site")
+            .env("GITHUB_EVENT_PATH", "event.json")
+            .env("GITHUB_TOKEN", TOKEN),
+    };
+    for (name, value) in more {
+        match value.is_empty() {
+            true => command.env_remove(name),
+            false => command.env(name, value),
+        };
+    }
+    let ended = finish(&mut command)?;
+    match [TOKEN, READER].iter().any(|token| ended.1.contains(token)) {
+        true => Err(format!("the token is told:\n{}", ended.1)),
+        false => Ok(ended),
+    }
+}
+
+/// Created at first, then updated, then left alone; a comment of another name is another one.
+fn one_comment(place: &Place) -> Result<(), String> {
+    for kind in [Kind::GitLab, Kind::GitHub] {
+        let folder = place.fresh(&format!("comment-{kind:?}"), JOB)?;
+        let quoted = "> <!-- rplay report: rplay -->\n> quoted";
+        let forge = Forge::start(
+            kind,
+            &["one", quoted, "system <!-- rplay report: rplay -->", "four"],
+        )?;
+        let say = |words: &[&str], text: &str| {
+            let ended = post(&folder, kind, &forge.address, &[], words)?;
+            expect(ended, 0, &[&format!("{kind:?}: the comment {text}.\n")])
+        };
+        let request = if kind == Kind::GitLab {
+            "merge request 7"
+        } else {
+            "pull request 7"
+        };
+        say(&["report.md"], &format!("104 of {request} was created"))?;
+        let text = format!("<!-- rplay report: rplay -->\n{}", JOB[0].1);
+        if forge.comments().last() != Some(&text) || forge.requests().len() != 3 {
+            return Err(format!("{:#?}", forge.comments()));
+        }
+        say(&["report.md"], &format!("104 of {request} is as it was"))?;
+        if forge
+            .requests()
+            .iter()
+            .any(|line| !line.starts_with("GET "))
+        {
+            return Err("what is as it was is written again".to_owned());
+        }
+        std::fs::write(folder.join("report.md"), "other\n").map_err(|fault| fault.to_string())?;
+        say(&["report.md"], &format!("104 of {request} was updated"))?;
+        say(
+            &["report.md", "--name", "staging"],
+            &format!("105 of {request} was created"),
+        )?;
+        let comments = forge.comments();
+        let wanted = [
+            "<!-- rplay report: rplay -->\nother\n",
+            "<!-- rplay report: staging -->\nother\n",
+        ];
+        if comments.len() != 6 || comments[4..] != wanted || comments[1] != quoted {
+            return Err(format!("{comments:#?}"));
+        }
+    }
+    Ok(())
+}
+
+fn no_comment(place: &Place) -> Result<(), String> {
+    for kind in [Kind::GitLab, Kind::GitHub] {
+        let folder = place.fresh(&format!("no-comment-{kind:?}"), JOB)?;
+        let forge = Forge::start(kind, &["one"])?;
+        let token = if kind == Kind::GitLab {
+            "GITLAB_TOKEN"
+        } else {
+            "GITHUB_TOKEN"
+        };
+        let try_with = |more: &[(&str, &str)], words: &[&str], code: i32, texts: &[&str]| {
+            expect(
+                post(&folder, kind, &forge.address, more, words)?,
+                code,
+                texts,
+            )
+        };
+        let file = ["report.md"];
+        try_with(&[(token, "")], &file, 5, &[&format!("{token} is not set")])?;
+        try_with(
+            &[(token, "wrong-and-long-enough")],
+            &file,
+            1,
+            &["status 401", "is not known, or has expired"],
+        )?;
+        try_with(
+            &[(token, READER)],
+            &file,
+            1,
+            &[
+                "did not create a comment",
+                "status 403",
+                "insufficient_scope",
+            ],
+        )?;
+        try_with(&[(token, "two words")], &file, 1, &["holds no token"])?;
+        let other = [(token, ""), ("MINE", TOKEN)];
+        try_with(
+            &other,
+            &["report.md", "--token-variable", "MINE"],
+            0,
+            &["was created"],
+        )?;
+        try_with(
+            &[],
+            &["reprot.md"],
+            1,
+            &["cannot be read", "did you mean `report.md`?"],
+        )?;
+        try_with(
+            &[],
+            &["report.md", "--name", "a--b"],
+            2,
+            &["single `-` only"],
+        )?;
+        std::fs::write(folder.join("report.md"), format!("x {TOKEN}\n"))
+            .map_err(|fault| fault.to_string())?;
+        try_with(
+            &[],
+            &file,
+            1,
+            &["the report holds the token; it is not posted"],
+        )?;
+        std::fs::write(folder.join("report.md"), "x".repeat(1_000_001))
+            .map_err(|fault| fault.to_string())?;
+        try_with(&[], &file, 1, &["the report is longer than the"])?;
+        std::fs::write(folder.join("report.md"), "x").map_err(|fault| fault.to_string())?;
+        wrong_jobs(&folder, kind, &forge)?;
+        let words = ["report", "post", "report.md"];
+        expect(run(&folder, &words)?, 2, &["--gitlab", "--github"])?;
+    }
+    Ok(())
+}
+
+/// Variables that are missing or name something else.
+fn wrong_jobs(folder: &Path, kind: Kind, forge: &Forge) -> Result<(), String> {
+    let file = ["report.md"];
+    let try_with = |more: &[(&str, &str)], words: &[&str], code: i32, texts: &[&str]| {
+        expect(
+            post(folder, kind, &forge.address, more, words)?,
+            code,
+            texts,
+        )
+    };
+    match kind {
+        Kind::GitLab => {
+            let out = [("CI_MERGE_REQUEST_IID", "")];
+            try_with(
+                &out,
+                &file,
+                5,
+                &["CI_MERGE_REQUEST_IID is not set: this is no pipeline of a merge request"],
+            )?;
+            try_with(
+                &[("CI_PROJECT_ID", "43")],
+                &file,
+                1,
+                &["status 404", "may not see it"],
+            )?;
+            try_with(
+                &[("CI_API_V4_URL", "http://127.0.0.1:1/api/v4")],
+                &file,
+                1,
+                &["GitLab cannot be asked"],
+            )?;
+        }
+        Kind::GitHub => {
+            let event = |text: &str| {
+                std::fs::write(folder.join("event.json"), text).map_err(|fault| fault.to_string())
+            };
+            event("{\"ref\": \"refs/heads/main\"}")?;
+            try_with(
+                &[],
+                &file,
+                5,
+                &["the event 'event.json' is of no pull request"],
+            )?;
+            event("{\"issue\": {\"number\": 7}}")?;
+            try_with(&[], &file, 5, &["is of no pull request"])?;
+            event("{\"issue\": {\"number\": 7, \"pull_request\": {}}}")?;
+            try_with(&[], &file, 0, &["pull request 7"])?;
+            event("nothing")?;
+            try_with(&[], &file, 1, &["is no JSON"])?;
+        }
+    }
+    Ok(())
 }

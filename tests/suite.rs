@@ -12,6 +12,7 @@ mod harness {
     pub(crate) mod added;
     pub(crate) mod argv;
     pub(crate) mod case;
+    pub(crate) mod forge;
     pub(crate) mod http;
     pub(crate) mod mask;
     pub(crate) mod memory;

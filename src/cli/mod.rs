@@ -15,6 +15,7 @@ mod options;
 mod passwords;
 mod plan;
 mod playbook;
+mod post;
 mod programs;
 mod session;
 mod shell;

@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::{
-    Exit, adhoc, config, console, doc, graph, inventory, lint, plan, playbook, shell, usage, vault,
-    version, why,
+    Exit, adhoc, config, console, doc, graph, inventory, lint, plan, playbook, post, shell, usage,
+    vault, version, why,
 };
 
 /// A program.
@@ -139,6 +139,13 @@ pub(crate) const PROGRAMS: &[Program] = &[
         ansible: "",
         run: graph::main,
         command: graph::Drawing::command,
+    },
+    Program {
+        word: "report",
+        name: "rplay report",
+        ansible: "",
+        run: post::main,
+        command: post::Reporting::command,
     },
     Program {
         word: "completions",

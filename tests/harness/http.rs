@@ -50,15 +50,16 @@ pub(crate) fn mask(text: String) -> String {
     }
 }
 
-struct Request {
-    method: String,
-    path: String,
+/// A request.
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
     headers: Vec<(String, String)>,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Request {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
     }
@@ -85,7 +86,8 @@ fn serve(stream: TcpStream) {
     let _ = stream.write_all(format!("{head}{body}").as_bytes());
 }
 
-fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Request> {
+/// Reads a request.
+pub(crate) fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Request> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let mut words = line.split_whitespace().map(str::to_string);
