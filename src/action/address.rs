@@ -1,12 +1,12 @@
 //! Addresses of requests, put together from words that may hold anything.
 
 /// A word of an address, with everything escaped that has a meaning there.
-pub(super) fn escaped(word: &str) -> String {
+pub(crate) fn escaped(word: &str) -> String {
     escaped_but(word, b"")
 }
 
 /// The same; these signs stay as they are.
-pub(super) fn escaped_but(word: &str, kept: &[u8]) -> String {
+pub(crate) fn escaped_but(word: &str, kept: &[u8]) -> String {
     let stays =
         |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte) || kept.contains(byte);
     let one = |byte: u8| match stays(&byte) {

@@ -1,6 +1,6 @@
 //! Names that need the controller: what they do before, instead of, or after a module's work.
 
-mod address;
+pub(crate) mod address;
 mod argspec;
 mod assemble;
 pub(crate) mod background;

@@ -13,6 +13,7 @@ use rplay_modules::registry;
 
 use super::programs::{Call, parse};
 use super::{CommandError, Exit, finish};
+use crate::action::address::escaped;
 use crate::diag::Diagnostic;
 use crate::secrets::Secrets;
 
@@ -395,18 +396,4 @@ fn refused(forge: &Forge, method: &str, status: u16, json: &serde_json::Value) -
         _ => problem,
     };
     CommandError::new(Exit::Error, problem)
-}
-
-/// A part of a path, in which nothing is punctuation.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(byte.into())
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }

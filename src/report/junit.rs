@@ -295,7 +295,8 @@ fn content(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-fn attribute(text: &str) -> String {
+/// Text between quotation marks.
+pub(super) fn attribute(text: &str) -> String {
     content(text)
         .replace('"', "&quot;")
         .replace('\n', "&#10;")

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Finding;
+use crate::action::address::escaped_but;
 use crate::diag::Severity;
 
 /// Where the form is described.
@@ -51,17 +52,6 @@ fn result(one: &Finding, rules: &[&str]) -> Value {
 
 /// A path as a reference: relative, or with its scheme.
 fn uri(path: &str) -> String {
-    let mut out = match path.starts_with('/') {
-        true => "file://".to_owned(),
-        false => String::new(),
-    };
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(byte.into())
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+    let scheme = if path.starts_with('/') { "file://" } else { "" };
+    format!("{scheme}{}", escaped_but(path, b"/"))
 }

@@ -1,6 +1,7 @@
 //! A graph as a picture: boxes in boxes from top to bottom, and the edges across on the right.
 
 use super::{Graph, Kind, Tie};
+use crate::report::junit::attribute;
 
 /// How wide the outermost boxes are.
 const WIDTH: usize = 640;
@@ -75,7 +76,7 @@ impl Page<'_> {
         let end = below.max(y + HEAD + 2);
         let mut own = format!(
             "<g><title>{}</title><rect class=\"d{}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{}\" rx=\"9\"/>",
-            escaped(&[one.label.as_str(), one.note.as_str()].join("  ")),
+            attribute(&[one.label.as_str(), one.note.as_str()].join("  ")),
             depth.min(1) + (depth > 0 && depth.is_multiple_of(2)) as usize,
             end - y
         );
@@ -110,7 +111,7 @@ impl Page<'_> {
             .map_or_else(String::new, |(task, _)| format!(" data-task=\"{task}\""));
         self.out.push_str(&format!(
             "<g class=\"{class}\"{number}><title>{}</title><rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{ROW}\" rx=\"7\"/>",
-            escaped(&[one.label.as_str(), one.note.as_str()].join("  "))
+            attribute(&[one.label.as_str(), one.note.as_str()].join("  "))
         ));
         if let Some((_, state)) = one.task {
             self.out.push_str(&format!(
@@ -181,13 +182,13 @@ fn words(x: usize, y: usize, width: usize, class: &str, label: &str, note: &str)
     let mut out = format!(
         "<text class=\"{class}\" x=\"{}\" y=\"{y}\">{}</text>",
         x + 12,
-        escaped(&label)
+        attribute(&label)
     );
     if !note.is_empty() && left > 8 {
         out.push_str(&format!(
             "<text class=\"n\" text-anchor=\"end\" x=\"{}\" y=\"{y}\">{}</text>",
             x + width - 12,
-            escaped(&cut(note, left))
+            attribute(&cut(note, left))
         ));
     }
     out
@@ -200,20 +201,4 @@ fn cut(text: &str, most: usize) -> String {
     }
     let kept: String = text.chars().take(most.saturating_sub(1)).collect();
     kept + "…"
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            // What XML does not have at all.
-            letter if letter.is_control() => out.push(' '),
-            letter => out.push(letter),
-        }
-    }
-    out
 }
