@@ -40,6 +40,9 @@ const PROGRAMS: &[(&str, &str, &[&str])] = &[
     ("yum", "yum", &["clean"]),
 ];
 
+/// Arguments that stand in the text of a command.
+pub(super) const OPTIONS: &[&str] = &["chdir", "creates", "executable", "removes", "stdin"];
+
 pub(super) fn check(out: &mut Findings<'_>, task: &Task<'_>, action: &Action<'_>) {
     let word = action.word();
     if !matches!(word, "command" | "shell" | "raw") {
@@ -66,7 +69,9 @@ pub(super) fn check(out: &mut Findings<'_>, task: &Task<'_>, action: &Action<'_>
     }
     let mut words = command.split_whitespace();
     let program = words.next().unwrap_or_default();
-    if word == "command" && program.contains('=') && !program.contains("{{") {
+    let name = program.split_once('=').map(|(name, _)| name);
+    let sets = name.is_some_and(|name| !OPTIONS.contains(&name) && !name.contains("{{"));
+    if word == "command" && sets {
         let text = "Command module does not accept setting environment variables inline.";
         task.tell(out, "inline-env-var", text);
     }

@@ -353,13 +353,13 @@ fn free_form(out: &mut Findings<'_>, task: &Task<'_>, action: &Action<'_>) {
         return;
     }
     let text = text.trim();
-    let options = ["chdir=", "creates=", "executable=", "removes=", "stdin="];
+    let is_option = |option: &&str| text.contains(&format!("{option}="));
     let found = match action.word() {
         "raw" if text.contains("executable=") => {
             let text = "Avoid embedding `executable=` inside raw calls, use explicit args dictionary instead.";
             return task.tell(out, "no-free-form[raw]", text);
         }
-        "command" | "shell" | "script" => options.iter().any(|option| text.contains(option)),
+        "command" | "shell" | "script" => commands::OPTIONS.iter().any(is_option),
         "raw" => false,
         _ => text.contains('=') && !text.starts_with("{{"),
     };
@@ -458,10 +458,12 @@ const TABS: &[&str] = &[
 
 fn contents(out: &mut Findings<'_>, task: &Task<'_>, action: &Action<'_>) {
     let word = action.word();
-    if let NodeKind::Map(entries) = &action.value.kind
-        && !TABS.contains(&word)
-    {
-        for (_, value) in entries {
+    if !TABS.contains(&word) {
+        let values: Vec<&Node> = match &action.value.kind {
+            NodeKind::Map(entries) => entries.iter().map(|(_, value)| value).collect(),
+            _ => vec![action.value],
+        };
+        for value in values {
             if value.as_str().is_some_and(|text| text.contains('\t')) {
                 task.tell_at(
                     out,

@@ -99,7 +99,19 @@ pub(crate) fn rplay() -> PathBuf {
 
 /// The views, each of which may show a secret.
 const VIEWS: &[&str] = &[
-    "default", "minimal", "debug", "yaml", "json", "jsonl", "ndjson",
+    "default", "minimal", "pretty", "debug", "yaml", "json", "jsonl", "ndjson",
+];
+
+/// The reports, each of which may hold one.
+const REPORTS: &[&str] = &[
+    "codequality",
+    "gitlab",
+    "html",
+    "json",
+    "junit",
+    "markdown",
+    "ndjson",
+    "sarif",
 ];
 
 /// What lists the plan without running it.
@@ -297,6 +309,41 @@ fn in_every_view(case: &Case) -> Result<(), String> {
             let mut words = vec!["--output", *view];
             words.extend_from_slice(more);
             run_case(case, &Folder::new(case)?, &words)?;
+        }
+    }
+    in_every_report(case)
+}
+
+/// No report holds a secret.
+fn in_every_report(case: &Case) -> Result<(), String> {
+    let calls = arguments(case, &[])?;
+    // Programs beside playbooks write none.
+    let is_play = |words: &Vec<String>| words.iter().any(|word| word.ends_with(".yml"));
+    if !calls.iter().all(is_play) {
+        return Ok(());
+    }
+    let folder = Folder::new(case)?;
+    let asked = REPORTS
+        .iter()
+        .map(|kind| format!("--report={kind}=report.{kind}"));
+    let asked: Vec<String> = std::iter::once("--diff".to_owned()).chain(asked).collect();
+    let words: Vec<&str> = asked.iter().map(String::as_str).collect();
+    run_case(case, &folder, &words)?;
+    for kind in REPORTS {
+        let file = folder.files().join(format!("report.{kind}"));
+        // What fails before it runs has reports of problems alone.
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(fault) if *kind == "sarif" => return Err(format!("the report {kind}: {fault}")),
+            Err(_) => continue,
+        };
+        if let Some(secret) = secrets(case)
+            .into_iter()
+            .find(|secret| text.contains(secret))
+        {
+            return Err(format!(
+                "the secret `{secret}` is in the report {kind}:\n{text}"
+            ));
         }
     }
     Ok(())
