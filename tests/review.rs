@@ -227,6 +227,12 @@ fn lint_settings(place: &Place) -> Result<(), String> {
             0,
             "warning: lint-settings: there is no setting 'skip_lits'\n    did you mean `skip_list`?",
         ),
+        ("skip_list: [idiom, formatting, experimental]\n", 0, ""),
+        (
+            "skip_list: [idoim]\nwarn_list: [name, fqcn, yaml]\n",
+            0,
+            "warning: lint-settings: there is no rule 'idoim'\n    did you mean `idiom`?",
+        ),
         (
             "profile: nosuch\nwarn_list: [name, fqcn, yaml]\n",
             0,

@@ -75,6 +75,7 @@ fn run(arguments: Linting, hidden: &Secrets) -> Result<Exit, CommandError> {
     settings.skip.extend(arguments.skip_list);
     settings.warn.extend(arguments.warn_list);
     settings.exclude.extend(arguments.exclude);
+    problems.extend(settings.problems());
     let options = TaskOptions {
         verbosity: arguments.verbosity,
         vault: arguments.vault,

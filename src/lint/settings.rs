@@ -54,6 +54,127 @@ const IDLE: &[&str] = &[
     "write_list",
 ];
 
+/// Rules of `ansible-lint` that rplay does not have, and words that stand for some of them: they may be left out.
+const OTHERS: &[&str] = &[
+    "args",
+    "autofix",
+    "avoid-implicit",
+    "complexity",
+    "core",
+    "deprecated-bare-vars",
+    "deprecated-module",
+    "empty-string-compare",
+    "experimental",
+    "galaxy",
+    "galaxy-version-incorrect",
+    "internal-error",
+    "jinja",
+    "jinja-template-extension",
+    "load-failure",
+    "loop-var-prefix",
+    "meta-incorrect",
+    "meta-no-tags",
+    "meta-runtime",
+    "meta-video-links",
+    "metadata",
+    "no-log-password",
+    "no-prompting",
+    "no-same-owner",
+    "only-builtins",
+    "opt-in",
+    "parser-error",
+    "playbook-extension",
+    "role-argument-spec",
+    "role-name",
+    "sanity",
+    "schema",
+    "security",
+    "syntax-check",
+    "unskippable",
+    "warning",
+];
+
+/// Words that stand for several rules.
+const TAGS: &[(&str, &[&str])] = &[
+    (
+        "command-shell",
+        &[
+            "command-instead-of-module",
+            "command-instead-of-shell",
+            "inline-env-var",
+            "no-changed-when",
+            "risky-shell-pipe",
+        ],
+    ),
+    (
+        "deprecations",
+        &["deprecated-local-action", "no-jinja-when"],
+    ),
+    (
+        "formatting",
+        &["fqcn", "key-order", "no-tabs", "risky-octal", "yaml"],
+    ),
+    (
+        "idempotency",
+        &["latest", "no-changed-when", "package-latest"],
+    ),
+    (
+        "idiom",
+        &[
+            "command-instead-of-module",
+            "command-instead-of-shell",
+            "inline-env-var",
+            "literal-compare",
+            "name",
+            "no-handler",
+            "no-relative-paths",
+            "run-once",
+            "var-naming",
+        ],
+    ),
+    ("risk", &["no-free-form"]),
+    ("syntax", &["no-free-form"]),
+    (
+        "unpredictability",
+        &["ignore-errors", "partial-become", "risky-file-permissions"],
+    ),
+];
+
+/// Whether a word of a list is about a rule.
+fn about(word: &str, rule: &str) -> bool {
+    let tag = TAGS.iter().find(|(tag, _)| *tag == word);
+    covers(word, rule)
+        || tag.is_some_and(|(_, families)| families.iter().any(|family| covers(family, rule)))
+}
+
+/// What is said of words that are about nothing.
+fn unknown(words: &[String]) -> Vec<Diagnostic> {
+    let families = OTHERS
+        .iter()
+        .copied()
+        .chain(TAGS.iter().map(|(tag, _)| *tag));
+    let known: Vec<&str> = RULES
+        .iter()
+        .map(|(name, ..)| *name)
+        .chain(families)
+        .collect();
+    // `ansible-lint` has more of some families.
+    let family = |rule: &str| rule.split('[').next().unwrap_or_default().to_owned();
+    let is_known = |word: &str| known.iter().any(|rule| family(rule) == family(word));
+    let words = words
+        .iter()
+        .map(String::as_str)
+        .filter(|word| !is_known(word));
+    let told = words.map(|word| {
+        let problem = Diagnostic::warning("lint-settings", format!("there is no rule '{word}'"));
+        match nearest(word, known.iter().copied()) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem,
+        }
+    });
+    told.collect()
+}
+
 /// What counts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
@@ -127,6 +248,11 @@ impl Settings {
         }
     }
 
+    /// What is said of rules that are named and that there are none of.
+    pub(crate) fn problems(&self) -> Vec<Diagnostic> {
+        unknown(&[self.skip.as_slice(), &self.warn].concat())
+    }
+
     /// Whether a file is left out.
     pub(super) fn excludes(&self, path: &Path) -> bool {
         let shown = path.display().to_string();
@@ -139,7 +265,7 @@ impl Settings {
 
     /// The findings that count, some of them only as warnings.
     pub(super) fn judge(&self, found: Vec<Diagnostic>) -> Vec<Diagnostic> {
-        let in_list = |list: &[String], rule: &str| list.iter().any(|word| covers(word, rule));
+        let in_list = |list: &[String], rule: &str| list.iter().any(|word| about(word, rule));
         let level = |rule: &str| {
             RULES
                 .iter()
