@@ -391,6 +391,15 @@ fn problems_as_data(place: &Place) -> Result<(), String> {
     if quality.trim() != "[]" {
         return Err(quality);
     }
+    let words = [
+        "good.yml",
+        "-i",
+        "hosts",
+        "--syntax-check",
+        "--report",
+        "json",
+    ];
+    expect(run(&folder, &words)?, 5, &["the report 'json' is of a run"])?;
     let words = ["good.yml", "-i", "hosts", "--report", "sarif=nowhere/x"];
     expect(
         run(&folder, &words)?,

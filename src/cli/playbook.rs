@@ -91,6 +91,18 @@ pub(super) struct Loaded {
 
 /// Runs the command.
 pub(super) fn run(arguments: Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
+    let of_run = |one: &&String| !report::is_of_problems(one);
+    if let Some(one) = arguments
+        .report
+        .iter()
+        .find(of_run)
+        .filter(|_| arguments.only_lists())
+    {
+        let text = format!("nothing is run, and the report '{one}' is of a run");
+        let problem =
+            Diagnostic::error("report", text).hint("`sarif` and `codequality` are of what is read");
+        return Err(CommandError::new(Exit::Options, problem));
+    }
     let loaded = load(&arguments, hidden)?;
     if arguments.only_lists() {
         super::listing::print(&loaded, &arguments)?;
