@@ -33,6 +33,7 @@ mod fuzz;
 mod hosts;
 mod kubernetes;
 mod live;
+mod pipelines;
 mod plan;
 mod program;
 mod review;
@@ -62,7 +63,7 @@ enum Job {
 }
 
 /// The scenarios, those that take longest first.
-const SCENARIOS: [(&str, Scenarios); 13] = [
+const SCENARIOS: [(&str, Scenarios); 14] = [
     ("ssh", ssh::all),
     ("program", program::all),
     ("systems", systems::all),
@@ -72,6 +73,7 @@ const SCENARIOS: [(&str, Scenarios); 13] = [
     ("plan", |_, wanted| plan::all(wanted)),
     ("browser", browser::all),
     ("review", |_, wanted| review::all(wanted)),
+    ("pipelines", pipelines::all),
     ("crash", |_, wanted| crash::all(wanted)),
     ("facts", facts::all),
     ("fuzz", fuzz::all),
