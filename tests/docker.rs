@@ -21,6 +21,7 @@ const SCENARIOS: &[Scenario<Engine>] = &[
     ("check mode says what the run does", check),
     ("images are built, saved and loaded", images),
     ("through a host's SSH connection, with become", over_ssh),
+    ("plays inside a container", connection),
     ("errors are clear", errors),
 ];
 
@@ -403,6 +404,72 @@ fn images(engine: &Engine) -> Result<(), String> {
 }
 
 /// The socket is root's; the user who logs in has to become root to reach it.
+/// The connection `docker`: the image has busybox and nothing else.
+fn connection(engine: &Engine) -> Result<(), String> {
+    engine.clean()?;
+    let run = [
+        "run",
+        "-d",
+        "--name",
+        "box",
+        "127.0.0.1:5001/demo:1.0.0",
+        "sleep",
+        "300",
+    ];
+    engine.docker(&run)?;
+    let inside = "- hosts: box
+  gather_facts: false
+  vars: {ansible_connection: community.docker.docker}
+  tasks:
+    - command: cat /www/index.html
+      register: r
+      changed_when: false
+    - copy: {content: \"inside {{ r.stdout }}\", dest: /data/new}
+    - raw: 'echo raw; cat /data/new'
+      register: r
+      changed_when: false
+    - debug: msg=\"{{ r.stdout_lines }}\"
+    - command: sh -c 'id -u; pwd; echo $GREETING'
+      register: r
+      changed_when: false
+    - debug: msg=\"as {{ r.stdout_lines }}\"
+"
+    .replace("\\\"", "\"");
+    engine.write("inside.yml", &inside)?;
+    let play = |host: &str, more: &[&str]| {
+        engine.write("inside.ini", &format!("{host}\n"))?;
+        let words = [&["inside.yml", "-i", "inside.ini"], more].concat();
+        finish(&mut engine.rplay(engine.folder.path(), &words))
+    };
+    let here = ["\"inside 1.0.0\"", "as ['0', '/']", "ok=6    changed=1"];
+    expect(play("box", &["--check"])?, 0, &["changed=1"])?;
+    expect(play("box", &[])?, 0, &here)?;
+    expect(play("box", &[])?, 0, &["ok=6    changed=0"])?;
+    // Another user has no home, and a shell's variables are there.
+    engine.docker(&[
+        "exec",
+        "box",
+        "sh",
+        "-c",
+        "chmod 777 /data /tmp; rm /data/new",
+    ])?;
+    let more = "box ansible_docker_host=box ansible_user=1234 ansible_docker_working_dir=/www";
+    let env = ["-e", "{ansible_docker_extra_env: {GREETING: hello}}"];
+    expect(
+        play(more, &env)?,
+        0,
+        &["as ['1234', '/www', 'hello']", "changed=1"],
+    )?;
+    let again = engine.docker(&["top", "box"])?;
+    if again.contains("agent-") {
+        return Err(format!("an agent is left behind:\n{again}"));
+    }
+    engine.docker(&["stop", "-t", "0", "box"])?;
+    expect(play("box", &[])?, 2, &["is not running"])?;
+    engine.docker(&["rm", "-f", "box"])?;
+    expect(play("box", &[])?, 2, &["No such container: box"])
+}
+
 fn over_ssh(engine: &Engine) -> Result<(), String> {
     let server =
         crate::ssh::Server::start(&engine.root).map_err(|reason| format!("skip: {reason}"))?;

@@ -42,6 +42,8 @@ const SCENARIOS: &[Scenario<Server>] = &[
     ("a host starts again, as far as anybody can tell", reboot),
     ("secrets are in no process's arguments", unseen),
     ("rsync goes over the system's ssh", synchronize),
+    ("options of the client are honoured", options),
+    ("what only the system's ssh can do, it does", openssh),
     (
         "a changed host key is refused, other hosts go on",
         changed_key,
@@ -545,6 +547,227 @@ fn synchronize(server: &Server) -> Result<(), String> {
     let password = "    - synchronize: {src: tree/, dest: from-password/}\n      vars: {ansible_ssh_private_key_file: null, ansible_password: rplaytest}\n\
         \x20   - file: {path: from-password, state: absent}\n";
     expect(server.play(password, &["-v"])?, 0, &["changed=2"])
+}
+
+/// Algorithms, addresses, compression, variables, the agent's keys, certificates and hashed names.
+fn options(server: &Server) -> Result<(), String> {
+    let known = std::fs::read_to_string(server.file("known_hosts"));
+    let known = known.map_err(|fault| fault.to_string())?;
+    let play = |tasks: &str, options: &str, texts: &[&str]| {
+        let words = [
+            "-e",
+            &format!("{{\"ansible_ssh_extra_args\": \"{options}\"}}"),
+            "-v",
+        ];
+        let (code, output) = server.play(tasks, &words)?;
+        if output.contains("the system's ssh") {
+            return Err(format!("not by itself, with {options}:\n{output}"));
+        }
+        expect(
+            (code, output),
+            if texts[0] == "UNREACHABLE!" { 4 } else { 0 },
+            texts,
+        )
+    };
+    let ping = "    - ping:\n";
+    for own in [
+        "-c aes256-cbc,aes192-ctr -o KexAlgorithms=ecdh-sha2-nistp384 -o MACs=hmac-sha1",
+        "-o HostKeyAlgorithms=ssh-ed25519 -o PubkeyAcceptedAlgorithms=ssh-ed25519 -C -4 -b 127.0.0.1",
+        "-o Ciphers=^aes128-gcm@openssh.com -o RequiredRSASize=2048 -o ConnectionAttempts=2",
+    ] {
+        play(ping, own, &["ok=1 "])?;
+    }
+    play(ping, "-6", &["UNREACHABLE!", "Could not resolve hostname"])?;
+    play(
+        ping,
+        "-o PubkeyAcceptedAlgorithms=ssh-rsa",
+        &["UNREACHABLE!", "Permission denied"],
+    )?;
+    let shown = "    - command: sh -c 'echo $LC_ONE-$LC_TWO'\n      register: r\n    - debug: msg=\"is {{ r.stdout }}\"\n";
+    play(
+        shown,
+        "-o 'SetEnv=LC_ONE=1 LC_TWO=two' -o SendEnv=HOME",
+        &["is 1-two"],
+    )?;
+    // Programs on the host see the keys of the agent here, and only if the user says so.
+    let agent = Agent::start(&server.file("agent"), &server.file("id_ecdsa"))?;
+    let keys = "    - command: ssh-add -l\n      register: r\n      failed_when: false\n    - debug: msg=\"keys {{ r.stdout }}{{ r.stderr }}\"\n";
+    let socket = agent.socket.display().to_string();
+    play(keys, &format!("-o IdentityAgent={socket} -A"), &["(ECDSA)"])?;
+    play(
+        keys,
+        &format!("-o IdentityAgent={socket}"),
+        &["Could not open a connection to your authentication agent"],
+    )?;
+    drop(agent);
+    // A certificate beside the key, one of another file, and a name that is learned hashed.
+    let sign = |name: &str| {
+        let key = server.file(name).display().to_string();
+        let words = [
+            "-q",
+            "-s",
+            &server.file("user_ca").display().to_string(),
+            "-I",
+            "u",
+        ];
+        let status = Command::new("ssh-keygen")
+            .args(words)
+            .args(["-n", "rplaytest", &key])
+            .status();
+        status.map_err(|fault| fault.to_string())
+    };
+    sign("id_signed.pub")?;
+    std::fs::rename(
+        server.file("id_signed-cert.pub"),
+        server.file("elsewhere.pub"),
+    )
+    .map_err(|fault| fault.to_string())?;
+    let signed = format!(
+        "-o CertificateFile={} -o IdentitiesOnly=yes",
+        server.file("elsewhere.pub").display()
+    );
+    let own = format!(
+        "ansible_ssh_private_key_file={}",
+        server.file("id_signed").display()
+    );
+    let words = [
+        "-e",
+        &own,
+        "-e",
+        &format!("ansible_ssh_extra_args='{signed}'"),
+    ];
+    expect(server.play(ping, &words)?, 0, &["ok=1 "])?;
+    expect(server.play(ping, &["-e", &own])?, 4, &["Permission denied"])?;
+    server.write("hosts.ini", &format!("{}\n", server.host("h")))?;
+    let learn =
+        "ansible_ssh_extra_args='-o StrictHostKeyChecking=accept-new -o HashKnownHosts=yes'";
+    let words = ["play.yml", "-i", "hosts.ini", "-e"];
+    expect(
+        server.rplay("learned", &[&words[..], &[learn]].concat())?,
+        0,
+        &["ok=1 "],
+    )?;
+    let text = std::fs::read_to_string(server.file("learned")).unwrap_or_default();
+    if !text.starts_with("|1|") || known.is_empty() {
+        return Err(format!("learned: {text}"));
+    }
+    expect(server.rplay("learned", &words[..3])?, 0, &["ok=1 "])
+}
+
+/// An agent with a key, ended when dropped.
+struct Agent {
+    socket: PathBuf,
+    process: std::process::Child,
+}
+
+impl Agent {
+    fn start(socket: &Path, key: &Path) -> Result<Self, String> {
+        let fault = |fault: std::io::Error| fault.to_string();
+        let process = Command::new("ssh-agent")
+            .arg("-D")
+            .arg("-a")
+            .arg(socket)
+            .stdout(std::process::Stdio::null())
+            .spawn();
+        let agent = Self {
+            socket: socket.to_owned(),
+            process: process.map_err(fault)?,
+        };
+        scenario::eventually("the agent listens", Duration::from_secs(5), || {
+            Ok(socket.exists())
+        })?;
+        let added = Command::new("ssh-add")
+            .arg("-q")
+            .arg(key)
+            .env("SSH_AUTH_SOCK", socket)
+            .status();
+        added.map_err(fault)?;
+        Ok(agent)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The system's `ssh` carries the agent where it is told to or needed; one connection a host.
+fn openssh(server: &Server) -> Result<(), String> {
+    let both = [
+        WHOAMI,
+        &WHOAMI.replace("      register", "      become: true\n      register"),
+    ]
+    .concat();
+    server.write("password", "rplaytest\n")?;
+    let sudo = ["--become-password-file", "password"];
+    // The password is the user's name, and so it is hidden.
+    let here = ["I am ********", "I am root", "failed=0"];
+    let ran = server.play(&both, &[&sudo[..], &["-c", "openssh"]].concat())?;
+    expect(ran, 0, &here)?;
+    // A forwarding is a thing of the program's; the task goes through it.
+    let port = server
+        .port
+        .parse::<u16>()
+        .map_err(|fault| fault.to_string())?
+        + 1;
+    let through = format!(
+        "    - command: bash -c 'read -r line </dev/tcp/127.0.0.1/{port}; echo $line'\n      register: r\n    - debug: msg=\"there is {{{{ r.stdout }}}}\"\n"
+    );
+    let forward = format!(
+        "ansible_ssh_extra_args='-R {port}:127.0.0.1:{}'",
+        server.port
+    );
+    let told = "<127.0.0.1> the system's ssh makes the connection, because of: remoteforward";
+    let ran = server.play(&through, &["-v", "-e", &forward])?;
+    expect(ran, 0, &["there is SSH-2.0-OpenSSH", told])?;
+    let (code, output) = server.play(&through, &["-e", &forward])?;
+    if output.contains("the system's ssh") {
+        return Err(format!("told without -v:\n{output}"));
+    }
+    expect((code, output), 0, &["there is SSH-2.0"])?;
+    // Passwords go through a pipe: neither arguments nor the environment have them.
+    let password = "{ansible_connection: openssh, ansible_ssh_private_key_file: null, ansible_password: rplaytest-and-more}";
+    server.write("wrong.yml", password)?;
+    let watch = Watch::everywhere(&["rplaytest-and-more"]);
+    let start = std::time::Instant::now();
+    let ran = server.play(WHOAMI, &["-e", "@wrong.yml"]);
+    let seen = watch.end();
+    expect(
+        ran?,
+        4,
+        &["UNREACHABLE!", "Permission denied (publickey,password)"],
+    )?;
+    if let Some(line) = seen {
+        return Err(format!("the password is in {line}"));
+    }
+    if start.elapsed() > Duration::from_secs(20) {
+        return Err(format!("a wrong password took {:?}", start.elapsed()));
+    }
+    let right = password.replace("-and-more", "");
+    expect(server.play(WHOAMI, &["-e", &right])?, 0, &["I am ********"])?;
+    // A program of one's own: here it says that it was there.
+    let wrapper = server.file("wrapper").display().to_string();
+    server.write("wrapper", "#!/bin/sh\n: >$0.ran\nexec ssh \"$@\"\n")?;
+    let made = Command::new("chmod").arg("755").arg(&wrapper).status();
+    made.map_err(|fault| fault.to_string())?;
+    let words = ["-e", &format!("ansible_ssh_executable={wrapper}")];
+    expect(server.play(WHOAMI, &words)?, 0, &["I am rplaytest"])?;
+    if !server.file("wrapper.ran").exists() {
+        return Err("the program was not used".to_string());
+    }
+    let unknown = server.rplay("nothing", &["play.yml", "-i", "hosts.ini", "-c", "openssh"])?;
+    expect(unknown, 4, &["Host key verification failed"])?;
+    let pattern = format!("[o]ControlMaster=.*{}", server.folder.path().display());
+    let left = Command::new("pgrep").args(["-fa", &pattern]).output();
+    let left = left.map_err(|fault| fault.to_string())?.stdout;
+    let left = String::from_utf8_lossy(&left);
+    match left.is_empty() {
+        true => Ok(()),
+        false => Err(format!("left behind: {left}")),
+    }
 }
 
 /// Nothing really starts again: the command does nothing, and the clock is what tells one start from

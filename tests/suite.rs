@@ -31,6 +31,7 @@ mod docker;
 mod facts;
 mod fuzz;
 mod hosts;
+mod inside;
 mod kubernetes;
 mod live;
 mod pipelines;
@@ -63,13 +64,14 @@ enum Job {
 }
 
 /// The scenarios, those that take longest first.
-const SCENARIOS: [(&str, Scenarios); 14] = [
+const SCENARIOS: [(&str, Scenarios); 15] = [
     ("ssh", ssh::all),
     ("program", program::all),
     ("systems", systems::all),
     ("kubernetes", kubernetes::all),
     ("docker", docker::all),
     ("hosts", hosts::all),
+    ("inside", inside::all),
     ("plan", |_, wanted| plan::all(wanted)),
     ("browser", browser::all),
     ("review", |_, wanted| review::all(wanted)),

@@ -88,6 +88,8 @@ pub(crate) enum Effect {
     },
     /// Something to tell the user.
     Warning(String),
+    /// The same, with `-v`.
+    Verbose(String),
 }
 
 /// An argument that no action on the controller takes.

@@ -642,9 +642,8 @@ pub static SETTINGS: &[Setting] = &[
         &["ANSIBLE_SSH_EXECUTABLE"],
         Kind::Text,
         Some("ssh"),
-        "The program of the connection that uses OpenSSH.",
-    )
-    .accepted("the connection speaks SSH itself and runs no program"),
+        "The program of connections that need OpenSSH; another one than `ssh` makes all of them.",
+    ),
     setting(
         "ask_pass",
         &[("defaults", "ask_pass")],

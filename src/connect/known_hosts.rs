@@ -25,6 +25,8 @@ pub(super) struct KnownHosts {
     entries: Vec<Entry>,
     /// Where a new key is learned.
     first_file: Option<PathBuf>,
+    /// Whether it is learned without the host's name to be seen.
+    hashed: bool,
 }
 
 struct Entry {
@@ -53,7 +55,18 @@ impl KnownHosts {
         Self {
             entries,
             first_file: files.first().cloned(),
+            hashed: false,
         }
+    }
+
+    /// Of a host that nobody knows.
+    pub(super) fn none() -> Self {
+        Self::read(&[], "")
+    }
+
+    /// Whether names of new hosts are hashed.
+    pub(super) fn hashes(&mut self, hashed: bool) {
+        self.hashed = hashed;
     }
 
     /// Whether a key of this type is known.
@@ -137,6 +150,10 @@ impl KnownHosts {
         };
         let text = key.to_openssh().map_err(std::io::Error::other)?;
         let mut words = text.split(' ');
+        let name = match self.hashed {
+            true => hash(name)?,
+            false => name.to_owned(),
+        };
         let line = format!(
             "{name} {} {}\n",
             words.next().unwrap_or_default(),
@@ -242,6 +259,21 @@ fn names(list: &str, name: &str) -> bool {
     found
 }
 
+/// A name that only somebody who knows it can find.
+fn hash(name: &str) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut salt = [0; 20];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut salt)?;
+    let mut mac = Hmac::<sha1::Sha1>::new_from_slice(&salt).map_err(std::io::Error::other)?;
+    mac.update(name.as_bytes());
+    let hash = mac.finalize().into_bytes();
+    Ok(format!(
+        "|1|{}|{}",
+        STANDARD.encode(salt),
+        STANDARD.encode(hash)
+    ))
+}
+
 fn hash_matches(hashed: &str, name: &str) -> Option<bool> {
     let (salt, hash) = hashed.split_once('|')?;
     let mut mac = Hmac::<sha1::Sha1>::new_from_slice(&STANDARD.decode(salt).ok()?).ok()?;
@@ -279,6 +311,7 @@ mod tests {
         let known = KnownHosts {
             entries: parse(lines, Path::new("/k"), name),
             first_file: None,
+            hashed: false,
         };
         known.check(name, &PublicKey::from_openssh(ONE).unwrap().into(), strict)
     }

@@ -1,4 +1,4 @@
-//! Local and SSH connections, the agent's bootstrap, become.
+//! Connections (local, SSH, through programs), the agent's bootstrap, become.
 //!
 //! A [`Link`] is everything there is to one host: its connection, and an agent for every user that
 //! tasks become. It belongs to one worker, so nothing here is shared or locked; two inventory names
@@ -7,6 +7,7 @@
 mod agent_image;
 mod r#become;
 mod bootstrap;
+mod carrier;
 mod known_hosts;
 mod local;
 mod program;
@@ -28,6 +29,8 @@ use rplay_modules::wire::{self, BLOB_PIECE, Hello, Reply, Request};
 use tokio::io::DuplexStream;
 use zeroize::{Zeroize, Zeroizing};
 
+pub use carrier::Carrier;
+use carrier::{OpenSsh, Started};
 use program::Program;
 pub use ssh::Tunnels;
 
@@ -43,8 +46,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub enum Kind {
     /// Programs are started on this machine.
     Local,
-    /// Over SSH, without the system's `ssh`.
+    /// Over SSH, without the system's `ssh` unless it is needed.
     Ssh,
+    /// Over SSH, with the system's `ssh`.
+    OpenSsh,
+    /// Through a [`Carrier`].
+    Carrier,
 }
 
 /// Where a host is and how to get in.
@@ -76,6 +83,10 @@ pub struct Target {
     pub remote_tmp: Option<String>,
     /// Options of OpenSSH's client: `-o`, `Key=value`, `-oKey=value`, `-J host`, ...
     pub ssh_args: Vec<String>,
+    /// The system's `ssh`, if it is another program.
+    pub ssh_executable: Option<String>,
+    /// The program of [`Kind::Carrier`].
+    pub carrier: Carrier,
 }
 
 impl Target {
@@ -96,6 +107,8 @@ impl Target {
             connect_timeout: Duration::from_secs(10),
             remote_tmp: None,
             ssh_args: Vec::new(),
+            ssh_executable: None,
+            carrier: Carrier::default(),
         }
     }
 }
@@ -220,6 +233,8 @@ pub struct Link {
     agents: Vec<Agent>,
     /// What check mode has recorded on this host, with the number of the agent that did.
     changes: Vec<(u64, Change)>,
+    /// What is worth telling of the connection, until somebody takes it.
+    notes: Vec<String>,
     next_number: u64,
 }
 
@@ -251,13 +266,39 @@ impl Agent {
 enum Connection {
     Local,
     Ssh(Box<ssh::Session>),
+    OpenSsh(Box<OpenSsh>),
+    Carrier(Started),
 }
 
 impl Connection {
-    async fn open(target: &Target) -> Result<Self, LinkError> {
+    /// Connects; what is worth telling goes to `notes`.
+    async fn open(target: &Target, notes: &mut Vec<String>) -> Result<Self, LinkError> {
         match target.connection {
             Kind::Local => Ok(Self::Local),
-            Kind::Ssh => Ok(Self::Ssh(Box::new(ssh::connect(target).await?))),
+            Kind::Carrier => Ok(Self::Carrier(Started::new(&target.carrier)?)),
+            Kind::OpenSsh => Self::open_ssh(target).await,
+            Kind::Ssh => match ssh::connect(target).await? {
+                ssh::Connected::Here(session) => Ok(Self::Ssh(session)),
+                ssh::Connected::NeedsOpenSsh(why) => {
+                    notes.push(format!(
+                        "<{}> the system's ssh makes the connection, because of: {why}",
+                        target.host
+                    ));
+                    Self::open_ssh(target).await
+                }
+            },
+        }
+    }
+
+    async fn open_ssh(target: &Target) -> Result<Self, LinkError> {
+        Ok(Self::OpenSsh(Box::new(OpenSsh::connect(target).await?)))
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Ssh(session) => session.is_closed(),
+            Self::OpenSsh(session) => session.is_closed(),
+            Self::Local | Self::Carrier(_) => false,
         }
     }
 
@@ -266,6 +307,8 @@ impl Connection {
         match self {
             Self::Local => local::shell(line),
             Self::Ssh(session) => session.start(line).await,
+            Self::OpenSsh(session) => session.start(line),
+            Self::Carrier(started) => started.start(line),
         }
     }
 
@@ -277,7 +320,11 @@ impl Connection {
             Self::Local => {
                 LinkError::Unreachable(format!("the agent ended unexpectedly{colon}{errors}"))
             }
-            Self::Ssh(_) => LinkError::Unreachable(format!(
+            Self::Carrier(started) => LinkError::Unreachable(format!(
+                "the connection to {} ended unexpectedly{colon}{errors}",
+                started.what()
+            )),
+            Self::Ssh(_) | Self::OpenSsh(_) => LinkError::Unreachable(format!(
                 "Failed to connect to the host via ssh: Shared connection to {} closed.{colon}{errors}",
                 target.host
             )),
@@ -294,6 +341,7 @@ impl Link {
             connection: None,
             agents: Vec::new(),
             changes: Vec::new(),
+            notes: Vec::new(),
             next_number: 0,
         }
     }
@@ -554,6 +602,11 @@ impl Link {
         Ok(self.agents[index].hello.clone())
     }
 
+    /// What is worth telling of the connection since it was asked last, for `-v`.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
     /// Ends the agents and the connection.
     pub async fn close(mut self) {
         for agent in &mut self.agents {
@@ -626,7 +679,10 @@ impl Link {
     pub async fn tunnels(&mut self) -> Result<Tunnels, LinkError> {
         match self.connection().await? {
             Connection::Ssh(session) => Ok(session.tunnels()),
-            Connection::Local => Err(LinkError::Protocol(
+            Connection::OpenSsh(_) => Err(LinkError::Protocol(
+                "the system's ssh makes the connection, and opens no streams for others".to_owned(),
+            )),
+            Connection::Local | Connection::Carrier(_) => Err(LinkError::Protocol(
                 "no connection to go through".to_owned(),
             )),
         }
@@ -639,11 +695,11 @@ impl Link {
     }
 
     async fn connection(&mut self) -> Result<&Connection, LinkError> {
-        if matches!(&self.connection, Some(Connection::Ssh(session)) if session.is_closed()) {
+        if self.connection.as_ref().is_some_and(Connection::is_closed) {
             self.disconnect();
         }
         if self.connection.is_none() {
-            self.connection = Some(Connection::open(&self.target).await?);
+            self.connection = Some(Connection::open(&self.target, &mut self.notes).await?);
         }
         self.connection.as_ref().ok_or(LinkError::Timeout)
     }

@@ -2,20 +2,23 @@
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use russh::client::ChannelOpenHandle;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKeyOrCertificate};
-use russh::{Disconnect, client};
+use russh::{Disconnect, cipher, client, compression, kex, mac};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
 use super::known_hosts::{KnownHosts, Trust};
 use super::program::Program;
 use super::ssh_auth;
-use super::ssh_config::{Options, Strict};
+use super::ssh_config::{self, Family, Options, Strict};
 use super::{Kind, LinkError, Target};
 
 /// Both directions stay busy on a long line.
@@ -24,6 +27,10 @@ const WINDOW: u32 = 8 << 20;
 /// A logged-in connection.
 pub(super) struct Session {
     handle: Arc<client::Handle<Checker>>,
+    /// Variables for the programs.
+    environment: Vec<(String, String)>,
+    /// Whether they may use the keys of the agent here.
+    forward_agent: bool,
     /// The connection that this one runs through.
     _jump: Option<Box<Session>>,
 }
@@ -36,6 +43,13 @@ impl Session {
         };
         let channel = self.handle.channel_open_session().await.map_err(failed)?;
         // A refusal arrives as an event; waiting for the consent would cost a round trip.
+        if self.forward_agent {
+            channel.agent_forward(false).await.map_err(failed)?;
+        }
+        for (name, value) in &self.environment {
+            let set = channel.set_env(false, name, value);
+            set.await.map_err(failed)?;
+        }
         channel.exec(true, line).await.map_err(failed)?;
         Ok(Program::on_channel(channel))
     }
@@ -108,10 +122,59 @@ pub(super) fn via_ssh(text: &str) -> String {
     format!("Failed to connect to the host via ssh: {text}")
 }
 
+/// What came of connecting.
+pub(super) enum Connected {
+    Here(Box<Session>),
+    /// Only the system's `ssh` can do what the user wants; the reason.
+    NeedsOpenSsh(String),
+}
+
 /// Connects and logs in.
-pub(super) async fn connect(target: &Target) -> Result<Session, LinkError> {
+pub(super) async fn connect(target: &Target) -> Result<Connected, LinkError> {
     let options = Options::resolve(target)?;
-    open(target, options, 0).await
+    let mut beyond = options.beyond.clone();
+    // Who names a program of his own wants what it does.
+    let own = target.ssh_executable.as_deref().map(Path::new);
+    if own.is_some_and(|own| own.file_name() != Some("ssh".as_ref())) {
+        beyond.push("ssh_executable".to_owned());
+    }
+    beyond.extend(unknown_algorithms(&options));
+    beyond.extend(beyond_of_hops(target, &options)?);
+    if !beyond.is_empty() {
+        return Ok(Connected::NeedsOpenSsh(beyond.join(", ")));
+    }
+    let ticket = options.kerberos && has_ticket();
+    match open(target, options, 0).await {
+        Ok(session) => Ok(Connected::Here(Box::new(session))),
+        Err(LinkError::Auth(_)) if ticket => {
+            Ok(Connected::NeedsOpenSsh("gssapiauthentication".to_owned()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What the hosts on the way need.
+fn beyond_of_hops(target: &Target, options: &Options) -> Result<Vec<String>, LinkError> {
+    let mut all = Vec::new();
+    let jump = options.proxy_jump.as_ref();
+    for hop in jump.into_iter().flat_map(|jump| jump.split(',')) {
+        let options = Options::resolve(&jump_target(target, hop)?)?;
+        let beyond = options.beyond.iter().cloned();
+        let beyond = beyond.chain(unknown_algorithms(&options));
+        all.extend(beyond.map(|name| format!("{name} of {hop}")));
+    }
+    Ok(all)
+}
+
+/// Whether the user may have a ticket of Kerberos: the usual cache is there, or another one is named.
+fn has_ticket() -> bool {
+    let uid = rustix::process::getuid().as_raw();
+    match std::env::var("KRB5CCNAME") {
+        Ok(name) => name
+            .strip_prefix("FILE:")
+            .is_none_or(|file| Path::new(file).exists()),
+        Err(_) => Path::new(&format!("/tmp/krb5cc_{uid}")).exists(),
+    }
 }
 
 /// `ProxyJump` comes back here; the depth ends a configuration that jumps in circles.
@@ -196,39 +259,31 @@ async fn transport(
 
 /// The jump host is another host: it has neither this one's user nor its password.
 fn jump_target(target: &Target, hop: &str) -> Result<Target, LinkError> {
-    let hop = hop.strip_prefix("ssh://").unwrap_or(hop);
-    let (user, address) = hop
-        .rsplit_once('@')
-        .map_or((None, hop), |(user, address)| (Some(user), address));
-    let (host, port) = match address.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-            let port = port.parse().map_err(|_| {
-                LinkError::Unreachable(via_ssh(&format!(
-                    "ProxyJump `{hop}`: `{port}` is not a port"
-                )))
-            })?;
-            (host, Some(port))
-        }
-        _ => (address, None),
-    };
-    let mut jump = Target::new(&target.name, Kind::Ssh, host.trim_matches(['[', ']']));
+    let (user, host, port) =
+        ssh_config::hop(hop).map_err(|text| LinkError::Unreachable(via_ssh(&text)))?;
+    let mut jump = Target::new(&target.name, Kind::Ssh, host);
     jump.port = port;
     jump.user = user.map(str::to_owned);
     jump.private_key_file.clone_from(&target.private_key_file);
     jump.known_hosts.clone_from(&target.known_hosts);
     jump.host_key_checking = target.host_key_checking;
     jump.connect_timeout = target.connect_timeout;
-    // Of the options, only the file to read is about other hosts too.
-    if let Some(at) = target.ssh_args.iter().position(|word| word == "-F") {
-        jump.ssh_args = target.ssh_args.iter().skip(at).take(2).cloned().collect();
-    }
+    jump.ssh_args = ssh_config::file_option(target);
     Ok(jump)
+}
+
+/// The shell of whoever runs this program, which runs commands of the configuration.
+pub(super) fn shell() -> String {
+    std::env::var("SHELL")
+        .ok()
+        .filter(|shell| !shell.is_empty())
+        .unwrap_or_else(|| "/bin/sh".to_owned())
 }
 
 fn proxy_command(command: &str) -> Result<Box<dyn Stream>, LinkError> {
     let failed =
         |what: &str| LinkError::Unreachable(via_ssh(&format!("ProxyCommand `{command}`: {what}")));
-    let mut child = tokio::process::Command::new("/bin/sh")
+    let mut child = tokio::process::Command::new(shell())
         .args(["-c", &format!("exec {command}")])
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
@@ -243,27 +298,36 @@ fn proxy_command(command: &str) -> Result<Box<dyn Stream>, LinkError> {
     Ok(Box::new(tokio::io::join(output, input)))
 }
 
+/// Connects to the first address that answers, as often as the user wants it tried.
 async fn tcp(options: &Options) -> Result<TcpStream, LinkError> {
     let (host, port) = (options.host_name.as_str(), options.port);
-    let addresses = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|error| {
-            // The resolver's own words are behind the last colon.
-            let text = error.to_string();
-            let text = text.rsplit(": ").next().unwrap_or_default();
-            LinkError::Unreachable(via_ssh(&format!(
-                "ssh: Could not resolve hostname {host}: {text}"
-            )))
-        })?;
+    let unresolved = |text: &str| {
+        // The resolver's own words are behind the last colon.
+        let text = text.rsplit(": ").next().unwrap_or_default();
+        LinkError::Unreachable(via_ssh(&format!(
+            "ssh: Could not resolve hostname {host}: {text}"
+        )))
+    };
+    let addresses = tokio::net::lookup_host((host, port)).await;
+    let addresses = addresses.map_err(|error| unresolved(&error.to_string()))?;
+    let addresses: Vec<_> = addresses.filter(|one| fits(one, options.family)).collect();
+    if addresses.is_empty() {
+        return Err(unresolved("Address family for hostname not supported"));
+    }
     let mut last = None;
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // Small frames must not wait for the answer to earlier ones.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
+    for attempt in 0..options.attempts.max(1) {
+        if attempt > 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        for address in &addresses {
+            match tcp_to(*address, options).await {
+                Ok(stream) => {
+                    // Small frames must not wait for the answer to earlier ones.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Err(error) => last = Some(error),
             }
-            Err(error) => last = Some(error),
         }
     }
     let reason = last.map_or_else(|| "no address".to_owned(), |error| system_text(&error));
@@ -272,8 +336,31 @@ async fn tcp(options: &Options) -> Result<TcpStream, LinkError> {
     ))))
 }
 
+fn fits(address: &SocketAddr, family: Family) -> bool {
+    match family {
+        Family::Any => true,
+        Family::Inet => address.is_ipv4(),
+        Family::Inet6 => address.is_ipv6(),
+    }
+}
+
+async fn tcp_to(address: SocketAddr, options: &Options) -> std::io::Result<TcpStream> {
+    let Some(from) = &options.bind_address else {
+        return TcpStream::connect(address).await;
+    };
+    let mut own = tokio::net::lookup_host((from.as_str(), 0)).await?;
+    let own = own.find(|own| own.is_ipv4() == address.is_ipv4());
+    let own = own.ok_or_else(|| std::io::Error::other(format!("cannot bind to {from}")))?;
+    let socket = match own.is_ipv4() {
+        true => TcpSocket::new_v4(),
+        false => TcpSocket::new_v6(),
+    }?;
+    socket.bind(own)?;
+    socket.connect(address).await
+}
+
 /// The system's text without Rust's addition.
-fn system_text(error: &std::io::Error) -> String {
+pub(super) fn system_text(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error")
         .next()
@@ -288,7 +375,8 @@ async fn log_in(
     jump: Option<Box<Session>>,
 ) -> Result<Session, LinkError> {
     let name = options.known_name();
-    let known = KnownHosts::read(&options.known_hosts_files(target), &name);
+    let mut known = KnownHosts::read(&options.known_hosts_files(target), &name);
+    known.hashes(options.hash_known_hosts);
     let config = client::Config {
         window_size: WINDOW,
         maximum_packet_size: 65535,
@@ -305,7 +393,10 @@ async fn log_in(
         strict: options.strict,
         name,
         changed: Arc::clone(&changed),
+        rsa_bits: options.rsa_bits,
+        agent: forwarded(options),
     };
+    let forward_agent = checker.agent.is_some();
     let mut handle = client::connect_stream(Arc::new(config), stream, checker)
         .await
         .map_err(|error| match error {
@@ -323,6 +414,8 @@ async fn log_in(
     .await?;
     Ok(Session {
         handle: Arc::new(handle),
+        environment: options.environment.clone(),
+        forward_agent,
         _jump: jump,
     })
 }
@@ -352,9 +445,38 @@ fn handshake_text(error: &russh::Error, options: &Options) -> String {
     }
 }
 
-/// The key types that are known for the host come first: a server has several keys, and one that
-/// is not in the file would look like an unknown host.
-fn preferred(known: &KnownHosts, options: &Options) -> russh::Preferred {
+/// The socket of the agent whose keys programs on the host may use.
+fn forwarded(options: &Options) -> Option<PathBuf> {
+    let named = options.forward_agent.clone()?;
+    if named.as_os_str().is_empty() {
+        return ssh_auth::agent_socket(options);
+    }
+    Some(named)
+}
+
+/// The kinds of algorithms for which the user's list has nothing that this client knows.
+pub(super) fn unknown_algorithms(options: &Options) -> Vec<String> {
+    let chosen = preferred(&KnownHosts::none(), options);
+    let kinds = [
+        ("ciphers", chosen.cipher.is_empty()),
+        ("macs", chosen.mac.is_empty()),
+        ("kexalgorithms", chosen.kex.iter().all(is_extension)),
+        (
+            "hostkeyalgorithms",
+            chosen.key.is_empty() && chosen.host_key_certificates.is_empty(),
+        ),
+    ];
+    let empty = kinds.into_iter().filter(|(_, empty)| *empty);
+    empty.map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Whether it is a word of the protocol in the list of key exchanges.
+fn is_extension(name: &kex::Name) -> bool {
+    name.as_ref().starts_with("ext-info-") || name.as_ref().starts_with("kex-strict-")
+}
+
+/// The types of host keys, best first; SHA-1 is never the first thing to offer.
+fn host_key_types() -> Vec<Algorithm> {
     let mut keys = vec![Algorithm::Ed25519];
     for curve in [
         EcdsaCurve::NistP256,
@@ -363,29 +485,60 @@ fn preferred(known: &KnownHosts, options: &Options) -> russh::Preferred {
     ] {
         keys.push(Algorithm::Ecdsa { curve });
     }
-    keys.push(Algorithm::Rsa {
-        hash: Some(HashAlg::Sha512),
-    });
-    keys.push(Algorithm::Rsa {
-        hash: Some(HashAlg::Sha256),
-    });
-    // A stable sort: the order within both groups stays.
-    keys.sort_by_key(|algorithm| !known.has_type(algorithm));
-    let certificates = if known.has_authority() {
-        keys.clone()
-    } else {
-        Vec::new()
-    };
-    let compression = if options.compression {
-        russh::Preferred::COMPRESSED.compression
-    } else {
-        russh::Preferred::DEFAULT.compression
+    for hash in [HashAlg::Sha512, HashAlg::Sha256] {
+        keys.push(Algorithm::Rsa { hash: Some(hash) });
+    }
+    keys
+}
+
+/// What is offered to the server, in the user's order if there is one.
+fn preferred(known: &KnownHosts, options: &Options) -> russh::Preferred {
+    let usual = russh::Preferred::DEFAULT;
+    let of = |all: &[&'static kex::Name]| all.iter().map(|one| **one).collect::<Vec<_>>();
+    let (extensions, exchanges): (Vec<_>, Vec<_>) =
+        usual.kex.iter().copied().partition(is_extension);
+    let mut kex = options.kex.pick(&exchanges, &of(kex::ALL_KEX_ALGORITHMS));
+    kex.retain(|name| *name != kex::NONE);
+    kex.extend(extensions);
+    let ciphers: Vec<_> = cipher::ALL_CIPHERS.iter().map(|one| **one).collect();
+    let mut ciphers = options.ciphers.pick(&usual.cipher, &ciphers);
+    ciphers.retain(|name| ![cipher::CLEAR, cipher::NONE].contains(name));
+    let macs: Vec<_> = mac::ALL_MAC_ALGORITHMS.iter().map(|one| **one).collect();
+    let mut macs = options.macs.pick(&usual.mac, &macs);
+    macs.retain(|name| *name != mac::NONE);
+    let mut keys = host_key_types();
+    let certificate = |key: &Algorithm| key.to_certificate_type();
+    let mut certificates = Vec::new();
+    if known.has_authority() {
+        let names: Vec<_> = keys.iter().map(certificate).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let chosen = options.host_keys.of(&names);
+        certificates.clone_from(&keys);
+        certificates.retain(|key| chosen.contains(&certificate(key)));
+    }
+    let all = [keys.clone(), vec![Algorithm::Rsa { hash: None }]].concat();
+    // The key types that are known for the host come first: a server has several keys, and one that
+    // is not in the file would look like an unknown host. A stable sort: the order within both groups
+    // stays.
+    keys = options.host_keys.pick(&keys, &all);
+    if !options.host_keys.is_own() {
+        keys.sort_by_key(|algorithm| !known.has_type(algorithm));
+    }
+    let compression = match options.compression {
+        true => vec![
+            compression::ZLIB_LEGACY,
+            compression::ZLIB,
+            compression::NONE,
+        ],
+        false => vec![compression::NONE],
     };
     russh::Preferred {
+        kex: Cow::Owned(kex),
         key: Cow::Owned(keys),
         host_key_certificates: Cow::Owned(certificates),
-        compression,
-        ..russh::Preferred::DEFAULT
+        cipher: Cow::Owned(ciphers),
+        mac: Cow::Owned(macs),
+        compression: Cow::Owned(compression),
     }
 }
 
@@ -396,6 +549,10 @@ pub(super) struct Checker {
     name: String,
     /// Set when the key is not the known one and is accepted all the same.
     changed: Arc<AtomicBool>,
+    /// The shortest RSA key that counts.
+    rsa_bits: u32,
+    /// The socket of the agent that programs on the host may use.
+    agent: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -417,6 +574,14 @@ impl client::Handler for Checker {
         &mut self,
         offered: &PublicKeyOrCertificate,
     ) -> Result<bool, CheckError> {
+        let key = offered.public_key();
+        if let Some(key) = key.key_data().rsa()
+            && key.key_size() < self.rsa_bits
+        {
+            return Err(CheckError::HostKey(
+                "Bad server host key: Invalid key length".to_owned(),
+            ));
+        }
         let trust = self
             .known
             .check(&self.name, offered, self.strict)
@@ -424,5 +589,27 @@ impl client::Handler for Checker {
         self.changed
             .store(trust == Trust::Changed, Ordering::Relaxed);
         Ok(true)
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        channel: russh::Channel<client::Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut client::Session,
+    ) -> Result<(), CheckError> {
+        // Without leave of the user the request is dropped, which refuses it.
+        let Some(socket) = self.agent.clone() else {
+            return Ok(());
+        };
+        let Ok(mut agent) = UnixStream::connect(socket).await else {
+            return Ok(());
+        };
+        reply.accept().await;
+        tokio::spawn(async move {
+            let mut channel = channel.into_stream();
+            // Whoever ends first ends it.
+            let _ = tokio::io::copy_bidirectional(&mut channel, &mut agent).await;
+        });
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::{AgentClient, AgentStream};
-use russh::keys::{self, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use russh::keys::{self, Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
 
 use super::ssh::{Checker, via_ssh};
@@ -195,13 +195,8 @@ impl Login<'_> {
     }
 
     async fn agent(&self) -> Option<Signer> {
-        let path = match &self.options.identity_agent {
-            Some(path) if path.as_os_str() == "none" => return None,
-            Some(path) if path.as_os_str() != "SSH_AUTH_SOCK" => path.clone(),
-            _ => PathBuf::from(std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty())?),
-        };
         // An agent that has ended leaves its variable behind.
-        AgentClient::connect_uds(path)
+        AgentClient::connect_uds(agent_socket(self.options)?)
             .await
             .ok()
             .map(AgentClient::dynamic)
@@ -214,7 +209,10 @@ impl Login<'_> {
         identity: &AgentIdentity,
     ) -> Result<bool, LinkError> {
         let user = &self.options.user;
-        let hash = hash_for(handle, identity.public_key().algorithm().is_rsa()).await?;
+        let algorithm = identity.public_key().algorithm();
+        let Some(hash) = hash_for(handle, self.options, &algorithm).await? else {
+            return Ok(false);
+        };
         let result = match identity {
             AgentIdentity::PublicKey { key, .. } => {
                 handle
@@ -263,11 +261,17 @@ impl Login<'_> {
             }
         };
         let user = &self.options.user;
-        let certificate = path.with_file_name(format!(
+        let own = path.with_file_name(format!(
             "{}-cert.pub",
             path.file_name().unwrap_or_default().to_string_lossy()
         ));
-        if let Ok(certificate) = keys::load_openssh_certificate(certificate) {
+        for file in self.options.certificate_files.iter().chain([&own]) {
+            let Ok(certificate) = keys::load_openssh_certificate(file) else {
+                continue;
+            };
+            if certificate.public_key() != key.public_key().key_data() {
+                continue;
+            }
             let result = handle
                 .authenticate_openssh_cert(user, Arc::clone(&key), certificate)
                 .await
@@ -276,7 +280,9 @@ impl Login<'_> {
                 return Ok(true);
             }
         }
-        let hash = hash_for(handle, key.algorithm().is_rsa()).await?;
+        let Some(hash) = hash_for(handle, self.options, &key.algorithm()).await? else {
+            return Ok(false);
+        };
         let result = handle
             .authenticate_publickey(user, PrivateKeyWithHashAlg::new(key, hash))
             .await
@@ -327,16 +333,56 @@ impl Login<'_> {
     }
 }
 
-/// RSA keys sign with what the server understands; servers that do not say so know SHA-512.
-async fn hash_for(handle: &Handle<Checker>, rsa: bool) -> Result<Option<HashAlg>, LinkError> {
-    if !rsa {
-        return Ok(None);
+/// Where the agent with the user's keys listens.
+pub(super) fn agent_socket(options: &Options) -> Option<PathBuf> {
+    let named = match &options.identity_agent {
+        Some(path) if path.as_os_str() == "none" => return None,
+        Some(path) => path.display().to_string(),
+        None => "$SSH_AUTH_SOCK".to_owned(),
+    };
+    match named.strip_prefix('$') {
+        Some(variable) => std::env::var_os(variable)
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from),
+        None => Some(PathBuf::from(named)),
     }
-    Ok(handle
-        .best_supported_rsa_hash()
-        .await
-        .map_err(broken)?
-        .unwrap_or(Some(HashAlg::Sha512)))
+}
+
+/// RSA keys sign with what the server understands and the user accepts; a server that does not say so
+/// knows SHA-512, unless the user accepts SHA-1 for old ones. `None`: no signature is accepted.
+async fn hash_for(
+    handle: &Handle<Checker>,
+    options: &Options,
+    algorithm: &Algorithm,
+) -> Result<Option<Option<HashAlg>>, LinkError> {
+    let usual = [
+        "ssh-ed25519",
+        "sk-ssh-ed25519@openssh.com",
+        "ecdsa-sha2-nistp256",
+        "ecdsa-sha2-nistp384",
+        "ecdsa-sha2-nistp521",
+        "sk-ecdsa-sha2-nistp256@openssh.com",
+        "rsa-sha2-512",
+        "rsa-sha2-256",
+    ];
+    let accepted = options.user_keys.of(&usual);
+    let accepts = |name: &str| accepted.iter().any(|one| one == name);
+    if !matches!(algorithm, Algorithm::Rsa { .. }) {
+        return Ok(accepts(algorithm.as_str()).then_some(None));
+    }
+    let told = handle.best_supported_rsa_hash().await.map_err(broken)?;
+    let old = accepts("ssh-rsa");
+    let hashes = match told {
+        Some(best) => vec![best, Some(HashAlg::Sha512), Some(HashAlg::Sha256)],
+        None if old => vec![None],
+        None => vec![Some(HashAlg::Sha512), Some(HashAlg::Sha256)],
+    };
+    let name = |hash: &Option<HashAlg>| match hash {
+        Some(HashAlg::Sha512) => "rsa-sha2-512",
+        Some(HashAlg::Sha256) => "rsa-sha2-256",
+        _ => "ssh-rsa",
+    };
+    Ok(hashes.into_iter().find(|hash| accepts(name(hash))))
 }
 
 /// The public key next to a private one.

@@ -480,9 +480,11 @@ impl Context<'_> {
         self.links.forget(self.target);
     }
 
-    /// Effects for the warnings collected on the way.
+    /// Effects for the warnings collected on the way, and for what connecting had to tell.
     pub(crate) fn warning_effects(&mut self) -> Vec<Effect> {
-        self.warnings.drain(..).map(Effect::Warning).collect()
+        let notes = self.links.notes().into_iter().map(Effect::Verbose);
+        let warnings = self.warnings.drain(..).map(Effect::Warning);
+        warnings.chain(notes).collect()
     }
 }
 

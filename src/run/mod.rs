@@ -4,6 +4,7 @@
 
 mod ahead;
 mod cache;
+mod carriers;
 mod chain;
 pub(crate) mod context;
 mod cursor;

@@ -389,6 +389,7 @@ impl Run<'_> {
                 aggregate,
             } => self.stats(host, data, per_host, aggregate),
             Effect::Warning(text) => self.message(MessageKind::Warning, text),
+            Effect::Verbose(text) => self.message(MessageKind::Verbose(1), text),
             Effect::IncludeTasks { .. } | Effect::IncludeRole { .. } => {}
         }
     }

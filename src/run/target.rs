@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::carriers::{Program, carrier};
 use super::context::{expand_home, to_bool};
 use super::play_check::{Kind as Wanted, misfit, unrendered};
 use super::shared::{RunShared, World};
@@ -12,7 +13,7 @@ use super::spec::TaskSpec;
 use crate::action::ActionError;
 use crate::action::docker::Kept as Engine;
 use crate::action::kubernetes::Cluster;
-use crate::connect::{Become, Kind, Link, Secret, Target};
+use crate::connect::{Become, Carrier, Kind, Link, Secret, Target};
 use crate::load::keyword::Keyword;
 use crate::template::value::{Entries, Key, Value, has_delimiters};
 use crate::template::{Scope, TemplateError};
@@ -78,6 +79,12 @@ impl Links {
         self.links.iter().any(fits)
     }
 
+    /// What is worth telling of the connections, for `-v`.
+    pub(crate) fn notes(&mut self) -> Vec<String> {
+        let links = self.links.iter_mut();
+        links.flat_map(|(_, link)| link.take_notes()).collect()
+    }
+
     /// Forgets the connections to a host.
     pub(crate) fn forget(&mut self, target: &str) {
         self.links.retain(|(known, _)| known.name != target);
@@ -92,7 +99,7 @@ impl Links {
 }
 
 /// Reads settings in their order of precedence.
-struct Settings<'a> {
+pub(super) struct Settings<'a> {
     run: &'a RunShared,
     spec: &'a TaskSpec,
     scope: &'a HostScope,
@@ -100,7 +107,7 @@ struct Settings<'a> {
 
 impl Settings<'_> {
     /// The first variable of these that is set.
-    fn var(&self, names: &[&str]) -> Result<Option<Value>, TemplateError> {
+    pub(super) fn var(&self, names: &[&str]) -> Result<Option<Value>, TemplateError> {
         for name in names {
             let Some(raw) = self.scope.get(name) else {
                 continue;
@@ -113,7 +120,7 @@ impl Settings<'_> {
         Ok(None)
     }
 
-    fn var_text(&self, names: &[&str]) -> Result<Option<String>, TemplateError> {
+    pub(super) fn var_text(&self, names: &[&str]) -> Result<Option<String>, TemplateError> {
         Ok(self.var(names)?.map(|value| value.to_string()))
     }
 
@@ -142,7 +149,7 @@ impl Settings<'_> {
         Ok(self.keyword(keyword)?.map(|value| value.to_string()))
     }
 
-    fn secret(&self, names: &[&str]) -> Result<Option<Secret>, TemplateError> {
+    pub(super) fn secret(&self, names: &[&str]) -> Result<Option<Secret>, TemplateError> {
         let text = self.var_text(names)?;
         if let Some(text) = &text {
             self.run.hidden().add(text);
@@ -281,6 +288,8 @@ fn kind(connection: &str) -> Result<Kind, ActionError> {
     Ok(match crate::action::canonical(connection) {
         "local" => Kind::Local,
         "ssh" | "smart" | "paramiko" | "paramiko_ssh" => Kind::Ssh,
+        "openssh" => Kind::OpenSsh,
+        other if Program::of(other).is_some() => Kind::Carrier,
         other => {
             return Err(ActionError::NoPlugin(format!(
                 "the connection plugin '{other}' was not found"
@@ -297,7 +306,9 @@ pub(super) fn describe(
 ) -> Result<Target, ActionError> {
     let settings = Settings { run, spec, scope };
     let options = &run.options;
-    let kind = kind(&settings.connection(name)?)?;
+    let connection = settings.connection(name)?;
+    let kind = kind(&connection)?;
+    let program = Program::of(crate::action::canonical(&connection));
     let port = match settings.var(PORT)? {
         Some(port) => Some(port),
         None => settings.keyword(Keyword::Port)?,
@@ -311,12 +322,19 @@ pub(super) fn describe(
         .as_ref()
         .and_then(super::context::to_int)
         .and_then(|port| u16::try_from(port).ok());
-    let user = match settings.var_text(USER)? {
+    let user = match settings.var_text(program.map_or(USER, Program::user))? {
         Some(user) => Some(user),
+        None if program.is_some_and(|program| program.user().is_empty()) => None,
         None => settings
             .keyword_text(Keyword::RemoteUser)?
             .or_else(|| options.remote_user.clone())
             .or_else(|| run.config.text("remote_user")),
+    };
+    let host = settings.var_text(program.map_or(HOST, Program::address))?;
+    let host = host.unwrap_or_else(|| name.to_owned());
+    let carrier = match program {
+        Some(program) => carrier(&settings, program, &host, user.as_deref())?,
+        None => Carrier::default(),
     };
     let key = settings.var_text(KEY)?;
     let key = key
@@ -360,7 +378,7 @@ pub(super) fn describe(
     Ok(Target {
         name: name.to_owned(),
         connection: kind,
-        host: settings.var_text(HOST)?.unwrap_or_else(|| name.to_owned()),
+        host,
         port,
         user,
         password: settings
@@ -375,6 +393,10 @@ pub(super) fn describe(
             .var_text(&["ansible_remote_tmp"])?
             .or_else(|| run.config.chosen("remote_tmp")),
         ssh_args,
+        ssh_executable: settings
+            .var_text(&["ansible_ssh_executable"])?
+            .or_else(|| run.config.chosen("ssh_executable")),
+        carrier,
     })
 }
 

@@ -18,13 +18,22 @@ pub(crate) struct Watch {
 impl Watch {
     /// Begins to look, where there are secrets.
     pub(crate) fn start(secrets: &[&str]) -> Self {
+        Self::at(&["cmdline"], secrets)
+    }
+
+    /// Begins to look at the environment too, where no task puts a secret.
+    pub(crate) fn everywhere(secrets: &[&str]) -> Self {
+        Self::at(&["cmdline", "environ"], secrets)
+    }
+
+    fn at(places: &'static [&str], secrets: &[&str]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let wanted = !secrets.is_empty();
         let secrets: Vec<String> = secrets.iter().map(ToString::to_string).collect();
         let watch = move || {
             while !stopped.load(Ordering::Relaxed) {
-                if let Some(found) = look(&secrets) {
+                if let Some(found) = look(places, &secrets) {
                     return Some(found);
                 }
                 thread::sleep(PACE);
@@ -44,13 +53,14 @@ impl Watch {
     }
 }
 
-/// The arguments of a process that contain a secret.
-fn look(secrets: &[String]) -> Option<String> {
+/// What of a process contains a secret.
+fn look(places: &[&str], secrets: &[String]) -> Option<String> {
     let list = fs::read_dir("/proc").ok()?;
     list.flatten()
         .filter(|entry| entry.file_name().as_encoded_bytes()[0].is_ascii_digit())
         // A process may be gone already.
-        .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
+        .flat_map(|entry| places.iter().map(move |place| entry.path().join(place)))
+        .filter_map(|path| fs::read(path).ok())
         .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
         .find(|line| secrets.iter().any(|secret| line.contains(secret.as_str())))
 }

@@ -31,6 +31,9 @@ start)
     ssh-keygen -q -t ed25519 -N secret -f "$folder/id_locked"
     cat "$folder/id_locked.pub" >>"$folder/authorized_keys"
     ssh-keygen -q -t ed25519 -N '' -f "$folder/id_stranger"
+    # A key that is known by its certificate only.
+    ssh-keygen -q -t ed25519 -N '' -f "$folder/id_signed"
+    ssh-keygen -q -t ed25519 -N '' -f "$folder/user_ca"
     ssh-keygen -q -t ed25519 -N '' -f "$folder/host_ed25519"
     ssh-keygen -q -t ecdsa -N '' -f "$folder/host_ecdsa"
     chmod 644 "$folder/authorized_keys"
@@ -49,6 +52,9 @@ AuthorizedKeysFile $folder/authorized_keys
 PasswordAuthentication yes
 KbdInteractiveAuthentication ${KBD:-no}
 UsePAM yes
+AcceptEnv LANG LC_*
+Ciphers +aes256-cbc
+TrustedUserCAKeys $folder/user_ca.pub
 StrictModes no
 MaxAuthTries 20
 Subsystem sftp internal-sftp
