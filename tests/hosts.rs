@@ -2,6 +2,7 @@
 //! Apptainer, and no Python. See `components/`.
 
 mod images;
+mod logins;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -48,21 +49,37 @@ const SCENARIOS: &[Scenario<Host>] = &[
     ("an interrupted upload breaks no file", interrupted_upload),
 ];
 
+/// On a host with more programs, see `components/login.sh`.
+const LOGINS: &[Scenario<Host>] = &[
+    ("shells of all kinds, and what they print", logins::shells),
+    (
+        "homes and folders that cannot hold the agent",
+        logins::folders,
+    ),
+    ("sudo, sudo-rs, su, doas, sudosu", logins::methods),
+    ("sudo that wants a terminal", logins::terminal),
+];
+
 /// Where the root tree is; `tests/run` puts it there.
-fn tree() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("components/hpc")
+fn tree(layer: &str) -> PathBuf {
+    let components = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components");
+    components.join(layer)
 }
 
 /// Runs every wanted scenario, or tells why it cannot.
 pub(crate) fn all(root: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Verdict)> {
-    let chosen = scenario::chosen("hosts", SCENARIOS, wanted);
-    if chosen.is_empty() {
-        return Vec::new();
+    let mut results = Vec::new();
+    for (scenarios, layers) in [(SCENARIOS, &["hpc"][..]), (LOGINS, &["login", "hpc"])] {
+        let chosen = scenario::chosen("hosts", scenarios, wanted);
+        if chosen.is_empty() {
+            continue;
+        }
+        results.extend(match Host::start(root, layers) {
+            Ok(host) => scenario::run("hosts", &chosen, &host),
+            Err(reason) => vec![("hosts".to_string(), Verdict::Skipped(reason))],
+        });
     }
-    match Host::start(root) {
-        Ok(host) => scenario::run("hosts", &chosen, &host),
-        Err(reason) => vec![("hosts".to_string(), Verdict::Skipped(reason))],
-    }
+    results
 }
 
 /// A running host; it ends when dropped, and also when the tests are killed.
@@ -77,19 +94,24 @@ struct Host {
 }
 
 impl Host {
-    fn start(root: &Path) -> Result<Self, String> {
+    /// Starts a host whose root has these layers, the uppermost first.
+    fn start(root: &Path, layers: &[&str]) -> Result<Self, String> {
         if !rustix::process::getuid().is_root() {
             return Err("needs root, to make namespaces".to_string());
         }
-        let tree = tree();
-        if !tree.join(".built").exists() {
-            return Err("needs the tree that tests/run builds with components/root.sh".to_string());
+        let trees: Vec<PathBuf> = layers.iter().map(|layer| tree(layer)).collect();
+        if !trees.iter().all(|tree| tree.join(".built").exists()) {
+            return Err("needs the trees that tests/run builds with components/".to_string());
         }
+        let trees: Vec<_> = trees
+            .iter()
+            .map(|tree| tree.display().to_string())
+            .collect();
         let folder = tempfile::Builder::new().prefix("rplay-host-").tempdir();
         let folder = folder.map_err(|fault| fault.to_string())?;
         let mut process = Command::new(root.join("tests/components/host.sh"))
             .arg(folder.path().join("host"))
-            .arg(tree)
+            .arg(trees.join(":"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

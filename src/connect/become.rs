@@ -4,66 +4,111 @@ use super::bootstrap::find;
 use super::program::Program;
 use super::{Become, LinkError};
 
-/// A command line that runs a script as another user.
-pub(super) fn command(r#become: &Become, token: &str, script: &str) -> Result<String, LinkError> {
-    let exe = |name: &str| {
-        r#become
-            .exe
-            .clone()
-            .filter(|exe| !exe.is_empty())
-            .unwrap_or_else(|| name.to_owned())
-    };
+/// A command line that runs a script as another user, on a terminal if there is one.
+///
+/// Messages come in English, because some are read here; the script takes the variable back.
+pub(super) fn command(
+    r#become: &Become,
+    token: &str,
+    script: &str,
+    terminal: bool,
+) -> Result<String, LinkError> {
+    let method = short(&r#become.method);
+    let exe = r#become.exe.clone().filter(|exe| !exe.is_empty());
+    let exe = exe.unwrap_or_else(|| match method {
+        "sudosu" => "sudo".to_owned(),
+        method => method.to_owned(),
+    });
     let user = if r#become.user.is_empty() {
         "root"
     } else {
         &r#become.user
     };
+    let user = quote(user);
+    let script = format!("unset LANGUAGE; {script}");
     let flags = |default: &str| r#become.flags.clone().unwrap_or_else(|| default.to_owned());
-    match r#become.method.as_str() {
-        "sudo" | "ansible.builtin.sudo" => {
-            let mut line = exe("sudo");
-            for flag in flags("-H -S -n").split_whitespace() {
-                // With a password at hand it may ask.
-                if r#become.password.is_some() && matches!(flag, "-n" | "--non-interactive") {
-                    continue;
-                }
-                line += &format!(" {flag}");
-            }
+    let inner = || quote(&format!("exec sh -c {}", quote(&script)));
+    let words = match method {
+        "sudo" | "sudosu" => {
+            let mut words = format!("{exe}{}", without_n(&flags("-H -S -n"), r#become));
             if r#become.password.is_some() {
-                // Without `-S` it would ask on a terminal, and there is none.
-                line += &format!(" -S -p {}", prompt(token));
+                // Without `-S` it would ask on a terminal, and mostly there is none.
+                words += &format!(" -S -p {}", prompt(token));
             }
-            Ok(format!("{line} -u {} sh -c {}", quote(user), quote(script)))
+            let script = match starts_shell(&words) {
+                true => spelled(&script),
+                false => script.clone(),
+            };
+            match method {
+                "sudo" => format!("{words} -u {user} sh -c {}", quote(&script)),
+                _ => format!("{words} su -l {user} -c {}", inner()),
+            }
         }
-        "su" | "ansible.builtin.su" => {
-            let inner = format!("exec sh -c {}", quote(script));
+        "su" => {
             let flags = flags("");
             let space = if flags.is_empty() { "" } else { " " };
-            Ok(format!(
-                "{}{space}{flags} {} -c {}",
-                exe("su"),
-                quote(user),
-                quote(&inner)
-            ))
+            format!("{exe}{space}{flags} {user} -c {}", inner())
         }
-        "doas" | "community.general.doas" => {
-            if r#become.password.is_some() {
-                return Err(LinkError::Become(
-                    "become_method `doas` asks for passwords on a terminal only; use `nopass` in doas.conf".to_owned(),
-                ));
-            }
-            Ok(format!(
-                "{} {} -u {} sh -c {}",
-                exe("doas"),
-                flags("-n"),
-                quote(user),
-                quote(script)
-            ))
+        "doas" => {
+            let flags = without_n(&flags("-n"), r#become);
+            format!("{exe}{flags} -u {user} sh -c {}", quote(&script))
         }
-        method => Err(LinkError::Become(format!(
-            "Invalid become method specified, could not find matching plugin: '{method}'. Supported are sudo, su and doas."
-        ))),
+        _ => {
+            return Err(LinkError::Become(format!(
+                "Invalid become method specified, could not find matching plugin: '{}'. Supported are sudo, su, doas and sudosu.",
+                r#become.method
+            )));
+        }
+    };
+    // Bytes go through it as they are, and nothing that is written comes back.
+    let raw = if terminal { "stty raw -echo; " } else { "" };
+    Ok(format!("{raw}env LANGUAGE=C {words}"))
+}
+
+/// The method without its collection, as messages name it.
+fn short(method: &str) -> &str {
+    match method {
+        "community.general.doas" => "doas",
+        "community.general.sudosu" => "sudosu",
+        method => method.strip_prefix("ansible.builtin.").unwrap_or(method),
     }
+}
+
+/// Whether `sudo` hands the command to the other user's shell: it escapes everything but `$`.
+fn starts_shell(words: &str) -> bool {
+    words.split_whitespace().any(|flag| {
+        let letters = flag.strip_prefix('-').filter(|rest| !rest.starts_with('-'));
+        matches!(flag, "--login" | "--shell")
+            || letters.is_some_and(|letters| letters.contains(['i', 's']))
+    })
+}
+
+/// A script that has no letter which means anything to a shell, and becomes the script.
+fn spelled(script: &str) -> String {
+    let spell = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+        byte => format!("\\0{byte:03o}"),
+    };
+    let text: String = script.bytes().map(spell).collect();
+    format!("eval \"`printf %b '{text}'`\"")
+}
+
+/// Flags, each with a blank in front. With a password at hand the program may ask for it.
+fn without_n(flags: &str, r#become: &Become) -> String {
+    let kept = flags
+        .split_whitespace()
+        .filter(|flag| r#become.password.is_none() || !matches!(*flag, "-n" | "--non-interactive"));
+    kept.map(|flag| format!(" {flag}")).collect()
+}
+
+/// Whether the method asks for the password on a terminal only.
+pub(super) fn needs_terminal(r#become: &Become) -> bool {
+    short(&r#become.method) == "doas" && r#become.password.is_some()
+}
+
+/// Whether it failed for want of a terminal, which old rules of `sudo` ask for.
+pub(super) fn wants_terminal(error: &LinkError) -> bool {
+    matches!(error, LinkError::Become(text) if text.contains("must have a tty"))
 }
 
 /// A word as an argument for any shell.
@@ -71,8 +116,9 @@ pub(super) fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
+/// The prompt of our choice. It is not the token itself, which begins the script's lines.
 fn prompt(token: &str) -> String {
-    format!("password-{token}:")
+    format!("password-{}:", token.trim_start_matches("rplay"))
 }
 
 /// Watches the error stream for questions, and answers one.
@@ -94,11 +140,14 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The method without its collection, as messages name it.
     fn method(&self) -> &str {
-        self.r#become.map_or("", |r#become| {
-            r#become.method.rsplit('.').next().unwrap_or_default()
-        })
+        self.r#become.map_or("", |r#become| short(&r#become.method))
+    }
+
+    /// What the method has said and nobody has looked at.
+    fn said<'p>(&self, program: &'p Program) -> &'p [u8] {
+        let said = program.said();
+        &said[self.seen.min(said.len())..]
     }
 
     /// Answers a question that has come; an error for one that comes again.
@@ -106,23 +155,22 @@ impl<'a> Watch<'a> {
         let Some(r#become) = self.r#become else {
             return Ok(());
         };
+        let said = self.said(program);
         let asked = match self.method() {
-            "sudo" => find(
-                &program.err[self.seen.min(program.err.len())..],
-                self.prompt.as_bytes(),
-            )
-            .is_some(),
-            // `su` has no prompt of our choice, and its words depend on the language.
-            "su" => {
-                let text = program.err[self.seen.min(program.err.len())..].trim_ascii_end();
-                text.ends_with(b":") || text.ends_with("：".as_bytes())
+            "sudo" | "sudosu" => find(said, self.prompt.as_bytes()).is_some(),
+            // The others have no prompt of our choice, and `su`'s words depend on the language.
+            "su" | "doas" => {
+                let text = String::from_utf8_lossy(said);
+                let line = text.lines().last().unwrap_or_default().trim();
+                // Their names are the beginning of an error.
+                line.ends_with([':', '：']) && line.strip_suffix(':') != Some(self.method())
             }
             _ => false,
         };
         if !asked {
             return Ok(());
         }
-        self.seen = program.err.len();
+        self.seen = program.said().len();
         match &r#become.password {
             _ if self.answered => Err(LinkError::Become(format!(
                 "Incorrect {} password",
@@ -142,7 +190,7 @@ impl<'a> Watch<'a> {
 
     /// The error for a program that ended before the script could speak.
     pub(super) fn ended(&self, program: &Program) -> LinkError {
-        let errors = program.errors().replace(&self.prompt, "");
+        let errors = String::from_utf8_lossy(program.said()).replace(&self.prompt, "");
         let errors = errors.trim();
         if self.r#become.is_none() {
             return super::bootstrap::ended(program, "the host cannot run the bootstrap script");
@@ -151,7 +199,13 @@ impl<'a> Watch<'a> {
         {
             return LinkError::Become(format!("Incorrect {} password", self.method()));
         }
-        if errors.contains("password is required") || errors.contains("Authentication required") {
+        let missing = [
+            "password is required",
+            "Authentication required",
+            "authentication is required",
+            "Authorization required",
+        ];
+        if missing.iter().any(|text| errors.contains(text)) {
             return LinkError::Become(format!("Missing {} password", self.method()));
         }
         let code = program
@@ -178,6 +232,8 @@ fn asks_again(errors: &str) -> bool {
         "authentication failure",
         "permission denied",
         "no password was provided",
+        "authentication failed",
+        "maximum 3 incorrect",
     ]
     .iter()
     .any(|text| errors.contains(text))
@@ -199,12 +255,15 @@ mod tests {
 
     #[test]
     fn sudo_asks_only_with_a_password() {
-        let line = command(&sudo(None), "tok", "script").unwrap();
-        assert_eq!(line, "sudo -H -S -n -u 'o'\\''neil' sh -c 'script'");
-        let line = command(&sudo(Some("x")), "tok", "script").unwrap();
+        let line = command(&sudo(None), "rplaytok", "script", false).unwrap();
         assert_eq!(
             line,
-            "sudo -H -S -S -p password-tok: -u 'o'\\''neil' sh -c 'script'"
+            "env LANGUAGE=C sudo -H -S -n -u 'o'\\''neil' sh -c 'unset LANGUAGE; script'"
+        );
+        let line = command(&sudo(Some("x")), "rplaytok", "script", true).unwrap();
+        assert_eq!(
+            line,
+            "stty raw -echo; env LANGUAGE=C sudo -H -S -S -p password-tok: -u 'o'\\''neil' sh -c 'unset LANGUAGE; script'"
         );
     }
 
@@ -215,7 +274,7 @@ mod tests {
             ..sudo(None)
         };
         assert!(
-            command(&r#become, "t", "s")
+            command(&r#become, "t", "s", false)
                 .unwrap_err()
                 .to_string()
                 .contains("'runas'")

@@ -49,7 +49,8 @@ pub(super) fn script(token: &str, images: &[Image], target: &Target) -> Result<S
         folders.push(remote_folder(folder)?);
     }
     folders.push("${XDG_CACHE_HOME:-$HOME/.cache}/rplay".to_owned());
-    folders.push("/tmp/.rplay-$u".to_owned());
+    // One of them may be mounted so that nothing in it can be run.
+    folders.extend(["/tmp", "/var/tmp", "/dev/shm"].map(|folder| format!("{folder}/.rplay-$u")));
     let quoted: Vec<_> = folders
         .iter()
         .map(|folder| format!("\"{folder}\""))

@@ -139,7 +139,7 @@ impl OpenSsh {
         let token = token()?;
         // Every shell knows both words. Its input ends when this process does, and so does the rest.
         let line = format!("echo {token}; exec cat");
-        let mut master = connection.spawn("yes", &line)?;
+        let mut master = connection.spawn(&["-oControlMaster=yes"], &line)?;
         let waiting = async {
             while find(&master.out, token.as_bytes()).is_none() {
                 if !master.pump().await {
@@ -166,19 +166,21 @@ impl OpenSsh {
         Ok(connection)
     }
 
-    /// Starts a command line in the login shell.
-    pub(super) fn start(&self, line: &str) -> Result<Program, LinkError> {
-        self.spawn("no", line)
+    /// Starts a command line in the login shell, with a terminal if one is needed.
+    pub(super) fn start(&self, line: &str, terminal: bool) -> Result<Program, LinkError> {
+        let own = ["-oControlMaster=no", "-tt"];
+        let count = if terminal { 2 } else { 1 };
+        self.spawn(&own[..count], line)
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }
 
-    fn spawn(&self, master: &str, line: &str) -> Result<Program, LinkError> {
+    fn spawn(&self, first: &[&str], line: &str) -> Result<Program, LinkError> {
         let mut command = Command::new(&self.program);
-        command.arg(format!("-oControlMaster={master}"));
-        command.args(&self.arguments).arg(line).kill_on_drop(true);
+        command.args(first).args(&self.arguments);
+        command.arg(line).kill_on_drop(true);
         if self.has_password {
             command.env("SSH_ASKPASS", self.folder.file("ask"));
             command.env("SSH_ASKPASS_REQUIRE", "force");
@@ -240,7 +242,7 @@ fn arguments(target: &Target, folder: &Folder, limit: Duration) -> Vec<String> {
     let mut all = vec![
         format!("-oControlPath={}", folder.file("s").display()),
         "-oControlPersist=no".to_owned(),
-        "-T".to_owned(),
+        "-oRequestTTY=no".to_owned(),
     ];
     let mut say = |option: String| all.push(format!("-o{option}"));
     if let Some(port) = target.port {

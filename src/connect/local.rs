@@ -70,10 +70,9 @@ fn folders() -> Vec<PathBuf> {
     let cache =
         variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
     let mut folders: Vec<_> = cache.into_iter().map(|cache| cache.join("rplay")).collect();
-    folders.push(PathBuf::from(format!(
-        "/tmp/.rplay-{}",
-        rustix::process::geteuid().as_raw()
-    )));
+    let name = format!(".rplay-{}", rustix::process::geteuid().as_raw());
+    let shared = ["/tmp", "/var/tmp", "/dev/shm"];
+    folders.extend(shared.map(|folder| Path::new(folder).join(&name)));
     folders
 }
 

@@ -116,7 +116,7 @@ impl Target {
 /// Another user to run as.
 #[derive(Clone)]
 pub struct Become {
-    /// `sudo`, `su` or `doas`.
+    /// `sudo`, `su`, `doas` or `sudosu`.
     pub method: String,
     /// The user; empty: root.
     pub user: String,
@@ -303,13 +303,20 @@ impl Connection {
     }
 
     /// Starts a command line; what interprets it is the login shell, or `sh` here.
-    async fn start(&self, line: &str) -> Result<Program, LinkError> {
-        match self {
+    async fn start(&self, line: &str, terminal: bool) -> Result<Program, LinkError> {
+        let mut program = match self {
+            Self::Local | Self::Carrier(_) if terminal => {
+                return Err(LinkError::Become(
+                    "the way to become another user asks on a terminal, and only connections by SSH have one".to_owned(),
+                ));
+            }
             Self::Local => local::shell(line),
-            Self::Ssh(session) => session.start(line).await,
-            Self::OpenSsh(session) => session.start(line),
+            Self::Ssh(session) => session.start(line, terminal).await,
+            Self::OpenSsh(session) => session.start(line, terminal),
             Self::Carrier(started) => started.start(line),
-        }
+        }?;
+        program.terminal = terminal;
+        Ok(program)
     }
 
     /// The error for a connection that broke while it was used.
@@ -612,6 +619,8 @@ impl Link {
         for agent in &mut self.agents {
             agent.program.end_input().await;
         }
+        // The end of a terminal's input is not told; the end of the channel is.
+        self.agents.retain(|agent| !agent.program.terminal);
         for agent in &mut self.agents {
             // It leaves by itself; waiting lets it remove its folder first.
             let _ = tokio::time::timeout(Duration::from_secs(2), async {
@@ -651,15 +660,31 @@ impl Link {
         r#become: Option<&Become>,
         command: &str,
     ) -> Result<Program, LinkError> {
+        let terminal = r#become.is_some_and(r#become::needs_terminal);
+        match self.try_begin(r#become, command, terminal).await {
+            Err(error) if !terminal && r#become::wants_terminal(&error) => {
+                self.try_begin(r#become, command, true).await
+            }
+            begun => begun,
+        }
+    }
+
+    async fn try_begin(
+        &mut self,
+        r#become: Option<&Become>,
+        command: &str,
+        terminal: bool,
+    ) -> Result<Program, LinkError> {
         let token = bootstrap::token()?;
         let line = match r#become {
             // What became another user says so first: everything before is the method's own.
             Some(r#become) => {
-                r#become::command(r#become, &token, &format!("echo {token}; {command}"))?
+                let script = format!("echo {token}; {command}");
+                r#become::command(r#become, &token, &script, terminal)?
             }
             None => command.to_owned(),
         };
-        let mut program = self.connection().await?.start(&line).await?;
+        let mut program = self.connection().await?.start(&line, terminal).await?;
         program.keep_all = true;
         if r#become.is_some() {
             let mut watch = r#become::Watch::new(r#become, &token);
@@ -729,6 +754,20 @@ impl Link {
         &mut self,
         r#become: Option<&Become>,
     ) -> Result<(Program, Hello), LinkError> {
+        let terminal = r#become.is_some_and(r#become::needs_terminal);
+        match self.try_agent(r#become, terminal).await {
+            Err(error) if !terminal && r#become::wants_terminal(&error) => {
+                self.try_agent(r#become, true).await
+            }
+            started => started,
+        }
+    }
+
+    async fn try_agent(
+        &mut self,
+        r#become: Option<&Become>,
+        terminal: bool,
+    ) -> Result<(Program, Hello), LinkError> {
         let patience = self.patience();
         let target = self.target.clone();
         let connection = self.connection().await?;
@@ -739,10 +778,10 @@ impl Link {
         let images = agent_image::all();
         let script = bootstrap::script(&token, &images, &target)?;
         let line = match r#become {
-            Some(r#become) => r#become::command(r#become, &token, &script)?,
+            Some(r#become) => r#become::command(r#become, &token, &script, terminal)?,
             None => format!("exec sh -c {}", r#become::quote(&script)),
         };
-        let mut program = connection.start(&line).await?;
+        let mut program = connection.start(&line, terminal).await?;
         let watch = r#become::Watch::new(r#become, &token);
         let hello = bootstrap::run(&mut program, &token, &images, watch, patience).await?;
         // What came before the agent says nothing about its end.

@@ -30,6 +30,8 @@ pub(super) struct Program {
     pub(super) code: Option<i32>,
     /// Whether everything it writes is kept, or only the end of the error stream.
     pub(super) keep_all: bool,
+    /// Whether it has a terminal, where both streams are one.
+    pub(super) terminal: bool,
 }
 
 enum Source {
@@ -76,7 +78,13 @@ impl Program {
             err: Vec::new(),
             code: None,
             keep_all: false,
+            terminal: false,
         }
+    }
+
+    /// Where it complains and asks.
+    pub(super) fn said(&self) -> &[u8] {
+        if self.terminal { &self.out } else { &self.err }
     }
 
     /// Waits until the program writes something or ends; false at the end.

@@ -36,8 +36,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Starts a command line in the login shell.
-    pub(super) async fn start(&self, line: &str) -> Result<Program, LinkError> {
+    /// Starts a command line in the login shell, with a terminal if one is needed.
+    pub(super) async fn start(&self, line: &str, terminal: bool) -> Result<Program, LinkError> {
         let failed = |error: russh::Error| {
             LinkError::Unreachable(via_ssh(&format!("cannot open a session: {error}")))
         };
@@ -49,6 +49,10 @@ impl Session {
         for (name, value) in &self.environment {
             let set = channel.set_env(false, name, value);
             set.await.map_err(failed)?;
+        }
+        if terminal {
+            let asked = channel.request_pty(false, "dumb", 80, 24, 0, 0, &[]);
+            asked.await.map_err(failed)?;
         }
         channel.exec(true, line).await.map_err(failed)?;
         Ok(Program::on_channel(channel))

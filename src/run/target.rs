@@ -546,7 +546,10 @@ pub(super) fn become_of(
         .or_else(|| options.become_user.clone())
         .or_else(|| run.config.text("become_user"));
     let user = user.unwrap_or_else(|| "root".to_owned());
-    let is_known = matches!(method.rsplit('.').next(), Some("sudo" | "su" | "doas"));
+    let is_known = matches!(
+        method.rsplit('.').next(),
+        Some("sudo" | "su" | "doas" | "sudosu")
+    );
     if is_known && !run.config.bool("become_allow_same_user") {
         // A connection that cannot be is told when it is made.
         let target = describe(run, spec, there, target);

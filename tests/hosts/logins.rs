@@ -1,0 +1,251 @@
+//! Ways to log in and to become somebody, on a host with `login.sh`'s layer.
+
+use std::time::{Duration, Instant};
+
+use super::{Host, expect};
+
+const WHO: &str = "    - command: id -un\n      register: r\n      changed_when: false\n    - debug: msg=\"I am {{ r.stdout }}\"\n";
+
+/// A play of these tasks as `deploy`, with variables.
+fn play(host: &Host, user: &str, tasks: &str, vars: &str) -> Result<(i32, String), String> {
+    host.prepare(user, &["h"], tasks)?;
+    host.write("vars.yml", vars)?;
+    host.rplay(&["play.yml", "-i", "hosts.ini", "-e", "@vars.yml"])
+}
+
+/// Start-up files that print, in every shell.
+pub(super) fn shells(host: &Host) -> Result<(), String> {
+    host.inside(
+        "printf 'Banner /etc/banner\\n' >>/etc/ssh/sshd_config.d/tests.conf\n\
+         printf 'Welcome!\\nrplay is not here\\n' >/etc/banner\nkill -HUP $(cat /run/sshd.pid)\n\
+         useradd -m loud\ncp -r /root/.ssh /home/loud/\nchown -R loud: /home/loud/.ssh\n\
+         echo 'echo hello from bash; echo more >&2' >/home/loud/.bashrc\n\
+         echo 'echo hello from csh' >/home/loud/.cshrc\n\
+         mkdir -p /home/loud/.config/fish\necho 'echo hello from fish' >/home/loud/.config/fish/config.fish\n\
+         chown -R loud: /home/loud\n",
+    )?;
+    let tasks = "    - command: sh -c 'echo $0 ok'\n      register: r\n    - raw: echo raw from $USER\n      register: w\n    - debug: msg=\"{{ r.stdout }}, {{ w.stdout_lines | last }}\"\n    - copy: {content: \"it's \\\"quoted\\\" $HOME !1\\n\", dest: ~/made}\n";
+    for shell in ["bash", "sh", "tcsh", "csh", "fish"] {
+        host.inside(&format!(
+            "usermod -s $(command -v {shell}) loud; rm -rf ~loud/.cache ~loud/made"
+        ))?;
+        let ran = host.play("loud", tasks)?;
+        let seen = ["sh ok, raw from loud", "changed=3"];
+        expect(ran, 0, &seen).map_err(|reason| format!("{shell}: {reason}"))?;
+    }
+    let made = host.inside("cat ~loud/made")?;
+    expect((0, made), 0, &["it's \"quoted\" $HOME !1"])
+}
+
+/// A home that is read-only or not there, and folders that programs may not be run from.
+pub(super) fn folders(host: &Host) -> Result<(), String> {
+    host.inside(
+        "useradd -M -d /nonexistent homeless\nmkdir /etc/ssh/keys\ncp /root/.ssh/authorized_keys /etc/ssh/keys/homeless\n\
+         printf 'AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/keys/%%u\\n' >>/etc/ssh/sshd_config.d/tests.conf\n\
+         kill -HUP $(cat /run/sshd.pid)\n",
+    )?;
+    let seen = ["I am homeless", "failed=0"];
+    expect(host.play("homeless", WHO)?, 0, &seen)?;
+    host.inside("rm -r /tmp/.rplay-*; mount -t tmpfs -o mode=1777,noexec tmp /tmp")?;
+    let elsewhere = host.play("homeless", WHO);
+    let there = host.inside("ls -d /var/tmp/.rplay-*");
+    host.inside("mount -t tmpfs -o mode=1777,noexec tmp /var/tmp")?;
+    let shared = host.play("homeless", WHO);
+    host.inside("mount -o remount,noexec /dev/shm")?;
+    let nowhere = host.play("homeless", WHO);
+    // As another user who has no home either.
+    host.inside("umount /var/tmp; rm -rf /var/tmp/.rplay-*; usermod -d /nonexistent carol")?;
+    let other = play(
+        host,
+        "deploy",
+        WHO,
+        "{ansible_become: true, ansible_become_user: carol}",
+    );
+    host.inside("umount /tmp; rm -rf /var/tmp/.rplay-*; mount -o remount,exec /dev/shm; usermod -d /home/carol carol")?;
+    expect(elsewhere?, 0, &seen)?;
+    there?;
+    expect(shared?, 0, &seen)?;
+    expect(
+        nowhere?,
+        4,
+        &["UNREACHABLE!", "no folder can hold the agent (tried "],
+    )?;
+    expect(other?, 0, &["I am carol"])
+}
+
+/// User, settings, and who the task then is; the password of carol is `s3cret`, that of root another.
+const WORKS: &[(&str, &str, &str)] = &[
+    ("carol", "ansible_become_password: s3cret", "root"),
+    ("deploy", "ansible_become_user: carol", "carol"),
+    ("deploy", "ansible_become_flags: '-H -S -n -i'", "root"),
+    (
+        "deploy",
+        "ansible_become_exe: /usr/bin/sudo, ansible_become_flags: ''",
+        "root",
+    ),
+    (
+        "carol",
+        "ansible_become_exe: sudo-rs, ansible_become_password: s3cret",
+        "root",
+    ),
+    (
+        "deploy",
+        "ansible_become_exe: sudo-rs, ansible_become_user: carol",
+        "carol",
+    ),
+    (
+        "carol",
+        "ansible_become_method: su, ansible_become_password: r00t-Pass",
+        "root",
+    ),
+    (
+        "root",
+        "ansible_become_method: su, ansible_become_user: carol, ansible_become_flags: '-l'",
+        "carol",
+    ),
+    (
+        "deploy",
+        "ansible_become_method: community.general.doas, ansible_become_user: carol",
+        "carol",
+    ),
+    (
+        "carol",
+        "ansible_become_method: doas, ansible_become_password: s3cret",
+        "root",
+    ),
+    (
+        "deploy",
+        "ansible_become_method: community.general.sudosu, ansible_become_user: carol",
+        "carol",
+    ),
+    (
+        "carol",
+        "ansible_become_method: sudosu, ansible_become_password: s3cret",
+        "root",
+    ),
+];
+
+/// User, settings, and what the error says, in every language.
+const FAILS: &[(&str, &str, &str)] = &[
+    (
+        "carol",
+        "ansible_become_password: wrong",
+        "Incorrect sudo password",
+    ),
+    ("carol", "x: y", "Missing sudo password"),
+    (
+        "carol",
+        "ansible_become_exe: sudo-rs, ansible_become_password: wrong",
+        "Incorrect sudo password",
+    ),
+    (
+        "carol",
+        "ansible_become_exe: sudo-rs",
+        "Missing sudo password",
+    ),
+    (
+        "carol",
+        "ansible_become_method: su, ansible_become_password: wrong",
+        "Incorrect su password",
+    ),
+    ("carol", "ansible_become_method: su", "Missing su password"),
+    (
+        "carol",
+        "ansible_become_method: doas, ansible_become_password: wrong",
+        "Incorrect doas password",
+    ),
+    (
+        "carol",
+        "ansible_become_method: doas",
+        "Missing doas password",
+    ),
+    (
+        "plain",
+        "ansible_become_method: doas",
+        "Operation not permitted",
+    ),
+    (
+        "deploy",
+        "ansible_become_user: nobody-at-all",
+        "nobody-at-all",
+    ),
+    (
+        "deploy",
+        "ansible_become_method: machinectl",
+        "'machinectl'",
+    ),
+];
+
+pub(super) fn methods(host: &Host) -> Result<(), String> {
+    host.inside(
+        "printf 'permit persist carol\\npermit nopass deploy as carol\\n' >/etc/doas.conf\nchmod 600 /etc/doas.conf\n\
+         echo 'root:r00t-Pass' | chpasswd\nuseradd -m plain\ncp -r /root/.ssh /home/plain/\nchown -R plain: /home/plain/.ssh\n",
+    )?;
+    for (user, vars, who) in WORKS {
+        let ran = play(
+            host,
+            user,
+            WHO,
+            &format!("{{ansible_become: true, {vars}}}"),
+        )?;
+        expect(ran, 0, &[&format!("I am {who}")])
+            .map_err(|reason| format!("{user}, {vars}: {reason}"))?;
+    }
+    for language in ["C", "de_DE.UTF-8"] {
+        host.inside(&format!(
+            "printf 'LANG={language}\\nLANGUAGE=de\\n' | tee /etc/environment >/etc/default/locale"
+        ))?;
+        for (user, vars, said) in FAILS {
+            let start = Instant::now();
+            let ran = play(
+                host,
+                user,
+                WHO,
+                &format!("{{ansible_become: true, {vars}}}"),
+            )?;
+            expect(ran, 2, &[said])
+                .map_err(|reason| format!("{user}, {vars}, {language}: {reason}"))?;
+            // PAM makes whoever was wrong wait for two seconds or three.
+            if start.elapsed() > Duration::from_secs(8) {
+                return Err(format!("{vars} took {:?}", start.elapsed()));
+            }
+        }
+    }
+    host.inside("rm /etc/environment /etc/default/locale")
+        .map(drop)
+}
+
+/// Old rules want a terminal: then there is one, and its bytes are as they were.
+pub(super) fn terminal(host: &Host) -> Result<(), String> {
+    host.inside("echo 'Defaults requiretty' >/etc/sudoers.d/tty; chmod 440 /etc/sudoers.d/tty")?;
+    let tasks = "    - command: id -un\n      register: r\n    - debug: msg=\"I am {{ r.stdout }}\"\n\
+        \x20   - copy: {content: \"{{ 'a\\r\\n\\x03\\x04\\x1a\\x7f\\xff\\u4e16' * 20000 }}\", dest: /srv/bytes}\n\
+        \x20   - stat: {path: /srv/bytes}\n      register: s\n    - debug: msg=\"size {{ s.stat.size }}\"\n\
+        \x20   - raw: id -un\n      register: w\n    - debug: msg=\"raw {{ w.stdout }}\"\n";
+    let with = play(
+        host,
+        "carol",
+        tasks,
+        "{ansible_become: true, ansible_become_password: s3cret}",
+    );
+    let without = play(host, "deploy", tasks, "{ansible_become: true}");
+    let wrong = play(
+        host,
+        "carol",
+        tasks,
+        "{ansible_become: true, ansible_become_password: no}",
+    );
+    let left = host.inside("rm /etc/sudoers.d/tty /srv/bytes; sleep 1; pgrep -a agent- || :");
+    for ran in [with, without] {
+        expect(
+            ran?,
+            0,
+            &["I am root", "size 220000", "raw root", "failed=0"],
+        )?;
+    }
+    expect(wrong?, 2, &["Incorrect sudo password"])?;
+    match left? {
+        left if left.is_empty() => Ok(()),
+        left => Err(format!("left on the host: {left}")),
+    }
+}
