@@ -101,11 +101,11 @@ impl Program {
 
     /// Writes to the program, which may have ended.
     pub(super) async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        let Some(input) = &mut self.input else {
-            return Err(std::io::ErrorKind::BrokenPipe.into());
-        };
-        input.write_all(bytes).await?;
-        input.flush().await
+        // Only who reads learns that it ended: a channel's window stays shut then.
+        match self.upload(bytes).await {
+            true => Ok(()),
+            false => Err(std::io::ErrorKind::BrokenPipe.into()),
+        }
     }
 
     /// Writes much, and reads meanwhile: a program that gives up early says why, and stops reading.
