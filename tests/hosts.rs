@@ -58,6 +58,9 @@ const LOGINS: &[Scenario<Host>] = &[
     ),
     ("sudo, sudo-rs, su, doas, sudosu", logins::methods),
     ("sudo that wants a terminal", logins::terminal),
+    ("nothing but busybox and dropbear", logins::small),
+    ("a machine that there is no agent for", logins::no_agent),
+    ("what an agent that was killed left behind", logins::killed),
 ];
 
 /// Where the root tree is; `tests/run` puts it there.

@@ -113,7 +113,7 @@ pub(super) async fn run(
             "PLATFORM" => return Err(no_agent(rest)),
             "FAIL" => {
                 return Err(LinkError::Unreachable(format!(
-                    "cannot install the agent: {rest}"
+                    "cannot install the agent, without which only `raw` works: {rest}"
                 )));
             }
             _ => {
@@ -137,7 +137,7 @@ pub(super) async fn run(
 fn no_agent(machine: &str) -> LinkError {
     let name = machine.split(' ').next_back().unwrap_or_default();
     LinkError::Protocol(format!(
-        "no agent for `{machine}`; set RPLAY_AGENT_DIR to a folder with `rplay-agent-{name}`"
+        "no agent for `{machine}`: of all modules only `raw` works there; build `rplay-agent-{name}` as docs/bootstrap.md says, and set RPLAY_AGENT_DIR to its folder"
     ))
 }
 

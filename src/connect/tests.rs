@@ -120,6 +120,20 @@ async fn error(target: Target) -> String {
     Link::new(target).hello(None).await.unwrap_err().to_string()
 }
 
+#[test]
+fn the_page_shows_the_bytes_of_a_task() {
+    let page = include_str!("../../docs/wire.md");
+    let line = page
+        .lines()
+        .find(|line| line.contains("61 6e 73 69 62 6c 65"));
+    let shown = line.unwrap().split_whitespace();
+    let shown: Vec<u8> = shown
+        .map(|word| u8::from_str_radix(word, 16).unwrap())
+        .collect();
+    let sent = wire::encode(&Request::Run(ping())).unwrap();
+    assert_eq!(shown, sent, "docs/wire.md, step 5");
+}
+
 #[tokio::test]
 async fn local_agent_serves_calls() {
     let mut link = Link::new(local());

@@ -1,8 +1,11 @@
 //! Ways to log in and to become somebody, on a host with `login.sh`'s layer.
 
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Host, expect};
+use super::{Host, eventually, expect, scenario, tree};
 
 const WHO: &str = "    - command: id -un\n      register: r\n      changed_when: false\n    - debug: msg=\"I am {{ r.stdout }}\"\n";
 
@@ -247,5 +250,117 @@ pub(super) fn terminal(host: &Host) -> Result<(), String> {
     match left? {
         left if left.is_empty() => Ok(()),
         left => Err(format!("left on the host: {left}")),
+    }
+}
+
+/// A host of its own, on loopback.
+pub(super) fn small(host: &Host) -> Result<(), String> {
+    let fault = |fault: std::io::Error| fault.to_string();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").map_err(fault)?;
+    let port = free.local_addr().map_err(fault)?.port().to_string();
+    drop(free);
+    let folder = host.file("small");
+    let components = tree("login");
+    let components = components.parent().unwrap_or(&components);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/components/small.sh");
+    let mut started = Command::new(script);
+    started.arg(&folder).arg(components).arg(&port);
+    started.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut small = started.spawn().map_err(fault)?;
+    let mut line = String::new();
+    if let Some(out) = small.stdout.take() {
+        BufReader::new(out).read_line(&mut line).map_err(fault)?;
+    }
+    let ran = on_small(host, &folder, &port);
+    drop(small.stdin.take());
+    small.wait().map_err(fault)?;
+    ran
+}
+
+fn on_small(host: &Host, folder: &Path, port: &str) -> Result<(), String> {
+    let tasks = "    - setup: {gather_subset: [min]}\n    - debug: msg=\"{{ ansible_system }} {{ ansible_user_id }}\"\n\
+        \x20   - copy: {content: \"{{ 'x' * 3000000 }}\", dest: /root/large, mode: '0600'}\n\
+        \x20   - lineinfile: {path: /etc/shells, line: /bin/ash}\n\
+        \x20   - shell: wc -c </root/large; cat /etc/shells\n      register: r\n\
+        \x20   - debug: msg=\"{{ r.stdout_lines }}\"\n\
+        \x20   - command: id -un\n      become: true\n      become_user: small\n      become_method: su\n      register: r\n\
+        \x20   - debug: msg=\"I am {{ r.stdout }}\"\n";
+    host.write(
+        "small.ini",
+        &format!("s ansible_host=127.0.0.1 ansible_port={port} ansible_user=root\n"),
+    )?;
+    let play = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
+    host.write("small.yml", &play)?;
+    let ssh = format!(
+        "-F none -o UserKnownHostsFile={}",
+        folder.join("known_hosts").display()
+    );
+    let key = folder.join("id_ed25519").display().to_string();
+    let words = [
+        "small.yml",
+        "-i",
+        "small.ini",
+        "--private-key",
+        &key,
+        "--ssh-common-args",
+        &ssh,
+    ];
+    for (connection, changed) in [("ssh", "changed=4"), ("openssh", "changed=2")] {
+        let words = [&words[..], &["-c", connection]].concat();
+        let ran = scenario::finish(&mut scenario::command(
+            host.folder.path(),
+            &host.file("home"),
+            &words,
+        ))?;
+        expect(
+            ran,
+            0,
+            &["Linux root", "3000000", "/bin/ash", "I am small", changed],
+        )
+        .map_err(|reason| format!("{connection}: {reason}"))?;
+    }
+    Ok(())
+}
+
+/// The machine says that it is another one.
+pub(super) fn no_agent(host: &Host) -> Result<(), String> {
+    host.inside("printf '#!/bin/sh\\necho Linux mips\\n' >/usr/local/bin/uname; chmod 755 /usr/local/bin/uname")?;
+    let raw = host.play("deploy", "    - raw: echo here | tr a-z A-Z\n      register: r\n    - debug: msg=\"raw {{ r.stdout }}\"\n");
+    let module = host.play("deploy", "    - ping:\n");
+    host.inside("rm /usr/local/bin/uname")?;
+    expect(raw?, 0, &["raw HERE"])?;
+    let said = "no agent for `Linux mips`: of all modules only `raw` works there; build `rplay-agent-mips` as docs/bootstrap.md says, and set RPLAY_AGENT_DIR to its folder";
+    expect(module?, 2, &[said])
+}
+
+/// Its folder goes when the next one starts; that of one that lives stays.
+pub(super) fn killed(host: &Host) -> Result<(), String> {
+    let sparse = std::fs::File::create(host.file("huge")).and_then(|file| file.set_len(300 << 20));
+    sparse.map_err(|fault| fault.to_string())?;
+    host.prepare(
+        "deploy",
+        &["h"],
+        "    - copy: {src: huge, dest: /home/deploy/huge}\n",
+    )?;
+    let child = host.command(&["play.yml", "-i", "hosts.ini"]).spawn();
+    let child = child.map_err(|fault| fault.to_string())?;
+    eventually("the upload begins", Duration::from_secs(60), || {
+        Ok(host.inside("ls /tmp")?.contains("rplay-spool-"))
+    })?;
+    host.inside("kill -9 $(pgrep agent-); mv /tmp/rplay-spool-* /tmp/rplay-spool-1-left; touch -d '2 minutes ago' /tmp/rplay-spool-1-left")?;
+    let output = child
+        .wait_with_output()
+        .map_err(|fault| fault.to_string())?;
+    expect(super::outcome(&output), 4, &["UNREACHABLE!"])?;
+    host.inside(
+        "mkdir -m 700 /tmp/rplay-spool-2-held /tmp/rplay-spool-3-new /tmp/rplay-spool-4-other; chown deploy /tmp/rplay-spool-[23]*\n\
+         touch -d '2 minutes ago' /tmp/rplay-spool-[24]*; su deploy -c 'flock /tmp/rplay-spool-2-held sleep 60 >/dev/null 2>&1 &'; sleep 0.5",
+    )?;
+    let ran = host.play("deploy", "    - ping:\n")?;
+    let left = host.inside("cd /tmp; echo rplay-spool-*; rm -r rplay-spool-*")?;
+    expect(ran, 0, &["ok=1 "])?;
+    match left.trim() {
+        "rplay-spool-2-held rplay-spool-3-new rplay-spool-4-other" => Ok(()),
+        left => Err(format!("left: {left}")),
     }
 }

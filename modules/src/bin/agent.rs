@@ -27,13 +27,13 @@ mod job;
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rplay_modules::args::expand_path;
@@ -88,7 +88,10 @@ fn main() -> ExitCode {
         reader_spool.remove();
         leave(result.is_ok());
     });
-    let served = send(&Reply::Hello(hello)).and_then(|()| agent.serve(&requests, &closed));
+    let served = send(&Reply::Hello(hello)).and_then(|()| {
+        spool.tidy();
+        agent.serve(&requests, &closed)
+    });
     spool.remove();
     if served.is_ok() {
         ExitCode::SUCCESS
@@ -153,11 +156,19 @@ fn read_requests(stream: &mut impl Read, spool: &Spool, tasks: &Sender<Task>) ->
     Ok(())
 }
 
-/// The folder for content that is too large for arguments; made when it is needed.
+/// The folder for content that is too large for arguments; made when it is needed. It is locked while
+/// its agent lives: what is left of one that was killed is nobody's.
 struct Spool {
     folder: PathBuf,
     made: AtomicBool,
+    lock: OnceLock<File>,
 }
+
+/// How the names of such folders begin.
+const SPOOL: &str = "rplay-spool-";
+
+/// How old a folder must be before it counts as left: whoever makes one locks it a moment later.
+const SPOOL_AGE: Duration = Duration::from_secs(60);
 
 impl Spool {
     fn new(process: &Process) -> Self {
@@ -169,10 +180,33 @@ impl Spool {
         let clock = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
-        let name = format!("rplay-{}-{:x}", std::process::id(), clock.as_nanos());
+        let name = format!("{SPOOL}{}-{:x}", std::process::id(), clock.as_nanos());
         Self {
             folder: Path::new(parent).join(name),
             made: AtomicBool::new(false),
+            lock: OnceLock::new(),
+        }
+    }
+
+    /// Removes what agents of this user left behind.
+    fn tidy(&self) {
+        let own = rustix::process::geteuid().as_raw();
+        let parent = self.folder.parent().map(std::fs::read_dir);
+        for entry in parent.into_iter().flatten().flatten().flatten() {
+            let path = entry.path();
+            let is_left = entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(SPOOL.as_bytes())
+                && std::fs::symlink_metadata(&path).is_ok_and(|state| {
+                    let age = state.modified().ok().and_then(|at| at.elapsed().ok());
+                    state.is_dir() && state.uid() == own && age.is_some_and(|age| age > SPOOL_AGE)
+                })
+                && File::open(&path).is_ok_and(|folder| folder.try_lock().is_ok());
+            if is_left {
+                // Another agent may be doing the same.
+                let _ = std::fs::remove_dir_all(path);
+            }
         }
     }
 
@@ -184,6 +218,11 @@ impl Spool {
         if !self.made.load(Ordering::Relaxed) {
             // A folder that is there already is not ours.
             DirBuilder::new().mode(0o700).create(&self.folder)?;
+            if let Ok(folder) = File::open(&self.folder)
+                && folder.try_lock().is_ok()
+            {
+                let _ = self.lock.set(folder);
+            }
             self.made.store(true, Ordering::Relaxed);
         }
         OpenOptions::new()
