@@ -723,6 +723,13 @@ async fn ssh_jumps_and_proxies() {
     let mut link = Link::new(target.clone());
     check_ping(&mut link, None).await;
     assert_eq!(user(&link.hello(None).await.unwrap()), "rplaytest");
+    // Several hops, the last one by its address.
+    let hops = format!("jump,jump,rplayfree@127.0.0.1:{}", server.port);
+    let hops = format!("-oProxyJump={hops}");
+    target.ssh_args = vec!["-F".to_owned(), config.to_str().unwrap().to_owned(), hops];
+    target.known_hosts = vec![server.file("known_hosts")];
+    target.private_key_file = Some(key);
+    check_ping(&mut Link::new(target.clone()), None).await;
     let proxy =
         "-oProxyCommand=bash -c 'exec 3<>/dev/tcp/%h/%p; cat <&3 & exec cat >&3'".to_owned();
     target.ssh_args = vec!["-F".to_owned(), config.to_str().unwrap().to_owned(), proxy];

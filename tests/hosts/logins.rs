@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+
 use super::{Host, eventually, expect, scenario, tree};
 
 const WHO: &str = "    - command: id -un\n      register: r\n      changed_when: false\n    - debug: msg=\"I am {{ r.stdout }}\"\n";

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use ring::hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY};
 use rplay_modules::args::state::State;
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns};
 use rplay_modules::machine::attrs::{add_path_info, os_error_text};
@@ -192,7 +193,7 @@ fn names(hosts: &str, host: &str) -> bool {
         };
         return BASE64
             .decode(salt)
-            .is_ok_and(|salt| BASE64.encode(hmac(&salt, host.as_bytes())) == hash);
+            .is_ok_and(|salt| BASE64.encode(hash_of(&salt, host.as_bytes())) == hash);
     }
     let mut found = false;
     for pattern in hosts.split(',') {
@@ -211,20 +212,9 @@ fn like(pattern: &str, host: &str) -> bool {
     pattern == host || !pattern.contains('[') && fits(pattern, host)
 }
 
-/// HMAC with SHA-1.
-fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
-    let mut block = [0_u8; 64];
-    match key.len() <= block.len() {
-        true => block[..key.len()].copy_from_slice(key),
-        false => block[..20].copy_from_slice(&Sha1::digest(key)),
-    }
-    let padded = |pad: u8| block.map(|byte| byte ^ pad);
-    let inner = Sha1::new()
-        .chain_update(padded(0x36))
-        .chain_update(text)
-        .finalize();
-    let outer = Sha1::new().chain_update(padded(0x5c)).chain_update(inner);
-    outer.finalize().to_vec()
+/// HMAC with SHA-1, as OpenSSH hashes names.
+fn hash_of(key: &[u8], text: &[u8]) -> hmac::Tag {
+    hmac::sign(&hmac::Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, key), text)
 }
 
 /// The line with its host as a hash.
@@ -242,7 +232,7 @@ fn hashed(machine: &mut dyn Machine, host: &str, line: &str) -> String {
         chance.update(uuid.unwrap_or_default());
     }
     let salt = chance.finalize();
-    let hash = BASE64.encode(hmac(&salt, host.as_bytes()));
+    let hash = BASE64.encode(hash_of(&salt, host.as_bytes()));
     let hosts = format!("|1|{}|{hash}", BASE64.encode(salt));
     line.replacen(entry.hosts, &hosts, 1)
 }
