@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::harness::argv::Watch;
 
 use super::{Host, eventually, expect, scenario, tree};
 
@@ -185,6 +186,8 @@ pub(super) fn methods(host: &Host) -> Result<(), String> {
         "printf 'permit persist carol\\npermit nopass deploy as carol\\n' >/etc/doas.conf\nchmod 600 /etc/doas.conf\n\
          echo 'root:r00t-Pass' | chpasswd\nuseradd -m plain\ncp -r /root/.ssh /home/plain/\nchown -R plain: /home/plain/.ssh\n",
     )?;
+    // Processes of the host are seen from here.
+    let watch = Watch::everywhere(&["s3cret", "r00t-Pass"]);
     for (user, vars, who) in WORKS {
         let ran = play(
             host,
@@ -194,6 +197,14 @@ pub(super) fn methods(host: &Host) -> Result<(), String> {
         )?;
         expect(ran, 0, &[&format!("I am {who}")])
             .map_err(|reason| format!("{user}, {vars}: {reason}"))?;
+    }
+    if let Some(line) = watch.end() {
+        return Err(format!("a process shows a password: {line}"));
+    }
+    let places = "/var/log /tmp /var/tmp /run /home";
+    let logs = host.inside(&format!("grep -rElI 's3cret|r00t-Pass' {places} || :"))?;
+    if !logs.is_empty() {
+        return Err(format!("files with a password: {logs}"));
     }
     for language in ["C", "de_DE.UTF-8"] {
         host.inside(&format!(
