@@ -465,9 +465,13 @@ fn connection(engine: &Engine) -> Result<(), String> {
         return Err(format!("an agent is left behind:\n{again}"));
     }
     engine.docker(&["stop", "-t", "0", "box"])?;
-    expect(play("box", &[])?, 2, &["is not running"])?;
+    expect(play("box", &[])?, 4, &["UNREACHABLE!", "is not running"])?;
     engine.docker(&["rm", "-f", "box"])?;
-    expect(play("box", &[])?, 2, &["No such container: box"])
+    expect(
+        play("box", &[])?,
+        4,
+        &["cannot reach the container `box`", "No such container: box"],
+    )
 }
 
 fn over_ssh(engine: &Engine) -> Result<(), String> {

@@ -478,10 +478,12 @@ fn full_destination(host: &Host) -> Result<(), String> {
 fn full_home(host: &Host) -> Result<(), String> {
     host.inside(&small("~deploy/.cache", "deploy"))?;
     let elsewhere = host.play("deploy", "    - ping:\n");
-    host.inside(&(small("/tmp", "root") + "chmod 1777 /tmp\n"))?;
+    let shared = ["/tmp", "/var/tmp", "/dev/shm"];
+    let full = |folder: &&str| small(folder, "root") + &format!("chmod 1777 {folder}\n");
+    host.inside(&shared.iter().map(full).collect::<String>())?;
     let nowhere = host.play("deploy", "    - ping:\n");
     let left = host.inside(
-        "find ~deploy/.cache /tmp -type f; umount ~deploy/.cache /tmp; rm -r /tmp/.rplay-*\n",
+        "find ~deploy/.cache /tmp /var/tmp /dev/shm -type f; umount ~deploy/.cache /tmp /var/tmp /dev/shm; rm -r /tmp/.rplay-*\n",
     )?;
     expect(elsewhere?, 0, &["ok=1"])?;
     let texts = [

@@ -222,7 +222,11 @@ fn kubectl(place: &Place) -> Result<(), String> {
         "echo 'Error from server (NotFound): pods \"web\" not found' >&2; exit 1",
     )?;
     let ran = place.play(plain, "    - ping:\n", &[])?;
-    expect(ran, 2, &["Error from server (NotFound)"])
+    expect(
+        ran,
+        4,
+        &["cannot reach the pod `web`: Error from server (NotFound)"],
+    )
 }
 
 /// The stand-in runs the command in the tree. That podman takes the words is not shown.
@@ -236,6 +240,6 @@ fn podman(place: &Place) -> Result<(), String> {
     )?;
     let ran = place.play("box", TASKS, &["-e", "@vars.yml"])?;
     expect(ran, 0, &["Debian 13", "failed=0"])?;
-    let words = "--log-level error exec -e SECRET --user deploy --workdir /srv -i box /bin/sh -c";
+    let words = "--log-level error exec --user deploy -e SECRET --workdir /srv -i box /bin/sh -c";
     expect((0, place.seen()), 0, &[words, "SECRET=hidden-4711"])
 }

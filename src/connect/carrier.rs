@@ -88,7 +88,7 @@ impl Started {
 /// The texts are Ansible's.
 fn can_enter(root: &Path, only_root: bool) -> Result<(), String> {
     if only_root && !rustix::process::geteuid().is_root() {
-        return Err("chroot connection requires running as root".to_owned());
+        return Err("chroot connection requires running as root. You can override this check with the `disable_root_check` option.".to_owned());
     }
     if !root.is_dir() {
         return Err(format!("{} is not a directory", root.display()));

@@ -781,9 +781,20 @@ impl Link {
             Some(r#become) => r#become::command(r#become, &token, &script, terminal)?,
             None => format!("exec sh -c {}", r#become::quote(&script)),
         };
+        let what = match connection {
+            Connection::Carrier(started) => Some(started.what().to_owned()),
+            _ => None,
+        };
         let mut program = connection.start(&line, terminal).await?;
         let watch = r#become::Watch::new(r#become, &token);
-        let hello = bootstrap::run(&mut program, &token, &images, watch, patience).await?;
+        let hello = bootstrap::run(&mut program, &token, &images, watch, patience).await;
+        let hello = hello.map_err(|error| match (what, error) {
+            // Then it is the program that speaks: there is no such container, or no shell in it.
+            (Some(what), LinkError::Protocol(text)) if text.starts_with("the host cannot run") => {
+                LinkError::Unreachable(format!("cannot reach {what}: {}", program.errors()))
+            }
+            (_, error) => error,
+        })?;
         // What came before the agent says nothing about its end.
         program.err.clear();
         Ok((program, hello))

@@ -58,8 +58,8 @@ pub(super) fn carrier(
     user: Option<&str>,
 ) -> Result<Carrier, ActionError> {
     match program {
-        Program::Docker => docker(settings, address, user),
-        Program::Podman => podman(settings, address, user),
+        Program::Docker => container(settings, &DOCKER, address, user),
+        Program::Podman => container(settings, &PODMAN, address, user),
         Program::Kubectl => kubectl(settings, address),
         Program::Chroot => chroot(settings, address),
     }
@@ -101,12 +101,6 @@ fn data(value: &Value) -> Result<Data, ActionError> {
     value.to_data().map_err(ActionError::new)
 }
 
-/// Variables for the programs inside: only the names are arguments, the program has the values.
-fn named(env: &[(String, String)]) -> impl Iterator<Item = String> {
-    env.iter()
-        .flat_map(|(name, _)| ["-e".to_owned(), name.clone()])
-}
-
 fn flag(settings: &Settings<'_>, vars: &[&str], env: &[&str]) -> Result<bool, ActionError> {
     let told = settings.var(vars)?.as_ref().and_then(to_bool);
     let env = || {
@@ -116,77 +110,85 @@ fn flag(settings: &Settings<'_>, vars: &[&str], env: &[&str]) -> Result<bool, Ac
     Ok(told.or_else(env).unwrap_or(false))
 }
 
-fn docker(
-    settings: &Settings<'_>,
-    address: &str,
-    user: Option<&str>,
-) -> Result<Carrier, ActionError> {
-    let env = pairs(settings, "ansible_docker_extra_env")?;
-    let mut command = vec!["docker".to_owned()];
-    command.extend(words(settings, &["ansible_docker_extra_args"], &[])?);
-    command.push("exec".to_owned());
-    command.extend(
-        user.into_iter()
-            .flat_map(|user| ["-u", user])
-            .map(str::to_owned),
-    );
-    command.extend(named(&env));
-    if flag(
-        settings,
-        &["ansible_docker_privileged"],
-        &["ANSIBLE_DOCKER_PRIVILEGED"],
-    )? {
-        command.push("--privileged".to_owned());
-    }
-    let folder = text(
-        settings,
-        &["ansible_docker_working_dir"],
-        &["ANSIBLE_DOCKER_WORKING_DIR"],
-    )?;
-    command.extend(
-        folder
-            .into_iter()
-            .flat_map(|folder| ["-w".to_owned(), folder]),
-    );
-    command.extend(["-i", address, "/bin/sh"].map(str::to_owned));
-    Ok(Carrier {
-        command,
-        env,
-        what: format!("the container `{address}`"),
-        ..Carrier::default()
-    })
+/// A container engine's program, and the variables for it.
+struct Engine {
+    program: &'static str,
+    /// Another program instead.
+    executable: Names,
+    arguments: Names,
+    /// Variables for the programs inside.
+    variables: &'static str,
+    user: &'static str,
+    privileged: Names,
+    folder: (&'static str, Names),
 }
 
-fn podman(
+/// Variables of a host, and of the environment.
+type Names = (&'static [&'static str], &'static [&'static str]);
+
+const DOCKER: Engine = Engine {
+    program: "docker",
+    executable: (&[], &[]),
+    arguments: (&["ansible_docker_extra_args"], &[]),
+    variables: "ansible_docker_extra_env",
+    user: "-u",
+    privileged: (
+        &["ansible_docker_privileged"],
+        &["ANSIBLE_DOCKER_PRIVILEGED"],
+    ),
+    folder: (
+        "-w",
+        (
+            &["ansible_docker_working_dir"],
+            &["ANSIBLE_DOCKER_WORKING_DIR"],
+        ),
+    ),
+};
+
+const PODMAN: Engine = Engine {
+    program: "podman",
+    executable: (
+        &["ansible_podman_executable"],
+        &["ANSIBLE_PODMAN_EXECUTABLE"],
+    ),
+    arguments: (
+        &["ansible_podman_extra_args"],
+        &["ANSIBLE_PODMAN_EXTRA_ARGS"],
+    ),
+    variables: "ansible_podman_extra_env",
+    user: "--user",
+    privileged: (&[], &[]),
+    folder: ("--workdir", (&["ansible_podman_working_directory"], &[])),
+};
+
+fn container(
     settings: &Settings<'_>,
+    engine: &Engine,
     address: &str,
     user: Option<&str>,
 ) -> Result<Carrier, ActionError> {
-    let env = pairs(settings, "ansible_podman_extra_env")?;
-    let program = text(
-        settings,
-        &["ansible_podman_executable"],
-        &["ANSIBLE_PODMAN_EXECUTABLE"],
-    )?;
-    let mut command = vec![program.unwrap_or_else(|| "podman".to_owned())];
-    command.extend(words(
-        settings,
-        &["ansible_podman_extra_args"],
-        &["ANSIBLE_PODMAN_EXTRA_ARGS"],
-    )?);
+    let program = text(settings, engine.executable.0, engine.executable.1)?;
+    let mut command = vec![program.unwrap_or_else(|| engine.program.to_owned())];
+    command.extend(words(settings, engine.arguments.0, engine.arguments.1)?);
     command.push("exec".to_owned());
-    command.extend(named(&env));
-    command.extend(
-        user.into_iter()
-            .flat_map(|user| ["--user", user])
-            .map(str::to_owned),
-    );
-    let folder = text(settings, &["ansible_podman_working_directory"], &[])?;
-    command.extend(
-        folder
-            .into_iter()
-            .flat_map(|folder| ["--workdir".to_owned(), folder]),
-    );
+    let mut add = |option: &str, value: Option<String>| {
+        command.extend(
+            value
+                .into_iter()
+                .flat_map(|value| [option.to_owned(), value]),
+        );
+    };
+    add(engine.user, user.map(str::to_owned));
+    // Only the names are arguments, the program has the values.
+    let env = pairs(settings, engine.variables)?;
+    for (name, _) in &env {
+        add("-e", Some(name.clone()));
+    }
+    let (option, names) = engine.folder;
+    add(option, text(settings, names.0, names.1)?);
+    if flag(settings, engine.privileged.0, engine.privileged.1)? {
+        command.push("--privileged".to_owned());
+    }
     command.extend(["-i", address, "/bin/sh"].map(str::to_owned));
     Ok(Carrier {
         command,
