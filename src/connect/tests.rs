@@ -130,7 +130,7 @@ fn the_page_shows_the_bytes_of_a_task() {
     let shown: Vec<u8> = shown
         .map(|word| u8::from_str_radix(word, 16).unwrap())
         .collect();
-    let sent = wire::encode(&Request::Run(ping())).unwrap();
+    let sent = wire::encode(&Request::Run(Box::new(ping()))).unwrap();
     assert_eq!(shown, sent, "docs/wire.md, step 5");
 }
 
