@@ -234,7 +234,8 @@ fn options(
         become_password: passwords.r#become,
         password: passwords.connection,
         ssh_args: SshArgs {
-            all: config.text("ssh_args"),
+            // What is there without being written asks for compression, which a fast line pays for.
+            all: config.chosen("ssh_args"),
             common: given(&connection.ssh_common_args, "ssh_common_args"),
             extra: given(&connection.ssh_extra_args, "ssh_extra_args"),
         },
