@@ -154,14 +154,6 @@ fn compare(options: &Options) -> Result<bool, String> {
                 }
             }
         }
-    }
-    for delay in &options.delays {
-        let delay = Duration::from_millis(*delay);
-        let way = Way {
-            target: &plain,
-            controller: &controller,
-            delay,
-        };
         copies(&machine, options, &way, &mut results)?;
     }
     if options.wants("count") && in_path("strace").is_some() {

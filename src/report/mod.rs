@@ -218,6 +218,24 @@ pub(crate) fn short(name: &str) -> &str {
         .unwrap_or(name)
 }
 
+/// Hosts that are all named; of more there are the first and the last.
+const NAMED: usize = 6;
+
+/// Hosts by name, each as `written` has it; many of them by number.
+fn host_range(hosts: &[String], written: impl Fn(&str) -> String) -> String {
+    match hosts {
+        [] => "no hosts".to_owned(),
+        [first, .., last] if hosts.len() > NAMED => {
+            let number = hosts.len();
+            format!("{number} hosts ({} to {})", written(first), written(last))
+        }
+        hosts => {
+            let names: Vec<String> = hosts.iter().map(|host| written(host)).collect();
+            names.join(", ")
+        }
+    }
+}
+
 /// A view by its name; none: no view has it.
 fn view(
     name: &str,

@@ -11,10 +11,7 @@ use rplay_modules::outcome::Diff;
 use super::event::{Counts, Event, MessageKind, RunOptions, Status, TaskInfo, Unknown};
 use super::output::{Color, Output, Stream};
 use super::result::is_verbose;
-use super::{Settings, View, diff, dump};
-
-/// Hosts that are all named; of more there are the first and the last.
-const NAMED: usize = 6;
+use super::{Settings, View, diff, dump, host_range};
 
 /// The view.
 pub(crate) struct Pretty {
@@ -77,7 +74,7 @@ impl View for Pretty {
             Event::PlayStarted { name, hosts, .. } => {
                 self.tell();
                 self.tasks.clear();
-                self.heading = Some(format!("PLAY {name}: {}", range(hosts)));
+                self.heading = Some(format!("PLAY {name}: {}", host_range(hosts, str::to_owned)));
             }
             Event::NoHostsMatched => self.output.line(Color::Skip, "no hosts matched"),
             Event::TaskStarted { task } => {
@@ -195,7 +192,11 @@ impl Pretty {
                     mut hosts,
                 } = group;
                 hosts.sort();
-                let line = format!("{mark} {kind}{}{about}: {}", task.name, range(&hosts));
+                let line = format!(
+                    "{mark} {kind}{}{about}: {}",
+                    task.name,
+                    host_range(&hosts, str::to_owned)
+                );
                 self.output.line(color, &line);
                 for line in body.lines() {
                     self.output.line(color, &format!("    {line}"));
@@ -232,7 +233,11 @@ impl Pretty {
                 Counts { changed: 1.., .. } => ('~', Color::Changed),
                 _ => ('=', Color::Ok),
             };
-            let line = format!("{mark} {}: {}", range(&hosts), words(&counts));
+            let line = format!(
+                "{mark} {}: {}",
+                host_range(&hosts, str::to_owned),
+                words(&counts)
+            );
             self.output.line(color, &line);
         }
     }
@@ -330,15 +335,4 @@ fn said(result: &Map) -> String {
         ascii: false,
     };
     dump::json_map(&Map::from_iter(shown), layout)
-}
-
-/// Hosts by name, many of them by number.
-fn range(hosts: &[String]) -> String {
-    match hosts {
-        [] => "no hosts".to_owned(),
-        [first, .., last] if hosts.len() > NAMED => {
-            format!("{} hosts ({first} to {last})", hosts.len())
-        }
-        hosts => hosts.join(", "),
-    }
 }

@@ -2,6 +2,7 @@
 //! difference. It fits into a comment: what is largest is left out first, and said so.
 
 use crate::report::event::Status;
+use crate::report::host_range;
 use crate::report::plan::{Outcome, Plan, Task};
 
 /// Characters that a comment may have; GitHub and GitLab take 65,536 at least.
@@ -131,7 +132,7 @@ fn shown(entry: &Entry) -> String {
         body,
         folded,
     } = entry;
-    let hosts = range(hosts);
+    let hosts = host_range(hosts, inline);
     if body.trim().is_empty() {
         return format!("* {heading}: {hosts}\n\n");
     }
@@ -158,26 +159,6 @@ fn fence(text: &str) -> String {
         longest = longest.max(run);
     }
     "`".repeat(longest + 1)
-}
-
-/// The hosts, many of them by number.
-fn range(hosts: &[String]) -> String {
-    match hosts {
-        [] => String::new(),
-        [first, .., last] if hosts.len() > 6 => {
-            format!(
-                "{} hosts ({} to {})",
-                hosts.len(),
-                inline(first),
-                inline(last)
-            )
-        }
-        hosts => hosts
-            .iter()
-            .map(|host| inline(host))
-            .collect::<Vec<_>>()
-            .join(", "),
-    }
 }
 
 /// Where all of it is: the job that the environment names.
