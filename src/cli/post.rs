@@ -160,8 +160,13 @@ fn variable(name: &str, what: &str) -> Result<String, CommandError> {
     })
 }
 
-/// The token, which is known as a secret from then on.
-fn token(name: &str, hidden: &Secrets) -> Result<String, CommandError> {
+/// The token, which is known as a secret from then on, and the variable that holds it.
+fn token(
+    wanted: &Posting,
+    usual: &str,
+    hidden: &Secrets,
+) -> Result<(String, String), CommandError> {
+    let name = wanted.token_variable.as_deref().unwrap_or(usual);
     let token = variable(name, "it holds the token that may write comments")?;
     let token = token.trim().to_owned();
     hidden.add(&token);
@@ -173,15 +178,11 @@ fn token(name: &str, hidden: &Secrets) -> Result<String, CommandError> {
             "{name} holds no token: there are blanks in it"
         )));
     }
-    Ok(token)
+    Ok((token, name.to_owned()))
 }
 
 fn gitlab(wanted: &Posting, hidden: &Secrets) -> Result<Forge, CommandError> {
-    let name = wanted
-        .token_variable
-        .clone()
-        .unwrap_or_else(|| "GITLAB_TOKEN".to_owned());
-    let token = token(&name, hidden)?;
+    let (token, name) = token(wanted, "GITLAB_TOKEN", hidden)?;
     let api = variable("CI_API_V4_URL", "this is no job of GitLab")?;
     let project = variable("CI_PROJECT_ID", "this is no job of GitLab")?;
     let request = variable(
@@ -207,11 +208,7 @@ fn gitlab(wanted: &Posting, hidden: &Secrets) -> Result<Forge, CommandError> {
 }
 
 fn github(wanted: &Posting, hidden: &Secrets) -> Result<Forge, CommandError> {
-    let name = wanted
-        .token_variable
-        .clone()
-        .unwrap_or_else(|| "GITHUB_TOKEN".to_owned());
-    let token = token(&name, hidden)?;
+    let (token, name) = token(wanted, "GITHUB_TOKEN", hidden)?;
     let api = std::env::var("GITHUB_API_URL")
         .ok()
         .filter(|api| !api.is_empty());
@@ -245,20 +242,14 @@ fn github(wanted: &Posting, hidden: &Secrets) -> Result<Forge, CommandError> {
 /// The number of the pull request that an event is about.
 fn request_number(event: &Path) -> Result<u64, CommandError> {
     let shown = event.display();
-    let text = std::fs::read_to_string(event).map_err(|error| {
-        let text = format!("the event '{shown}' cannot be read");
-        CommandError::new(
-            Exit::Error,
-            Diagnostic::error("report", text).cause(error.to_string()),
-        )
-    })?;
-    let event: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
-        let text = format!("the event '{shown}' is no JSON");
-        CommandError::new(
-            Exit::Error,
-            Diagnostic::error("report", text).cause(error.to_string()),
-        )
-    })?;
+    let wrong = |why: &str, cause: String| {
+        let problem = Diagnostic::error("report", format!("the event '{shown}' {why}"));
+        CommandError::new(Exit::Error, problem.cause(cause))
+    };
+    let text = std::fs::read_to_string(event);
+    let text = text.map_err(|error| wrong("cannot be read", error.to_string()))?;
+    let event: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| wrong("is no JSON", error.to_string()))?;
     // A comment of an issue may start a pipeline, too, but there is nothing to review then.
     let of_issue = &event["issue"];
     let number = match &event["pull_request"]["number"] {
