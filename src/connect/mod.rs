@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
-use rplay_modules::machine::Change;
+use rplay_modules::machine::{Change, real};
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::wire::{self, BLOB_PIECE, Hello, Reply, Request};
 use tokio::io::DuplexStream;
@@ -129,8 +129,12 @@ pub struct Become {
 }
 
 impl Become {
-    /// Whether an agent started for the other one serves this one too.
-    pub(crate) fn same(&self, other: &Self) -> bool {
+    /// Whether an agent that was started for one of them serves the other one too; none: the user
+    /// who logs in.
+    pub(crate) fn same(one: Option<&Self>, other: Option<&Self>) -> bool {
+        let (Some(one), Some(other)) = (one, other) else {
+            return one.is_none() && other.is_none();
+        };
         let text = |r#become: &Self| {
             (
                 r#become.method.clone(),
@@ -141,7 +145,7 @@ impl Become {
         };
         // A wrong password must not pass because the right one was used before.
         let secret = |r#become: &Self| r#become.password.as_ref().map(|secret| secret.0.clone());
-        text(self) == text(other) && secret(self) == secret(other)
+        text(one) == text(other) && secret(one) == secret(other)
     }
 }
 
@@ -255,11 +259,7 @@ struct Agent {
 impl Agent {
     /// Whether it works for the user whom a task becomes.
     fn serves(&self, r#become: Option<&Become>) -> bool {
-        match (&self.r#become, r#become) {
-            (None, None) => true,
-            (Some(one), Some(other)) => one.same(other),
-            _ => false,
-        }
+        Become::same(self.r#become.as_ref(), r#become)
     }
 }
 
@@ -430,8 +430,7 @@ impl Link {
             waiting.push_back(request.id);
             frames.extend(Zeroizing::new(frame(&Request::Run(Box::new(request)))?).iter());
         }
-        // Answers come while requests are still on their way.
-        if !agent.program.upload(&frames).await {
+        if agent.program.write(&frames).await.is_err() {
             return Err(self.lost(index));
         }
         Ok(Calls {
@@ -448,7 +447,8 @@ impl Link {
         let asked = |agent: &Agent| agent.number == calls.agent;
         let index = self.agents.iter().position(asked);
         let (Some(index), Some(wanted)) = (index, calls.waiting.pop_front()) else {
-            return Ok(None);
+            let text = "the agent left before it had answered";
+            return Err(LinkError::Unreachable(text.to_owned()));
         };
         let answered = match answer(&mut self.agents[index], wanted).await {
             // Further answers are on their way: the agent stays busy.
@@ -841,11 +841,8 @@ impl Calls {
     }
 }
 
-/// What the kernel calls this start of the machine, as agents tell it of theirs.
-static BOOT: LazyLock<String> = LazyLock::new(|| {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    id.unwrap_or_default().trim().to_owned()
-});
+/// This start of the machine, as agents tell of theirs.
+static BOOT: LazyLock<String> = LazyLock::new(real::boot);
 
 /// The answer to a call; `None`: the agent is gone.
 async fn answer(agent: &mut Agent, wanted: u64) -> Result<Option<Answer>, LinkError> {

@@ -120,7 +120,7 @@ pub(super) struct Forming<T> {
     /// How the calls reach their host.
     road: Option<(Target, Option<Become>)>,
     bytes: usize,
-    /// Paths that calls write; none: they may write anything.
+    /// Paths that calls write, where the host may be this machine; none: they may write anything.
     written: Option<Vec<PathBuf>>,
 }
 
@@ -181,34 +181,30 @@ impl<T: Send + 'static> Forming<T> {
         let full = crate::load::actions::full_name(action);
         let is_own = asked.request.module == full
             || full == "ansible.builtin.template" && asked.request.module == "ansible.builtin.copy";
-        let sent_before = asked.request.args.contains_key("_blob");
-        if !is_own || asked.request.module == PACKAGE || sent_before {
+        if !is_own || asked.request.module == PACKAGE {
             return Joined::No;
         }
         let Some(link) = self.links.open_to(&asked.target) else {
             return Joined::No;
         };
-        let same_user = |one: &Option<Become>| match (one, &asked.r#become) {
-            (None, None) => true,
-            (Some(one), Some(other)) => one.same(other),
-            _ => false,
+        let same = |(target, r#become): &(Target, Option<Become>)| {
+            *target == asked.target && Become::same(r#become.as_ref(), asked.r#become.as_ref())
         };
-        let fits = match &self.road {
-            None => true,
-            Some((target, r#become)) => *target == asked.target && same_user(r#become),
-        };
-        if !fits {
+        if !self.road.as_ref().is_none_or(same) {
             return Joined::No;
         }
         self.bytes += content(&asked.request);
         if self.bytes > MOST_BYTES && !self.begun.is_empty() {
             return Joined::No;
         }
-        let paths = written(&asked.request, link.folder(asked.r#become.as_ref()));
-        self.written = self.written.take().zip(paths).map(|(mut all, more)| {
-            all.extend(more);
-            all
-        });
+        // Its paths say nothing about files here where it is another machine.
+        if link.may_be_here() {
+            let paths = written(&asked.request, link.folder(asked.r#become.as_ref()));
+            self.written = self.written.take().zip(paths).map(|(mut all, more)| {
+                all.extend(more);
+                all
+            });
+        }
         if self.road.is_none() {
             self.road = Some((asked.target.clone(), asked.r#become.clone()));
         }

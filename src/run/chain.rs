@@ -77,7 +77,6 @@ pub(super) struct Member {
 /// A task to be begun with an earlier one.
 pub(super) struct Waiting {
     job: Job,
-    action: String,
     unsettled: HashSet<String>,
     /// Where the connections go if it is not run.
     unrun: oneshot::Sender<Links>,
@@ -134,11 +133,10 @@ pub(super) async fn conduct(run: Shared, mut first: Job, members: Vec<Waiting>) 
             break;
         }
         let out = member.job.out.clone();
+        let action = member.job.spec.action.clone();
         let (shared, job) = (Arc::clone(&run), member.job);
         let work = move |way| worker::ahead(shared, job, way);
-        joined = forming
-            .add(&member.action, member.unsettled, work, failed)
-            .await;
+        joined = forming.add(&action, member.unsettled, work, failed).await;
         if joined == Joined::Yes {
             told.push_back((out, Some(member.unrun)));
         }
@@ -213,7 +211,7 @@ impl Run<'_> {
     pub(super) fn further(
         &self,
         state: &Batch<'_>,
-        first: &TaskSpec,
+        first: &Arc<TaskSpec>,
         host: &str,
         magic: &Arc<VarMap>,
     ) -> Vec<Further> {
@@ -231,7 +229,7 @@ impl Run<'_> {
             return further;
         };
         let mut unsettled: HashSet<String> = OPEN.iter().map(|name| (*name).to_owned()).collect();
-        let mut before = Arc::new(first.clone());
+        let mut before = Arc::clone(first);
         let limited = config.int("task_timeout").is_some_and(|limit| limit > 0);
         while !limited
             && further.len() < MOST
@@ -284,7 +282,6 @@ impl Run<'_> {
                 unrun: links,
             });
             waiting.push(Waiting {
-                action: one.spec.action.clone(),
                 unsettled: one.unsettled,
                 unrun,
                 job: Job {
@@ -308,7 +305,7 @@ impl Run<'_> {
 }
 
 /// Whether a task may be begun before its turn, by what is written in it.
-pub(super) fn may_come_early(spec: &TaskSpec) -> bool {
+fn may_come_early(spec: &TaskSpec) -> bool {
     let kept_out = |keyword: &Keyword| spec.keyword(*keyword).is_some();
     (OWN.contains(&spec.action.as_str()) || is_one_call(spec))
         && spec.looping.is_none()

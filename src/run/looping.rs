@@ -163,8 +163,7 @@ impl Worker<'_> {
         let base = scope;
         let mut scope = base.clone();
         let (mut set, mut included) = (VarMap::new(), VarMap::new());
-        let registered = self.job.spec.keyword(Keyword::Register);
-        let registered = registered.and_then(Value::as_str).map(str::to_owned);
+        let registered = self.registered();
         let mut together = self.may_go_together(&control).then_some(0);
         let mut group: Option<Together> = None;
         for (index, item) in items.iter().enumerate() {
@@ -181,13 +180,19 @@ impl Worker<'_> {
             }
             let vars = control.vars(&items, index, item);
             let inner = scope.with(Level::Loop, vars.clone());
-            let mut one = match &mut group {
+            let early = match &mut group {
                 Some(group) => self.end_item(group).await,
-                None => self.item(&inner, Some(&vars)).await,
+                None => None,
             };
-            if let Some(done) = group.take_if(|group| group.len() == 0 || one.unreachable) {
+            let ends = |one: &ItemResult| one.unreachable;
+            let over = early.as_ref().is_none_or(ends);
+            if let Some(done) = group.take_if(|group| group.len() == 0 || over) {
                 self.job.links = done.end().await;
             }
+            let mut one = match early {
+                Some(one) => one,
+                None => self.item(&inner, Some(&vars)).await,
+            };
             let over = self.breaks(&mut one, &control, &inner);
             if let Some(around) = vars.get("ansible_loop") {
                 let around = around.to_data().unwrap_or_default();
@@ -273,9 +278,7 @@ impl Worker<'_> {
         if first + 1 >= items.len() || !self.job.links.carry_more(self.run) {
             return None;
         }
-        let registered = self.job.spec.keyword(Keyword::Register);
-        let registered = registered.and_then(Value::as_str).map(str::to_owned);
-        let unsettled: HashSet<String> = registered.into_iter().collect();
+        let registered = self.registered();
         let mut forming = Forming::new(std::mem::take(&mut self.job.links));
         let mut told = VecDeque::new();
         for (index, item) in items.iter().enumerate().skip(first).take(ahead::MOST) {
@@ -284,16 +287,10 @@ impl Worker<'_> {
             let (out, messages) = mpsc::unbounded_channel();
             let (run, job) = (Arc::clone(self.run), self.job.ahead(out));
             let unknown_list = self.unknown_list.clone();
-            let work = move |way| {
-                let job = worker::Job {
-                    way: Some(way),
-                    ..job
-                };
-                worker::item(run, job, (inner, vars), unknown_list)
-            };
+            let work = move |way| worker::item_ahead(run, job, (inner, vars), unknown_list, way);
             let unsettled = match index == first {
                 true => HashSet::new(),
-                false => unsettled.clone(),
+                false => registered.iter().cloned().collect(),
             };
             let action = &self.job.spec.action;
             // Items go on where one fails.
@@ -310,14 +307,11 @@ impl Worker<'_> {
         Some(Together { group, told })
     }
 
-    /// The next item of those that were sent together.
-    async fn end_item(&mut self, together: &mut Together) -> ItemResult {
+    /// The next item of those that were sent together; `None`: it has to be run in its turn.
+    async fn end_item(&mut self, together: &mut Together) -> Option<ItemResult> {
         let ended = together.group.next().await;
         let told = together.told.pop_front();
-        let Some((one, notes)) = ended else {
-            // Calls of no chain are always answered.
-            return ItemResult::default();
-        };
+        let (one, notes) = ended?;
         self.run.templar.note_warnings(notes);
         if let Some(mut told) = told {
             while let Ok(message) = told.try_recv() {
@@ -325,7 +319,13 @@ impl Worker<'_> {
                 let _ = self.job.out.send(message);
             }
         }
-        one
+        Some(one)
+    }
+
+    /// The variable that the task registers, by the name that is written.
+    fn registered(&self) -> Option<String> {
+        let name = self.job.spec.keyword(Keyword::Register)?;
+        name.as_str().map(str::to_owned)
     }
 
     /// Completes an item's result and tells it.

@@ -141,13 +141,16 @@ async fn done(run: Shared, mut job: Job) -> Done {
     }
 }
 
-/// Runs a job for one item of its loop. `unknown_list`: see [`Worker`].
-pub(super) async fn item(
+/// Runs a job for one item of its loop, ahead of its turn. `unknown_list`: see [`Worker`].
+pub(super) async fn item_ahead(
     run: Shared,
-    mut job: Job,
+    job: Job,
     (scope, vars): (HostScope, VarMap),
     unknown_list: Option<Arc<NotRun>>,
+    way: Way,
 ) -> ItemResult {
+    let way = Some(way);
+    let mut job = Job { way, ..job };
     let mut worker = Worker::new(&run, &mut job);
     worker.unknown_list = unknown_list;
     worker.item(&scope, Some(&vars)).await

@@ -40,7 +40,7 @@ use rplay_modules::args::expand_path;
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::attrs::{limit_diff, os_error_text};
 use rplay_modules::machine::overlay::Overlay;
-use rplay_modules::machine::real::{RealMachine, stop, terminal};
+use rplay_modules::machine::real::{RealMachine, boot, stop, terminal};
 use rplay_modules::machine::{Change, Machine, Process};
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::registry;
@@ -400,12 +400,6 @@ fn send_done(id: u64, result: Result<Outcome, Failure>, changes: Vec<Change>) ->
         }
         sent => sent.map(|()| true),
     }
-}
-
-/// What the kernel calls this start of the machine: two that say the same may share their files.
-fn boot() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    id.unwrap_or_default().trim().to_owned()
 }
 
 /// Sends a file in pieces.

@@ -22,6 +22,14 @@ use super::{
 use accounts::Accounts;
 pub use child::stop;
 
+/// What the kernel calls this start of the machine: two that say the same may share their files.
+/// Empty where it does not say.
+#[must_use]
+pub fn boot() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.unwrap_or_default().trim().to_owned()
+}
+
 /// The machine that the process runs on: looks and changes are system calls.
 #[derive(Debug)]
 pub struct RealMachine {
