@@ -12,9 +12,11 @@ use std::process::{Command, Stdio};
 
 use rplay_modules::args::prepare;
 use rplay_modules::data::{Data, Map};
+use rplay_modules::machine::digest::hex;
 use rplay_modules::map;
 use rplay_modules::registry;
-use rplay_modules::wire::{Reply, Request, Run, read_frame, write_frame};
+use rplay_modules::wire::{End, Reply, Request, Run, read_frame, write_frame};
+use sha1::{Digest, Sha1};
 
 use crate::harness::scenario::{self, Scenario, expect, finish};
 use crate::harness::stages::Verdict;
@@ -256,10 +258,12 @@ fn run(agent: &mut Command, folder: &Path) -> Result<Option<usize>, String> {
         .stderr(Stdio::null());
     let mut agent = agent.spawn().map_err(|fault| fault.to_string())?;
     let mut requests = vec![];
+    let content = b"large\n".repeat(50_000);
     let blob = Request::Blob {
         id: LARGE,
-        bytes: b"large\n".repeat(50_000),
-        last: true,
+        end: Some(End::Whole(hex(&Sha1::digest(&content)))),
+        bytes: content,
+        packed: false,
     };
     write_frame(&mut requests, &blob).map_err(|fault| fault.to_string())?;
     let calls = calls(folder);

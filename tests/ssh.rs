@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use rplay_modules::machine::digest::hex;
 use rustix::process::{Pid, Signal, kill_process};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
 
 use crate::harness::argv::Watch;
 use crate::harness::page::Page;
@@ -256,9 +259,12 @@ fn few_turns(server: &Server) -> Result<(), String> {
         )
         .map_err(fault)?;
     }
-    let noise = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
-    let large: Vec<u8> = (0..1_000_000).flat_map(noise).collect();
+    // Nothing can pack it.
+    let noise = |number: u64| Sha256::digest(number.to_be_bytes());
+    let large: Vec<u8> = (0..250_000).flat_map(noise).collect();
     std::fs::write(server.file("large"), &large).map_err(fault)?;
+    let text = "A line of a log, much like the next one.\n".repeat(200_000);
+    std::fs::write(server.file("text"), &text).map_err(fault)?;
     // The first play brings the agent, and takes away what an earlier test left.
     let first = "    - file: {path: turns, state: absent}\n";
     expect(server.play(first, &[])?, 0, &["ok=1 "])?;
@@ -314,6 +320,12 @@ fn few_turns(server: &Server) -> Result<(), String> {
     let (_, bytes) = cost(server, copy, "changed=1 ")?;
     most("bytes that were not sent", large.len() as u64, bytes)?;
     most("bytes again", cost(server, copy, "changed=0 ")?.1, 100_000)?;
+    let copy = format!(
+        "    - copy: {{src: text, dest: turns/text, checksum: {}}}\n",
+        hex(&Sha1::digest(&text))
+    );
+    let (_, bytes) = cost(server, &copy, "changed=1 ")?;
+    most("bytes of a text", bytes, text.len() as u64 / 10)?;
     // The agent is what starts the command; it has taken in the tree and the large file before.
     let peak = "    - copy: {src: tree/, dest: turns/tree2/}\n    - copy: {src: large, dest: turns/large2}\n    - shell: grep VmHWM /proc/$PPID/status\n      register: peak\n    - assert: {that: 'peak.stdout.split()[1] | int < 20 * 1024', fail_msg: '{{ peak.stdout }}'}\n";
     expect(server.play(peak, &[])?, 0, &["changed=3 "])?;

@@ -14,13 +14,13 @@ use crate::machine::{Change, Process};
 use crate::outcome::{Failure, Outcome};
 
 /// The version of this protocol.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The largest frame that either side accepts, in bytes. Larger content is sent as [`Request::Blob`]s.
 pub const MAX_FRAME: usize = 32 << 20;
 
 /// The largest piece of a [`Request::Blob`], in bytes.
-pub const BLOB_PIECE: usize = 1 << 20;
+pub const BLOB_PIECE: usize = 256 << 10;
 
 /// What the controller asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,8 +35,11 @@ pub enum Request {
         /// The bytes, in order.
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
-        /// Whether this was the last piece.
-        last: bool,
+        /// Whether the bytes are a zlib stream of the piece, which must not be longer than
+        /// [`BLOB_PIECE`].
+        packed: bool,
+        /// With the last piece: how it ends.
+        end: Option<End>,
     },
     /// Send a file of the target back in [`Reply::Blob`]s.
     Fetch {
@@ -45,6 +48,15 @@ pub enum Request {
         /// The file.
         path: std::path::PathBuf,
     },
+}
+
+/// How content ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// It is complete; the SHA-1 of all of it, in hexadecimal digits.
+    Whole(String),
+    /// It could not be read to its end. No call names it.
+    BrokenOff,
 }
 
 /// A module call.

@@ -6,12 +6,16 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 use rplay_modules::args::prepare;
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::Change;
+use rplay_modules::machine::digest::hex;
 use rplay_modules::outcome::{Failure, Outcome};
-use rplay_modules::wire::{Reply, Request, Run, read_frame, write_frame};
+use rplay_modules::wire::{BLOB_PIECE, End, Reply, Request, Run, read_frame, write_frame};
 use rplay_modules::{map, registry};
+use sha1::{Digest, Sha1};
 
 struct Agent {
     child: Child,
@@ -111,26 +115,61 @@ fn modules_run_and_check_mode_remembers() {
 }
 
 #[test]
+fn content_that_did_not_come_whole_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let dest = folder.path().join("f");
+    let args = |id: &str| map! { "src" => "big", "_blob" => id, "dest" => dest.to_string_lossy().as_ref() };
+    let mut agent = Agent::start();
+    let other = Some(End::Whole(hex(&Sha1::digest(b"yes"))));
+    for (id, packed, end, said) in [
+        (3, false, other.clone(), "damaged on its way"),
+        (4, true, other, "corrupt deflate stream"),
+        (5, false, Some(End::BrokenOff), "was not sent"),
+    ] {
+        let bytes = b"no".to_vec();
+        let blob = Request::Blob {
+            id,
+            bytes,
+            packed,
+            end,
+        };
+        write_frame(&mut agent.stdin, &blob).unwrap();
+        let (failed, _) = agent.run("copy", &args(&id.to_string()), false);
+        let msg = failed.unwrap_err().msg;
+        assert!(msg.contains(said), "{msg}");
+    }
+    assert!(!dest.exists());
+}
+
+#[test]
 fn large_content_goes_both_ways() {
     let folder = tempfile::tempdir().unwrap();
     let dest = folder.path().join("f");
     let mut agent = Agent::start();
-    let piece = vec![b'x'; 1 << 20];
-    for last in [false, true] {
-        write_frame(
-            &mut agent.stdin,
-            &Request::Blob {
-                id: 3,
-                bytes: piece.clone(),
-                last,
-            },
-        )
-        .unwrap();
+    let piece = vec![b'x'; BLOB_PIECE];
+    let sum = hex(&Sha1::digest([piece.as_slice(), &piece].concat()));
+    let mut packed = ZlibEncoder::new(vec![], Compression::fast());
+    packed.write_all(&piece).unwrap();
+    let pieces = [
+        (piece.clone(), false, None),
+        (packed.finish().unwrap(), true, Some(End::Whole(sum))),
+    ];
+    for (bytes, packed, end) in pieces {
+        let blob = Request::Blob {
+            id: 3,
+            bytes,
+            packed,
+            end,
+        };
+        write_frame(&mut agent.stdin, &blob).unwrap();
     }
     let args = map! { "src" => "big", "_blob" => "3", "dest" => dest.to_string_lossy().as_ref(), "mode" => "0600" };
     let (done, _) = agent.run("copy", &args, false);
     assert!(done.unwrap().changed);
-    assert_eq!(std::fs::metadata(&dest).unwrap().len(), 2 << 20);
+    assert_eq!(
+        std::fs::read(&dest).unwrap(),
+        [piece.as_slice(), &piece].concat()
+    );
     write_frame(&mut agent.stdin, &Request::Fetch { id: 9, path: dest }).unwrap();
     let mut length = 0;
     loop {
@@ -144,7 +183,7 @@ fn large_content_goes_both_ways() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(length, 2 << 20);
+    assert_eq!(length, 2 * BLOB_PIECE);
 }
 
 #[test]

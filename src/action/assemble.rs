@@ -4,6 +4,7 @@ use rplay_modules::builtin::assemble::{Choice, Joined};
 use rplay_modules::data::Data;
 
 use super::{ActionError, TaskResult, copy, module};
+use crate::connect::Content;
 use crate::run::context::Context;
 
 /// Puts the files of a folder together.
@@ -44,7 +45,7 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         args.shift_remove(name);
     }
     let label = folder.display().to_string();
-    let mut result = copy::write(context, args, joined.bytes, None, &label).await?;
+    let mut result = copy::write(context, args, Content::Bytes(joined.bytes), None, &label).await?;
     result.result.insert("src".to_owned(), Data::from(label));
     Ok(result)
 }

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use rplay_modules::data::{Data, Map};
+use rplay_modules::machine::attrs::os_error_text;
+use rplay_modules::machine::digest::{Algorithm, hex};
 use rplay_modules::map;
-
 use sha1::{Digest, Sha1};
 
-use super::fetch::hex;
 use super::{ActionError, TaskResult};
+use crate::connect::Content;
 use crate::load::vault;
 use crate::run::context::Context;
 use crate::template::value::Value;
@@ -16,6 +17,9 @@ use crate::vars::{Level, VarMap};
 
 /// Content above this size in bytes is sent in pieces before the call.
 const INLINE: usize = 4 << 20;
+
+/// How a file begins that is encrypted.
+const VAULTED: [u8; 15] = *b"$ANSIBLE_VAULT;";
 
 /// `content` has no name that it could have in a folder.
 const NO_NAME: &str = "can not use content with a dir as dest";
@@ -35,7 +39,7 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
             return Err(ActionError::new(NO_NAME));
         }
         let bytes = content_bytes(context, &content)?;
-        return write(context, args, bytes, None, &dest).await;
+        return write(context, args, Content::Bytes(bytes), None, &dest).await;
     }
     if context.bool("remote_src")?.unwrap_or(false) {
         return context.call_module("ansible.builtin.copy", &args).await;
@@ -52,12 +56,12 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
     if path.is_dir() {
         return directory(context, &args, &src, &path, &dest).await;
     }
-    let bytes = read_local(context, &path)?;
+    let content = local(context, &path)?;
     preserve_mode(&mut args, &path);
     write(
         context,
         args,
-        bytes,
+        content,
         Some(&base_name(&src)),
         &path.display().to_string(),
     )
@@ -68,17 +72,19 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
 pub(super) async fn write(
     context: &mut Context<'_>,
     mut args: Map,
-    bytes: Vec<u8>,
+    content: Content,
     base: Option<&str>,
     label: &str,
 ) -> Result<TaskResult, ActionError> {
-    let checksum = hex(&Sha1::digest(&bytes));
     describe(&mut args, base, label);
-    match there(context, &args, &bytes, base, &checksum).await? {
+    let checksum = match there(context, &args, &content, base).await? {
         // The name is the file's own, where `dest` is a folder.
-        Some(path) => args.extend(map! { "dest" => path, "_same" => checksum.as_str() }),
-        None => send(context, &mut args, bytes).await?,
-    }
+        Some((path, checksum)) => {
+            args.extend(map! { "dest" => path, "_same" => checksum.as_str() });
+            checksum
+        }
+        None => send(context, &mut args, content).await?,
+    };
     let mut result = context.call_module("ansible.builtin.copy", &args).await?;
     let msg = result.result.get("msg").and_then(Data::as_str);
     if result.failed && msg == Some(NO_NAME) {
@@ -91,6 +97,21 @@ pub(super) async fn write(
     Ok(result)
 }
 
+/// The SHA-1 of content.
+fn checksum(content: &Content) -> Result<String, ActionError> {
+    let sum = content
+        .open()
+        .and_then(|mut stream| Algorithm::Sha1.of(&mut stream));
+    sum.map_err(unreadable)
+}
+
+fn unreadable(error: std::io::Error) -> ActionError {
+    ActionError::new(format!(
+        "the source cannot be read: {}",
+        os_error_text(&error)
+    ))
+}
+
 /// Tells the target's `copy` what it copies, and keeps from it what only the controller knows.
 fn describe(args: &mut Map, base: Option<&str>, label: &str) {
     args.shift_remove("decrypt");
@@ -99,16 +120,17 @@ fn describe(args: &mut Map, base: Option<&str>, label: &str) {
     args.insert("_source".to_owned(), Data::from(label));
 }
 
-/// Where the target has the content already: its path. Asking pays for content that is not in the call.
+/// Where the target has the content already: its path, and the checksum. Asking pays for content that
+/// is not in the call.
 async fn there(
     context: &mut Context<'_>,
     args: &Map,
-    bytes: &[u8],
+    content: &Content,
     base: Option<&str>,
-    checksum: &str,
-) -> Result<Option<String>, ActionError> {
+) -> Result<Option<(String, String)>, ActionError> {
     let dest = args.get("dest").map(Data::text).unwrap_or_default();
-    if bytes.len() <= INLINE {
+    let size = content.size().map_err(unreadable)?;
+    if size <= INLINE as u64 {
         return Ok(None);
     }
     let mut path = dest.clone();
@@ -122,29 +144,39 @@ async fn there(
                 path = format!("{}/{base}", dest.trim_end_matches('/'));
             }
             _ => {
-                let same = get("checksum").and_then(Data::as_str) == Some(checksum);
-                return Ok(same.then_some(path));
+                // Only content of the same length is worth adding up.
+                if get("size").and_then(Data::as_int) != Some(size.into()) {
+                    return Ok(None);
+                }
+                let own = checksum(content)?;
+                let same = get("checksum").and_then(Data::as_str) == Some(&own);
+                return Ok(same.then_some((path, own)));
             }
         }
     }
     Ok(None)
 }
 
-/// Puts content into the arguments of a module, or sends it before where it is large.
+/// Puts content into the arguments of a module, or sends it before where it is large. The outcome is
+/// its checksum.
 pub(super) async fn send(
     context: &mut Context<'_>,
     args: &mut Map,
-    bytes: Vec<u8>,
-) -> Result<(), ActionError> {
-    if bytes.len() <= INLINE {
-        args.insert("_content".to_owned(), Data::Bytes(bytes));
-        return Ok(());
-    }
+    content: Content,
+) -> Result<String, ActionError> {
+    let content = match content {
+        Content::Bytes(bytes) if bytes.len() <= INLINE => {
+            let sum = hex(&Sha1::digest(&bytes));
+            args.insert("_content".to_owned(), Data::Bytes(bytes));
+            return Ok(sum);
+        }
+        content => content,
+    };
     let id = context.links.next_id();
     let r#become = context.r#become.clone();
-    context.link()?.put(r#become.as_ref(), id, &bytes).await?;
+    let sent = context.link()?.put(r#become.as_ref(), id, content).await?;
     args.insert("_blob".to_owned(), Data::from(id));
-    Ok(())
+    sent.map_err(unreadable)
 }
 
 /// `missing_file` in the words that Ansible has for actions that may also take files of the target.
@@ -202,20 +234,22 @@ async fn directory(
             let mut wanted = args.clone();
             wanted.insert("dest".to_owned(), Data::from(place.display().to_string()));
             preserve_mode(&mut wanted, entry.path());
-            let bytes = read_local(context, entry.path())?;
             let label = entry.path().display().to_string();
             let base = base_name(&label);
-            if bytes.len() > INLINE {
-                // What is above it has to be there first.
-                if !batch.send(context, &mut all, dest).await? {
-                    return Ok(all);
+            let bytes = match local(context, entry.path())? {
+                Content::Bytes(bytes) if bytes.len() <= INLINE => bytes,
+                large => {
+                    // What is above it has to be there first.
+                    if !batch.send(context, &mut all, dest).await? {
+                        return Ok(all);
+                    }
+                    let result = write(context, wanted, large, Some(&base), &label).await?;
+                    if !add(&mut all, result) {
+                        return Ok(all);
+                    }
+                    continue;
                 }
-                let result = write(context, wanted, bytes, Some(&base), &label).await?;
-                if !add(&mut all, result) {
-                    return Ok(all);
-                }
-                continue;
-            }
+            };
             describe(&mut wanted, Some(&base), &label);
             batch.size += bytes.len();
             wanted.insert("_content".to_owned(), Data::Bytes(bytes));
@@ -273,13 +307,30 @@ fn add(all: &mut TaskResult, result: TaskResult) -> bool {
     true
 }
 
+/// A local file to be sent: read already, where it is small, or vaulted, or kept for a plan.
+pub(super) fn local(context: &Context<'_>, path: &Path) -> Result<Content, ActionError> {
+    use std::io::Read;
+    let read = &context.run.planner.files.secrets.files_read;
+    let is_large = path.metadata().is_ok_and(|meta| meta.len() > INLINE as u64);
+    let mut head = [0; VAULTED.len()];
+    if is_large
+        && !read.keeps()
+        && std::fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok())
+        && head != VAULTED
+    {
+        crate::load::early::file(path);
+        return Ok(Content::File(path.to_path_buf()));
+    }
+    read_local(context, path).map(Content::Bytes)
+}
+
 /// The bytes of a local file, decrypted where it is vaulted and `decrypt` is not off.
 pub(super) fn read_local(context: &Context<'_>, path: &Path) -> Result<Vec<u8>, ActionError> {
     let bytes = std::fs::read(path)
         .map_err(|error| ActionError::new(format!("cannot read `{}`: {error}", path.display())))?;
     let secrets = &context.run.planner.files.secrets;
     secrets.files_read.add(path, &bytes);
-    if !bytes.starts_with(b"$ANSIBLE_VAULT;") || context.bool("decrypt")? == Some(false) {
+    if !bytes.starts_with(&VAULTED) || context.bool("decrypt")? == Some(false) {
         return Ok(bytes);
     }
     let envelope = String::from_utf8_lossy(&bytes);

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rplay_modules::data::Data;
 use rplay_modules::machine::attrs::os_error;
+use rplay_modules::machine::digest::Sums;
 use rplay_modules::map;
-use sha1::{Digest, Sha1};
 
 use super::{ActionError, TaskResult};
 use crate::run::context::{Context, expand_home};
@@ -33,8 +33,9 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
             "dest is an existing directory, use a trailing slash if you want to fetch src into that directory",
         ));
     }
-    let sum = hex(&Sha1::digest(&bytes));
-    let md5 = hex(&<md5::Md5 as md5::Digest>::digest(&bytes));
+    let mut sums = Sums::default();
+    sums.add(&bytes);
+    let (sum, md5) = sums.end();
     let shown = place.display().to_string();
     if std::fs::read(&place).is_ok_and(|old| old == bytes) {
         return Ok(TaskResult::ok(
@@ -90,9 +91,4 @@ fn destination(context: &Context<'_>, src: &str, dest: &str, flat: bool) -> Path
         (true, false) => base,
         (false, _) => base.join(context.host).join(src.trim_start_matches('/')),
     }
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

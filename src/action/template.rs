@@ -3,6 +3,7 @@
 use rplay_modules::data::Data;
 
 use super::{ActionError, TaskResult, copy};
+use crate::connect::Content;
 use crate::run::context::Context;
 use crate::run::unpredicted::look;
 use crate::template::value::Value;
@@ -57,7 +58,7 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
     copy::write(
         context,
         args,
-        text.into_bytes(),
+        Content::Bytes(text.into_bytes()),
         Some(&base),
         &path.display().to_string(),
     )

@@ -26,8 +26,8 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
         let file = context
             .find_file("files", &src)
             .ok_or_else(|| copy::missing(context, "Task failed", &src))?;
-        let bytes = copy::read_local(context, &file)?;
-        copy::send(context, &mut args, bytes).await?;
+        let content = copy::local(context, &file)?;
+        copy::send(context, &mut args, content).await?;
         args.insert("src".to_owned(), Data::from(file.display().to_string()));
     }
     let result = context

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use rplay_modules::machine::digest::hex;
 use sha2::{Digest, Sha256};
 
 /// An agent: a static program for one kind of machine.
@@ -54,10 +55,7 @@ fn supplied(folder: &Path) -> Vec<Image> {
                 .strip_prefix("rplay-agent-")?
                 .to_owned();
             let bytes = std::fs::read(entry.path()).ok()?;
-            let sha256 = Sha256::digest(&bytes)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>();
+            let sha256 = hex(&Sha256::digest(&bytes));
             Some(Image {
                 machine: machine.into(),
                 sha256: sha256.into(),

@@ -8,6 +8,7 @@ mod agent_image;
 mod r#become;
 mod bootstrap;
 mod carrier;
+mod content;
 mod known_hosts;
 mod local;
 mod program;
@@ -25,12 +26,14 @@ use std::time::Duration;
 
 use rplay_modules::machine::{Change, real};
 use rplay_modules::outcome::{Failure, Outcome};
-use rplay_modules::wire::{self, BLOB_PIECE, Hello, Reply, Request};
+use rplay_modules::wire::{self, Hello, Reply, Request};
 use tokio::io::DuplexStream;
 use zeroize::{Zeroize, Zeroizing};
 
 pub use carrier::Carrier;
 use carrier::{OpenSsh, Started};
+pub use content::Content;
+use content::Pieces;
 use program::Program;
 pub use ssh::Tunnels;
 
@@ -485,7 +488,8 @@ impl Link {
         !boots.clone().all(apart) || self.agents.is_empty()
     }
 
-    /// Sends content that a later call names by its number. Nothing is waited for.
+    /// Sends content that a later call names by its number: its SHA-1 in hexadecimal digits, or why
+    /// it cannot be read. Nothing is waited for.
     ///
     /// # Errors
     /// When the host cannot be reached.
@@ -493,35 +497,19 @@ impl Link {
         &mut self,
         r#become: Option<&Become>,
         id: u64,
-        bytes: &[u8],
-    ) -> Result<(), LinkError> {
+        content: Content,
+    ) -> Result<std::io::Result<String>, LinkError> {
         let index = self.agent(r#become).await?;
+        let mut pieces = Pieces::of(content, id, !self.is_local());
         let agent = &mut self.agents[index];
-        let mut rest = bytes;
-        let mut sent = Ok(());
-        loop {
-            let (piece, next) = rest.split_at(rest.len().min(BLOB_PIECE));
-            rest = next;
-            let last = rest.is_empty();
-            sent = sent.and(
-                send(
-                    agent,
-                    &Request::Blob {
-                        id,
-                        bytes: piece.to_vec(),
-                        last,
-                    },
-                )
-                .await,
-            );
-            if last || sent.is_err() {
-                break;
+        agent.busy = true;
+        while let Some(frame) = pieces.next().await {
+            if agent.program.write(&frame).await.is_err() {
+                return Err(self.lost(index));
             }
         }
-        match sent {
-            Ok(()) => self.finished(index, Ok(())),
-            Err(_) => Err(self.lost(index)),
-        }
+        agent.busy = false;
+        Ok(pieces.end().await)
     }
 
     /// Reads a file of the host; the inner error says why it cannot be read.

@@ -495,6 +495,22 @@ fn host_key_types() -> Vec<Algorithm> {
     keys
 }
 
+/// The ciphers that are offered where nothing else is written. Where the processor has AES, that takes
+/// both sides a fraction of what ChaCha20 takes, and is no weaker.
+fn usual_ciphers() -> Vec<cipher::Name> {
+    let mut usual = russh::Preferred::DEFAULT.cipher.into_owned();
+    #[cfg(target_arch = "x86_64")]
+    let has_aes = is_x86_feature_detected!("aes") && is_x86_feature_detected!("pclmulqdq");
+    #[cfg(target_arch = "aarch64")]
+    let has_aes = std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let has_aes = false;
+    if has_aes {
+        usual.sort_by_key(|name| !name.as_ref().contains("-gcm@"));
+    }
+    usual
+}
+
 /// What is offered to the server, in the user's order if there is one.
 fn preferred(known: &KnownHosts, options: &Options) -> russh::Preferred {
     let usual = russh::Preferred::DEFAULT;
@@ -505,7 +521,7 @@ fn preferred(known: &KnownHosts, options: &Options) -> russh::Preferred {
     kex.retain(|name| *name != kex::NONE);
     kex.extend(extensions);
     let ciphers: Vec<_> = cipher::ALL_CIPHERS.iter().map(|one| **one).collect();
-    let mut ciphers = options.ciphers.pick(&usual.cipher, &ciphers);
+    let mut ciphers = options.ciphers.pick(&usual_ciphers(), &ciphers);
     ciphers.retain(|name| ![cipher::CLEAR, cipher::NONE].contains(name));
     let macs: Vec<_> = mac::ALL_MAC_ALGORITHMS.iter().map(|one| **one).collect();
     let mut macs = options.macs.pick(&usual.mac, &macs);

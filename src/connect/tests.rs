@@ -162,7 +162,10 @@ async fn local_files_go_and_come() {
             .unwrap_err()
             .contains("No such file")
     );
-    link.put(None, 1, &content).await.unwrap();
+    link.put(None, 1, Content::Bytes(content))
+        .await
+        .unwrap()
+        .unwrap();
     check_ping(&mut link, None).await;
 }
 
@@ -339,7 +342,10 @@ async fn ssh_raw_and_fetch() {
     let file = server.file("content");
     std::fs::write(&file, &content).unwrap();
     assert_eq!(link.fetch(None, &file).await.unwrap(), Ok(content.clone()));
-    link.put(None, 1, &content).await.unwrap();
+    link.put(None, 1, Content::Bytes(content))
+        .await
+        .unwrap()
+        .unwrap();
     check_ping(&mut link, None).await;
 }
 

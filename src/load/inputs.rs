@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rplay_modules::machine::digest::hex;
 use sha2::{Digest as _, Sha256};
 
 /// The files read so far; it only grows. Nothing is kept unless somebody asked for it.
@@ -26,6 +27,12 @@ impl FilesRead {
         }
     }
 
+    /// Whether files are kept.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The files with their digests.
     #[must_use]
     pub fn all(&self) -> BTreeMap<PathBuf, String> {
@@ -38,6 +45,5 @@ impl FilesRead {
 /// The SHA-256 of bytes in hexadecimal.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }

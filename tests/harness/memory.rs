@@ -128,6 +128,9 @@ fn serve(seed: &Path, left: &Path) -> io::Result<()> {
                 }
                 reply
             }
+            Request::Blob { packed: true, .. } => {
+                return Err(io::Error::other("packed content is for other machines"));
+            }
             Request::Blob { id, bytes, .. } => {
                 blobs.entry(id).or_default().extend(bytes);
                 continue;

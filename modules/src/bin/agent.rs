@@ -36,18 +36,25 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use flate2::read::ZlibDecoder;
 use rplay_modules::args::expand_path;
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::attrs::{limit_diff, os_error_text};
+use rplay_modules::machine::digest::Sums;
 use rplay_modules::machine::overlay::Overlay;
 use rplay_modules::machine::real::{RealMachine, boot, stop, terminal};
 use rplay_modules::machine::{Change, Machine, Process};
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::registry;
-use rplay_modules::wire::{BLOB_PIECE, Hello, PROTOCOL, Reply, Request, Run, encode, read_frame};
+use rplay_modules::wire::{
+    BLOB_PIECE, End, Hello, PROTOCOL, Reply, Request, Run, encode, read_frame,
+};
 
 /// The argument that names spooled content by its number; the module gets the file's path.
 const BLOB: &str = "_blob";
+
+/// The argument with the content's SHA-1 and MD5.
+const SUMS: &str = "_sums";
 
 /// How long the main thread may take to end after standard input did.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -117,35 +124,90 @@ enum Task {
     },
     Blob {
         id: u64,
-        file: Result<PathBuf, String>,
+        file: Result<Spooled, String>,
     },
+}
+
+/// Content that came complete, with its checksums.
+struct Spooled {
+    path: PathBuf,
+    sha1: String,
+    md5: String,
+}
+
+/// Content that is coming in.
+struct Incoming {
+    file: io::Result<File>,
+    sums: Sums,
+}
+
+impl Incoming {
+    /// Adds a piece. After an error nothing more is kept.
+    fn add(&mut self, bytes: &[u8], packed: bool) {
+        let added = match (&mut self.file, packed) {
+            (Err(_), _) => return,
+            (Ok(file), false) => {
+                self.sums.add(bytes);
+                file.write_all(bytes)
+            }
+            (Ok(file), true) => {
+                let mut piece = Vec::new();
+                // Nobody sent more than a piece; if so, the checksum is another one.
+                let mut unpacked = ZlibDecoder::new(bytes).take(BLOB_PIECE as u64);
+                let read = unpacked.read_to_end(&mut piece);
+                self.sums.add(&piece);
+                read.and_then(|_| file.write_all(&piece))
+            }
+        };
+        if let Err(error) = added {
+            self.file = Err(error);
+        }
+    }
+
+    /// The whole, if its checksum is `wanted`.
+    fn end(self, path: PathBuf, wanted: &str) -> Result<Spooled, String> {
+        self.file.map_err(|error| error.to_string())?;
+        let (sha1, md5) = self.sums.end();
+        match sha1 == wanted {
+            true => Ok(Spooled { path, sha1, md5 }),
+            false => Err("the content was damaged on its way".to_owned()),
+        }
+    }
 }
 
 /// Reads requests until the stream ends.
 fn read_requests(stream: &mut impl Read, spool: &Spool, tasks: &Sender<Task>) -> io::Result<()> {
-    let mut open: HashMap<u64, io::Result<File>> = HashMap::new();
+    let mut open: HashMap<u64, Incoming> = HashMap::new();
     while let Some(request) = read_frame::<Request>(stream)? {
         let task = match request {
             Request::Run(run) => Task::Run(*run),
             Request::Fetch { id, path } => Task::Fetch { id, path },
-            Request::Blob { id, bytes, last } => {
-                let file = open.entry(id).or_insert_with(|| spool.create(id));
-                if let Ok(writer) = file
-                    && let Err(error) = writer.write_all(&bytes)
-                {
-                    *file = Err(error);
-                }
-                if !last {
-                    continue;
-                }
-                let written = open
-                    .remove(&id)
-                    .unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
-                Task::Blob {
-                    id,
-                    file: written
-                        .map(|_| spool.path(id))
-                        .map_err(|error| error.to_string()),
+            Request::Blob {
+                id,
+                bytes,
+                packed,
+                end,
+            } => {
+                let mut incoming = open.remove(&id).unwrap_or_else(|| Incoming {
+                    file: spool.create(id),
+                    sums: Sums::default(),
+                });
+                incoming.add(&bytes, packed);
+                let path = spool.path(id);
+                match end {
+                    None => {
+                        open.insert(id, incoming);
+                        continue;
+                    }
+                    Some(End::BrokenOff) => {
+                        // What cannot be removed now goes with the folder.
+                        let _ = std::fs::remove_file(path);
+                        continue;
+                    }
+                    Some(End::Whole(sum)) => Task::Blob {
+                        id,
+                        file: incoming.end(path, &sum),
+                    },
                 }
             }
         };
@@ -246,7 +308,7 @@ struct Agent {
     /// The machine of check mode. It lives as long as the agent, so that later calls see what
     /// earlier ones would have changed.
     check: Overlay<RealMachine>,
-    blobs: HashMap<u64, Result<PathBuf, String>>,
+    blobs: HashMap<u64, Result<Spooled, String>>,
     /// Calls in the background, until they end.
     jobs: Vec<std::process::Child>,
     /// The chain that was broken off last.
@@ -340,7 +402,7 @@ impl Agent {
         (result, Vec::new())
     }
 
-    /// Puts the file of a blob in the place of its number.
+    /// Puts the file of a blob in the place of its number, and its checksums beside it.
     fn resolve_blob(&mut self, args: &mut Map) -> Result<Option<PathBuf>, String> {
         // Validation has made text of the number where it saw it.
         let Some(id) = args.get(BLOB).and_then(|id| id.text().parse().ok()) else {
@@ -350,11 +412,11 @@ impl Agent {
             .blobs
             .remove(&id)
             .ok_or_else(|| format!("content {id} was not sent"))??;
-        args.insert(
-            BLOB.to_owned(),
-            Data::Str(file.to_string_lossy().into_owned()),
-        );
-        Ok(Some(file))
+        let path = file.path.to_string_lossy().into_owned();
+        args.insert(BLOB.to_owned(), Data::Str(path));
+        let sums = [file.sha1, file.md5].map(Data::Str).to_vec();
+        args.insert(SUMS.to_owned(), Data::List(sums));
+        Ok(Some(file.path))
     }
 }
 

@@ -58,6 +58,9 @@ struct Args {
     /// The content in a file, sent by the controller.
     #[arg(name = "_blob")]
     spooled: Option<PathBuf>,
+    /// SHA-1 and MD5 of what is in that file.
+    #[arg(name = "_sums")]
+    sums: Option<Vec<String>>,
     /// The checksum of the content, where `_blob` would be what is there already.
     #[arg(name = "_same")]
     same: Option<String>,
@@ -159,8 +162,9 @@ fn several(machine: &mut dyn Machine, calls: &[Data]) -> Result<Outcome, Failure
 /// Where the content comes from.
 enum Source {
     Bytes(Vec<u8>),
-    /// A file that the agent spooled. It goes away after the call, so it may be moved into place.
-    Spooled(PathBuf),
+    /// A file that the agent spooled, with its SHA-1 and MD5. It goes away after the call, so it may
+    /// be moved into place.
+    Spooled(PathBuf, Vec<String>),
     /// The file that is there has the content already, with this checksum.
     Same(PathBuf, String),
     /// A path of the target, as it was written.
@@ -178,9 +182,10 @@ impl Source {
                 PathBuf::from(&args.dest),
                 args.same.take().unwrap_or_default(),
             )),
-            _ if args.spooled.is_some() => {
-                Ok(Self::Spooled(args.spooled.take().unwrap_or_default()))
-            }
+            _ if args.spooled.is_some() => Ok(Self::Spooled(
+                args.spooled.take().unwrap_or_default(),
+                args.sums.take().unwrap_or_default(),
+            )),
             (None, Some(src)) if args.remote_src => Ok(Self::Remote(src)),
             (None, Some(src)) => Err(Failure::new(format!("the content of {src} was not sent"))),
             (None, None) => Err(Failure::new("src (or content) is required")),
@@ -190,17 +195,25 @@ impl Source {
     fn content(&self) -> Content<'_> {
         match self {
             Self::Bytes(bytes) => Content::Bytes(bytes),
-            Self::Spooled(path) => Content::Take(path),
+            Self::Spooled(path, _) => Content::Take(path),
             Self::Same(path, _) => Content::CopyOf(path),
             Self::Remote(path) => Content::CopyOf(Path::new(path)),
         }
     }
 
     fn checksum(&self, machine: &mut dyn Machine, algorithm: Algorithm) -> Result<String, Failure> {
+        let known = match (self, algorithm) {
+            (Self::Same(_, sum), Algorithm::Sha1) => Some(sum),
+            (Self::Spooled(_, sums), Algorithm::Sha1) => sums.first(),
+            (Self::Spooled(_, sums), Algorithm::Md5) => sums.get(1),
+            _ => None,
+        };
+        if let Some(sum) = known {
+            return Ok(sum.clone());
+        }
         let sum = match self {
             Self::Bytes(bytes) => algorithm.of(&mut bytes.as_slice()),
-            Self::Same(_, sum) if matches!(algorithm, Algorithm::Sha1) => return Ok(sum.clone()),
-            Self::Spooled(path) | Self::Same(path, _) => algorithm.of_file(machine, path),
+            Self::Spooled(path, _) | Self::Same(path, _) => algorithm.of_file(machine, path),
             Self::Remote(path) => algorithm.of_file(machine, Path::new(path)),
         };
         Ok(sum.map_err(|error| format!("the source cannot be read: {}", os_error_text(&error)))?)
@@ -394,7 +407,7 @@ fn already_there(
 fn difference(machine: &mut dyn Machine, args: &Args, source: &Source, target: &Target) -> Diff {
     let after = match source {
         Source::Bytes(bytes) => content_side(Some(bytes)),
-        Source::Spooled(path) | Source::Same(path, _) => file_side(machine, path),
+        Source::Spooled(path, _) | Source::Same(path, _) => file_side(machine, path),
         Source::Remote(path) => file_side(machine, Path::new(path)),
     };
     let shown = target.shown.to_string_lossy().into_owned();

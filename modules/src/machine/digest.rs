@@ -52,6 +52,36 @@ impl Algorithm {
     }
 }
 
+/// The checksums of a file that Ansible tells, made while its pieces come in.
+#[derive(Default)]
+pub struct Sums {
+    sha1: Sha1,
+    md5: Md5,
+}
+
+impl Sums {
+    /// Adds a piece.
+    pub fn add(&mut self, piece: &[u8]) {
+        self.sha1.update(piece);
+        self.md5.update(piece);
+    }
+
+    /// SHA-1 and MD5 of all pieces, in hexadecimal digits.
+    #[must_use]
+    pub fn end(self) -> (String, String) {
+        (hex(&self.sha1.finalize()), hex(&self.md5.finalize()))
+    }
+}
+
+/// Bytes as hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits =
+        |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)]));
+    bytes.iter().flat_map(digits).collect()
+}
+
 fn digest<D: Digest>(stream: &mut dyn Read) -> io::Result<String> {
     let mut digest = D::new();
     let mut piece = vec![0; 1 << 16];
@@ -63,11 +93,7 @@ fn digest<D: Digest>(stream: &mut dyn Read) -> io::Result<String> {
             Err(error) => return Err(error),
         }
     }
-    Ok(digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hex(&digest.finalize()))
 }
 
 #[cfg(test)]

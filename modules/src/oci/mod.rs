@@ -36,6 +36,7 @@ use std::io;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::machine::digest::hex;
 use crate::outcome::Failure;
 
 /// Why an image cannot be had: a sentence for the user.
@@ -128,13 +129,7 @@ impl Hash {
 
     /// The digest of all bytes so far.
     pub(crate) fn finish(self) -> Digest {
-        let hex = self
-            .0
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>();
-        Digest(format!("sha256:{hex}"))
+        Digest(format!("sha256:{}", hex(&self.0.finalize())))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `append_hash`: a hash of the content behind an object's name, as `kubectl` makes it.
 
+use rplay_modules::machine::digest::hex;
 use serde_json::{Map, Value as Json};
 use sha2::{Digest as _, Sha256};
 
@@ -26,9 +27,9 @@ pub(super) fn append(definition: &mut Json) {
         content.insert((*field).to_owned(), value);
     }
     let digest = Sha256::digest(Json::Object(content).to_string());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     // Without vowels and what looks like them, so that no word comes of it.
-    let word = hex.chars().take(10).map(|letter| match letter {
+    let digits = hex(&digest);
+    let word = digits.chars().take(10).map(|letter| match letter {
         '0' => 'g',
         '1' => 'h',
         '3' => 'k',

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rplay_modules::machine::digest::hex;
 use sha1::{Digest, Sha1};
 
 /// What the tokens stand for.
@@ -28,8 +29,7 @@ impl Tokens {
             _ => self.jump.as_str(),
         };
         let name = [&here, &self.host_name, &self.port, &self.user, jump].concat();
-        let hash = Sha1::digest(name.as_bytes());
-        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&Sha1::digest(name.as_bytes()));
         let alias = self.alias.as_ref().unwrap_or(&self.original);
         expand(
             text,

@@ -4,7 +4,7 @@ use super::super::args::Args;
 use super::super::fault::{Fault, Outcome};
 use super::super::ops;
 use super::super::value::Value;
-use super::encode::hex;
+use rplay_modules::machine::digest::hex;
 use sha2::Digest as _;
 
 super::filters! {

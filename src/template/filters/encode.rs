@@ -1,5 +1,6 @@
 //! JSON, base 64, addresses, identifiers, checksums.
 
+use rplay_modules::machine::digest::hex;
 use rplay_modules::text::json_string;
 use rplay_modules::text::unpercent;
 use std::fmt::Write as _;
@@ -650,11 +651,4 @@ fn to_uuid(args: &Args) -> Outcome {
         &text[16..20],
         &text[20..]
     )))
-}
-
-pub(in super::super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }

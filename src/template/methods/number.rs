@@ -1,5 +1,7 @@
 //! The methods of Python's numbers and bytes.
 
+use rplay_modules::machine::digest;
+
 use super::super::args::Args;
 use super::super::fault::{Fault, Outcome};
 use super::super::filters::encode;
@@ -12,7 +14,7 @@ pub(super) fn call(value: &Value, name: &str, args: &Args) -> Outcome {
         Value::Int(number) => int(*number, name, args),
         Value::Bool(truth) => int(i128::from(*truth), name, args),
         Value::Float(number) => float(*number, name),
-        Value::Bytes(bytes) if name == "hex" => Ok(Value::str(encode::hex(bytes))),
+        Value::Bytes(bytes) if name == "hex" => Ok(Value::str(digest::hex(bytes))),
         Value::Bytes(bytes) => encode::decoded(bytes, args.get(0, "encoding")),
         _ => Ok(Value::None),
     }

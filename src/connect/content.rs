@@ -1,0 +1,169 @@
+//! Content that is too large for a call: read, added up and packed beside the connection that sends it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use flate2::{Compression, write::ZlibEncoder};
+use rplay_modules::machine::digest::hex;
+use rplay_modules::wire::{self, BLOB_PIECE, End, Request};
+use sha1::{Digest, Sha1};
+use tokio::sync::mpsc;
+use zeroize::{Zeroize, Zeroizing};
+
+/// How many pieces are ready before they can be sent.
+const AHEAD: usize = 4;
+
+/// After a piece that did not get smaller, so many are sent as they are.
+const UNPACKED: usize = 64;
+
+/// What is sent to a host.
+pub enum Content {
+    /// Bytes that are there.
+    Bytes(Vec<u8>),
+    /// A file of the controller, which is read while it is sent.
+    File(PathBuf),
+}
+
+impl Content {
+    /// The content as a stream.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn open(&self) -> io::Result<Box<dyn Read + '_>> {
+        Ok(match self {
+            Self::Bytes(bytes) => Box::new(bytes.as_slice()),
+            Self::File(path) => Box::new(File::open(path)?),
+        })
+    }
+
+    /// How long it is, in bytes.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn size(&self) -> io::Result<u64> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.len() as u64),
+            Self::File(path) => Ok(path.metadata()?.len()),
+        }
+    }
+}
+
+/// Frames of content, in their order.
+pub(super) struct Pieces {
+    frames: mpsc::Receiver<Zeroizing<Vec<u8>>>,
+    reading: tokio::task::JoinHandle<io::Result<String>>,
+}
+
+impl Pieces {
+    /// Begins to read. With `packs`, pieces that get smaller by it are packed.
+    pub(super) fn of(content: Content, id: u64, packs: bool) -> Self {
+        let (sender, frames) = mpsc::channel(AHEAD);
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut packer = Packer {
+                wanted: packs,
+                rest: 0,
+            };
+            let read = read(&content, id, &mut packer, &sender);
+            if let Content::Bytes(mut bytes) = content {
+                // They may be what a vault held.
+                bytes.zeroize();
+            }
+            read
+        });
+        Self { frames, reading }
+    }
+
+    /// The next frame; none after the last.
+    pub(super) async fn next(&mut self) -> Option<Zeroizing<Vec<u8>>> {
+        self.frames.recv().await
+    }
+
+    /// The SHA-1 of all of it; or why it could not be read, which the agent was told, too.
+    pub(super) async fn end(self) -> io::Result<String> {
+        drop(self.frames);
+        self.reading.await.map_err(io::Error::other)?
+    }
+}
+
+/// Reads content and hands over its frames.
+fn read(
+    content: &Content,
+    id: u64,
+    packer: &mut Packer,
+    frames: &mpsc::Sender<Zeroizing<Vec<u8>>>,
+) -> io::Result<String> {
+    let mut sum = Sha1::new();
+    let mut piece = Zeroizing::new(Vec::with_capacity(BLOB_PIECE));
+    let hand_over = |(bytes, packed), end| {
+        let mut request = Request::Blob {
+            id,
+            bytes,
+            packed,
+            end,
+        };
+        let frame = wire::encode(&request).map(Zeroizing::new);
+        if let Request::Blob { bytes, .. } = &mut request {
+            bytes.zeroize();
+        }
+        // Nobody takes it when the connection is gone.
+        Ok::<_, io::Error>(frames.blocking_send(frame?).is_ok())
+    };
+    let mut stream = match content.open() {
+        Ok(stream) => stream,
+        Err(error) => {
+            hand_over((vec![], false), Some(End::BrokenOff))?;
+            return Err(error);
+        }
+    };
+    loop {
+        piece.clear();
+        let count = stream
+            .by_ref()
+            .take(BLOB_PIECE as u64)
+            .read_to_end(&mut piece);
+        let end = match count {
+            Err(error) => {
+                hand_over((vec![], false), Some(End::BrokenOff))?;
+                return Err(error);
+            }
+            Ok(count) => {
+                sum.update(&piece[..]);
+                (count < BLOB_PIECE).then(|| hex(&sum.clone().finalize()))
+            }
+        };
+        let last = end.clone().map(End::Whole);
+        if !hand_over(packer.pack(&piece)?, last)? {
+            return Ok(String::new());
+        }
+        if let Some(sum) = end {
+            return Ok(sum);
+        }
+    }
+}
+
+/// Packs pieces where it pays.
+struct Packer {
+    wanted: bool,
+    /// How many pieces are left alone.
+    rest: usize,
+}
+
+impl Packer {
+    /// The bytes to send for a piece, and whether they are packed.
+    fn pack(&mut self, piece: &[u8]) -> io::Result<(Vec<u8>, bool)> {
+        if !self.wanted || self.rest > 0 {
+            self.rest = self.rest.saturating_sub(1);
+            return Ok((piece.to_vec(), false));
+        }
+        let mut packed = ZlibEncoder::new(Vec::with_capacity(piece.len()), Compression::fast());
+        io::Write::write_all(&mut packed, piece)?;
+        let mut packed = packed.finish()?;
+        if packed.len() < piece.len() - piece.len() / 8 {
+            return Ok((packed, true));
+        }
+        packed.zeroize();
+        self.rest = UNPACKED;
+        Ok((piece.to_vec(), false))
+    }
+}
