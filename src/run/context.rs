@@ -363,11 +363,10 @@ impl Context<'_> {
             let text = format!("This action ({called}) does not support check mode.");
             return Ok(TaskResult::not_run(text));
         }
-        let skipped = skips(CheckMode::Skipped)
-            .then(|| format!("remote module ({called}) does not support check mode"));
+        let skipped = skips(CheckMode::Skipped).then(|| TaskResult::without_check_mode(called));
         let args = self.prepare(name, given)?;
-        if let Some(text) = skipped {
-            return Ok(TaskResult::not_run(text));
+        if let Some(skipped) = skipped {
+            return Ok(skipped);
         }
         let id = self.links.next_id();
         let request = wire::Run {

@@ -513,9 +513,8 @@ pub(super) async fn exec(
     args: docker_compose_v2_exec::Args,
 ) -> Result<TaskResult, ActionError> {
     if context.check {
-        return Ok(TaskResult::not_run(
-            "remote module (community.docker.docker_compose_v2_exec) does not support check mode",
-        ));
+        let name = "community.docker.docker_compose_v2_exec";
+        return Ok(TaskResult::without_check_mode(name));
     }
     let open = open(context, &args.project).await?;
     let words = command(args.argv.as_ref(), args.command.as_ref())?;
@@ -564,9 +563,8 @@ pub(super) async fn run_once(
     args: docker_compose_v2_run::Args,
 ) -> Result<TaskResult, ActionError> {
     if context.check {
-        return Ok(TaskResult::not_run(
-            "remote module (community.docker.docker_compose_v2_run) does not support check mode",
-        ));
+        let name = "community.docker.docker_compose_v2_run";
+        return Ok(TaskResult::without_check_mode(name));
     }
     if args.stdin.is_some() && args.project.definition.is_some() {
         return Err(ActionError::new(

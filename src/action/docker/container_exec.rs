@@ -16,9 +16,8 @@ use crate::run::context::Context;
 /// Runs the command.
 pub(super) async fn run(context: &mut Context<'_>, args: Args) -> Result<TaskResult, ActionError> {
     if context.check {
-        let text =
-            "remote module (community.docker.docker_container_exec) does not support check mode";
-        return Ok(TaskResult::not_run(text));
+        let name = "community.docker.docker_container_exec";
+        return Ok(TaskResult::without_check_mode(name));
     }
     let words = match (&args.argv, &args.command) {
         (Some(words), _) => words.clone(),

@@ -16,8 +16,7 @@ use crate::run::context::Context;
 /// Runs the command.
 pub(super) async fn run(context: &mut Context<'_>, args: Args) -> Result<TaskResult, ActionError> {
     if context.check {
-        let text = "remote module (kubernetes.core.k8s_exec) does not support check mode";
-        return Ok(TaskResult::not_run(text));
+        return Ok(TaskResult::without_check_mode("kubernetes.core.k8s_exec"));
     }
     let words = split_words(&args.command).map_err(ActionError::new)?;
     let job = Job::begin(context, &args.auth).await?;
