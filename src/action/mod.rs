@@ -222,7 +222,9 @@ impl TaskResult {
 
     /// Skipped by check mode: the module, by its full name, has none.
     pub(crate) fn without_check_mode(module: &str) -> Self {
-        Self::not_run(format!("remote module ({module}) does not support check mode"))
+        Self::not_run(format!(
+            "remote module ({module}) does not support check mode"
+        ))
     }
 
     pub(crate) fn effect(mut self, effect: Effect) -> Self {

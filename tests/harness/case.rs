@@ -19,6 +19,8 @@ pub(crate) struct Folder {
     environment: Vec<(String, String)>,
     /// What each call reads.
     input: String,
+    /// A folder of the machine of which the program gets a copy.
+    private: Option<PathBuf>,
 }
 
 /// The words of one call.
@@ -71,6 +73,7 @@ impl Folder {
                 .map(|(name, value)| (name.to_string(), value.to_string()))
                 .collect(),
             input: input.to_string(),
+            private: case.flag("private").map(PathBuf::from),
         };
         for path in [folder.files(), folder.home()] {
             fs::create_dir_all(path).map_err(|fault| fault.to_string())?;
@@ -181,7 +184,17 @@ impl Folder {
             false => Stdio::from(input),
         };
         let (files, home) = (self.files(), self.home());
-        let output = Command::new(&program)
+        let mut command = match &self.private {
+            None => Command::new(&program),
+            Some(folder) => {
+                let mut command = Command::new("unshare");
+                let copy = self.root.path().join("private");
+                command.args(["-m", "sh", "-c", PRIVATE]).arg(folder);
+                command.arg(copy).arg(&program);
+                command
+            }
+        };
+        let output = command
             .args(words)
             .current_dir(&files)
             .env_clear()
@@ -212,6 +225,10 @@ impl Folder {
         Ok(())
     }
 }
+
+/// Puts a copy of the folder `$0` at `$1` in its place, and starts the rest.
+const PRIVATE: &str =
+    r#"mkdir -p "$1" && cp -a "$0/." "$1" && mount --bind "$1" "$0" && shift && exec "$@""#;
 
 /// The program and its arguments: what is a verb of rplay's is a program of Ansible's.
 fn resolve<'a>(program: &Path, words: &'a [String]) -> (PathBuf, &'a [String]) {
