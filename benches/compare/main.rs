@@ -11,6 +11,8 @@
 //!   starting and about processes.
 //!
 //! `$ANSIBLE_BIN` is `ansible-playbook` if that is not in the path, `$RPLAY_BINARY` another rplay,
+//! `$MITOGEN` the folder that has `ansible_mitogen`, `$PYINFRA_BIN` pyinfra's program; without them those
+//! two are left out,
 //! `$SINGULARITY` the `singularity` of the host, which Lmod loads for the Setonix play.
 
 #![expect(
@@ -36,9 +38,10 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use group::Group;
-use run::{Engine, Play, Way};
+use run::{Engine, Play, Reads, Way};
 use start::Start;
 use target::Target;
 
@@ -61,6 +64,9 @@ struct Machine {
     ansible: PathBuf,
     rplay: PathBuf,
     singularity: Option<PathBuf>,
+    /// The folder that has `ansible_mitogen`.
+    mitogen: Option<PathBuf>,
+    pyinfra: Option<PathBuf>,
     begin: Instant,
 }
 
@@ -135,7 +141,7 @@ fn compare(options: &Options) -> Result<bool, String> {
             records.push(tell(start::measure(&start, home.path())?));
         }
     }
-    let plain = Target::start("target", "")?;
+    let plain = Target::start("target", "MaxStartups 300\n")?;
     let controller = Group::new("controller")?;
     for delay in &options.delays {
         let delay = Duration::from_millis(*delay);
@@ -155,6 +161,7 @@ fn compare(options: &Options) -> Result<bool, String> {
             }
         }
         copies(&machine, options, &way, &mut results)?;
+        many(&machine, options, &way, &mut results);
     }
     if options.wants("count") && in_path("strace").is_some() {
         for engine in machine.engines() {
@@ -248,7 +255,7 @@ impl Results {
         play: &Play,
         way: &Way<'_>,
     ) {
-        if !options.wants(play.name) {
+        if !options.wants(play.name) || play.source(engine).is_none() {
             return;
         }
         if machine.begin.elapsed() > options.limit {
@@ -297,6 +304,7 @@ fn file_plays(delay: Duration) -> Vec<Play> {
         file: here().join("plays").join(file),
         variables: String::new(),
         again,
+        hosts: None,
     };
     let mut plays = vec![
         play("one", "one.yml", false),
@@ -320,8 +328,9 @@ fn copies(
     let fault = |fault: std::io::Error| fault.to_string();
     let (large, tree) = (way.target.file("large"), way.target.file("tree"));
     if !large.exists() {
-        let noise = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
-        let bytes: Vec<u8> = (0..LARGE / 8).flat_map(noise).collect();
+        // Nothing can pack it.
+        let noise = |number: u64| Sha256::digest(number.to_be_bytes());
+        let bytes: Vec<u8> = (0..LARGE / 32).flat_map(noise).collect();
         fs::write(&large, bytes).map_err(fault)?;
         for number in 0..1000 {
             let folder = tree.join(format!("d{}", number % 40));
@@ -333,13 +342,15 @@ fn copies(
     let play = |name, source: String, again| Play {
         name,
         file: here().join("plays/large.yml"),
-        variables: format!("source={source}"),
+        variables: format!("source={source}\n"),
         again,
+        hosts: None,
     };
     let source = large.display().to_string();
     for engine in machine.engines().into_iter().chain([scp()]) {
         let own = engine.program == machine.rplay;
-        if engine.first_contact || engine.name.contains("one by one") {
+        let is_further = matches!(engine.reads, Reads::Pyinfra | Reads::Script);
+        if engine.first_contact || is_further || engine.name.contains("one by one") {
             continue;
         }
         for _ in 0..options.times(&engine, way.delay) {
@@ -358,12 +369,41 @@ fn copies(
     Ok(())
 }
 
+/// Twenty hosts with twenty tasks, a hundred with ten, what connecting to them costs alone, and facts.
+fn many(machine: &Machine, options: &Options, way: &Way<'_>, results: &mut Results) {
+    let play = |name, file: &str, hosts| Play {
+        name,
+        file: here().join("plays").join(file),
+        variables: String::new(),
+        again: false,
+        hosts: Some(hosts),
+    };
+    for engine in machine.engines() {
+        let is_slow = engine.name == "ansible" || engine.first_contact;
+        if engine.reads != Reads::Playbook || is_slow {
+            continue;
+        }
+        for _ in 0..options.times(&engine, way.delay) {
+            for play in [
+                play("20 hosts, connecting", "connect.yml", 20),
+                play("20 hosts, 20 tasks", "many20.yml", 20),
+                play("20 hosts, facts", "facts.yml", 20),
+                play("100 hosts, connecting", "connect.yml", 100),
+                play("100 hosts, 10 tasks", "many10.yml", 100),
+            ] {
+                results.run(machine, options, &engine, &play, way);
+            }
+        }
+    }
+}
+
 /// OpenSSH's copy, which a file's way is measured by.
 fn scp() -> Engine {
     Engine {
         name: "scp",
+        reads: Reads::File,
         program: "/usr/bin/scp".into(),
-        environment: &[],
+        environment: Vec::new(),
         first_contact: false,
         prefix: Vec::new(),
     }
@@ -402,16 +442,17 @@ fn setonix(
         name,
         file: target.file("setonix").join(file),
         variables: format!(
-            "env=staging version=1.0.0 base_dir={} singularity_version={SINGULARITY}{}",
+            "env=staging\nversion=1.0.0\nbase_dir={}\nsingularity_version={SINGULARITY}\n{}",
             Target::out().display(),
             // Apptainer takes no tag of a layout with several images.
             if file == "deploy-shell.yml" {
-                " remote_image='oci:{{ playbook_dir }}/files/image'"
+                "remote_image=oci:{{ playbook_dir }}/files/image\n"
             } else {
                 ""
             }
         ),
         again: false,
+        hosts: None,
     };
     for delay in &options.delays {
         let delay = Duration::from_millis(*delay);
@@ -421,6 +462,9 @@ fn setonix(
             delay,
         };
         for engine in machine.engines() {
+            if engine.reads != Reads::Playbook {
+                continue;
+            }
             for _ in 0..options.times(&engine, delay) {
                 let mut plays = Vec::new();
                 if with_shell.is_some() {
@@ -507,36 +551,54 @@ impl Machine {
             rplay: env::var_os("RPLAY_BINARY")
                 .map_or_else(|| env!("CARGO_BIN_EXE_rplay").into(), PathBuf::from),
             singularity: found("SINGULARITY", "singularity"),
+            mitogen: env::var_os("MITOGEN").map(PathBuf::from),
+            pyinfra: found("PYINFRA_BIN", "pyinfra"),
             begin: Instant::now(),
         })
     }
 
     /// The ways to run a play.
-    fn engines(&self) -> [Engine; 5] {
-        let engine = |name, program: &PathBuf, environment, first_contact| Engine {
+    fn engines(&self) -> Vec<Engine> {
+        let engine = |name, program: &PathBuf, environment: &[(&'static str, &str)]| Engine {
             name,
+            reads: Reads::Playbook,
             program: program.clone(),
-            environment,
-            first_contact,
+            environment: environment
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
+            first_contact: false,
             prefix: Vec::new(),
         };
-        [
-            engine("ansible", &self.ansible, &[], false),
-            engine(
-                "ansible, pipelining",
-                &self.ansible,
-                &[("ANSIBLE_PIPELINING", "1")],
-                false,
-            ),
-            engine("rplay, first contact", &self.rplay, &[], true),
-            engine("rplay", &self.rplay, &[], false),
-            engine(
-                "rplay, one by one",
-                &self.rplay,
-                &[("RPLAY_SEND_AHEAD", "never")],
-                false,
-            ),
-        ]
+        let of = |reads, engine| Engine { reads, ..engine };
+        let pipelining = [("ANSIBLE_PIPELINING", "1")];
+        let mut engines = vec![
+            engine("ansible", &self.ansible, &[]),
+            engine("ansible, pipelining", &self.ansible, &pipelining),
+        ];
+        if let Some(mitogen) = &self.mitogen {
+            let folder = mitogen.display().to_string();
+            let strategies = format!("{folder}/ansible_mitogen/plugins/strategy");
+            let environment = [
+                ("PYTHONPATH", folder.as_str()),
+                ("ANSIBLE_STRATEGY_PLUGINS", &strategies),
+                ("ANSIBLE_STRATEGY", "mitogen_linear"),
+            ];
+            engines.push(engine("ansible, Mitogen", &self.ansible, &environment));
+        }
+        if let Some(pyinfra) = &self.pyinfra {
+            engines.push(of(Reads::Pyinfra, engine("pyinfra", pyinfra, &[])));
+        }
+        let shell = PathBuf::from("/bin/sh");
+        engines.push(of(Reads::Script, engine("ssh, a call a task", &shell, &[])));
+        engines.push(Engine {
+            first_contact: true,
+            ..engine("rplay, first contact", &self.rplay, &[])
+        });
+        engines.push(engine("rplay", &self.rplay, &[]));
+        let never = [("RPLAY_SEND_AHEAD", "never")];
+        engines.push(engine("rplay, one by one", &self.rplay, &never));
+        engines
     }
 
     /// The command lines whose start is measured.
@@ -608,6 +670,8 @@ impl Machine {
             "ansible": said(&self.ansible, "--version"),
             "rplay": said(&self.rplay, "--version"),
             "rplay's size": size,
+            "Mitogen": self.mitogen.as_deref().and_then(mitogen_version),
+            "pyinfra": self.pyinfra.as_deref().map(|path| said(path, "--version")),
             "python on the target": said(Path::new("/usr/bin/python3"), "--version"),
             "ssh": said(Path::new("/usr/bin/ssh"), "-V"),
             "singularity": self.singularity.as_deref().map(|path| said(path, "--version")),
@@ -618,6 +682,17 @@ impl Machine {
             "delays in ms": options.delays,
         })
     }
+}
+
+/// The version of Mitogen in a folder of packages.
+fn mitogen_version(folder: &Path) -> Option<String> {
+    let names = fs::read_dir(folder).ok()?.flatten();
+    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let version = |name: String| {
+        let rest = name.strip_prefix("mitogen-")?;
+        Some(rest.strip_suffix(".dist-info")?.to_owned())
+    };
+    names.filter_map(version).next()
 }
 
 /// The program that the variable names, or else the one in the path.

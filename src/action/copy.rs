@@ -307,18 +307,17 @@ fn add(all: &mut TaskResult, result: TaskResult) -> bool {
     true
 }
 
-/// A local file to be sent: read already, where it is small, or vaulted, or kept for a plan.
+/// A local file to be sent: read already, where it is small or vaulted.
 pub(super) fn local(context: &Context<'_>, path: &Path) -> Result<Content, ActionError> {
     use std::io::Read;
     let read = &context.run.planner.files.secrets.files_read;
     let is_large = path.metadata().is_ok_and(|meta| meta.len() > INLINE as u64);
     let mut head = [0; VAULTED.len()];
     if is_large
-        && !read.keeps()
         && std::fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok())
         && head != VAULTED
     {
-        crate::load::early::file(path);
+        read.add_large(path).map_err(unreadable)?;
         return Ok(Content::File(path.to_path_buf()));
     }
     read_local(context, path).map(Content::Bytes)

@@ -1,10 +1,12 @@
 //! Files that a run has read, with their digests: what a plan was made of.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rplay_modules::machine::digest::hex;
+use rplay_modules::machine::digest::{Algorithm, hex};
 use sha2::{Digest as _, Sha256};
 
 /// The files read so far; it only grows. Nothing is kept unless somebody asked for it.
@@ -27,10 +29,18 @@ impl FilesRead {
         }
     }
 
-    /// Whether files are kept.
-    #[must_use]
-    pub fn keeps(&self) -> bool {
-        self.0.is_some()
+    /// Keeps a file that is too large to be read at once.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn add_large(&self, path: &Path) -> io::Result<()> {
+        super::early::file(path);
+        if let Some(files) = &self.0 {
+            let digest = Algorithm::Sha256.of(&mut File::open(path)?)?;
+            let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
+            files.insert(path.to_path_buf(), digest);
+        }
+        Ok(())
     }
 
     /// The files with their digests.
