@@ -18,4 +18,5 @@ pub mod vault;
 pub mod yaml;
 
 pub(crate) use check::{VARIABLE_NAMES, is_variable_name};
+pub(crate) use resolve::is_timestamp;
 pub use vault::read;

@@ -161,7 +161,7 @@ fn sexagesimal_fraction(whole: &str, fraction: &str) -> Option<f64> {
 }
 
 /// `2024-01-01`, or a date and a time with an optional fraction and zone.
-pub(super) fn is_timestamp(text: &str) -> bool {
+pub(crate) fn is_timestamp(text: &str) -> bool {
     let bytes = text.as_bytes();
     let plain_date = bytes.len() == 10
         && bytes.iter().enumerate().all(|(at, byte)| match at {

@@ -55,6 +55,7 @@ pub(crate) fn timestamp(text: &str) -> Option<Value> {
     );
     let micro = match fraction {
         "" => 0,
+        text if !text.bytes().all(|byte| byte.is_ascii_digit()) => return None,
         text => digits(&format!("{text:0<6}")[..6])?,
     };
     let at =
@@ -63,7 +64,8 @@ pub(crate) fn timestamp(text: &str) -> Option<Value> {
         "" => None,
         "Z" => Some(0),
         sign => {
-            let (hours, minutes) = sign[1..].split_once(':').unwrap_or((&sign[1..], "0"));
+            let offset = sign.strip_prefix(['+', '-'])?;
+            let (hours, minutes) = offset.split_once(':').unwrap_or((offset, "0"));
             let seconds = digits(hours)? * 3600 + digits(minutes)? * 60;
             let seconds = if sign.starts_with('-') {
                 -seconds

@@ -11,6 +11,7 @@ use super::super::fault::{Fault, Outcome};
 use super::super::value::{Entries, Key, Value};
 use super::super::{ops, print};
 use crate::diag::{Diagnostic, Source, Span};
+use crate::load::is_timestamp;
 
 super::filters! {
     "from_yaml": "the value that YAML text writes" => |interp, a| match a.operand() {
@@ -169,7 +170,7 @@ fn mapping(items: Vec<Value>) -> Value {
 
 /// A plain scalar, times as such.
 fn resolved(text: &str) -> Value {
-    if is_date(text)
+    if is_timestamp(text)
         && let Some(moment) = super::timestamp(text)
     {
         return moment;
@@ -263,24 +264,6 @@ fn float(text: &str) -> Option<f64> {
     } else {
         number
     })
-}
-
-fn is_date(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() >= 8 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-' && {
-        let mut parts = text[5..].splitn(2, '-');
-        let month = parts.next().unwrap_or_default();
-        let day = parts.next().unwrap_or_default();
-        let exact = text.len() == 10
-            && month.len() == 2
-            && day.len() == 2
-            && [month, day]
-                .concat()
-                .bytes()
-                .all(|byte| byte.is_ascii_digit());
-        exact
-            || (day.len() > 2 && day.contains(':') && day.starts_with(|c: char| c.is_ascii_digit()))
-    }
 }
 
 // ---- writing -----------------------------------------------------------------------------------
@@ -681,8 +664,9 @@ impl Writer {
 
     fn text(&mut self, text: &str, indent: usize, in_flow: bool, key: bool) {
         let look = Look::new(text);
-        let implicit =
-            matches!(plain(text), Value::Str(_)) && !is_date(text) && !matches!(text, "=" | "<<");
+        let implicit = matches!(plain(text), Value::Str(_))
+            && !is_timestamp(text)
+            && !matches!(text, "=" | "<<");
         let allowed = if in_flow {
             look.flow_plain
         } else {
