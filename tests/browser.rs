@@ -182,6 +182,7 @@ impl Place {
         ));
         command
             .env("HOME", self.folder.path())
+            .env_remove("XDG_STATE_HOME")
             .current_dir(self.folder.path());
         command
     }

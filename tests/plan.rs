@@ -255,7 +255,10 @@ fn asked(place: &Place) -> Result<(), String> {
         });
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait"]).arg(rplay()).args(APPLY);
-        command.current_dir(&folder).env("HOME", &folder);
+        command
+            .current_dir(&folder)
+            .env("HOME", &folder)
+            .env_remove("XDG_STATE_HOME");
         command.stdin(copy()?).stdout(copy()?).stderr(copy()?);
         let status = command.status().map_err(|fault| fault.to_string())?;
         drop((command, line));

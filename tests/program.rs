@@ -112,7 +112,10 @@ fn completions(place: &Place) -> Result<(), String> {
                 command.arg(shell);
             }
             command.args(&words).current_dir(&folder);
-            command.env("RPLAY", rplay()).env("HOME", &folder);
+            command
+                .env("RPLAY", rplay())
+                .env("HOME", &folder)
+                .env_remove("XDG_STATE_HOME");
             let Ok(ran) = command.output() else {
                 if shell == "bash" {
                     return Err("bash is not there".to_owned());
@@ -207,7 +210,7 @@ fn silence(place: &Place) -> Result<(), String> {
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait"]).arg(rplay());
         command.args(HERE).arg(option).current_dir(&folder);
-        command.env("HOME", &folder);
+        command.env("HOME", &folder).env_remove("XDG_STATE_HOME");
         command.stdin(copy()?).stdout(copy()?).stderr(copy()?);
         let mut child = command.spawn().map_err(|fault| fault.to_string())?;
         let echoes = || {
@@ -250,7 +253,10 @@ fn questions(place: &Place) -> Result<(), String> {
     rustix::io::write(&screen, b"{{ 3 + 4 }}\n{{ 3 + 5 }}\n").map_err(|fault| fault.to_string())?;
     let mut command = Command::new("setsid");
     command.args(["--ctty", "--wait"]).arg(rplay()).args(HERE);
-    command.current_dir(&folder).env("HOME", &folder);
+    command
+        .current_dir(&folder)
+        .env("HOME", &folder)
+        .env_remove("XDG_STATE_HOME");
     command.stdin(copy()?).stderr(copy()?);
     expect(finish(&mut command)?, 0, &["7,", "\"{{ 3 + 5 }}\""])
 }
@@ -295,7 +301,10 @@ fn editors(place: &Place) -> Result<(), String> {
         command.args(["--ctty", "--wait"]).arg(rplay());
         command.args(["vault", verb, "--vault-password-file", "pw"]);
         command.arg(if verb == "edit" { "v.yml" } else { "new.yml" });
-        command.current_dir(&folder).env("HOME", &folder);
+        command
+            .current_dir(&folder)
+            .env("HOME", &folder)
+            .env_remove("XDG_STATE_HOME");
         command.env("ANSIBLE_LOCAL_TEMP", folder.join("tmp"));
         command.env("EDITOR", editor);
         command.stdin(copy()?).stdout(copy()?).stderr(copy()?);

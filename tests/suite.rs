@@ -37,6 +37,7 @@ mod live;
 mod pipelines;
 mod plan;
 mod program;
+mod records;
 mod review;
 mod ssh;
 mod systems;
@@ -64,7 +65,7 @@ enum Job {
 }
 
 /// The scenarios, those that take longest first.
-const SCENARIOS: [(&str, Scenarios); 15] = [
+const SCENARIOS: [(&str, Scenarios); 16] = [
     ("ssh", ssh::all),
     ("program", program::all),
     ("systems", systems::all),
@@ -73,6 +74,7 @@ const SCENARIOS: [(&str, Scenarios); 15] = [
     ("hosts", hosts::all),
     ("inside", inside::all),
     ("plan", |_, wanted| plan::all(wanted)),
+    ("records", |_, wanted| records::all(wanted)),
     ("browser", browser::all),
     ("review", |_, wanted| review::all(wanted)),
     ("pipelines", pipelines::all),

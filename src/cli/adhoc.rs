@@ -145,7 +145,7 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
     session.inputs.options.look_ahead = false;
     let Session { inputs, planner } = session;
     tell(&leaving(arguments), hidden);
-    let view = session::view(&view, arguments.tree.as_deref(), &inputs, vec![])?;
+    let view = session::view(&view, arguments.tree.as_deref(), &inputs, vec![], None)?;
     let told = told::options(&arguments.pattern, &arguments.options, &inputs);
     session::execute(inputs, planner, &[playbook], view, told)
 }

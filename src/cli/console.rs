@@ -140,7 +140,7 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
         magic: Arc::new(session.inputs.magic.clone()),
         hidden,
     };
-    let view = session::view("minimal", None, &session.inputs, vec![])?;
+    let view = session::view("minimal", None, &session.inputs, vec![], None)?;
     let runtime = session::runtime()?;
     interrupt::leave_interrupts();
     let exit = runtime.block_on(async {

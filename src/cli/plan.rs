@@ -11,6 +11,7 @@ use clap::Parser;
 
 use super::playbook::{self, Loaded};
 use super::programs::{Call, parse};
+use super::runs;
 use super::session;
 use super::{CommandError, Exit, finish};
 use crate::diag::Diagnostic;
@@ -75,7 +76,7 @@ pub(super) struct Drift {
 /// Runs `rplay drift`.
 pub(super) fn drift(call: &Call) -> Exit {
     run::<Drift>(call, |arguments, hidden| {
-        let (exit, plan) = make(arguments.run, &call.args, false, hidden)?;
+        let (exit, plan) = make(arguments.run, &call.words(), false, hidden)?;
         for (host, summary) in plan.by_host() {
             report::print(&format!("{host}: {}\n", summary.to_words()));
         }
@@ -95,7 +96,7 @@ pub(super) fn main(call: &Call) -> Exit {
         if let Some(out) = &out {
             writable(out)?;
         }
-        let (exit, plan) = make(run, &call.args, true, hidden)?;
+        let (exit, plan) = make(run, &call.words(), true, hidden)?;
         if let Some(out) = &out {
             save(&plan, out, hidden)?;
         }
@@ -109,9 +110,9 @@ pub(super) fn main(call: &Call) -> Exit {
 pub(super) fn apply(call: &Call) -> Exit {
     run::<Apply>(call, |arguments, hidden| {
         let plan = read(&arguments.plan)?;
-        let words: Vec<OsString> = plan.arguments.iter().map(OsString::from).collect();
+        let words = &plan.arguments;
         refuse(&arguments.plan, outdated(&plan))?;
-        let (_, now) = make(stored(&words)?, &words, false, hidden)?;
+        let (_, now) = make(stored(words)?, words, false, hidden)?;
         let mut reasons = plan.unlike(&now).iter().map(drifted).collect::<Vec<_>>();
         reasons.extend(new_inputs(&plan, &now));
         refuse(&arguments.plan, reasons)?;
@@ -126,7 +127,7 @@ pub(super) fn apply(call: &Call) -> Exit {
                 "Nothing was done: the plan was not approved",
             ));
         }
-        let (exit, done) = execute(stored(&words)?, false, true, hidden)?;
+        let (exit, done) = execute(stored(words)?, words, false, true, hidden)?;
         let deviations = plan.deviations(&done);
         let problems: Vec<Diagnostic> = deviations.iter().map(deviated).collect();
         super::tell(&problems, hidden);
@@ -187,10 +188,10 @@ fn problem(code: &'static str, text: impl Into<String>) -> CommandError {
 }
 
 /// The run that the arguments of a plan ask for.
-fn stored(words: &[OsString]) -> Result<playbook::Arguments, CommandError> {
+pub(super) fn stored(words: &[String]) -> Result<playbook::Arguments, CommandError> {
     let call = Call {
         name: PLAN,
-        args: words.to_vec(),
+        args: words.iter().map(OsString::from).collect(),
     };
     let parsed = parse::<Planning>(&call).map(|arguments| arguments.run);
     parsed.map_err(|exit| CommandError {
@@ -202,22 +203,21 @@ fn stored(words: &[OsString]) -> Result<playbook::Arguments, CommandError> {
 /// A run in check mode as a plan.
 fn make(
     arguments: playbook::Arguments,
-    words: &[OsString],
+    words: &[String],
     shown: bool,
     hidden: &Secrets,
 ) -> Result<(Exit, Plan), CommandError> {
-    let (exit, mut plan) = execute(arguments, true, shown, hidden)?;
-    plan.arguments = words
-        .iter()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let (exit, mut plan) = execute(arguments, words, true, shown, hidden)?;
+    plan.arguments = words.to_vec();
     plan.environment = environment();
     Ok((exit, plan))
 }
 
-/// Runs the playbooks, in check mode or in earnest, and collects what happens.
+/// Runs the playbooks, in check mode or in earnest, and collects what happens. What is done in earnest
+/// is recorded.
 fn execute(
     mut arguments: playbook::Arguments,
+    words: &[String],
     check: bool,
     shown: bool,
     hidden: &Secrets,
@@ -241,9 +241,13 @@ fn execute(
         beside.extend(playbook::reports(&arguments, &loaded.inputs)?);
     }
     let name = playbook::view_name(&arguments, &loaded.inputs);
+    let record = match check {
+        true => None,
+        false => runs::begin("plan", words, &loaded.inputs, &loaded.playbooks),
+    };
     let view = match shown {
-        true => session::view(&name, None, &loaded.inputs, beside)?,
-        false => report::masked(beside, &secrets.hidden),
+        true => session::view(&name, None, &loaded.inputs, beside, record)?,
+        false => report::masked(beside, &secrets.hidden, record),
     };
     let told = playbook::told(&arguments, &loaded.inputs);
     let Loaded {
@@ -267,7 +271,7 @@ fn execute(
 }
 
 /// The settings in the environment, without their values.
-fn environment() -> BTreeMap<String, String> {
+pub(super) fn environment() -> BTreeMap<String, String> {
     std::env::vars()
         .filter(|(name, _)| name.starts_with("ANSIBLE_"))
         .map(|(name, value)| (name, digest(value.as_bytes())))

@@ -7,11 +7,13 @@ use clap::Parser;
 
 use super::options::TaskOptions;
 use super::programs::{Call, parse};
+use super::runs;
 use super::session::{self, Session};
 use super::told;
 use super::{CommandError, Exit, finish};
 use crate::config::Config;
 use crate::diag::{Diagnostic, Severity};
+use crate::load::inputs::FilesRead;
 use crate::plan::collections::Collections;
 use crate::plan::{Planner, TagFilter};
 use crate::report::{self, View};
@@ -65,7 +67,7 @@ pub(super) struct Arguments {
 pub(super) fn main(call: &Call) -> Exit {
     let hidden = Secrets::default();
     match parse::<Arguments>(call) {
-        Ok(arguments) => finish(run(arguments, &hidden), &hidden),
+        Ok(arguments) => finish(run(arguments, &call.words(), &hidden), &hidden),
         Err(exit) => exit,
     }
 }
@@ -89,8 +91,12 @@ pub(super) struct Loaded {
     pub(super) playbooks: Vec<PlannedPlaybook>,
 }
 
-/// Runs the command.
-pub(super) fn run(arguments: Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
+/// Runs the command, which was called with these words.
+pub(super) fn run(
+    arguments: Arguments,
+    words: &[String],
+    hidden: &Secrets,
+) -> Result<Exit, CommandError> {
     let of_run = |one: &&String| !report::is_of_problems(one);
     if let Some(one) = arguments
         .report
@@ -110,7 +116,8 @@ pub(super) fn run(arguments: Arguments, hidden: &Secrets) -> Result<Exit, Comman
     }
     let name = view_name(&arguments, &loaded.inputs);
     let reports = reports(&arguments, &loaded.inputs)?;
-    let view = session::view(&name, None, &loaded.inputs, reports)?;
+    let record = runs::begin("playbook", words, &loaded.inputs, &loaded.playbooks);
+    let view = session::view(&name, None, &loaded.inputs, reports, record)?;
     let told = told(&arguments, &loaded.inputs);
     let Loaded {
         inputs,
@@ -163,14 +170,11 @@ pub(super) fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, Co
         check_playbook(path)?;
     }
     let tags = tags(arguments, &config);
-    let mut session = session::prepare(
-        &arguments.options,
-        config,
-        "all",
-        tags,
-        &mut problems,
-        hidden,
-    )?;
+    let mut wanted = arguments.options.clone();
+    if config.bool("records") && !wanted.files_read.is_kept() {
+        wanted.files_read = FilesRead::stamped();
+    }
+    let mut session = session::prepare(&wanted, config, "all", tags, &mut problems, hidden)?;
     let options = &mut session.inputs.options;
     options.force_handlers = arguments.force_handlers;
     options.start_at.clone_from(&arguments.start_at_task);

@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::{
-    Exit, adhoc, config, console, doc, graph, inventory, lint, plan, playbook, post, shell, usage,
-    vault, version, why,
+    Exit, adhoc, config, console, doc, graph, inventory, lint, plan, playbook, post, runs, shell,
+    usage, vault, version, why,
 };
 
 /// A program.
@@ -31,6 +31,16 @@ pub(crate) struct Call {
     pub(crate) name: &'static str,
     /// What follows the name.
     pub(crate) args: Vec<OsString>,
+}
+
+impl Call {
+    /// The arguments as text.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let words = self.args.iter();
+        words
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect()
+    }
 }
 
 /// Every program; the first one is meant when no other is named.
@@ -118,6 +128,20 @@ pub(crate) const PROGRAMS: &[Program] = &[
         ansible: "",
         run: plan::drift,
         command: plan::Drift::command,
+    },
+    Program {
+        word: "runs",
+        name: "rplay runs",
+        ansible: "",
+        run: runs::list,
+        command: runs::Runs::command,
+    },
+    Program {
+        word: "replay",
+        name: "rplay replay",
+        ansible: "",
+        run: runs::replay,
+        command: runs::Replay::command,
     },
     Program {
         word: "why",

@@ -17,6 +17,7 @@ use crate::plan::library::Library;
 use crate::plan::{Files, Planner, TagFilter};
 use crate::report::View;
 use crate::report::event::{self, Event, MessageKind};
+use crate::report::runs::Writer;
 use crate::run::{Inputs, Options, PlannedPlaybook, Run, SshArgs};
 use crate::secrets::Secrets;
 use crate::template::value::Value;
@@ -308,16 +309,28 @@ fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
 pub(super) const LEAVING: &str = "2.23";
 
 /// The view of a run by its name, the folder into which results are written, and further
-/// views that get the same events.
+/// views that get the same events; and the record.
 pub(super) fn view(
     name: &str,
     tree: Option<&Path>,
     inputs: &Inputs,
     beside: Vec<Box<dyn View>>,
+    record: Option<Writer>,
+) -> Result<Box<dyn View>, CommandError> {
+    let hidden = &inputs.files.secrets.hidden;
+    view_of(name, tree, &inputs.config, hidden, (beside, record))
+}
+
+/// The same without a run.
+pub(super) fn view_of(
+    name: &str,
+    tree: Option<&Path>,
+    config: &Config,
+    hidden: &Secrets,
+    (beside, record): (Vec<Box<dyn View>>, Option<Writer>),
 ) -> Result<Box<dyn View>, CommandError> {
     let terminal = std::io::stdout().is_terminal();
-    let hidden = &inputs.files.secrets.hidden;
-    let enabled = inputs.config.list("callbacks_enabled");
+    let enabled = config.list("callbacks_enabled");
     let leaving = |view: &&str| match *view {
         "tree" => {
             tree.is_some()
@@ -334,7 +347,7 @@ pub(super) fn view(
         Diagnostic::deprecation("view", &what, LEAVING)
     });
     tell(&told.collect::<Vec<_>>(), hidden);
-    crate::report::open(name, &inputs.config, tree, terminal, hidden, beside)
+    crate::report::open(name, config, tree, terminal, hidden, beside, record)
         .map_err(|problem| CommandError::new(Exit::Error, problem))
 }
 

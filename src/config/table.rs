@@ -112,6 +112,38 @@ pub static SETTINGS: &[Setting] = &[
         Some("far"),
         "Send items of a loop, and tasks of a host, together where they need nothing of each other: to hosts that are not this machine, never, or always.",
     ),
+    setting(
+        "records",
+        &[("rplay", "records")],
+        &["RPLAY_RECORDS"],
+        Kind::Bool,
+        Some("True"),
+        "Whether the events of every run of a playbook are recorded, for `rplay runs`, `replay` and `resume`.",
+    ),
+    setting(
+        "records_path",
+        &[("rplay", "records_path")],
+        &["RPLAY_RECORDS_PATH"],
+        Kind::Path,
+        None,
+        "Folder of the records; without it `rplay/runs` in `$XDG_STATE_HOME`, or in `~/.local/state`.",
+    ),
+    setting(
+        "records_keep",
+        &[("rplay", "records_keep")],
+        &["RPLAY_RECORDS_KEEP"],
+        Kind::Int,
+        Some("100"),
+        "How many records are kept; the oldest go first.",
+    ),
+    setting(
+        "records_size",
+        &[("rplay", "records_size")],
+        &["RPLAY_RECORDS_SIZE"],
+        Kind::Int,
+        Some("256"),
+        "How many megabytes of records are kept, looked at when a run begins; the oldest go first.",
+    ),
     // Inventory and selection
     setting(
         "inventory",

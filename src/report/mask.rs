@@ -5,6 +5,7 @@ use rplay_modules::outcome::{Diff, DiffSide};
 use super::View;
 use super::event::Event;
 use super::matcher::hunks;
+use super::runs::Writer;
 use crate::secrets::{Matcher, STARS, Secrets};
 
 /// What stands for a secret that was replaced by another one.
@@ -14,27 +15,33 @@ const FORMER: &str = "******** (former)";
 pub(crate) struct Masked {
     view: Box<dyn View>,
     secrets: Secrets,
+    record: Option<Writer>,
 }
 
 impl Masked {
-    pub(crate) fn new(view: Box<dyn View>, secrets: &Secrets) -> Self {
+    pub(crate) fn new(view: Box<dyn View>, secrets: &Secrets, record: Option<Writer>) -> Self {
         Self {
             view,
             secrets: secrets.clone(),
+            record,
         }
     }
 }
 
 impl View for Masked {
     fn event(&mut self, event: &Event) {
-        match self.secrets.matcher() {
-            None => self.view.event(event),
-            Some(matcher) => {
-                let mut event = event.clone();
-                mask(&mut event, &matcher);
-                self.view.event(&event);
+        let Some(matcher) = self.secrets.matcher() else {
+            if let Some(record) = &mut self.record {
+                record.event(event, false);
             }
+            return self.view.event(event);
+        };
+        let mut shown = event.clone();
+        mask(&mut shown, &matcher);
+        if let Some(record) = &mut self.record {
+            record.event(&shown, shown != *event);
         }
+        self.view.event(&shown);
     }
 }
 

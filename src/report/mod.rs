@@ -24,6 +24,7 @@ mod progress;
 mod record;
 mod reports;
 mod result;
+pub(crate) mod runs;
 mod tree;
 mod yaml;
 
@@ -36,6 +37,7 @@ use crate::config::Config;
 use crate::diag::{Diagnostic, Severity};
 use crate::secrets::Secrets;
 use event::Event;
+use runs::Writer;
 
 pub use record::read;
 pub(crate) use reports::{
@@ -302,18 +304,20 @@ impl View for Several {
 
 /// The views of a run on this process's own streams: the one that is named, those of
 /// `callbacks_enabled`, and a live line where someone looks at it. No secret gets to them. Where
-/// there is a folder, the results are written into it as well; `beside` gets all events, too.
+/// there is a folder, the results are written into it as well; `beside` gets all events, too, and the
+/// record keeps them.
 ///
 /// # Errors
 ///
 /// No view has the name.
-pub fn open(
+pub(crate) fn open(
     name: &str,
     config: &Config,
     tree: Option<&Path>,
     terminal: bool,
     secrets: &Secrets,
     beside: Vec<Box<dyn View>>,
+    record: Option<Writer>,
 ) -> Result<Box<dyn View>, Diagnostic> {
     let settings = Settings::new(config, terminal);
     let load = |name: &str| {
@@ -352,15 +356,19 @@ pub fn open(
     }
     let watched = terminal && std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
     if !watched || std::env::var_os("TERM").is_none_or(|term| term == "dumb") {
-        return Ok(masked(views, secrets));
+        return Ok(masked(views, secrets, record));
     }
     let view = progress::Progress::around(several(views), Box::new(std::io::stderr()), columns());
-    Ok(masked(vec![Box::new(view)], secrets))
+    Ok(masked(vec![Box::new(view)], secrets, record))
 }
 
-/// Views that no secret gets to.
-pub(crate) fn masked(views: Vec<Box<dyn View>>, secrets: &Secrets) -> Box<dyn View> {
-    Box::new(mask::Masked::new(several(views), secrets))
+/// Views that no secret gets to, and the record, which none gets into.
+pub(crate) fn masked(
+    views: Vec<Box<dyn View>>,
+    secrets: &Secrets,
+    record: Option<Writer>,
+) -> Box<dyn View> {
+    Box::new(mask::Masked::new(several(views), secrets, record))
 }
 
 /// Views as one.

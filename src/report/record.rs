@@ -38,9 +38,13 @@ impl View for Lines {
     }
 }
 
+fn text(event: &Event) -> Option<String> {
+    Some(Value::Object(fields(event)?).to_string())
+}
+
 /// An event as one flat object, its kind under `event`. Serde's own way to do this buffers what it
 /// reads and loses the type of numbers.
-fn text(event: &Event) -> Option<String> {
+pub(super) fn fields(event: &Event) -> Option<serde_json::Map<String, Value>> {
     let (kind, fields) = match serde_json::to_value(event).ok()? {
         Value::Object(one) => one.into_iter().next()?,
         Value::String(kind) => (kind, Value::Null),
@@ -51,7 +55,7 @@ fn text(event: &Event) -> Option<String> {
     if let Value::Object(fields) = fields {
         flat.extend(fields);
     }
-    Some(Value::Object(flat).to_string())
+    Some(flat)
 }
 
 /// Reads what the view `ndjson` wrote.
@@ -70,7 +74,13 @@ pub fn read(text: &str) -> Result<Vec<Event>, String> {
 }
 
 fn one(line: &str) -> Result<Event, serde_json::Error> {
-    let mut fields: serde_json::Map<String, Value> = serde_json::from_str(line)?;
+    event(serde_json::from_str(line)?)
+}
+
+/// The event that [`fields`] took apart.
+pub(super) fn event(
+    mut fields: serde_json::Map<String, Value>,
+) -> Result<Event, serde_json::Error> {
     let kind = fields.shift_remove("event").unwrap_or_default();
     let Value::String(name) = &kind else {
         return serde_json::from_value(kind);

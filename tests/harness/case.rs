@@ -107,6 +107,17 @@ impl Folder {
         self.root.path().join("home")
     }
 
+    /// All that the records of the calls' runs hold.
+    pub(crate) fn records(&self) -> Result<Vec<u8>, String> {
+        let folder = self.home().join(".local/state/rplay/runs");
+        let files = walkdir::WalkDir::new(folder).into_iter().flatten();
+        let files = files.filter(|entry| entry.file_type().is_file());
+        let texts: Result<Vec<Vec<u8>>, _> = files.map(|entry| fs::read(entry.path())).collect();
+        texts
+            .map(|texts| texts.concat())
+            .map_err(|fault| fault.to_string())
+    }
+
     fn write(&self, name: &str, text: &str, mode: Option<u32>) -> std::io::Result<()> {
         let path = self.files().join(name);
         if let Some(parent) = path.parent() {

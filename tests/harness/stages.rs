@@ -296,7 +296,21 @@ fn run_case(case: &Case, folder: &Folder, more: &[&str]) -> Result<Ran, String> 
     let secrets = secrets(case);
     let ran = folder.watched(&rplay(), &arguments(case, more)?, &[], &secrets)?;
     no_secrets(case, &ran)?;
+    not_recorded(&folder.records()?, &secrets)?;
     Ok(ran)
+}
+
+/// No secret is in the records of runs.
+fn not_recorded(records: &[u8], secrets: &[&str]) -> Result<(), String> {
+    let text = String::from_utf8_lossy(records);
+    let found = secrets.iter().find(|secret| text.contains(**secret));
+    found.map_or(Ok(()), |secret| {
+        let line = text.lines().find(|line| line.contains(*secret));
+        Err(format!(
+            "the secret `{secret}` is in the record: {}",
+            line.unwrap_or_default()
+        ))
+    })
 }
 
 /// No view shows a secret, however much it is asked to tell.

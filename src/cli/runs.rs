@@ -1,0 +1,254 @@
+//! `rplay runs` and `replay`: what was recorded of former runs, and any of them shown once more.
+
+use clap::{Parser, ValueEnum};
+use serde_json::json;
+
+use super::plan::environment;
+use super::programs::{Call, parse};
+use super::session;
+use super::{CommandError, Exit, finish};
+use crate::config::Config;
+use crate::diag::{Diagnostic, nearest};
+use crate::report::runs::{Head, Place, Recorded, State, Writer};
+use crate::report::{self, View};
+use crate::run::{Inputs, PlannedPlaybook};
+use crate::secrets::Secrets;
+
+/// Lists the runs that were recorded, the newest first.
+#[derive(Debug, Parser)]
+pub(super) struct Runs {
+    /// The form of the list
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    output: Form,
+}
+
+/// The forms of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// A line a run.
+    Text,
+    /// One document.
+    Json,
+}
+
+/// Shows a recorded run as it was shown, or in another way.
+#[derive(Debug, Parser)]
+pub(super) struct Replay {
+    /// The run: its name in `rplay runs`, the beginning of it, or `last`
+    run: String,
+    /// The way the run is shown
+    #[arg(long, value_name = "VIEW")]
+    output: Option<String>,
+    /// Write a report beside it, any number of them: KIND or KIND=FILE
+    #[arg(long, value_name = "REPORT", long_help = report::report_help())]
+    report: Vec<String>,
+}
+
+/// Runs `rplay runs`.
+pub(super) fn list(call: &Call) -> Exit {
+    let hidden = Secrets::default();
+    match parse::<Runs>(call) {
+        Ok(wanted) => finish(show(&wanted, &hidden), &hidden),
+        Err(exit) => exit,
+    }
+}
+
+/// Runs `rplay replay`.
+pub(super) fn replay(call: &Call) -> Exit {
+    let hidden = Secrets::default();
+    match parse::<Replay>(call) {
+        Ok(wanted) => finish(play(&wanted, &hidden), &hidden),
+        Err(exit) => exit,
+    }
+}
+
+/// Where records are.
+pub(super) fn place(config: &Config) -> Result<Place, CommandError> {
+    Place::of(config).map_err(|fault| {
+        let problem = Diagnostic::error("records", "there is no folder of records");
+        CommandError::new(Exit::Error, problem.cause(fault.to_string()))
+    })
+}
+
+/// The run that a word means.
+pub(super) fn find(place: &Place, word: &str) -> Result<Recorded, CommandError> {
+    let refused = |problem| CommandError::new(Exit::Error, problem);
+    let meant = place.meant(word);
+    let [id] = meant.as_slice() else {
+        let folder = place.folder().display();
+        let known = place.ids();
+        let text = match (known.is_empty(), meant.len()) {
+            (true, _) => format!("no run is recorded in '{folder}'"),
+            (_, 0) => format!("there is no run '{word}' in '{folder}'"),
+            (_, count) => format!("'{word}' may be any of {count} runs"),
+        };
+        let problem = Diagnostic::error("unknown-run", text);
+        return Err(refused(
+            match nearest(word, known.iter().map(String::as_str)) {
+                Some(near) if meant.is_empty() => problem.hint(format!("did you mean `{near}`?")),
+                _ => problem.hint("`rplay runs` lists them"),
+            },
+        ));
+    };
+    place.read(id).map_err(|why| {
+        let text = format!("the record of the run {id} cannot be read");
+        refused(Diagnostic::error("record", text).cause(why))
+    })
+}
+
+/// Begins the record of a run that was called with these words. Where it cannot be written, that is
+/// told, and the run goes on without it.
+pub(super) fn begin(
+    program: &str,
+    words: &[String],
+    inputs: &Inputs,
+    playbooks: &[PlannedPlaybook],
+) -> Option<Writer> {
+    if !inputs.config.bool("records") {
+        return None;
+    }
+    let secrets = &inputs.files.secrets;
+    if let Some(file) = &inputs.config.file
+        && let Ok(bytes) = std::fs::read(file)
+    {
+        secrets.files_read.add(file, &bytes);
+    }
+    let head = Head {
+        program: program.to_owned(),
+        folder: std::env::current_dir().unwrap_or_default(),
+        playbooks: playbooks
+            .iter()
+            .map(|playbook| playbook.path.display().to_string())
+            .collect(),
+        environment: environment(),
+        vault_ids: secrets.ids().map(str::to_owned).collect(),
+        check: inputs.options.check,
+        ..Head::default()
+    };
+    let begun = Place::of(&inputs.config).and_then(|place| {
+        let files_read = secrets.files_read.clone();
+        let told = |fault: std::io::Error| {
+            let folder = place.folder().display();
+            std::io::Error::new(fault.kind(), format!("{folder}: {fault}"))
+        };
+        Writer::begin(&place, head, words.to_vec(), files_read, &secrets.hidden).map_err(told)
+    });
+    match begun {
+        Ok(writer) => Some(writer),
+        Err(fault) => {
+            let problem = Diagnostic::warning("records", "this run is not recorded");
+            let problem = problem.cause(fault.to_string()).hint(
+                "set `records_path` in `[rplay]` or RPLAY_RECORDS_PATH to another folder, or `records = no` to go without",
+            );
+            super::tell(&[problem], &secrets.hidden);
+            None
+        }
+    }
+}
+
+fn show(wanted: &Runs, hidden: &Secrets) -> Result<Exit, CommandError> {
+    let place = place(&session::settings(hidden)?)?;
+    let mut heads: Vec<(Head, State)> = vec![];
+    let mut problems = vec![];
+    for id in place.ids().iter().rev() {
+        match place.head(id) {
+            Ok(found) => heads.push(found),
+            Err(why) => {
+                let text = format!("the record of the run {id} cannot be read");
+                problems.push(Diagnostic::warning("record", text).cause(why));
+            }
+        }
+    }
+    super::tell(&problems, hidden);
+    let text = match wanted.output {
+        Form::Json => {
+            let runs = heads.iter().map(|(head, state)| {
+                json!({
+                    "id": head.id,
+                    "state": state,
+                    "started": head.started,
+                    "ended": head.ended,
+                    "exit_code": head.exit_code,
+                    "check": head.check,
+                    "playbooks": head.playbooks,
+                    "folder": head.folder,
+                    "arguments": head.arguments,
+                    "recap": head.recap,
+                    "engine": head.engine,
+                    "bytes": place.size(&head.id),
+                })
+            });
+            let runs = serde_json::Value::Array(runs.collect());
+            serde_json::to_string_pretty(&runs).unwrap_or_default() + "\n"
+        }
+        Form::Text => table(&heads),
+    };
+    report::print(&text);
+    Ok(Exit::Ok)
+}
+
+/// The list for people.
+fn table(heads: &[(Head, State)]) -> String {
+    let mut rows = vec![["RUN", "STARTED", "OUTCOME", "HOSTS", "PLAYBOOK"].map(str::to_owned)];
+    for (head, state) in heads {
+        let started = head.started.parse::<jiff::Timestamp>().map(|time| {
+            let here = time.to_zoned(jiff::tz::TimeZone::system());
+            here.strftime("%Y-%m-%d %H:%M:%S").to_string()
+        });
+        let playbooks: Vec<String> = head
+            .playbooks
+            .iter()
+            .map(|path| {
+                let path = std::path::Path::new(path);
+                crate::files::from_here(path).display().to_string()
+            })
+            .collect();
+        let check = if head.check { ", check" } else { "" };
+        rows.push([
+            head.id.clone(),
+            started.unwrap_or_else(|_| head.started.clone()),
+            format!("{}{check}", state.word()),
+            head.recap.len().to_string(),
+            playbooks.join(" "),
+        ]);
+    }
+    let widths: [usize; 5] = std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    });
+    let line = |row: &[String; 5]| {
+        let cells = row.iter().zip(widths);
+        let cells: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+fn play(wanted: &Replay, hidden: &Secrets) -> Result<Exit, CommandError> {
+    let config = session::settings(hidden)?;
+    let recorded = find(&place(&config)?, &wanted.run)?;
+    let reports: Vec<Box<dyn View>> = wanted
+        .report
+        .iter()
+        .filter(|one| !report::is_of_problems(one))
+        .map(|one| report::open_report(one, &config))
+        .collect::<Result<_, _>>()
+        .map_err(|problem| CommandError::new(Exit::Options, problem))?;
+    let (engine, own) = (&recorded.head.engine, env!("CARGO_PKG_VERSION"));
+    if engine != own {
+        let text = format!(
+            "the run was recorded by rplay {engine}; this is {own}, which may show it otherwise"
+        );
+        super::tell(&[Diagnostic::warning("record", text)], hidden);
+    }
+    let name = wanted.output.clone();
+    let name = name.or_else(|| config.text("stdout_callback"));
+    let name = name.unwrap_or_else(|| "default".to_owned());
+    let mut view = session::view_of(&name, None, &config, hidden, (reports, None))?;
+    for (event, _) in &recorded.events {
+        view.event(event);
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,217 @@
+//! Writes the record of a run. A thread turns events into lines, so that the run waits for neither.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use rustix::fs::{FlockOperation, flock};
+use serde_json::{Map, Value};
+
+use super::{EVENTS, FORMAT, Head, Place, VERSION, append, write_head};
+use crate::diag::Severity;
+use crate::load::inputs::FilesRead;
+use crate::report::event::Event;
+use crate::report::record;
+use crate::secrets::Secrets;
+
+/// What is gathered before it is written, where events come quickly.
+const BATCH: usize = 64 << 10;
+
+/// What the record gets.
+enum Line {
+    Event {
+        event: Box<Event>,
+        /// It lost something by being masked.
+        masked: bool,
+        /// Milliseconds since the run began.
+        at: u64,
+    },
+    Input {
+        path: String,
+        digest: String,
+    },
+}
+
+/// The record of a run that is under way; it is complete when this is dropped.
+pub(crate) struct Writer {
+    head: Head,
+    folder: PathBuf,
+    /// The arguments as they were given.
+    words: Vec<String>,
+    secrets: Secrets,
+    files_read: FilesRead,
+    /// How many of those the record has.
+    files: usize,
+    begin: Instant,
+    lines: Option<Sender<Line>>,
+    thread: Option<JoinHandle<()>>,
+    /// Why nothing more could be written.
+    fault: Arc<OnceLock<String>>,
+    told: bool,
+}
+
+impl Writer {
+    /// Begins a record: `head` says what was called, with these arguments.
+    ///
+    /// # Errors
+    /// The record cannot be written there.
+    pub(crate) fn begin(
+        place: &Place,
+        head: Head,
+        words: Vec<String>,
+        files_read: FilesRead,
+        secrets: &Secrets,
+    ) -> io::Result<Self> {
+        let (id, folder) = place.create()?;
+        let file = append(&folder.join(EVENTS))?;
+        // Some file systems know no locks; then the run looks as if it had been killed.
+        let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
+        let head = Head {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            id,
+            engine: env!("CARGO_PKG_VERSION").to_owned(),
+            started: jiff::Timestamp::now().to_string(),
+            ..head
+        };
+        let (lines, received) = channel();
+        let fault = Arc::new(OnceLock::new());
+        let failed = Arc::clone(&fault);
+        let thread = std::thread::Builder::new()
+            .name("record".to_owned())
+            .spawn(move || {
+                if let Err(error) = write_all(&received, file) {
+                    // It is set here only.
+                    let _ = failed.set(error.to_string());
+                    // What comes now is for nobody.
+                    received.iter().for_each(drop);
+                }
+            })?;
+        let mut writer = Self {
+            head,
+            folder,
+            words,
+            secrets: secrets.clone(),
+            files_read,
+            files: 0,
+            begin: Instant::now(),
+            lines: Some(lines),
+            thread: Some(thread),
+            fault,
+            told: false,
+        };
+        writer.write_head()?;
+        place.rotate();
+        Ok(writer)
+    }
+
+    /// A path as it may be written.
+    fn hidden(&self, path: &Path) -> String {
+        self.secrets.text(&path.display().to_string()).into_owned()
+    }
+
+    /// The arguments may hold what only now is known to be a secret.
+    fn write_head(&mut self) -> io::Result<()> {
+        let hide = |text: &String| self.secrets.text(text).into_owned();
+        self.head.playbooks = self.head.playbooks.iter().map(hide).collect();
+        self.head.arguments = self.words.iter().map(hide).collect();
+        self.head.whole = self.head.arguments == self.words;
+        write_head(&self.folder, &self.head)
+    }
+
+    /// Takes an event that has been masked; `masked` tells whether it lost something by that.
+    pub(crate) fn event(&mut self, event: &Event, masked: bool) {
+        if let Event::RunEnded { recap, exit_code } = event {
+            self.head.recap = recap.iter().cloned().collect();
+            self.head.exit_code = Some(*exit_code);
+        }
+        if let Some(fault) = self.fault.get() {
+            if !self.told {
+                self.told = true;
+                not_written(fault);
+            }
+            return;
+        }
+        let new = self.files_read.after(self.files);
+        self.files += new.len();
+        let at = u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let event = Line::Event {
+            event: Box::new(event.clone()),
+            masked,
+            at,
+        };
+        let inputs = new.into_iter().map(|(path, digest)| Line::Input {
+            path: self.hidden(&std::path::absolute(&path).unwrap_or(path)),
+            digest,
+        });
+        if let Some(lines) = &self.lines {
+            for line in inputs.chain([event]) {
+                // The thread listens until this is gone.
+                let _ = lines.send(line);
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.lines.take());
+        // The thread does not panic.
+        let _ = self.thread.take().map(JoinHandle::join);
+        self.head.ended = Some(jiff::Timestamp::now().to_string());
+        let written = self.write_head().map_err(|fault| fault.to_string());
+        let fault = self.fault.get().cloned().map_or(written, Err);
+        if let Err(fault) = fault
+            && !self.told
+        {
+            not_written(&fault);
+        }
+    }
+}
+
+/// Tells why the record is incomplete.
+fn not_written(fault: &str) {
+    let text = format!("[WARNING]: the record of this run is incomplete: {fault}\n");
+    crate::report::problem(Severity::Warning, &text);
+}
+
+/// Writes what comes until nothing more does.
+fn write_all(lines: &Receiver<Line>, mut file: File) -> io::Result<()> {
+    let mut text = String::new();
+    while let Ok(line) = lines.recv() {
+        add(&mut text, line);
+        while text.len() < BATCH
+            && let Ok(line) = lines.try_recv()
+        {
+            add(&mut text, line);
+        }
+        file.write_all(text.as_bytes())?;
+        text.clear();
+    }
+    Ok(())
+}
+
+fn add(text: &mut String, line: Line) {
+    let fields = match line {
+        Line::Event { event, masked, at } => record::fields(&event).map(|mut fields| {
+            fields.insert("at".to_owned(), at.into());
+            if masked {
+                fields.insert("masked".to_owned(), true.into());
+            }
+            fields
+        }),
+        Line::Input { path, digest } => {
+            let fields = [("input", path), ("sha256", digest)];
+            let fields = fields.map(|(name, value)| (name.to_owned(), Value::String(value)));
+            Some(Map::from_iter(fields))
+        }
+    };
+    if let Some(fields) = fields {
+        text.push_str(&Value::Object(fields).to_string());
+        text.push('\n');
+    }
+}
