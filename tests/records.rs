@@ -15,6 +15,12 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ("where nothing can be written, the run goes on", unwritable),
     ("on a full disk the run goes on", full),
     ("what is no record is told", refused),
+    ("a run goes on where it failed", resumed),
+    ("hosts that go their own way go on", resumed_free),
+    ("handlers of a run that was killed are run", flushed),
+    ("what has changed is named before a run goes on", outdated),
+    ("what a record does not have is not made up", lacking),
+    ("what cannot go on is told", no_resume),
 ];
 
 const PLAY: &str = r#"
@@ -339,4 +345,278 @@ fn refused(place: &Place) -> Result<(), String> {
     let events = read(&all[0], "events.ndjson")?;
     write(&all[0], "events.ndjson", &format!("what?\n{events}"))?;
     expect(run(&folder, &["replay", id])?, 1, &["line 1: "])
+}
+
+/// Each task leaves a line, so that one that is done twice is seen; the run fails until there is a file `go`.
+const LONG: &str = r#"
+- hosts: all
+  gather_facts: false
+  strategy: STRATEGY
+  tasks:
+    - name: first
+      shell: echo first >> log.{{ inventory_hostname }}; echo {{ inventory_hostname }}-token
+      args: {chdir: "{{ playbook_dir }}"}
+      register: token
+      notify: stamp
+    - set_fact: {chance: "{{ 1000000 | random }}", doubled: ["{{ token.stdout }}", 2]}
+    - name: chance
+      copy: {content: "{{ chance }}", dest: "{{ playbook_dir }}/chance.{{ inventory_hostname }}"}
+    - name: caught
+      block:
+        - name: fails
+          shell: echo fails >> log.{{ inventory_hostname }}; false
+          args: {chdir: "{{ playbook_dir }}"}
+      rescue:
+        - name: caught
+          shell: echo caught {{ ansible_failed_result.rc }} >> log.{{ inventory_hostname }}
+          args: {chdir: "{{ playbook_dir }}"}
+    - include_tasks: none.yml
+    - block:
+        - name: once
+          shell: echo once >> once
+          args: {chdir: "{{ playbook_dir }}"}
+          run_once: ONCE
+        - shell: "false"
+      rescue:
+        - debug: {msg: "caught again"}
+    - include_tasks: more.yml
+      loop: [x, y]
+      when: inventory_hostname != 'three' or item == 'x'
+    - name: stop
+      command: test -f {{ playbook_dir }}/go
+      when: inventory_hostname == 'two'
+    - name: last
+      shell: echo last {{ token.stdout }} {{ doubled[0] }} {{ chance }} >> log.{{ inventory_hostname }}
+      args: {chdir: "{{ playbook_dir }}"}
+  handlers:
+    - name: stamp
+      shell: echo stamp {{ token.stdout }} >> log.{{ inventory_hostname }}
+      args: {chdir: "{{ playbook_dir }}"}
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: second play
+      shell: echo second >> log.{{ inventory_hostname }}
+      args: {chdir: "{{ playbook_dir }}"}
+"#;
+
+const MORE: &str = r#"
+- name: included
+  shell: echo included {{ item }} >> log.{{ inventory_hostname }}
+  args: {chdir: "{{ playbook_dir }}"}
+"#;
+
+const HOSTS: &str = "[all]\none\ntwo\nthree\n[all:vars]\nansible_connection=local\n";
+
+/// A folder with the long play.
+fn long(place: &Place, name: &str, strategy: &str) -> Result<PathBuf, String> {
+    // `free` runs what is for once on each host.
+    let once = if strategy == "free" { "false" } else { "true" };
+    let play = LONG.replace("STRATEGY", strategy).replace("ONCE", once);
+    let folder = place.fresh(name, &play)?;
+    write(&folder, "more.yml", MORE)?;
+    write(&folder, "none.yml", "- debug: {msg: nothing}\n")?;
+    write(&folder, "hosts", HOSTS)?;
+    Ok(folder)
+}
+
+/// Every host has done everything once, with the values of the first run.
+fn done_once(folder: &Path) -> Result<(), String> {
+    for host in ["one", "two", "three"] {
+        let chance = read(folder, &format!("chance.{host}"))?;
+        let items = if host == "three" {
+            &["x"][..]
+        } else {
+            &["x", "y"]
+        };
+        let items: String = items
+            .iter()
+            .map(|item| format!("included {item}\n"))
+            .collect();
+        let expected = format!(
+            "first\nfails\ncaught 1\n{items}last {host}-token {host}-token {chance}\nstamp {host}-token\nsecond\n"
+        );
+        same(host, &expected, &read(folder, &format!("log.{host}"))?)?;
+    }
+    Ok(())
+}
+
+fn resumed(place: &Place) -> Result<(), String> {
+    goes_on(&long(place, "resumed", "linear")?)
+}
+
+fn resumed_free(place: &Place) -> Result<(), String> {
+    goes_on(&long(place, "free", "free")?)
+}
+
+fn goes_on(folder: &Path) -> Result<(), String> {
+    expect(run(folder, RUN)?, 2, &["failed=1"])?;
+    let (code, shown) = run(folder, &["resume", "last"])?;
+    // The reason is still there.
+    let lines = [
+        "results on 3 hosts are in its record",
+        "TASK [stop]",
+        "failed=1",
+    ];
+    expect((code, shown.clone()), 2, &lines)?;
+    let hidden = [
+        "TASK [first]",
+        "TASK [included]",
+        "included:",
+        "TASK [last]",
+        "[second play]",
+    ];
+    if let Some(task) = hidden.iter().find(|task| shown.contains(**task)) {
+        return Err(format!("{task} is shown again:\n{shown}"));
+    }
+    write(folder, "go", "")?;
+    // The record of the second attempt has what the first one did.
+    let (code, shown) = run(folder, &["resume", "last"])?;
+    let lines = [
+        "TASK [stop]",
+        "TASK [last]",
+        "RUNNING HANDLER [stamp]",
+        "TASK [second play]",
+    ];
+    expect((code, shown.clone()), 0, &lines)?;
+    if shown.contains("on [one]") || shown.contains("changed: [one]") {
+        return Err(format!("the first host is worked on again:\n{shown}"));
+    }
+    done_once(folder)?;
+    let free = read(folder, "play.yml")?.contains("strategy: free");
+    let once = read(folder, "once")?.lines().count();
+    if once != if free { 3 } else { 1 } {
+        return Err(format!("what is for once ran {once} times"));
+    }
+    let again = stdout(folder, &["replay", "last"])?;
+    let shown = shown.split_once('\n').map_or("", |(_, rest)| rest);
+    same("the second attempt", shown, &again)?;
+    expect(
+        run(folder, &["resume", "last"])?,
+        1,
+        &["nothing is left to do"],
+    )
+}
+
+fn flushed(place: &Place) -> Result<(), String> {
+    let folder = long(place, "flushed", "linear")?;
+    let play = read(&folder, "play.yml")?;
+    let waits = "shell: echo $$ > pid; test -f go || exec sleep 60\n      args: {chdir: \"{{ playbook_dir }}\"}";
+    let play = play.replace("command: test -f {{ playbook_dir }}/go", waits);
+    write(&folder, "play.yml", &play)?;
+    let mut running = scenario::command(&folder, &folder, RUN)
+        .spawn()
+        .map_err(|fault| fault.to_string())?;
+    let begun = eventually("the host waits", Duration::from_secs(30), || {
+        Ok(read(&folder, "pid").is_ok_and(|pid| pid.ends_with('\n')))
+    });
+    running.kill().map_err(|fault| fault.to_string())?;
+    running.wait().map_err(|fault| fault.to_string())?;
+    begun?;
+    // What it had started ends with its agent, or by itself after a minute.
+    write(&folder, "go", "")?;
+    let lines = ["RUNNING HANDLER [stamp]", "TASK [second play]"];
+    expect(run(&folder, &["resume", "last"])?, 0, &lines)?;
+    done_once(&folder)
+}
+
+fn outdated(place: &Place) -> Result<(), String> {
+    let folder = long(place, "outdated", "linear")?;
+    expect(run(&folder, RUN)?, 2, &[])?;
+    let play = read(&folder, "play.yml")?;
+    // Lines move, and the task that failed is mended.
+    let mended = play
+        .replacen("- hosts: all", "# mended\n- hosts: all", 1)
+        .replace(
+            "command: test -f {{ playbook_dir }}/go",
+            "command: test -f {{ playbook_dir }}/hosts",
+        );
+    write(&folder, "play.yml", &mended)?;
+    std::fs::create_dir(folder.join("group_vars")).map_err(|fault| fault.to_string())?;
+    let told = ["cannot be resumed", "* play.yml has changed\n"];
+    expect(run(&folder, &["resume", "last"])?, 1, &told)?;
+    write(&folder, "play.yml", &play)?;
+    write(&folder, "group_vars/all.yml", "other: 1\n")?;
+    expect(
+        run(&folder, &["resume", "last"])?,
+        1,
+        &["* group_vars/all.yml is new\n"],
+    )?;
+    let mut other = scenario::command(&folder, &folder, &["resume", "last"]);
+    other.env("ANSIBLE_FORKS", "7");
+    let named = "* the environment variable ANSIBLE_FORKS has changed\n";
+    expect(finish(&mut other)?, 1, &[named])?;
+    write(&folder, "play.yml", &mended)?;
+    let told = ["this is not as it was: play.yml has changed", "TASK [stop]"];
+    // The task that sets the facts has no name: from there on all is done again.
+    let (code, text) = run(&folder, &["resume", "last", "--force"])?;
+    expect((code, text.clone()), 0, &told)?;
+    let firsts = read(&folder, "log.one")?.matches("first").count();
+    match (firsts, text.contains("TASK [set_fact]")) {
+        (1, true) => Ok(()),
+        _ => Err(format!("the first task ran {firsts} times:\n{text}")),
+    }
+}
+
+fn lacking(place: &Place) -> Result<(), String> {
+    let play = r#"
+- hosts: one
+  gather_facts: false
+  tasks:
+    - name: secret
+      shell: echo x >> log; echo tok-123456789
+      args: {chdir: "{{ playbook_dir }}"}
+      register: token
+      no_log: true
+    - set_fact: {copied: "{{ token.stdout }}"}
+    - name: stop
+      command: test -f {{ playbook_dir }}/go
+    - name: use
+      copy: {content: "{{ token.stdout }} {{ copied }}", dest: "{{ playbook_dir }}/used"}
+"#;
+    let folder = place.fresh("lacking", play)?;
+    expect(run(&folder, RUN)?, 2, &[])?;
+    write(&folder, "go", "")?;
+    let told = [
+        "the record lacks results",
+        "TASK [secret]",
+        "on one",
+        "`--force` runs these tasks again",
+    ];
+    expect(run(&folder, &["resume", "last"])?, 1, &told)?;
+    if read(&folder, "log")? != "x\n" {
+        return Err("the task ran although it was refused".to_owned());
+    }
+    expect(
+        run(&folder, &["resume", "last", "--force"])?,
+        0,
+        &["TASK [secret]"],
+    )?;
+    same(
+        "what is used",
+        "tok-123456789 tok-123456789",
+        &read(&folder, "used")?,
+    )?;
+    same("the log", "x\nx\n", &read(&folder, "log")?)
+}
+
+fn no_resume(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("no-resume", PLAY)?;
+    expect(run(&folder, &[RUN, &["--check"]].concat())?, 2, &[])?;
+    let told = ["cannot be resumed", "it was a run in check mode"];
+    expect(run(&folder, &["resume", "last"])?, 1, &told)?;
+    let secret = ["-e", "ansible_become_password=horse-battery"];
+    expect(run(&folder, &[RUN, &secret].concat())?, 2, &[])?;
+    let told = "an argument held a secret";
+    let (code, text) = run(&folder, &["resume", "last"])?;
+    if text.contains("horse-battery") {
+        return Err(format!("the secret is told:\n{text}"));
+    }
+    expect((code, text), 1, &[told])?;
+    for file in records(&folder)? {
+        if read(&file, "run.json")?.contains("horse-battery") {
+            return Err("the secret is in the record".to_owned());
+        }
+    }
+    Ok(())
 }

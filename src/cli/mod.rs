@@ -17,6 +17,7 @@ mod plan;
 mod playbook;
 mod post;
 mod programs;
+mod resume;
 mod runs;
 mod session;
 mod shell;

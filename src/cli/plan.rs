@@ -243,7 +243,7 @@ fn execute(
     let name = playbook::view_name(&arguments, &loaded.inputs);
     let record = match check {
         true => None,
-        false => runs::begin("plan", words, &loaded.inputs, &loaded.playbooks),
+        false => runs::begin("plan", words, &loaded.inputs, &loaded.playbooks, None),
     };
     let view = match shown {
         true => session::view(&name, None, &loaded.inputs, beside, record)?,
@@ -336,14 +336,22 @@ fn outdated(plan: &Plan) -> Vec<String> {
         let text = format!("it was made by rplay {}; this is {engine}", plan.engine);
         reasons.push(text);
     }
-    let now = environment();
-    let names: std::collections::BTreeSet<&String> =
-        plan.environment.keys().chain(now.keys()).collect();
+    reasons.extend(changed_environment(&plan.environment, &environment()));
+    reasons
+}
+
+/// The settings in the environment that are not what they were.
+pub(super) fn changed_environment(
+    then: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let names: std::collections::BTreeSet<&String> = then.keys().chain(now.keys()).collect();
     let changed = names
         .into_iter()
-        .filter(|name| plan.environment.get(*name) != now.get(*name));
-    reasons.extend(changed.map(|name| format!("the environment variable {name} has changed")));
-    reasons
+        .filter(|name| then.get(*name) != now.get(*name));
+    changed
+        .map(|name| format!("the environment variable {name} has changed"))
+        .collect()
 }
 
 /// Files that the plan was not made of.

@@ -7,6 +7,7 @@ use clap::Parser;
 
 use super::options::TaskOptions;
 use super::programs::{Call, parse};
+use super::resume::Former;
 use super::runs;
 use super::session::{self, Session};
 use super::told;
@@ -67,7 +68,7 @@ pub(super) struct Arguments {
 pub(super) fn main(call: &Call) -> Exit {
     let hidden = Secrets::default();
     match parse::<Arguments>(call) {
-        Ok(arguments) => finish(run(arguments, &call.words(), &hidden), &hidden),
+        Ok(arguments) => finish(run(arguments, &call.words(), None, &hidden), &hidden),
         Err(exit) => exit,
     }
 }
@@ -91,10 +92,11 @@ pub(super) struct Loaded {
     pub(super) playbooks: Vec<PlannedPlaybook>,
 }
 
-/// Runs the command, which was called with these words.
+/// Runs the command, which was called with these words, or goes on with a former run.
 pub(super) fn run(
     arguments: Arguments,
     words: &[String],
+    former: Option<Former>,
     hidden: &Secrets,
 ) -> Result<Exit, CommandError> {
     let of_run = |one: &&String| !report::is_of_problems(one);
@@ -109,14 +111,22 @@ pub(super) fn run(
             Diagnostic::error("report", text).hint("`sarif` and `codequality` are of what is read");
         return Err(CommandError::new(Exit::Options, problem));
     }
-    let loaded = load(&arguments, hidden)?;
+    let mut loaded = load(&arguments, hidden)?;
+    if let Some(former) = &former {
+        loaded.inputs.history = former.history(&loaded)?;
+    }
     if arguments.only_lists() {
         super::listing::print(&loaded, &arguments)?;
         return Ok(Exit::Ok);
     }
     let name = view_name(&arguments, &loaded.inputs);
     let reports = reports(&arguments, &loaded.inputs)?;
-    let record = runs::begin("playbook", words, &loaded.inputs, &loaded.playbooks);
+    let (program, recorded) = match &former {
+        None => ("playbook", None),
+        Some(former) => (former.program(), Some(&former.recorded)),
+    };
+    let (inputs, playbooks) = (&loaded.inputs, &loaded.playbooks);
+    let record = runs::begin(program, words, inputs, playbooks, recorded);
     let view = session::view(&name, None, &loaded.inputs, reports, record)?;
     let told = told(&arguments, &loaded.inputs);
     let Loaded {

@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::{
-    Exit, adhoc, config, console, doc, graph, inventory, lint, plan, playbook, post, runs, shell,
-    usage, vault, version, why,
+    Exit, adhoc, config, console, doc, graph, inventory, lint, plan, playbook, post, resume, runs,
+    shell, usage, vault, version, why,
 };
 
 /// A program.
@@ -142,6 +142,13 @@ pub(crate) const PROGRAMS: &[Program] = &[
         ansible: "",
         run: runs::replay,
         command: runs::Replay::command,
+    },
+    Program {
+        word: "resume",
+        name: "rplay resume",
+        ansible: "",
+        run: resume::main,
+        command: resume::Resume::command,
     },
     Program {
         word: "why",

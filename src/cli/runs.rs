@@ -103,6 +103,7 @@ pub(super) fn begin(
     words: &[String],
     inputs: &Inputs,
     playbooks: &[PlannedPlaybook],
+    former: Option<&Recorded>,
 ) -> Option<Writer> {
     if !inputs.config.bool("records") {
         return None;
@@ -123,6 +124,7 @@ pub(super) fn begin(
         environment: environment(),
         vault_ids: secrets.ids().map(str::to_owned).collect(),
         check: inputs.options.check,
+        resumes: former.map(|former| former.head.id.clone()),
         ..Head::default()
     };
     let begun = Place::of(&inputs.config).and_then(|place| {
@@ -134,7 +136,12 @@ pub(super) fn begin(
         Writer::begin(&place, head, words.to_vec(), files_read, &secrets.hidden).map_err(told)
     });
     match begun {
-        Ok(writer) => Some(writer),
+        Ok(writer) => {
+            if let Some(former) = former {
+                writer.inputs(&former.inputs);
+            }
+            Some(writer)
+        }
         Err(fault) => {
             let problem = Diagnostic::warning("records", "this run is not recorded");
             let problem = problem.cause(fault.to_string()).hint(
@@ -174,6 +181,7 @@ fn show(wanted: &Runs, hidden: &Secrets) -> Result<Exit, CommandError> {
                     "folder": head.folder,
                     "arguments": head.arguments,
                     "recap": head.recap,
+                    "resumes": head.resumes,
                     "engine": head.engine,
                     "bytes": place.size(&head.id),
                 })

@@ -18,7 +18,7 @@ use crate::plan::{Files, Planner, TagFilter};
 use crate::report::View;
 use crate::report::event::{self, Event, MessageKind};
 use crate::report::runs::Writer;
-use crate::run::{Inputs, Options, PlannedPlaybook, Run, SshArgs};
+use crate::run::{History, Inputs, Options, PlannedPlaybook, Run, SshArgs};
 use crate::secrets::Secrets;
 use crate::template::value::Value;
 use crate::template::{Settings, Templar};
@@ -104,6 +104,7 @@ pub(super) fn prepare(
         templar,
         extra,
         magic,
+        history: History::default(),
     };
     Ok(Session { inputs, planner })
 }

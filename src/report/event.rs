@@ -142,6 +142,11 @@ pub enum Event {
         /// The values, per host or under `_run`.
         stats: Map,
     },
+    /// What a run that goes on with a former one takes from its record: only records have it.
+    Again {
+        /// What happened then.
+        what: Box<Event>,
+    },
     /// A playbook is over; after the last one the run is.
     RunEnded {
         /// The counts, in the order of host names.

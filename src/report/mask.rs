@@ -34,14 +34,19 @@ impl View for Masked {
             if let Some(record) = &mut self.record {
                 record.event(event, false);
             }
-            return self.view.event(event);
+            if !matches!(event, Event::Again { .. }) {
+                self.view.event(event);
+            }
+            return;
         };
         let mut shown = event.clone();
         mask(&mut shown, &matcher);
         if let Some(record) = &mut self.record {
             record.event(&shown, shown != *event);
         }
-        self.view.event(&shown);
+        if !matches!(shown, Event::Again { .. }) {
+            self.view.event(&shown);
+        }
     }
 }
 
@@ -103,6 +108,7 @@ fn mask(event: &mut Event, matcher: &Matcher) {
         }
         Event::Message { text, .. } => matcher.text(text),
         Event::CustomStats { stats } => matcher.map(stats),
+        Event::Again { what } => mask(what, matcher),
         Event::PlaybookStarted { path } => matcher.text(path),
         // Names of hosts, which the inventory gives in the open, and numbers.
         Event::NoHostsMatched

@@ -293,6 +293,7 @@ impl Run<'_> {
                     world: first.world.clone(),
                     links: Links::default(),
                     way: None,
+                    again: false,
                     out,
                 },
             });

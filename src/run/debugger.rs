@@ -62,7 +62,7 @@ impl Run<'_> {
         let mut all = Vec::with_capacity(done.len());
         for mut one in done {
             let mut session = Session::default();
-            while self.fault.is_none() && self.stops(state, spec, &one) {
+            while self.fault.is_none() && !one.again && self.stops(state, spec, &one) {
                 match self.session(state, spec, &one, &mut session) {
                     Next::Redo => {
                         let (spec, scope) = self.changed(state, spec, &one.host, &session);

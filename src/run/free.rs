@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{self, UnboundedSender};
 
 use super::Run;
+use super::again::again;
 use super::cursor::{Cursor, Step};
 use super::play::Batch;
 use super::spec::TaskSpec;
@@ -84,7 +85,8 @@ impl Run<'_> {
             }
             match messages.recv().await {
                 Some(Message::Event(host, event)) => {
-                    self.announce(&mut traffic, &host);
+                    let known = matches!(*event, Event::Again { .. });
+                    self.announce(&mut traffic, &host, known);
                     self.emit(*event);
                 }
                 Some(Message::Notes(notes)) => self.shared.templar.note_warnings(notes),
@@ -196,6 +198,7 @@ impl Run<'_> {
                 (spec, scope)
             }
         };
+        self.end_history(state, &spec, (host, &scope), false);
         let Some((_, info)) = traffic.known.get(&address) else {
             return false;
         };
@@ -243,8 +246,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Tells the heading of a host's task unless it was the last one.
-    fn announce(&mut self, traffic: &mut Traffic, host: &str) {
+    /// Tells the heading of a host's task unless it was the last one. What is `known` is not shown.
+    fn announce(&mut self, traffic: &mut Traffic, host: &str, known: bool) {
         let Some(spec) = traffic.busy.get(host) else {
             return;
         };
@@ -252,9 +255,12 @@ impl Run<'_> {
         if let Some((_, task)) = traffic.known.get(&address)
             && traffic.told != Some(task.id)
         {
+            let event = Event::TaskStarted { task: task.clone() };
+            if known {
+                return self.emit(again(event));
+            }
             traffic.told = Some(task.id);
-            let task = task.clone();
-            self.emit(Event::TaskStarted { task });
+            self.emit(event);
         }
     }
 
@@ -267,7 +273,7 @@ impl Run<'_> {
             )
         });
         if included {
-            self.announce(traffic, &host);
+            self.announce(traffic, &host, done.again);
         }
         self.take_back(&mut done);
         let Some(spec) = traffic.busy.remove(&host) else {

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use rplay_modules::data::Data;
 
 use super::Run;
+use super::again::again;
 use super::play::{Batch, problem_text};
 use super::spec::TaskSpec;
 use super::worker::ItemEffect;
@@ -25,6 +26,8 @@ pub(super) struct Inclusion {
     /// The number of the task in its events.
     pub(super) task: usize,
     pub(super) effects: Vec<ItemEffect>,
+    /// A former run did it already.
+    pub(super) again: bool,
 }
 
 impl Run<'_> {
@@ -38,10 +41,12 @@ impl Run<'_> {
         // Hosts that include the same thing share its tasks, so that they go on side by side.
         let mut parts: IndexMap<(String, usize), Part> = IndexMap::new();
         let mut wanted: Vec<(String, BTreeSet<usize>)> = vec![];
+        let known = includes.iter().all(|one| one.again);
         for Inclusion {
             host,
             task,
             effects,
+            ..
         } in includes
         {
             let mut own = BTreeSet::new();
@@ -69,7 +74,7 @@ impl Run<'_> {
             wanted.push((host, own));
         }
         let parts: Vec<Part> = parts.into_values().collect();
-        let lost = self.tell_parts(spec, &parts);
+        let lost = self.tell_parts(spec, &parts, known);
         let parts: Vec<Arc<Vec<PlanItem>>> = parts
             .into_iter()
             .map(|part| part.read.unwrap_or_default())
@@ -101,8 +106,8 @@ impl Run<'_> {
     }
 
     /// Tells what is included, and what cannot be read, in the order of the items. Returns the hosts
-    /// that fail for it.
-    fn tell_parts(&mut self, spec: &TaskSpec, parts: &[Part]) -> BTreeSet<String> {
+    /// that fail for it. What is `known` is not shown.
+    fn tell_parts(&mut self, spec: &TaskSpec, parts: &[Part], known: bool) -> BTreeSet<String> {
         let mut lost = BTreeSet::new();
         let label = |part: &Part| {
             let label = part.label.as_ref();
@@ -123,7 +128,8 @@ impl Run<'_> {
                 Ok(_) => {
                     if let Some(hosts) = told.remove(&(&*part.name, label.as_deref())) {
                         let (name, label) = (part.name.clone(), label.clone().map(Data::Str));
-                        self.emit(Event::Included { name, hosts, label });
+                        let event = Event::Included { name, hosts, label };
+                        self.emit(if known { again(event) } else { event });
                     }
                 }
                 Err(problem) => {

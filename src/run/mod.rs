@@ -2,6 +2,7 @@
 //!
 //! The dispatcher owns all state and emits every event; workers get a snapshot and send messages.
 
+mod again;
 mod ahead;
 mod cache;
 mod carriers;
@@ -52,6 +53,8 @@ use crate::template::Templar;
 use crate::template::value::Value;
 use crate::vars::{HostVars, RESERVED_NAME, VarMap};
 
+pub use self::again::History;
+pub(crate) use self::again::lost;
 pub use self::play_check::Pattern;
 pub(crate) use self::play_check::WRONG as WRONG_KEYWORD;
 pub use self::playbook::{PlannedPlay, PlannedPlaybook, plan_playbook, plan_plays};
@@ -74,6 +77,8 @@ pub struct Inputs {
     pub extra: VarMap,
     /// Names that every task sees: versions, options, paths of the configuration.
     pub magic: VarMap,
+    /// What a former run did, which this one goes on with.
+    pub history: History,
 }
 
 /// Where events go.
@@ -114,6 +119,8 @@ pub struct Run<'a> {
     start_at: Option<String>,
     /// Places that were told as warnings of templates and variables.
     noted: HashSet<(String, Option<(PathBuf, u32, Option<String>)>)>,
+    /// What a former run did, which this one goes on with.
+    history: History,
     /// Why the run cannot go on at all.
     fault: Option<Box<Diagnostic>>,
     /// Why files of variables that the run needs cannot be read.
@@ -176,6 +183,7 @@ impl<'a> Run<'a> {
             warned_not_interactive: false,
             start_at,
             noted: HashSet::new(),
+            history: inputs.history,
             fault: None,
             broken_files: vec![],
         }
@@ -203,6 +211,7 @@ impl<'a> Run<'a> {
             self.failed.insert(host.clone());
             self.doomed.insert(host);
         }
+        self.check_inputs();
     }
 
     /// Runs a playbook. Returns false when the run must stop (no host is left).

@@ -17,7 +17,7 @@ use crate::diag::Diagnostic;
 use crate::inventory::Inventory;
 use crate::load::actions;
 use crate::load::keyword::{KEYWORDS, Keyword, Places};
-use crate::report::event::{MessageKind, NO_TRACEBACK, Status};
+use crate::report::event::{Counts, MessageKind, NO_TRACEBACK, Status};
 use crate::template::value::{Entries, Key, Value};
 use crate::vars::{Level, is_reserved, is_restricted_fact, reserved_name};
 
@@ -53,6 +53,7 @@ impl Run<'_> {
                     Effect::IncludeTasks { .. } | Effect::IncludeRole { .. } => {
                         included.push(effect)
                     }
+                    Effect::Warning(_) | Effect::Verbose(_) if one.again => {}
                     _ => self.apply(effect, &one.host, &everywhere),
                 }
             }
@@ -67,7 +68,7 @@ impl Run<'_> {
             }
             if !included.is_empty() {
                 let further = u32::try_from(included.len() - 1).unwrap_or_default();
-                self.count(&one.host, |counts| counts.ok += further);
+                self.count_new(&one, |counts| counts.ok += further);
                 // With `run_once` only the first host goes there.
                 let others: Vec<String> = everywhere
                     .iter()
@@ -79,6 +80,7 @@ impl Run<'_> {
                     host: one.host.clone(),
                     task: one.task,
                     effects: included,
+                    again: one.again,
                 });
             } else if !extra {
                 state.advance(&everywhere);
@@ -165,6 +167,14 @@ impl Run<'_> {
         }
     }
 
+    /// Counts a result, unless a former run has.
+    fn count_new(&mut self, done: &Done, count: impl FnOnce(&mut Counts)) {
+        let counts = self.recap.entry(done.host.clone()).or_default();
+        if !done.again {
+            count(counts);
+        }
+    }
+
     /// Counts a result and handles failures. Returns whether the host failed here.
     fn score(&mut self, state: &mut Batch<'_>, done: &Done, spec: &TaskSpec, extra: bool) -> bool {
         let host = &done.host;
@@ -176,19 +186,19 @@ impl Run<'_> {
         }
         match done.status {
             Status::Ok | Status::Changed => {
-                self.count(host, |counts| {
+                self.count_new(done, |counts| {
                     counts.ok += 1;
                     counts.changed += u32::from(done.status == Status::Changed);
                 });
                 false
             }
             Status::Skipped => {
-                self.count(host, |counts| counts.skipped += 1);
+                self.count_new(done, |counts| counts.skipped += 1);
                 false
             }
             Status::Failed if done.ignored => {
                 let changed = done.result.get("changed") == Some(&Data::Bool(true));
-                self.count(host, |counts| {
+                self.count_new(done, |counts| {
                     counts.ok += 1;
                     counts.ignored += 1;
                     counts.changed += u32::from(changed);
@@ -196,14 +206,14 @@ impl Run<'_> {
                 false
             }
             Status::Unreachable if done.ignored => {
-                self.count(host, |counts| {
+                self.count_new(done, |counts| {
                     counts.ok += 1;
                     counts.ignored += 1;
                 });
                 false
             }
             Status::Unreachable => {
-                self.count(host, |counts| counts.unreachable += 1);
+                self.count_new(done, |counts| counts.unreachable += 1);
                 self.unreachable.insert(host.clone());
                 // It goes on there after `meta: clear_host_errors`.
                 if let Some(cursor) = state.cursors.get_mut(host)
@@ -232,7 +242,7 @@ impl Run<'_> {
             () => cursor.fail(),
         };
         if rescued {
-            self.count(host, |counts| counts.rescued += 1);
+            self.count_new(done, |counts| counts.rescued += 1);
             let task = self.failed_task(host, spec);
             let result = to_dict(&with_exception(done.result.clone()));
             self.remember(host, |memory| {

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedSender};
 
+use super::again::{Taken, again};
 use super::chain::{self, Further};
 use super::context::to_int;
 use super::cursor::{Cursor, Place, Step};
@@ -436,6 +437,9 @@ impl Run<'_> {
             .iter()
             .map(|host| (host.clone(), self.task_scope(state, &spec, host, &magic)))
             .collect();
+        for (host, scope) in &scopes {
+            self.end_history(state, &spec, (host, scope), extra);
+        }
         let Some((first, scope)) = scopes.first() else {
             return;
         };
@@ -451,18 +455,24 @@ impl Run<'_> {
         let run_once = self.flag(&spec, Keyword::RunOnce, scope)
             || crate::load::actions::bypasses_hosts(&spec.action);
         let info = self.info(&spec, id, scope);
-        self.emit(Event::TaskStarted { task: info });
-        let limit = match self.throttle(&spec, scope) {
-            Ok(limit) => limit,
-            Err(problem) => return self.abort(*problem),
-        };
+        let limit = self.throttle(&spec, scope);
         let running: Vec<(String, HostScope)> = if run_once {
-            vec![(first.clone(), scope.clone())]
+            let former = self.first_former(&spec, &scopes).cloned();
+            vec![former.unwrap_or_else(|| (first.clone(), scope.clone()))]
         } else {
             scopes
         };
+        let known = running.iter().all(|(host, _)| self.history.has(host));
+        let started = Event::TaskStarted { task: info };
+        self.emit(if known { again(started) } else { started });
+        let limit = match limit {
+            Ok(limit) => limit,
+            Err(problem) => return self.abort(*problem),
+        };
         let further = match &running[..] {
-            [(host, _)] if !extra && !run_once => self.further(state, &spec, host, &magic),
+            [(host, _)] if !extra && !run_once && !known => {
+                self.further(state, &spec, host, &magic)
+            }
             _ => vec![],
         };
         let done = self.dispatch(&spec, id, running, limit, further).await;
@@ -503,6 +513,11 @@ impl Run<'_> {
         limit: Option<(Arc<Semaphore>, bool)>,
         further: Vec<Further>,
     ) {
+        let taken = self.take_former(spec, id, (&host, &scope), out);
+        if matches!(taken, Taken::Told) {
+            return self.emit(again(Event::HostStarted { task: id, host }));
+        }
+        let known = matches!(taken, Taken::Evaluated);
         let begun = self.chained(spec, &host);
         let job = Job {
             spec: Arc::clone(spec),
@@ -511,14 +526,16 @@ impl Run<'_> {
             world: self.world.clone(),
             links: self.links.remove(&host).unwrap_or_default(),
             way: None,
+            again: known,
             first: limit.as_ref().is_none_or(|(_, first)| *first),
             host,
             out: out.clone(),
         };
-        self.emit(Event::HostStarted {
+        let started = Event::HostStarted {
             task: id,
             host: job.host.clone(),
-        });
+        };
+        self.emit(if known { again(started) } else { started });
         let members = self.chain(&job, further);
         let run = Arc::clone(&self.shared);
         tokio::spawn(async move {

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use rplay_modules::data::{Data, Map};
 use rplay_modules::outcome::Diff;
 
+use super::again::again;
 use super::ahead::Way;
 use super::context::{Context, Shared, to_bool, to_dict, to_float, to_int};
 use super::explain::condition_error;
@@ -39,6 +40,8 @@ pub(super) struct Job {
     pub(super) links: Links,
     /// It runs ahead of its turn, and has this way to its host instead of connections.
     pub(super) way: Option<Way>,
+    /// A former run did it already: it is not shown.
+    pub(super) again: bool,
     pub(super) out: UnboundedSender<Message>,
 }
 
@@ -80,6 +83,8 @@ pub(super) struct Done {
     pub(super) notify: Vec<String>,
     /// See [`ItemResult::unknown`].
     pub(super) unknown: Option<Arc<NotRun>>,
+    /// A former run did it already: it does not count.
+    pub(super) again: bool,
 }
 
 /// An effect with the loop variables it happened under.
@@ -843,6 +848,7 @@ impl Worker<'_> {
             effects: all.effects,
             notify: all.notify,
             unknown: all.unknown,
+            again: self.job.again,
         }
     }
 
@@ -857,6 +863,10 @@ impl Worker<'_> {
     }
 
     pub(super) fn send(&self, event: Event) {
+        let event = match self.job.again {
+            true => again(event),
+            false => event,
+        };
         // The dispatcher is gone only when the run is over.
         let _ = self
             .job

@@ -60,6 +60,9 @@ pub(crate) struct Head {
     pub(crate) vault_ids: Vec<String>,
     /// It ran in check mode.
     pub(crate) check: bool,
+    /// The run that it went on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resumes: Option<String>,
     /// When it began, in UTC.
     pub(crate) started: String,
     /// When it ended; none while it runs, and for one that was killed.

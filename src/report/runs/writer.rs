@@ -1,5 +1,6 @@
 //! Writes the record of a run. A thread turns events into lines, so that the run waits for neither.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -107,6 +108,17 @@ impl Writer {
         writer.write_head()?;
         place.rotate();
         Ok(writer)
+    }
+
+    /// Takes over the files that the run was made of which this one goes on with.
+    pub(crate) fn inputs(&self, inputs: &BTreeMap<String, String>) {
+        for (path, digest) in inputs {
+            let (path, digest) = (path.clone(), digest.clone());
+            if let Some(lines) = &self.lines {
+                // The thread listens until this is gone.
+                let _ = lines.send(Line::Input { path, digest });
+            }
+        }
     }
 
     /// A path as it may be written.
