@@ -36,6 +36,7 @@ mod kubernetes;
 mod live;
 mod pipelines;
 mod plan;
+mod planted;
 mod program;
 mod records;
 mod review;
@@ -65,7 +66,7 @@ enum Job {
 }
 
 /// The scenarios, those that take longest first.
-const SCENARIOS: [(&str, Scenarios); 16] = [
+const SCENARIOS: [(&str, Scenarios); 17] = [
     ("ssh", ssh::all),
     ("program", program::all),
     ("systems", systems::all),
@@ -74,6 +75,7 @@ const SCENARIOS: [(&str, Scenarios); 16] = [
     ("hosts", hosts::all),
     ("inside", inside::all),
     ("plan", |_, wanted| plan::all(wanted)),
+    ("planted", |_, wanted| planted::all(wanted)),
     ("records", |_, wanted| records::all(wanted)),
     ("browser", browser::all),
     ("review", |_, wanted| review::all(wanted)),

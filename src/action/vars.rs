@@ -28,6 +28,7 @@ pub(super) fn set_fact(context: &mut Context<'_>) -> Result<TaskResult, ActionEr
     }
     let mut shown = Map::new();
     for (name, value) in &facts {
+        context.run.templar.hide_named(name, value);
         shown.insert(name.clone(), context.to_data(value)?);
     }
     let mut result = TaskResult::ok(map! { "ansible_facts" => shown.clone() });

@@ -65,6 +65,7 @@ pub(super) fn prepare(
 ) -> Result<Session, CommandError> {
     let mut secrets = wanted.vault.secrets(&config, hidden)?;
     secrets.files_read = wanted.files_read.clone();
+    hidden.name(config.list("secret_vars"));
     let files = Arc::new(Files::new(secrets));
     stop_at_errors(problems, Exit::Options, hidden)?;
     let mut odd = vec![];

@@ -144,6 +144,14 @@ pub static SETTINGS: &[Setting] = &[
         Some("256"),
         "How many megabytes of records are kept, looked at when a run begins; the oldest go first.",
     ),
+    setting(
+        "secret_vars",
+        &[("rplay", "secret_vars")],
+        &["RPLAY_SECRET_VARS"],
+        Kind::List,
+        None,
+        "Names of variables whose values are secret, separated by commas; `*` stands for anything.",
+    ),
     // Inventory and selection
     setting(
         "inventory",

@@ -133,11 +133,8 @@ pub fn key_place(name: &str, value: &Node) -> Span {
 /// password, is masked from now on.
 pub fn to_variable(name: &str, node: &Node, files: &Files) -> Value {
     let hidden = &files.secrets.hidden;
-    if node.span.source.secret {
+    if node.span.source.secret || hidden.is_named(name) {
         hide(node, hidden);
-    }
-    if let Some(text) = node.as_str() {
-        hidden.add_named(name, text);
     }
     unlocked(node, &files.secrets)
 }

@@ -18,10 +18,11 @@ mod forms;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use aho_corasick::AhoCorasick;
 use rplay_modules::data::{Data, Map};
+use rplay_modules::text;
 
 /// What stands for a secret, as in Ansible's output.
 pub const STARS: &str = "********";
@@ -78,7 +79,11 @@ const PASSWORDS: &[&str] = &[
 
 /// The secrets known so far. Clones are one collection: it only ever grows.
 #[derive(Clone, Default)]
-pub struct Secrets(Arc<Mutex<Known>>);
+pub struct Secrets {
+    known: Arc<Mutex<Known>>,
+    /// Variables that hold secrets besides `PASSWORDS`: names, or patterns with `*`.
+    names: Arc<OnceLock<Vec<String>>>,
+}
 
 #[derive(Default)]
 struct Known {
@@ -100,7 +105,7 @@ impl std::fmt::Debug for Secrets {
 impl Secrets {
     fn known(&self) -> MutexGuard<'_, Known> {
         // Nothing panics while it is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a secret.
@@ -168,10 +173,32 @@ impl Secrets {
         }
     }
 
-    /// Adds the value of a variable whose name says that it is a password.
+    /// From now on variables of these names hold secrets; `*` stands for anything. It is said once.
+    pub fn name(&self, names: Vec<String>) {
+        self.names.get_or_init(|| names);
+    }
+
+    /// Whether the name of a variable says that its value is secret.
+    #[must_use]
+    pub fn is_named(&self, name: &str) -> bool {
+        let named = || self.names.get().into_iter().flatten();
+        PASSWORDS.contains(&name) || named().any(|one| text::fits(one, name))
+    }
+
+    /// Adds the value of a variable whose name says that it is secret.
     pub fn add_named(&self, name: &str, value: &str) {
-        if PASSWORDS.contains(&name) {
+        if self.is_named(name) {
             self.add_template(value);
+        }
+    }
+
+    /// Adds what a variable came to whose name says that it is secret; of lists and mappings only what
+    /// is long enough to be no ordinary word.
+    pub fn add_value(&self, value: &Data) {
+        match value {
+            Data::Str(text) => self.add(text),
+            Data::Int(_) | Data::Float(_) => self.add(&value.text()),
+            other => self.add_data(other),
         }
     }
 
@@ -428,6 +455,10 @@ mod tests {
         all.add_named("ansible_become_pass", "letmein");
         all.add_named("motd", "welcome");
         assert_eq!(all.text("letmein welcome"), "******** welcome");
+        all.name(vec!["api_*".to_owned()]);
+        all.add_named("api_token", "welcome");
+        assert!(all.is_named("api_") && !all.is_named("my_api_x"));
+        assert_eq!(all.text("letmein welcome"), "******** ********");
     }
 
     #[test]

@@ -474,6 +474,9 @@ impl<'a> Interp<'a> {
         };
         self.remark(self.scope.remark(name));
         let value = self.touch(raw.clone())?;
+        if !matches!(value, Value::Undefined(_)) {
+            self.templar.hide_named(name, &value);
+        }
         if !matches!(value, Value::Undefined(_)) && (raw.may_hold_template() || self.mutating.get())
         {
             self.names

@@ -221,6 +221,16 @@ impl Templar {
         self.expand_as(value, scope, false)
     }
 
+    /// What a variable came to is masked from now on, where its name says that it is secret.
+    pub(crate) fn hide_named(&self, name: &str, value: &Value) {
+        let hidden = &self.secrets.hidden;
+        if hidden.is_named(name)
+            && let Ok(value) = value.to_data()
+        {
+            hidden.add_value(&value);
+        }
+    }
+
     /// A text for views, with remarks in place of what cannot be rendered, and the warning that tells
     /// of them.
     #[must_use]
