@@ -1,7 +1,7 @@
 //! Files of the controller: written whole or not at all, and named from where the user is.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes a file of the controller in one step, with the folders that lead to it: whoever looks
 /// meanwhile sees the former one or the new one.
@@ -36,6 +36,17 @@ pub(crate) fn writable(path: &Path) -> std::io::Result<()> {
     let tried = folder.unwrap_or(Path::new(".")).join(name);
     std::fs::File::create(&tried)?;
     std::fs::remove_file(&tried)
+}
+
+/// The folder in which the user's programs keep what outlives a run; none without a home.
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    let variable = |name: &str| {
+        let path = std::env::var_os(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    let home = || variable("HOME").map(|home| home.join(".local/state"));
+    let state = variable("XDG_STATE_HOME").or_else(home);
+    state.map(|state| state.join("rplay"))
 }
 
 /// The path from the working directory on, where it lies below: two checkouts have the same.

@@ -19,6 +19,7 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ),
     ("plans are compared", compared),
     ("no secret is in a plan", secrets),
+    ("another secret is seen, and not shown", tagged),
     ("what does not come as planned is told", deviations),
     ("reports say what happened", reports),
     ("hosts that have drifted are told", drift),
@@ -334,6 +335,68 @@ fn secrets(place: &Place) -> Result<(), String> {
     match ended.1.contains("correct-horse") {
         true => Err(format!("the secret is told:\n{}", ended.1)),
         false => expect(ended, 1, &told),
+    }
+}
+
+/// A secret that comes from outside of all files.
+fn tagged(place: &Place) -> Result<(), String> {
+    let play = "- hosts: all\n  gather_facts: false\n  vars: {token: \"{{ lookup('env', 'TOKEN') }}\"}\n  tasks:\n    \
+                - name: write\n      copy: {content: \"token={{ token }}\\n\", dest: \"{{ playbook_dir }}/there\", mode: \"0600\"}\n    \
+                - name: items\n      debug: {msg: x}\n      loop: [\"{{ token }}\"]\n";
+    let folder = place.fresh("tagged", play)?;
+    write(&folder, "ansible.cfg", "[rplay]\nsecret_vars = token\n")?;
+    let with = |token: &str, state: &str, words: &[&str]| {
+        let mut command = scenario::command(&folder, &folder, words);
+        command.env("TOKEN", token);
+        command.env("XDG_STATE_HOME", folder.join(state));
+        let (code, text) = finish(&mut command)?;
+        let plan = read(&folder, "plan.json")?;
+        match text.contains(token) || plan.contains(token) {
+            true => Err(format!("the secret is told:\n{text}\n{plan}")),
+            false => Ok((code, text)),
+        }
+    };
+    let tag = |text: &str| {
+        let (_, tag) = text.split_once("+token=********[")?;
+        tag.get(..7)
+            .filter(|tag| tag.ends_with(']'))
+            .map(str::to_owned)
+    };
+    expect(
+        with("first-horse", "state", MAKE)?,
+        0,
+        &["+token=********\n"],
+    )?;
+    let shown = with("first-horse", "state", &["show", "plan.json"])?.1;
+    let first = tag(&shown).ok_or_else(|| format!("there is no tag:\n{shown}"))?;
+    std::fs::rename(folder.join("plan.json"), folder.join("first.json"))
+        .map_err(|fault| fault.to_string())?;
+    expect(with("other-horse", "state", MAKE)?, 0, &[])?;
+    let shown = with("other-horse", "state", &["show", "plan.json"])?.1;
+    if tag(&shown).is_none_or(|other| other == first) {
+        return Err(format!("two secrets have one tag, {first}:\n{shown}"));
+    }
+    let told = ["TASK [write]", &format!("< +token=********[{first}")];
+    let diff = ["diff", "first.json", "plan.json"];
+    expect(with("other-horse", "state", &diff)?, 10, &told)?;
+    // Another secret than was planned is not written.
+    let told = "TASK [write] play.yml:5 on one: changed, with another difference\n";
+    expect(
+        with("third-horse", "state", APPLY)?,
+        1,
+        &["is refused", told],
+    )?;
+    // On a machine with another key a tag says nothing, and the plan holds.
+    expect(
+        with("other-horse", "elsewhere", APPLY)?,
+        0,
+        &["Done as planned.\n"],
+    )?;
+    let key = folder.join("state/rplay/tag-key");
+    let data = key.metadata().map_err(|fault| fault.to_string())?;
+    match std::os::unix::fs::PermissionsExt::mode(&data.permissions()) & 0o777 {
+        0o600 => Ok(()),
+        mode => Err(format!("the key has the mode {mode:o}")),
     }
 }
 

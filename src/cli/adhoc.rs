@@ -15,6 +15,7 @@ use crate::diag::Diagnostic;
 use crate::load::actions;
 use crate::load::adhoc::{self, AdHoc};
 use crate::plan::{Planner, TagFilter};
+use crate::report::Kept;
 use crate::run::{self, PlannedPlaybook};
 use crate::secrets::Secrets;
 use crate::vars::VarMap;
@@ -145,7 +146,13 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
     session.inputs.options.look_ahead = false;
     let Session { inputs, planner } = session;
     tell(&leaving(arguments), hidden);
-    let view = session::view(&view, arguments.tree.as_deref(), &inputs, vec![], None)?;
+    let view = session::view(
+        &view,
+        arguments.tree.as_deref(),
+        &inputs,
+        vec![],
+        Kept::default(),
+    )?;
     let told = told::options(&arguments.pattern, &arguments.options, &inputs);
     session::execute(inputs, planner, &[playbook], view, told)
 }

@@ -17,8 +17,8 @@ use crate::inventory::{Inventory, NO_HOSTS};
 use crate::load::actions;
 use crate::load::adhoc::AdHoc;
 use crate::plan::{Planner, TagFilter};
-use crate::report::View;
 use crate::report::event::{self, Event};
+use crate::report::{Kept, View};
 use crate::run::{Options, PlannedPlaybook, Run, prompt};
 use crate::secrets::Secrets;
 use crate::template::value::Value;
@@ -140,7 +140,7 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
         magic: Arc::new(session.inputs.magic.clone()),
         hidden,
     };
-    let view = session::view("minimal", None, &session.inputs, vec![], None)?;
+    let view = session::view("minimal", None, &session.inputs, vec![], Kept::default())?;
     let runtime = session::runtime()?;
     interrupt::leave_interrupts();
     let exit = runtime.block_on(async {

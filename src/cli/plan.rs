@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use clap::Parser;
 
@@ -16,9 +16,10 @@ use super::session;
 use super::{CommandError, Exit, finish};
 use crate::diag::Diagnostic;
 use crate::load::inputs::{FilesRead, digest};
+use crate::load::vault::VaultSecrets;
 use crate::report::plan::{Collector, Plan, Unlike};
-use crate::report::{self, View};
-use crate::secrets::Secrets;
+use crate::report::{self, Kept};
+use crate::secrets::{Secrets, Tags};
 
 /// The exit code of `rplay plan --detailed-exitcode` when there are changes, and of `rplay diff` when
 /// the plans differ. None of Ansible's codes (0, 1, 2, 4, 5, 99, 250).
@@ -236,18 +237,24 @@ fn execute(
     let vault_ids = secrets.ids().map(str::to_owned).collect();
     let settings = loaded.inputs.config.file.clone();
     let (collector, plan) = Collector::new();
-    let mut beside: Vec<Box<dyn View>> = vec![Box::new(collector)];
-    if shown {
-        beside.extend(playbook::reports(&arguments, &loaded.inputs)?);
-    }
+    let tags = Arc::new(tags(secrets));
+    let id = tags.id();
+    let beside = match shown {
+        true => playbook::reports(&arguments, &loaded.inputs)?,
+        false => vec![],
+    };
     let name = playbook::view_name(&arguments, &loaded.inputs);
     let record = match check {
         true => None,
         false => runs::begin("plan", words, &loaded.inputs, &loaded.playbooks, None),
     };
+    let kept = Kept {
+        record,
+        tagged: Some((Box::new(collector), tags)),
+    };
     let view = match shown {
-        true => session::view(&name, None, &loaded.inputs, beside, record)?,
-        false => report::masked(beside, &secrets.hidden, record),
+        true => session::view(&name, None, &loaded.inputs, beside, kept)?,
+        false => report::masked(beside, &secrets.hidden, kept),
     };
     let told = playbook::told(&arguments, &loaded.inputs);
     let Loaded {
@@ -258,6 +265,7 @@ fn execute(
     let exit = session::execute(inputs, planner, &playbooks, view, told)?;
     let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
     plan.vault_ids = vault_ids;
+    plan.tags = Some(id);
     if let Some(file) = settings
         && let Ok(bytes) = std::fs::read(&file)
     {
@@ -268,6 +276,20 @@ fn execute(
         .map(|(path, digest)| (crate::files::from_here(&path).display().to_string(), digest))
         .collect();
     Ok((exit, plan))
+}
+
+/// What makes tags of secrets: by the vault's password, else by a key of the user's.
+fn tags(secrets: &VaultSecrets) -> Tags {
+    if let Some((_, password)) = secrets.first(None) {
+        return Tags::of_password(password);
+    }
+    let path = crate::files::state_folder().map(|folder| folder.join("tag-key"));
+    let known = path.and_then(|path| Tags::of_file(&path).ok());
+    known.unwrap_or_else(|| {
+        // Without a home there is nothing to compare with: the key is good for this plan alone.
+        let chance = format!("{:?} {}", std::time::SystemTime::now(), std::process::id());
+        Tags::of_password(chance.as_bytes())
+    })
 }
 
 /// The settings in the environment, without their values.

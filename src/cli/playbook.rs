@@ -17,7 +17,7 @@ use crate::diag::{Diagnostic, Severity};
 use crate::load::inputs::FilesRead;
 use crate::plan::collections::Collections;
 use crate::plan::{Planner, TagFilter};
-use crate::report::{self, View};
+use crate::report::{self, Kept, View};
 use crate::run::{self, Inputs, PlannedPlaybook, Run};
 use crate::secrets::Secrets;
 
@@ -127,7 +127,11 @@ pub(super) fn run(
     };
     let (inputs, playbooks) = (&loaded.inputs, &loaded.playbooks);
     let record = runs::begin(program, words, inputs, playbooks, recorded);
-    let view = session::view(&name, None, &loaded.inputs, reports, record)?;
+    let kept = Kept {
+        record,
+        tagged: None,
+    };
+    let view = session::view(&name, None, &loaded.inputs, reports, kept)?;
     let told = told(&arguments, &loaded.inputs);
     let Loaded {
         inputs,

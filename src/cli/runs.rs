@@ -10,7 +10,7 @@ use super::{CommandError, Exit, finish};
 use crate::config::Config;
 use crate::diag::{Diagnostic, nearest};
 use crate::report::runs::{Head, Place, Recorded, State, Writer};
-use crate::report::{self, View};
+use crate::report::{self, Kept, View};
 use crate::run::{Inputs, PlannedPlaybook};
 use crate::secrets::Secrets;
 
@@ -254,7 +254,7 @@ fn play(wanted: &Replay, hidden: &Secrets) -> Result<Exit, CommandError> {
     let name = wanted.output.clone();
     let name = name.or_else(|| config.text("stdout_callback"));
     let name = name.unwrap_or_else(|| "default".to_owned());
-    let mut view = session::view_of(&name, None, &config, hidden, (reports, None))?;
+    let mut view = session::view_of(&name, None, &config, hidden, (reports, Kept::default()))?;
     for (event, _) in &recorded.events {
         view.event(event);
     }

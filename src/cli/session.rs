@@ -15,9 +15,8 @@ use crate::inventory::{EMPTY, Inventory, LOCALHOST, NO_HOSTS, NO_PLUGINS, PYTHON
 use crate::plan::collections::Collections;
 use crate::plan::library::Library;
 use crate::plan::{Files, Planner, TagFilter};
-use crate::report::View;
 use crate::report::event::{self, Event, MessageKind};
-use crate::report::runs::Writer;
+use crate::report::{Kept, View};
 use crate::run::{History, Inputs, Options, PlannedPlaybook, Run, SshArgs};
 use crate::secrets::Secrets;
 use crate::template::value::Value;
@@ -311,16 +310,16 @@ fn magic(options: &Options, config: &Config, inventory: &Inventory) -> VarMap {
 pub(super) const LEAVING: &str = "2.23";
 
 /// The view of a run by its name, the folder into which results are written, and further
-/// views that get the same events; and the record.
+/// views that get the same events; and what keeps them.
 pub(super) fn view(
     name: &str,
     tree: Option<&Path>,
     inputs: &Inputs,
     beside: Vec<Box<dyn View>>,
-    record: Option<Writer>,
+    kept: Kept,
 ) -> Result<Box<dyn View>, CommandError> {
     let hidden = &inputs.files.secrets.hidden;
-    view_of(name, tree, &inputs.config, hidden, (beside, record))
+    view_of(name, tree, &inputs.config, hidden, (beside, kept))
 }
 
 /// The same without a run.
@@ -329,7 +328,7 @@ pub(super) fn view_of(
     tree: Option<&Path>,
     config: &Config,
     hidden: &Secrets,
-    (beside, record): (Vec<Box<dyn View>>, Option<Writer>),
+    (beside, kept): (Vec<Box<dyn View>>, Kept),
 ) -> Result<Box<dyn View>, CommandError> {
     let terminal = std::io::stdout().is_terminal();
     let enabled = config.list("callbacks_enabled");
@@ -349,7 +348,7 @@ pub(super) fn view_of(
         Diagnostic::deprecation("view", &what, LEAVING)
     });
     tell(&told.collect::<Vec<_>>(), hidden);
-    crate::report::open(name, config, tree, terminal, hidden, beside, record)
+    crate::report::open(name, config, tree, terminal, hidden, beside, kept)
         .map_err(|problem| CommandError::new(Exit::Error, problem))
 }
 

@@ -1,12 +1,14 @@
 //! The one way to a view: events pass here and leave their secrets behind.
 
+use std::sync::Arc;
+
 use rplay_modules::outcome::{Diff, DiffSide};
 
 use super::View;
 use super::event::Event;
 use super::matcher::hunks;
 use super::runs::Writer;
-use crate::secrets::{Matcher, STARS, Secrets};
+use crate::secrets::{Matcher, STARS, Secrets, Tags, untagged};
 
 /// What stands for a secret that was replaced by another one.
 const FORMER: &str = "******** (former)";
@@ -15,15 +17,24 @@ const FORMER: &str = "******** (former)";
 pub(crate) struct Masked {
     view: Box<dyn View>,
     secrets: Secrets,
-    record: Option<Writer>,
+    kept: Kept,
+}
+
+/// What gets the events beside the views.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// The record.
+    pub(crate) record: Option<Writer>,
+    /// A view in which secrets have tags.
+    pub(crate) tagged: Option<(Box<dyn View>, Arc<Tags>)>,
 }
 
 impl Masked {
-    pub(crate) fn new(view: Box<dyn View>, secrets: &Secrets, record: Option<Writer>) -> Self {
+    pub(crate) fn new(view: Box<dyn View>, secrets: &Secrets, kept: Kept) -> Self {
         Self {
             view,
             secrets: secrets.clone(),
-            record,
+            kept,
         }
     }
 }
@@ -31,8 +42,11 @@ impl Masked {
 impl View for Masked {
     fn event(&mut self, event: &Event) {
         let Some(matcher) = self.secrets.matcher() else {
-            if let Some(record) = &mut self.record {
+            if let Some(record) = &mut self.kept.record {
                 record.event(event, false);
+            }
+            if let Some((view, _)) = &mut self.kept.tagged {
+                view.event(event);
             }
             if !matches!(event, Event::Again { .. }) {
                 self.view.event(event);
@@ -41,8 +55,13 @@ impl View for Masked {
         };
         let mut shown = event.clone();
         mask(&mut shown, &matcher);
-        if let Some(record) = &mut self.record {
+        if let Some(record) = &mut self.kept.record {
             record.event(&shown, shown != *event);
+        }
+        if let Some((view, tags)) = &mut self.kept.tagged {
+            let mut tagged = event.clone();
+            mask(&mut tagged, &matcher.tagged(tags));
+            view.event(&tagged);
         }
         if !matches!(shown, Event::Again { .. }) {
             self.view.event(&shown);
@@ -161,7 +180,7 @@ fn former(before: &mut String, after: &str, matcher: &Matcher) {
                 .find_map(|new| counterpart(line, new, matcher));
             let alike = alike.or_else(|| {
                 let beside = matcher.masked(candidates.get(offset)?)?;
-                (beside.trim_end() == STARS).then(|| format!("{FORMER}\n"))
+                (untagged(beside.trim_end()) == STARS).then(|| format!("{FORMER}\n"))
             });
             *line = alike.unwrap_or_else(|| std::mem::take(line));
         }

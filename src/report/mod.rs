@@ -37,8 +37,8 @@ use crate::config::Config;
 use crate::diag::{Diagnostic, Severity};
 use crate::secrets::Secrets;
 use event::Event;
-use runs::Writer;
 
+pub(crate) use mask::Kept;
 pub use record::read;
 pub(crate) use reports::{
     help as report_help, is_of_problems, open as open_report, open_problems as open_problem_reports,
@@ -304,8 +304,7 @@ impl View for Several {
 
 /// The views of a run on this process's own streams: the one that is named, those of
 /// `callbacks_enabled`, and a live line where someone looks at it. No secret gets to them. Where
-/// there is a folder, the results are written into it as well; `beside` gets all events, too, and the
-/// record keeps them.
+/// there is a folder, the results are written into it as well; `beside` gets all events, too.
 ///
 /// # Errors
 ///
@@ -317,7 +316,7 @@ pub(crate) fn open(
     terminal: bool,
     secrets: &Secrets,
     beside: Vec<Box<dyn View>>,
-    record: Option<Writer>,
+    kept: Kept,
 ) -> Result<Box<dyn View>, Diagnostic> {
     let settings = Settings::new(config, terminal);
     let load = |name: &str| {
@@ -356,19 +355,15 @@ pub(crate) fn open(
     }
     let watched = terminal && std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
     if !watched || std::env::var_os("TERM").is_none_or(|term| term == "dumb") {
-        return Ok(masked(views, secrets, record));
+        return Ok(masked(views, secrets, kept));
     }
     let view = progress::Progress::around(several(views), Box::new(std::io::stderr()), columns());
-    Ok(masked(vec![Box::new(view)], secrets, record))
+    Ok(masked(vec![Box::new(view)], secrets, kept))
 }
 
-/// Views that no secret gets to, and the record, which none gets into.
-pub(crate) fn masked(
-    views: Vec<Box<dyn View>>,
-    secrets: &Secrets,
-    record: Option<Writer>,
-) -> Box<dyn View> {
-    Box::new(mask::Masked::new(several(views), secrets, record))
+/// Views that no secret gets to, and what keeps the events beside them.
+pub(crate) fn masked(views: Vec<Box<dyn View>>, secrets: &Secrets, kept: Kept) -> Box<dyn View> {
+    Box::new(mask::Masked::new(several(views), secrets, kept))
 }
 
 /// Views as one.

@@ -14,6 +14,7 @@
 //! | truth values, null and the words of `PLAIN` | never: they say nothing and are everywhere |
 
 mod forms;
+mod tags;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -23,6 +24,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use aho_corasick::AhoCorasick;
 use rplay_modules::data::{Data, Map};
 use rplay_modules::text;
+
+pub use tags::{Tags, untagged};
 
 /// What stands for a secret, as in Ansible's output.
 pub const STARS: &str = "********";
@@ -212,6 +215,7 @@ impl Secrets {
             known.matcher = Some(Arc::new(Matcher {
                 automaton,
                 whole: Arc::clone(&known.whole),
+                tags: None,
             }));
         }
         known.matcher.clone()
@@ -272,9 +276,27 @@ impl Known {
 pub struct Matcher {
     automaton: AhoCorasick,
     whole: Arc<BTreeSet<String>>,
+    /// What stands behind the stars.
+    tags: Option<Arc<Tags>>,
 }
 
 impl Matcher {
+    /// The same, with tags behind the stars.
+    #[must_use]
+    pub fn tagged(&self, tags: &Arc<Tags>) -> Self {
+        Self {
+            automaton: self.automaton.clone(),
+            whole: Arc::clone(&self.whole),
+            tags: Some(Arc::clone(tags)),
+        }
+    }
+
+    /// What stands for a secret.
+    fn mark(&self, secret: &str) -> Cow<'static, str> {
+        let tags = self.tags.as_ref();
+        tags.map_or(Cow::Borrowed(STARS), |tags| Cow::Owned(tags.mark(secret)))
+    }
+
     /// The places of secrets, in order; those that overlap as one.
     fn places(&self, text: &[u8]) -> Vec<Range<usize>> {
         let Ok(found) = self.automaton.try_find_overlapping_iter(text) else {
@@ -328,7 +350,7 @@ impl Matcher {
         let mut from = 0;
         for place in places {
             shown.push_str(&text[from..place.start]);
-            shown.push_str(STARS);
+            shown.push_str(&self.mark(&text[place.clone()]));
             from = place.end;
         }
         shown.push_str(&text[from..]);
@@ -345,7 +367,9 @@ impl Matcher {
     /// Masks a value.
     pub fn data(&self, data: &mut Data) {
         match data {
-            Data::Str(text) if self.whole.contains(text.trim()) => STARS.clone_into(text),
+            Data::Str(text) if self.whole.contains(text.trim()) => {
+                *text = self.mark(text.trim()).into_owned();
+            }
             Data::Str(text) => self.text(text),
             Data::Bytes(bytes) => {
                 if !self.places(bytes).is_empty() {
@@ -360,7 +384,7 @@ impl Matcher {
             Data::Int(_) | Data::Float(_) => {
                 let text = data.text();
                 if text.len() >= SHORTEST && self.whole.contains(&text) {
-                    *data = Data::from(STARS);
+                    *data = Data::Str(self.mark(&text).into_owned());
                 }
             }
             Data::Null | Data::Bool(_) => {}

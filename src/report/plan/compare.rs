@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{Outcome, Plan};
 use crate::files::from_here;
 use crate::report::event::Status;
+use crate::secrets::untagged;
 
 /// Where a result belongs: play, task, which time it ran, host, item.
 type Key = (String, String, usize, String, String);
@@ -28,8 +29,8 @@ impl Plan {
     pub fn unlike(&self, other: &Plan) -> Vec<Unlike> {
         let shared = self.recap.keys().any(|host| other.recap.contains_key(host));
         differences(
-            &outcomes(self, shared, false),
-            &outcomes(other, shared, false),
+            &self.compared(other, outcomes(self, shared, false)),
+            &self.compared(other, outcomes(other, shared, false)),
         )
     }
 
@@ -37,11 +38,29 @@ impl Plan {
     /// that did not come. What the plan did not know is left out.
     #[must_use]
     pub fn deviations(&self, run: &Plan) -> Vec<Unlike> {
-        let mut planned = outcomes(self, true, true);
-        let mut done = outcomes(run, true, true);
+        let mut planned = self.compared(run, outcomes(self, true, true));
+        let mut done = self.compared(run, outcomes(run, true, true));
         done.retain(|key, _| planned.get(key).is_none_or(|outcome| outcome != UNKNOWN));
         planned.retain(|_, outcome| outcome != UNKNOWN);
         differences(&planned, &done)
+    }
+
+    /// Outcomes as they are compared with another plan: tags of secrets by another key say nothing.
+    fn compared(&self, other: &Plan, all: BTreeMap<Key, String>) -> BTreeMap<Key, String> {
+        if self.tags == other.tags {
+            return all;
+        }
+        let plain = |((play, task, time, host, item), text): (Key, String)| {
+            let key = (
+                untagged(&play),
+                untagged(&task),
+                time,
+                host,
+                untagged(&item),
+            );
+            (key, untagged(&text))
+        };
+        all.into_iter().map(plain).collect()
     }
 }
 

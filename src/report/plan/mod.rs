@@ -45,6 +45,9 @@ pub struct Plan {
     pub environment: BTreeMap<String, String>,
     /// The ids of the vault passwords that were given.
     pub vault_ids: Vec<String>,
+    /// What the key is called by which secrets have their tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<String>,
     /// It ran in check mode.
     pub check: bool,
     /// The exit code of the run.

@@ -130,15 +130,7 @@ impl Place {
     /// # Errors
     /// There is no home to put them into.
     pub(crate) fn of(config: &Config) -> io::Result<Self> {
-        let variable = |name: &str| {
-            let path = std::env::var_os(name).map(PathBuf::from);
-            path.filter(|path| path.is_absolute())
-        };
-        let state = || {
-            let home = || variable("HOME").map(|home| home.join(".local/state"));
-            let state = variable("XDG_STATE_HOME").or_else(home);
-            state.map(|state| state.join("rplay/runs"))
-        };
+        let state = || crate::files::state_folder().map(|state| state.join("runs"));
         let folder = config.path("records_path").or_else(state);
         let folder = folder.ok_or_else(|| {
             io::Error::new(
