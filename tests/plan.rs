@@ -23,6 +23,7 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ("what does not come as planned is told", deviations),
     ("reports say what happened", reports),
     ("hosts that have drifted are told", drift),
+    ("a password is asked for once", asked_once),
     ("definitions of a variable are listed", why),
     ("a comment has a limit", long_comment),
     (
@@ -336,6 +337,38 @@ fn secrets(place: &Place) -> Result<(), String> {
         true => Err(format!("the secret is told:\n{}", ended.1)),
         false => expect(ended, 1, &told),
     }
+}
+
+/// No terminal: questions are answered by standard input, which has one line.
+fn asked_once(place: &Place) -> Result<(), String> {
+    let play = "- hosts: all\n  gather_facts: false\n  tasks: [{debug: }]\n";
+    let folder = place.fresh("asked-once", play)?;
+    write(&folder, "answer", "open-sesame\n")?;
+    for asking in [
+        &["-K"][..],
+        &["--become-password-file", "-"],
+        &["--ask-vault-pass"],
+    ] {
+        let make = [MAKE, asking].concat();
+        for words in [&make[..], APPLY] {
+            let mut command = Command::new("setsid");
+            command
+                .arg("--wait")
+                .arg(rplay())
+                .args(words)
+                .current_dir(&folder);
+            command.env("HOME", &folder).env_remove("XDG_STATE_HOME");
+            let answer = std::fs::File::open(folder.join("answer"));
+            command.stdin(answer.map_err(|fault| fault.to_string())?);
+            let (code, text) = finish(&mut command)?;
+            let questions = text.matches("password: ").count();
+            if questions != usize::from(asking.len() == 1) || text.contains("open-sesame") {
+                return Err(format!("{words:?} asked {questions} times:\n{text}"));
+            }
+            expect((code, text), 0, &[])?;
+        }
+    }
+    Ok(())
 }
 
 /// A secret that comes from outside of all files.

@@ -15,6 +15,7 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ("where nothing can be written, the run goes on", unwritable),
     ("on a full disk the run goes on", full),
     ("what is no record is told", refused),
+    ("runs are compared", compared),
     ("a run goes on where it failed", resumed),
     ("hosts that go their own way go on", resumed_free),
     ("handlers of a run that was killed are run", flushed),
@@ -619,4 +620,27 @@ fn no_resume(place: &Place) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn compared(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("compared", PLAY)?;
+    let check = [RUN, &["--check", "--diff"]].concat();
+    let name = |at: usize| -> Result<String, String> {
+        let all = records(&folder)?;
+        let name = all.get(at).and_then(|path| path.file_name());
+        Ok(name.ok_or("no such record")?.to_string_lossy().into_owned())
+    };
+    for _ in 0..2 {
+        expect(run(&folder, &check)?, 2, &[])?;
+    }
+    let (first, second) = (name(0)?, name(1)?);
+    let both = ["diff", &first, &second];
+    expect(run(&folder, &both)?, 0, &["The runs say the same.\n"])?;
+    // Somebody was there in between.
+    write(&folder, "one.txt", "bye one\n")?;
+    expect(run(&folder, &check)?, 2, &[])?;
+    let lines = ["TASK [greeting] play.yml:5 on one\n", "> -bye one\n"];
+    expect(run(&folder, &["diff", &first, "last"])?, 10, &lines)?;
+    let told = ["the plan 'nothing' cannot be read"];
+    expect(run(&folder, &["diff", &first, "nothing"])?, 1, &told)
 }

@@ -1,15 +1,17 @@
 //! Signals that come while a password is asked for, before anything runs: the terminal is put back,
 //! and the program ends as one does that was interrupted later.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::sync::{Mutex, Once, PoisonError};
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{CommandError, Exit, finish};
+use crate::connect::Secret;
 use crate::diag::Diagnostic;
 use crate::run::prompt;
 use crate::secrets::Secrets;
@@ -40,8 +42,39 @@ pub(super) fn interrupted() -> CommandError {
     CommandError::new(Exit::Interrupted, problem)
 }
 
+/// What was answered, by the question; nothing unless answers are kept.
+static ANSWERS: Mutex<Option<BTreeMap<String, Option<Secret>>>> = Mutex::new(None);
+
+/// A question that comes once more has the answer that it had: a program that runs twice asks once.
+pub(super) fn keep_answers() {
+    let mut answers = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
+    answers.get_or_insert_default();
+}
+
 /// Asks for a secret; signals meanwhile end the program with the terminal as it was.
 pub(super) fn secret(question: &str) -> Option<String> {
+    remembered(question, || asked(question))
+}
+
+/// The answer to a question, which is only asked for where it is not known.
+pub(super) fn remembered(question: &str, ask: impl FnOnce() -> Option<String>) -> Option<String> {
+    let known = |answers: &Option<BTreeMap<String, Option<Secret>>>| {
+        answers.as_ref().and_then(|all| all.get(question).cloned())
+    };
+    let lock = || ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = known(&lock());
+    if let Some(answer) = found {
+        return answer.map(|answer| answer.expose().to_owned());
+    }
+    let answer = ask();
+    if let Some(answers) = &mut *lock() {
+        let kept = answer.as_deref().map(Secret::from);
+        answers.insert(question.to_owned(), kept);
+    }
+    answer
+}
+
+fn asked(question: &str) -> Option<String> {
     static WATCH: Once = Once::new();
     // Without the thread, signals do what they do by default.
     WATCH.call_once(|| start().unwrap_or_default());

@@ -32,7 +32,7 @@ pub(super) fn read(
         || (config.bool("become_ask_pass") && r#become.become_password_file.is_none());
     let first = match &connection.connection_password_file {
         _ if ask_pass => ask("SSH password: "),
-        Some(path) => Some(from_file(path)?),
+        Some(path) => Some(from_file(path, "connection")?),
         None => from_setting(config, "connection_password_file")?,
     };
     let question = if ask_pass {
@@ -42,7 +42,7 @@ pub(super) fn read(
     };
     let second = match &r#become.become_password_file {
         _ if ask_become => ask(question).or_else(|| first.clone().filter(|_| ask_pass)),
-        Some(path) => Some(from_file(path)?),
+        Some(path) => Some(from_file(path, "become")?),
         None => from_setting(config, "become_password_file")?,
     };
     for password in first.iter().chain(&second) {
@@ -61,19 +61,28 @@ fn ask(question: &str) -> Option<Secret> {
 }
 
 fn from_setting(config: &Config, name: &str) -> Result<Option<Secret>, CommandError> {
-    config.path(name).map(|path| from_file(&path)).transpose()
+    config
+        .path(name)
+        .map(|path| from_file(&path, name))
+        .transpose()
 }
 
-/// The first line of standard input for `-`, what a program prints, or what a file holds.
-fn from_file(path: &Path) -> Result<Secret, CommandError> {
+/// The first line of standard input for `-`, what a program prints, or what a file holds; `what` the
+/// password is for.
+fn from_file(path: &Path, what: &str) -> Result<Secret, CommandError> {
     let wrong =
         |text: String| CommandError::new(Exit::Error, Diagnostic::error("password-file", text));
     if path == Path::new("-") {
-        let mut line = String::new();
-        let read = std::io::stdin().lock().read_line(&mut line);
-        return match read {
-            Ok(_) => Ok(Secret::from(line.trim())),
-            Err(error) => Err(wrong(format!("cannot read standard input: {error}"))),
+        let mut fault = None;
+        let line = interrupt::remembered(&format!("standard input: {what}"), || {
+            let mut line = String::new();
+            let read = std::io::stdin().lock().read_line(&mut line);
+            fault = read.err();
+            Some(line)
+        });
+        return match fault {
+            None => Ok(Secret::from(line.unwrap_or_default().trim())),
+            Some(error) => Err(wrong(format!("cannot read standard input: {error}"))),
         };
     }
     let path = full(path);

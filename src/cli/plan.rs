@@ -13,7 +13,7 @@ use super::playbook::{self, Loaded};
 use super::programs::{Call, parse};
 use super::runs;
 use super::session;
-use super::{CommandError, Exit, finish};
+use super::{CommandError, Exit, finish, interrupt};
 use crate::diag::Diagnostic;
 use crate::load::inputs::{FilesRead, digest};
 use crate::load::vault::VaultSecrets;
@@ -58,12 +58,12 @@ pub(super) struct Show {
     plan: PathBuf,
 }
 
-/// Shows in what two plans differ; exits with 10 when they do.
+/// Shows in what two plans, or two recorded runs, differ; exits with 10 when they do.
 #[derive(Debug, Parser)]
 pub(super) struct Diff {
-    /// One plan
+    /// One plan: a file, or a run by its name in `rplay runs`
     first: PathBuf,
-    /// The other plan
+    /// The other one
     second: PathBuf,
 }
 
@@ -110,6 +110,7 @@ pub(super) fn main(call: &Call) -> Exit {
 /// Runs `rplay apply`.
 pub(super) fn apply(call: &Call) -> Exit {
     run::<Apply>(call, |arguments, hidden| {
+        interrupt::keep_answers();
         let plan = read(&arguments.plan)?;
         let words = &plan.arguments;
         refuse(&arguments.plan, outdated(&plan))?;
@@ -149,8 +150,9 @@ pub(super) fn show(call: &Call) -> Exit {
 
 /// Runs `rplay diff`.
 pub(super) fn diff(call: &Call) -> Exit {
-    run::<Diff>(call, |arguments, _| {
-        let (first, second) = (read(&arguments.first)?, read(&arguments.second)?);
+    run::<Diff>(call, |arguments, hidden| {
+        let first = plan_or_run(&arguments.first, hidden)?;
+        let second = plan_or_run(&arguments.second, hidden)?;
         let unlike = first.unlike(&second);
         let side = |mark: char, text: &Option<String>| match text {
             None => format!("{mark} not there\n"),
@@ -165,7 +167,8 @@ pub(super) fn diff(call: &Call) -> Exit {
         }
         Ok(match unlike.len() {
             0 => {
-                report::print("The plans say the same.\n");
+                let what = if first.is_run() { "runs" } else { "plans" };
+                report::print(&format!("The {what} say the same.\n"));
                 Exit::Ok
             }
             _ => Exit::Run(CHANGES),
@@ -330,6 +333,16 @@ fn save(plan: &Plan, path: &Path, hidden: &Secrets) -> Result<(), CommandError> 
         let problem = Diagnostic::error("plan-file", text).cause(error.to_string());
         CommandError::new(Exit::Error, problem)
     })
+}
+
+/// The plan in a file, or what a recorded run came to.
+fn plan_or_run(path: &Path, hidden: &Secrets) -> Result<Plan, CommandError> {
+    let word = path.to_str().filter(|_| !path.exists());
+    let place = runs::place(&session::settings(hidden)?)?;
+    match word.filter(|word| !place.meant(word).is_empty()) {
+        Some(word) => Ok(Plan::of_events(&runs::find(&place, word)?.events)),
+        None => read(path),
+    }
 }
 
 fn read(path: &Path) -> Result<Plan, CommandError> {

@@ -23,6 +23,9 @@ use crate::load::inputs::digest;
 /// What the field `format` says.
 const FORMAT: &str = "rplay-plan";
 
+/// What it says for a recorded run, which is no plan to apply.
+const RUN: &str = "rplay-run";
+
 /// The version of the document that is written and read.
 const VERSION: u32 = 1;
 
@@ -180,6 +183,25 @@ pub struct Difference {
 }
 
 impl Plan {
+    /// What recorded events came to, also those of the run that was gone on with.
+    pub(crate) fn of_events(events: &[(Event, bool)]) -> Self {
+        let (mut collector, plan) = Collector::new();
+        for (event, _) in events {
+            collector.event(match event {
+                Event::Again { what } => what,
+                event => event,
+            });
+        }
+        let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        plan.format = RUN.to_owned();
+        plan
+    }
+
+    /// Whether it is what a recorded run came to.
+    pub(crate) fn is_run(&self) -> bool {
+        self.format == RUN
+    }
+
     /// Whether something would change, or may.
     #[must_use]
     pub fn has_changes(&self) -> bool {
