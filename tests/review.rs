@@ -1,7 +1,9 @@
 //! What reviewers read beside plans: graphs, findings, comments.
 
 use std::collections::BTreeSet;
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -16,6 +18,7 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ("settings of ansible-lint count", lint_settings),
     ("findings as data", findings_as_data),
     ("problems of reading as data", problems_as_data),
+    ("SARIF is as its schema has it", valid_sarif),
     ("a report becomes one comment", one_comment),
     ("a report that cannot be posted", no_comment),
 ];
@@ -340,6 +343,78 @@ fn findings_as_data(place: &Place) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("{one:#}")),
     }
+}
+
+/// Findings, problems of reading and no findings at all, by the schema of SARIF 2.1.0.
+fn valid_sarif(place: &Place) -> Result<(), String> {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components/sarif/validate.js");
+    if !program.exists() {
+        let reason =
+            "skip: needs the schema that tests/components/sarif.sh gets, which tests/run calls";
+        return Err(reason.to_owned());
+    }
+    let valid = |text: &str| -> Result<(i32, String), String> {
+        let mut input = tempfile::tempfile().map_err(|fault| fault.to_string())?;
+        let written = input.write_all(text.as_bytes());
+        written
+            .and_then(|()| input.rewind())
+            .map_err(|fault| fault.to_string())?;
+        finish(Command::new(&program).stdin(Stdio::from(input)))
+    };
+    let mut files = UNTIDY.to_vec();
+    files.push(("good.yml", "---\n- name: Good\n  hosts: all\n"));
+    files.push((
+        "bad.yml",
+        "- hosts: all\n  tasks:\n    - debgu: {msg: é}\n    - {a: [\n",
+    ));
+    let folder = place.fresh("valid", &files)?;
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lint");
+    let mut playbooks: Vec<String> = std::fs::read_dir(&examples)
+        .map_err(|fault| fault.to_string())?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".yml"))
+        .collect();
+    playbooks.sort();
+    let mut every = vec!["lint", "-f", "sarif"];
+    every.extend(playbooks.iter().map(String::as_str));
+    let mut documents = vec![];
+    for name in ["play.yml", "good.yml", "bad.yml"] {
+        documents.push(stdout(&folder, &["lint", name, "-f", "sarif"])?);
+        let report = format!("sarif={name}.sarif");
+        run(
+            &folder,
+            &[name, "-i", "one,", "--syntax-check", "--report", &report],
+        )?;
+        let report = std::fs::read_to_string(folder.join(format!("{name}.sarif")));
+        documents.push(report.map_err(|fault| fault.to_string())?);
+    }
+    documents.push(stdout(&examples, &every)?);
+    for text in &documents {
+        expect(valid(text)?, 0, &[])?;
+    }
+    let last = documents.last().map_or("", String::as_str);
+    if json(last)?["runs"][0]["results"]
+        .as_array()
+        .map_or(0, Vec::len)
+        < 100
+    {
+        return Err(format!("there are few findings:\n{last}"));
+    }
+    // The schema finds what is wrong.
+    let wrong = last.replacen("\"version\": \"2.1.0\"", "\"version\": \"2.1\"", 1);
+    expect(
+        valid(&wrong)?,
+        1,
+        &[".version should be equal to one of the allowed values"],
+    )
+}
+
+/// What a command writes to standard output.
+fn stdout(folder: &Path, words: &[&str]) -> Result<String, String> {
+    let output = scenario::command(folder, folder, words).output();
+    let output = output.map_err(|fault| fault.to_string())?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Problems of a run's reading; what is fine has an empty list, and a secret is in none.
