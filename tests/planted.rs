@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::argv::Watch;
 use crate::harness::scenario::{self, Scenario, finish};
-use crate::harness::stages::Verdict;
+use crate::harness::stages::{REPORTS, Verdict};
 
 const SCENARIOS: &[Scenario<Place>] = &[
     ("no byte that a run writes", run_in_earnest),
@@ -275,17 +275,6 @@ const OPTIONS: &[&str] = &[
     "../become-password",
     "--connection-password-file",
     "../connection-password",
-];
-
-const REPORTS: &[&str] = &[
-    "codequality",
-    "gitlab",
-    "html",
-    "json",
-    "junit",
-    "markdown",
-    "ndjson",
-    "sarif",
 ];
 
 /// Every form of a secret that is looked for.

@@ -103,7 +103,7 @@ const VIEWS: &[&str] = &[
 ];
 
 /// The reports, each of which may hold one.
-const REPORTS: &[&str] = &[
+pub(crate) const REPORTS: &[&str] = &[
     "codequality",
     "gitlab",
     "html",
