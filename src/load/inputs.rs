@@ -125,3 +125,27 @@ pub(crate) fn is_same(path: &Path, known: &str) -> io::Result<bool> {
 pub fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_files_are_told_by_size_and_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        std::fs::write(&path, "a").unwrap();
+        let read = FilesRead::stamped();
+        read.add_large(&path);
+        read.add(&folder.path().join("small"), b"b");
+        assert!(read.is_kept() && !read.keeps() && FilesRead::kept().keeps());
+        let all = read.after(0);
+        assert_eq!(
+            (all.len(), read.after(1).len(), read.after(2).len()),
+            (2, 1, 0)
+        );
+        assert!(is_same(&path, &all[0].1).unwrap());
+        std::fs::write(&path, "longer").unwrap();
+        assert!(!is_same(&path, &all[0].1).unwrap());
+    }
+}
