@@ -309,6 +309,7 @@ fn call(id: u64, name: &str, args: &Map) -> Result<Request, String> {
         timeout_ms: None,
         job: None,
         chain: None,
+        settled: false,
     })))
 }
 

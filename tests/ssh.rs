@@ -1,9 +1,11 @@
 //! Plays over real SSH: a server on loopback, a login user that is not root, sudo, Lmod.
 
-use std::io::{BufRead, BufReader};
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use rplay_modules::machine::digest::hex;
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,6 +13,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use crate::harness::argv::Watch;
+use crate::harness::faulty::{After, Fault, Faulty, Harm, Random};
 use crate::harness::page::Page;
 use crate::harness::proxy::{Counts, Proxy};
 use crate::harness::scenario::{self, Scenario, expect};
@@ -37,6 +40,22 @@ const SCENARIOS: &[Scenario<Server>] = &[
     (
         "an interrupted chain has told what it did, and stops",
         interrupted,
+    ),
+    (
+        "a connection that is lost while a task runs costs nothing",
+        lost,
+    ),
+    (
+        "what nobody can know after a lost connection is told so",
+        lost_for_good,
+    ),
+    (
+        "a controller that is killed leaves nothing for long",
+        killed,
+    ),
+    (
+        "hosts that hang, close, send garbage or take their time are told, and others go on",
+        misbehaving,
     ),
     ("sudo with a password", sudo_password),
     ("sudo without a password", sudo_free),
@@ -108,6 +127,11 @@ fn cases(root: &Path, server: &Server) -> Vec<(String, Verdict)> {
 impl Server {
     /// Starts a server, which only root can: it makes the login users.
     pub(crate) fn start(root: &Path) -> Result<Self, String> {
+        Self::with_config(root, "")
+    }
+
+    /// A server with further lines of configuration.
+    pub(crate) fn with_config(root: &Path, config: &str) -> Result<Self, String> {
         if !rustix::process::getuid().is_root() {
             return Err("needs root, to make login users".to_string());
         }
@@ -118,7 +142,7 @@ impl Server {
         }
         let folder = tempfile::Builder::new().prefix("rplay-ssh-").tempdir();
         let folder = folder.map_err(|fault| fault.to_string())?;
-        let output = script(root, "start", folder.path())?;
+        let output = script(root, "start", folder.path(), config)?;
         Ok(Self {
             folder,
             port: output.trim().to_string(),
@@ -175,15 +199,17 @@ impl Drop for Server {
             Path::new(env!("CARGO_MANIFEST_DIR")),
             "stop",
             self.folder.path(),
+            "",
         );
     }
 }
 
-fn script(root: &Path, verb: &str, folder: &Path) -> Result<String, String> {
+fn script(root: &Path, verb: &str, folder: &Path, config: &str) -> Result<String, String> {
     let mut command = Command::new(root.join("tests/harness/sshd.sh"));
     let output = command
         .arg(verb)
         .arg(folder)
+        .env("SSHD_CONFIG", config)
         .output()
         .map_err(|fault| fault.to_string())?;
     if output.status.success() {
@@ -420,6 +446,321 @@ fn without_times(text: &str) -> String {
         kept.push('\n');
     }
     kept
+}
+
+/// Runs a play of these tasks, and does something to the host once the file `began` is there.
+fn meanwhile(
+    server: &Server,
+    tasks: &str,
+    arguments: &[&str],
+    seconds: &str,
+    act: &dyn Fn(&mut Child) -> Result<(), String>,
+) -> Result<(i32, String), String> {
+    let began = server.file("began");
+    let _ = std::fs::remove_file(&began);
+    server.write("hosts.ini", &format!("{}\n", server.host("h")))?;
+    let play = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
+    server.write("play.yml", &play)?;
+    let ssh = format!(
+        "-F none -o UserKnownHostsFile={}",
+        server.file("known_hosts").display()
+    );
+    let words = ["play.yml", "-i", "hosts.ini", "--ssh-common-args", &ssh];
+    let words = [&words[..], arguments].concat();
+    let mut command = scenario::command(server.folder.path(), &server.file("home"), &words);
+    let mut child = command
+        .env("RPLAY_RECONNECT_SECONDS", seconds)
+        .spawn()
+        .map_err(|fault| fault.to_string())?;
+    let started = scenario::eventually("the task runs", Duration::from_secs(30), || {
+        Ok(began.exists())
+    });
+    let acted = started.and_then(|()| act(&mut child));
+    let output = child.wait_with_output();
+    acted?;
+    output
+        .map(|output| scenario::outcome(&output))
+        .map_err(|fault| fault.to_string())
+}
+
+/// A task that says when it has begun, takes a while, and then leaves a line.
+fn slow(server: &Server, line: &str) -> String {
+    format!(
+        "    - shell: \"touch {}; sleep 1.5; echo {line} >>lost\"\n",
+        server.file("began").display()
+    )
+}
+
+/// Processes that the server started, and what they are called.
+fn below(server: &Server) -> Result<Vec<(Pid, String)>, String> {
+    let fault = |fault: std::io::Error| fault.to_string();
+    let top = std::fs::read_to_string(server.file("pid")).map_err(fault)?;
+    let mut known: Vec<(Pid, String)> = vec![];
+    let mut all = vec![];
+    for entry in std::fs::read_dir("/proc").map_err(fault)?.flatten() {
+        // One that has ended meanwhile is none.
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let (Some((start, rest)), Some((_, name))) = (stat.rsplit_once(") "), stat.split_once('('))
+        else {
+            continue;
+        };
+        let number = |text: Option<&str>| Pid::from_raw(text?.parse().ok()?);
+        let parent = number(rest.split(' ').nth(1));
+        let own = number(start.split(' ').next());
+        let name = name.split(") ").next().unwrap_or_default();
+        all.extend(own.zip(parent).map(|pair| (pair, name.to_owned())));
+    }
+    let top = top.trim().parse().ok().and_then(Pid::from_raw);
+    let mut parents: Vec<Pid> = top.into_iter().collect();
+    while let Some(above) = parents.pop() {
+        let children = all.iter().filter(|((_, parent), _)| *parent == above);
+        for ((own, _), name) in children {
+            parents.push(*own);
+            known.push((*own, name.clone()));
+        }
+    }
+    Ok(known)
+}
+
+/// Ends what the server started and is called so: `sshd` are the connections, `agent-` the agents.
+fn cut(server: &Server, names: &[&str]) -> Result<(), String> {
+    for (process, name) in below(server)? {
+        if names.iter().any(|start| name.starts_with(start)) {
+            // Its end may have come with another one's.
+            let _ = kill_process(process, Signal::KILL);
+        }
+    }
+    Ok(())
+}
+
+fn lost(server: &Server) -> Result<(), String> {
+    // The files are open to the login user, who says so itself.
+    let open = Command::new("chmod")
+        .arg("777")
+        .arg(server.folder.path())
+        .status();
+    open.map_err(|fault| fault.to_string())?;
+    server.write("password", "rplaytest\n")?;
+    let clean = "    - file: {path: lost, state: absent}\n    - ping:\n";
+    let after = "    - copy: {content: after, dest: after}\n    - shell: cat lost; rm lost after\n      register: r\n    - debug: msg=\"lines {{ r.stdout_lines }}\"\n";
+    for (arguments, ahead) in [
+        (&[][..], "far"),
+        (&[], "never"),
+        (&["-b", "--become-password-file", "password"], "far"),
+        (&["-c", "openssh"], "far"),
+    ] {
+        server.write("ansible.cfg", &format!("[rplay]\nsend_ahead = {ahead}\n"))?;
+        let tasks = [clean, &slow(server, "one"), after].concat();
+        let ran = meanwhile(server, &tasks, arguments, "10", &|_| cut(server, &["sshd"]));
+        std::fs::remove_file(server.file("ansible.cfg")).map_err(|fault| fault.to_string())?;
+        expect(ran?, 0, &["lines ['one']", "ok=6 ", "unreachable=0"])
+            .map_err(|reason| format!("{arguments:?}, {ahead}: {reason}"))?;
+    }
+    // Items of a loop, of which one is under way.
+    let items = format!(
+        "{clean}    - shell: \"touch {}; sleep 0.7; echo {{{{ item }}}} >>lost\"\n      loop: [a, b, c]\n{after}",
+        server.file("began").display()
+    );
+    let ran = meanwhile(server, &items, &[], "10", &|_| cut(server, &["sshd"]))?;
+    expect(ran, 0, &["lines ['a', 'b', 'c']", "unreachable=0"])
+}
+
+fn lost_for_good(server: &Server) -> Result<(), String> {
+    let honest = [
+        "fatal: [h]: UNREACHABLE!",
+        "closed. What came of the task is not known, it may have run: ",
+        "unreachable=1",
+    ];
+    // The agent goes with the connection.
+    let tasks = ["    - ping:\n", &slow(server, "two")].concat();
+    let both = |_: &mut Child| cut(server, &["sshd", "agent-"]);
+    let ran = meanwhile(server, &tasks, &[], "10", &both)?;
+    expect(ran, 4, &[&honest[..], &["the agent is gone"]].concat())?;
+    // Nobody comes back to a host that is told not to stay.
+    let start = Instant::now();
+    let ran = meanwhile(server, &tasks, &[], "0", &|_| cut(server, &["sshd"]))?;
+    expect(ran, 4, &honest)?;
+    if start.elapsed() > Duration::from_secs(20) {
+        return Err(format!("it took {:?}", start.elapsed()));
+    }
+    let clean = "    - shell: sleep 2; rm -f lost\n";
+    expect(server.play(clean, &[])?, 0, &["ok=1 "])
+}
+
+/// Without a farewell the task goes on, and is stopped when nobody has come back.
+fn killed(server: &Server) -> Result<(), String> {
+    let tasks = format!(
+        "    - ping:\n    - shell: \"touch {}; sleep 97.125\"\n",
+        server.file("began").display()
+    );
+    let running = RefCell::new(vec![]);
+    let kill = |child: &mut Child| {
+        running.replace(below(server)?);
+        child.kill().map_err(|fault| fault.to_string())
+    };
+    let start = Instant::now();
+    meanwhile(server, &tasks, &[], "1", &kill)?;
+    let running = running.into_inner();
+    let is_there = |what: &str| running.iter().any(|(_, name)| name.starts_with(what));
+    if !is_there("agent-") || !is_there("sleep") {
+        return Err(format!("it did not run: {running:?}"));
+    }
+    scenario::eventually("nothing is left", Duration::from_secs(15), || {
+        let left = running.iter().any(|(process, _)| {
+            Path::new(&format!("/proc/{}/exe", process.as_raw_nonzero())).exists()
+        });
+        Ok(!left)
+    })?;
+    // It was not stopped at once either: the controller might have come back.
+    let stayed = start.elapsed() > Duration::from_secs(3);
+    stayed
+        .then_some(())
+        .ok_or_else(|| "the host did not wait for the controller".to_owned())
+}
+
+/// A server that listens and does this with each connection.
+fn odd_server(act: fn(TcpStream) -> std::io::Result<()>) -> Result<u16, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|fault| fault.to_string())?;
+    let port = listener.local_addr().map_err(|fault| fault.to_string())?;
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // The client may have given up.
+            std::thread::spawn(move || act(stream).unwrap_or_default());
+        }
+    });
+    Ok(port.port())
+}
+
+/// Bytes that mean nothing.
+fn noise() -> Vec<u8> {
+    let mut random = Random(7);
+    let words = (0..20_000).flat_map(|_| random.next().to_be_bytes());
+    words.collect()
+}
+
+/// Longer than anybody waits in these tests.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Servers that are none, and what connecting to each comes to.
+const ODD: &[(&str, fn(TcpStream) -> std::io::Result<()>, &str)] = &[
+    (
+        "silent",
+        |_stream| {
+            std::thread::sleep(LONG);
+            Ok(())
+        },
+        "Connection timed out during banner exchange",
+    ),
+    ("closing", |_stream| Ok(()), "onnection closed by"),
+    (
+        "banner",
+        |mut stream| stream.write_all(b"SSH-2.0-odd\r\n"),
+        "Failed to connect to the host via ssh: ",
+    ),
+    (
+        "garbage",
+        |mut stream| {
+            stream.write_all(&noise())?;
+            std::thread::sleep(LONG);
+            Ok(())
+        },
+        "Failed to connect to the host via ssh: ",
+    ),
+    (
+        "garbage-later",
+        |mut stream| {
+            stream.write_all(b"SSH-2.0-odd\r\n")?;
+            stream.write_all(&noise())?;
+            std::thread::sleep(LONG);
+            Ok(())
+        },
+        "Failed to connect to the host via ssh: ",
+    ),
+    (
+        "slow",
+        |mut stream| {
+            for byte in b"SSH-2.0-a-name-that-takes-more-than-a-minute-at-this-speed\r\n" {
+                stream.write_all(&[*byte])?;
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            Ok(())
+        },
+        "Connection timed out during banner exchange",
+    ),
+];
+
+/// How many packets of the way to the agent, in each direction, are the last of a connection.
+const STAGES: u64 = 14;
+
+fn misbehaving(server: &Server) -> Result<(), String> {
+    let fault = |fault: std::io::Error| fault.to_string();
+    let runtime = tokio::runtime::Runtime::new().map_err(fault)?;
+    let port: u16 = server.port.parse().map_err(|_| "no port")?;
+    let mut hosts = format!("{}\nhere ansible_connection=local\n", server.host("h"));
+    let mut bad = vec![];
+    for (name, act, text) in ODD {
+        bad.push(((*name).to_owned(), odd_server(*act)?, *text));
+    }
+    // A server that closes at each stage.
+    let mut proxies = vec![];
+    for stage in 0..STAGES {
+        for to_server in [true, false] {
+            let cut = Fault {
+                to_server,
+                after: After::Pieces(stage),
+                harm: Harm::Cut,
+            };
+            let proxy = Faulty::start(([127, 0, 0, 1], port).into(), vec![cut; 3]);
+            let proxy = runtime.block_on(proxy).map_err(fault)?;
+            let way = if to_server { "there" } else { "back" };
+            bad.push((format!("cut-{way}-{stage}"), proxy.port, ""));
+            proxies.push(proxy);
+        }
+    }
+    for (name, port, _) in &bad {
+        let of = |port: &str| format!("ansible_port={port} ");
+        hosts += &server
+            .host(name)
+            .replace(&of(&server.port), &of(&port.to_string()));
+        hosts += " ansible_host_key_checking=false\n";
+    }
+    server.write("odd.ini", &hosts)?;
+    let play =
+        "- hosts: all\n  gather_facts: false\n  tasks:\n    - ping:\n    - command: echo on\n";
+    server.write("odd.yml", play)?;
+    let start = Instant::now();
+    let words = ["odd.yml", "-i", "odd.ini", "-f", "50", "-T", "5"];
+    let (code, told) = server.rplay("known_hosts", &words)?;
+    expect((code, told.clone()), 4, &["ok: [h]", "ok: [here]"])?;
+    let recap = |name: &str| {
+        let mut lines = told.lines().rev();
+        lines.find(|line| line.split_whitespace().next() == Some(name))
+    };
+    for name in ["h", "here"] {
+        let line = recap(name).unwrap_or_default();
+        if !line.contains("ok=2 ") {
+            return Err(format!("{name} did not go on: {line}\n{told}"));
+        }
+    }
+    for (name, _, text) in &bad {
+        let line = recap(name).unwrap_or_default();
+        if name.starts_with("cut-") && line.contains("ok=2 ") {
+            // It was lost while a task ran, and came back.
+            continue;
+        }
+        let fatal = told
+            .lines()
+            .find(|line| line.starts_with(&format!("fatal: [{name}]: ")));
+        let reason = fatal.unwrap_or_default();
+        let ended = line.contains("unreachable=1") || line.contains("failed=1");
+        if !ended || !reason.contains("\"msg\": \"") || !reason.contains(text) {
+            return Err(format!("{name}: {line}\n{reason}"));
+        }
+    }
+    let took = start.elapsed();
+    (took < Duration::from_secs(45))
+        .then_some(())
+        .ok_or_else(|| format!("it took {took:?}"))
 }
 
 fn sudo_password(server: &Server) -> Result<(), String> {

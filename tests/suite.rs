@@ -12,6 +12,7 @@ mod harness {
     pub(crate) mod added;
     pub(crate) mod argv;
     pub(crate) mod case;
+    pub(crate) mod faulty;
     pub(crate) mod forge;
     pub(crate) mod http;
     pub(crate) mod mask;
@@ -24,11 +25,13 @@ mod harness {
     pub(crate) mod scenario;
     pub(crate) mod snapshot;
     pub(crate) mod stages;
+    pub(crate) mod stand_in;
 }
 mod browser;
 mod crash;
 mod docker;
 mod facts;
+mod faults;
 mod fuzz;
 mod hosts;
 mod inside;
@@ -66,8 +69,9 @@ enum Job {
 }
 
 /// The scenarios, those that take longest first.
-const SCENARIOS: [(&str, Scenarios); 17] = [
+const SCENARIOS: [(&str, Scenarios); 18] = [
     ("ssh", ssh::all),
+    ("faults", faults::all),
     ("program", program::all),
     ("systems", systems::all),
     ("kubernetes", kubernetes::all),

@@ -22,6 +22,9 @@ pub const MAX_FRAME: usize = 32 << 20;
 /// The largest piece of a [`Request::Blob`], in bytes.
 pub const BLOB_PIECE: usize = 256 << 10;
 
+/// The argument that names content that was sent before, by its number; the module gets the file's path.
+pub const BLOB: &str = "_blob";
+
 /// What the controller asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
@@ -48,6 +51,16 @@ pub enum Request {
         /// The file.
         path: std::path::PathBuf,
     },
+    /// From here on, be the channel of another agent of the same user, whose own was lost. It does not
+    /// begin what it has not begun.
+    Join {
+        /// [`Hello::name`] of the other agent.
+        name: String,
+        /// The calls whose answers did not arrive, in their order.
+        waiting: Vec<u64>,
+    },
+    /// The channel ends on purpose: stop what runs, and go.
+    Leave,
 }
 
 /// How content ends.
@@ -85,6 +98,8 @@ pub struct Run {
     /// The number of the chain that it belongs to. After a call of a chain that fails or finds facts,
     /// the chain's further calls are answered by [`Reply::NotRun`].
     pub chain: Option<u64>,
+    /// All answers to earlier calls have arrived: they need not be kept any longer.
+    pub settled: bool,
 }
 
 /// A call in the background.
@@ -124,6 +139,12 @@ pub enum Reply {
         /// Whether this was the last piece.
         last: bool,
     },
+    /// The answer to [`Request::Join`], once the call under way is over. The answers that did not arrive follow.
+    Joined {
+        /// The calls that were never begun, in their order. None: the agent is not there any more, or has
+        /// thrown away an answer that was too large to be kept.
+        unrun: Option<Vec<u64>>,
+    },
 }
 
 /// Who the agent is.
@@ -137,6 +158,8 @@ pub struct Hello {
     pub pid: u32,
     /// What the kernel calls this start of the machine; empty where it does not tell.
     pub boot: String,
+    /// Under which name it can be joined when its channel is lost; empty: it leaves with its channel.
+    pub name: String,
 }
 
 /// Writes one frame and flushes.

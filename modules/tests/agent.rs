@@ -25,7 +25,13 @@ struct Agent {
 
 impl Agent {
     fn start() -> Self {
+        Self::staying("0").0
+    }
+
+    /// An agent that stays so many seconds, and its name.
+    fn staying(seconds: &str) -> (Self, String) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rplay-agent"))
+            .arg(seconds)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -36,8 +42,30 @@ impl Agent {
             stdin,
             stdout,
         };
-        assert!(matches!(agent.reply(), Reply::Hello(hello) if hello.pid == agent.child.id()));
-        agent
+        let Reply::Hello(hello) = agent.reply() else {
+            panic!("no hello");
+        };
+        assert_eq!(hello.pid, agent.child.id());
+        (agent, hello.name)
+    }
+
+    /// Asks another agent to be the channel of `name`, from which these answers are missing.
+    fn join(name: &str, waiting: &[u64]) -> (Self, Option<Vec<u64>>) {
+        let (mut other, _) = Self::staying("0");
+        let join = Request::Join {
+            name: name.to_owned(),
+            waiting: waiting.to_vec(),
+        };
+        write_frame(&mut other.stdin, &join).unwrap();
+        let Reply::Joined { unrun } = other.reply() else {
+            panic!("no answer to joining");
+        };
+        (other, unrun)
+    }
+
+    /// Loses the channel: both ends are closed. The process is left.
+    fn lose(self) -> Child {
+        self.child
     }
 
     fn reply(&mut self) -> Reply {
@@ -45,11 +73,15 @@ impl Agent {
     }
 
     fn send(&mut self, name: &str, args: &Map, check: bool) {
+        self.send_as(7, name, args, check);
+    }
+
+    fn send_as(&mut self, id: u64, name: &str, args: &Map, check: bool) {
         let module = registry::find(name).unwrap();
         // Internal arguments are as they are; the others are prepared as the controller does.
         let args = prepare(module, args).unwrap().args;
         let run = Run {
-            id: 7,
+            id,
             module: module.name.to_owned(),
             args,
             check,
@@ -60,6 +92,7 @@ impl Agent {
             timeout_ms: None,
             job: None,
             chain: None,
+            settled: false,
         };
         write_frame(&mut self.stdin, &Request::Run(Box::new(run))).unwrap();
     }
@@ -211,4 +244,122 @@ fn the_end_of_input_stops_what_runs() {
     drop(stdout);
     assert!(begin.elapsed() < Duration::from_secs(15));
     assert!(mark.exists() && !folder.path().join("mark2").exists());
+}
+
+/// Whether a process ends within a time.
+fn ends(child: &mut Child, limit: Duration) -> bool {
+    let begin = Instant::now();
+    while begin.elapsed() < limit {
+        if child.try_wait().unwrap().is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+#[test]
+fn an_agent_that_lost_its_channel_is_joined() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = folder.path().join("lines");
+    let append =
+        |line: &str| map! { "cmd" => format!("sleep 0.3; echo {line} >>{}", lines.display()) };
+    for half_open in [false, true] {
+        let _ = std::fs::remove_file(&lines);
+        let (mut agent, name) = Agent::staying("20");
+        agent.send_as(1, "shell", &append("one"), false);
+        agent.send_as(2, "shell", &append("two"), false);
+        std::thread::sleep(Duration::from_millis(100));
+        let mut kept = None;
+        let mut child = match half_open {
+            // Nobody has told it that the channel is of no use any more.
+            true => {
+                let Agent {
+                    child,
+                    stdin,
+                    stdout,
+                } = agent;
+                kept = Some((stdin, stdout));
+                child
+            }
+            false => agent.lose(),
+        };
+        let (mut other, unrun) = Agent::join(&name, &[1, 2, 3]);
+        assert_eq!(unrun, Some(vec![2, 3]), "what runs is not begun again");
+        assert!(matches!(
+            other.reply(),
+            Reply::Done {
+                id: 1,
+                result: Ok(_),
+                ..
+            }
+        ));
+        // The answer is asked for once more, as if it had been lost again.
+        let (mut third, unrun) = Agent::join(&name, &[1]);
+        assert_eq!(unrun, Some(vec![]));
+        assert!(matches!(third.reply(), Reply::Done { id: 1, .. }));
+        third.send_as(2, "shell", &append("two"), false);
+        assert!(matches!(third.reply(), Reply::Done { id: 2, .. }));
+        assert_eq!(std::fs::read_to_string(&lines).unwrap(), "one\ntwo\n");
+        write_frame(&mut third.stdin, &Request::Leave).unwrap();
+        assert!(ends(&mut child, Duration::from_secs(5)), "it has not left");
+        assert!(
+            ends(&mut third.child, Duration::from_secs(5)),
+            "nor the channel"
+        );
+        drop((kept, other.lose().kill()));
+    }
+}
+
+#[test]
+fn an_agent_that_nobody_joins_stops_and_leaves() {
+    let (mut agent, name) = Agent::staying("1");
+    agent.send("command", &map! { "cmd" => "sleep 61.5" }, false);
+    std::thread::sleep(Duration::from_millis(100));
+    let mut child = agent.lose();
+    assert!(
+        !ends(&mut child, Duration::from_millis(600)),
+        "it did not wait"
+    );
+    assert!(
+        ends(&mut child, Duration::from_secs(6)),
+        "it is still there"
+    );
+    // Whoever comes too late is told, and can work with the agent that it asked.
+    let (mut other, unrun) = Agent::join(&name, &[7]);
+    assert_eq!(unrun, None);
+    assert!(other.run("ping", &map! {}, false).0.is_ok());
+}
+
+#[test]
+fn a_farewell_needs_no_waiting() {
+    let (mut agent, _) = Agent::staying("60");
+    write_frame(&mut agent.stdin, &Request::Leave).unwrap();
+    assert!(ends(&mut agent.lose(), Duration::from_secs(5)));
+    // A frame that was broken off is one, and is not run.
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("mark");
+    let (mut agent, _) = Agent::staying("60");
+    let mut whole = vec![];
+    let module = registry::find("shell").unwrap();
+    let args = map! { "cmd" => format!("touch {}", mark.display()) };
+    let run = Run {
+        id: 1,
+        module: module.name.to_owned(),
+        args: prepare(module, &args).unwrap().args,
+        check: false,
+        diff: false,
+        env: vec![],
+        assumed: vec![],
+        diff_limit: None,
+        timeout_ms: None,
+        job: None,
+        chain: None,
+        settled: true,
+    };
+    write_frame(&mut whole, &Request::Run(Box::new(run))).unwrap();
+    *whole.last_mut().unwrap() = u8::MAX;
+    agent.stdin.write_all(&whole).unwrap();
+    assert!(ends(&mut agent.lose(), Duration::from_secs(5)));
+    assert!(!mark.exists());
 }

@@ -6,6 +6,7 @@ use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::attrs::os_error_text;
 use rplay_modules::machine::digest::{Algorithm, hex};
 use rplay_modules::map;
+use rplay_modules::wire::BLOB;
 use sha1::{Digest, Sha1};
 
 use super::{ActionError, TaskResult};
@@ -175,7 +176,7 @@ pub(super) async fn send(
     let id = context.links.next_id();
     let r#become = context.r#become.clone();
     let sent = context.link()?.put(r#become.as_ref(), id, content).await?;
-    args.insert("_blob".to_owned(), Data::from(id));
+    args.insert(BLOB.to_owned(), Data::from(id));
     sent.map_err(unreadable)
 }
 

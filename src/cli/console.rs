@@ -145,9 +145,12 @@ fn run(arguments: &Arguments, hidden: &Secrets) -> Result<Exit, CommandError> {
     interrupt::leave_interrupts();
     let exit = runtime.block_on(async {
         tokio::select! {
-            () = console.read_lines(session, view) => Exit::Ok,
-            _ = tokio::signal::ctrl_c() => Exit::Interrupted,
+            () = console.read_lines(session, view) => return Exit::Ok,
+            _ = tokio::signal::ctrl_c() => {}
         }
+        // Hosts are told to stop what they run.
+        crate::connect::all_left().await;
+        Exit::Interrupted
     });
     runtime.shutdown_background();
     crate::report::print("\nAnsible-console was exited.\n");

@@ -110,28 +110,67 @@ fn start() -> std::io::Result<()> {
     Ok(())
 }
 
-struct Signals {
+/// The signals that end a program.
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    hangup: Signal,
+    /// None under `nohup`.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// From here on they do nothing by themselves.
+    pub(super) fn new() -> std::io::Result<Self> {
+        let hangup = SignalKind::hangup();
+        let heeded = !is_ignored(hangup);
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: heeded.then(|| signal(hangup)).transpose()?,
         })
     }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) -> SignalKind {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = hangup => SignalKind::hangup(),
+        }
+    }
+}
+
+/// Whether whoever started the program had a signal ignored.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
+}
+
+/// What an interrupted run comes to. Other signals end the program, as they would have at once.
+pub(super) fn after(kind: SignalKind) -> CommandError {
+    if kind == SignalKind::interrupt() {
+        return interrupted();
+    }
+    // It comes back only for signals that cannot end a program.
+    let _ = signal_hook::low_level::emulate_default_handler(kind.as_raw_value());
+    let problem = Diagnostic::error("interrupted", "ended by a signal");
+    CommandError::new(Exit::Run(SIGNALLED + kind.as_raw_value()), problem)
 }
 
 async fn watch(mut signals: Signals, terminal: &File, before: &Termios) {
     loop {
-        let (taken, kind) = tokio::select! {
-            _ = signals.interrupt.recv() => (&INTERRUPTS_TAKEN, SignalKind::interrupt()),
-            _ = signals.terminate.recv() => (&ENDS_TAKEN, SignalKind::terminate()),
-            _ = signals.hangup.recv() => (&ENDS_TAKEN, SignalKind::hangup()),
+        let kind = signals.next().await;
+        let taken = match kind == SignalKind::interrupt() {
+            true => &INTERRUPTS_TAKEN,
+            false => &ENDS_TAKEN,
         };
         if !taken.load(Ordering::SeqCst) {
             // Nothing can be done about a terminal that has gone.

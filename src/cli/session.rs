@@ -358,10 +358,13 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
         .worker_threads(2)
         .enable_all()
         .build();
-    runtime.map_err(|error| {
-        let problem = Diagnostic::error("internal", error.to_string());
-        CommandError::new(Exit::Unexpected, problem)
-    })
+    runtime.map_err(internal)
+}
+
+/// The error of a system that refuses what every program may have.
+fn internal(error: std::io::Error) -> CommandError {
+    let problem = Diagnostic::error("internal", error.to_string());
+    CommandError::new(Exit::Unexpected, problem)
 }
 
 /// Runs planned playbooks.
@@ -389,8 +392,9 @@ pub(super) fn execute(
     say(1, told::settings(&inputs.config));
     let dir = folder(playbooks);
     let mut sink = |event: Event| view.event(&event);
-    interrupt::leave_interrupts();
+    interrupt::leave_all();
     let code = runtime.block_on(async {
+        let mut signals = interrupt::Signals::new().map_err(internal)?;
         let mut run = Run::new(inputs, planner, dir, &mut sink);
         run.check(playbooks);
         let work = async {
@@ -414,10 +418,16 @@ pub(super) fn execute(
             }
             Ok(Exit::Run(run.end().await))
         };
+        let kind = tokio::select! {
+            code = work => return code,
+            kind = signals.next() => kind,
+        };
+        // The run is gone with `work`, and hosts are told to stop. Who cannot wait for that asks again.
         tokio::select! {
-            code = work => code,
-            _ = tokio::signal::ctrl_c() => Err(interrupt::interrupted()),
+            () = crate::connect::all_left() => {}
+            _ = signals.next() => {}
         }
+        Err(interrupt::after(kind))
     });
     runtime.shutdown_background();
     code

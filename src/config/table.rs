@@ -152,6 +152,14 @@ pub static SETTINGS: &[Setting] = &[
         None,
         "Names of variables whose values are secret, separated by commas; `*` stands for anything.",
     ),
+    setting(
+        "reconnect_seconds",
+        &[("rplay", "reconnect_seconds")],
+        &["RPLAY_RECONNECT_SECONDS"],
+        Kind::Int,
+        Some("30"),
+        "How long to try to come back to a host whose connection is lost while a task runs. The host waits three times as long. Nought: the task is stopped, and the host is unreachable.",
+    ),
     // Inventory and selection
     setting(
         "inventory",

@@ -58,6 +58,7 @@ pub(super) fn script(token: &str, images: &[Image], target: &Target) -> Result<S
     let script = SCRIPT.lines().collect::<Vec<_>>().join(" ");
     Ok(script
         .replace("@TOKEN@", token)
+        .replace("@STAY@", &target.stay().as_secs().to_string())
         .replace("@IMAGES@", &cases)
         .replace("@FOLDERS@", &quoted.join(" "))
         .replace("@TRIED@", &folders.join(", ")))

@@ -20,7 +20,7 @@ case $(sha256sum <"$1" 2>/dev/null) in "$h"*|"") ;; *) return 1;; esac;
 for d in @FOLDERS@; do
 usable "$d" || continue;
 f=$d/agent-$h;
-if valid "$f"; then echo "$t HAVE"; umask "$k"; exec "$f"; fi;
+if valid "$f"; then echo "$t HAVE"; umask "$k"; exec "$f" @STAY@; fi;
 n=$d/up-$t;
 (: >"$n") 2>/dev/null && chmod 700 "$n" && [ -x "$n" ] || { rm -f "$n"; n=; continue; };
 e=$(head -c $z /dev/zero 2>&1 >"$n") || { w="$w; $n: $e"; rm -f "$n"; n=; continue; };
@@ -31,6 +31,6 @@ e=$(mv -f "$n" "$f" 2>&1) || fail "cannot rename $n: $e";
 n=;
 for o in $(ls -t "$d" | grep "^agent-" | tail -n +4); do rm -f "$d/$o"; done;
 find "$d" -name "up-*" -mtime +1 -exec rm -f {} + 2>/dev/null;
-echo "$t HAVE"; umask "$k"; exec "$f";
+echo "$t HAVE"; umask "$k"; exec "$f" @STAY@;
 done;
 fail "no folder can hold the agent (tried @TRIED@): not writable, not executable, full, or of another user$w"

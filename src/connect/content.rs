@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use flate2::{Compression, write::ZlibEncoder};
 use rplay_modules::machine::digest::hex;
@@ -49,6 +50,18 @@ impl Content {
     }
 }
 
+/// Content that may have to be sent again.
+pub(super) struct Held(pub(super) Content);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Content::Bytes(bytes) = &mut self.0 {
+            // They may be what a vault held.
+            bytes.zeroize();
+        }
+    }
+}
+
 /// Frames of content, in their order.
 pub(super) struct Pieces {
     frames: mpsc::Receiver<Zeroizing<Vec<u8>>>,
@@ -57,19 +70,14 @@ pub(super) struct Pieces {
 
 impl Pieces {
     /// Begins to read. With `packs`, pieces that get smaller by it are packed.
-    pub(super) fn of(content: Content, id: u64, packs: bool) -> Self {
+    pub(super) fn of(content: Arc<Held>, id: u64, packs: bool) -> Self {
         let (sender, frames) = mpsc::channel(AHEAD);
         let reading = tokio::task::spawn_blocking(move || {
             let mut packer = Packer {
                 wanted: packs,
                 rest: 0,
             };
-            let read = read(&content, id, &mut packer, &sender);
-            if let Content::Bytes(mut bytes) = content {
-                // They may be what a vault held.
-                bytes.zeroize();
-            }
-            read
+            read(&content.0, id, &mut packer, &sender)
         });
         Self { frames, reading }
     }

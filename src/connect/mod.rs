@@ -12,6 +12,7 @@ mod content;
 mod known_hosts;
 mod local;
 mod program;
+mod rejoin;
 mod ssh;
 mod ssh_auth;
 mod ssh_config;
@@ -28,12 +29,12 @@ use rplay_modules::machine::{Change, real};
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::wire::{self, Hello, Reply, Request};
 use tokio::io::DuplexStream;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 pub use carrier::Carrier;
 use carrier::{OpenSsh, Started};
 pub use content::Content;
-use content::Pieces;
+use content::{Held, Pieces};
 use program::Program;
 pub use ssh::Tunnels;
 
@@ -82,6 +83,8 @@ pub struct Target {
     pub host_key_checking: bool,
     /// How long connecting and logging in may take.
     pub connect_timeout: Duration,
+    /// How long a connection that is lost while a task runs is made again, and again; zero: it is not.
+    pub reconnect: Duration,
     /// A folder on the host for the agent, instead of the user's cache folder.
     pub remote_tmp: Option<String>,
     /// Options of OpenSSH's client: `-o`, `Key=value`, `-oKey=value`, `-J host`, ...
@@ -108,6 +111,7 @@ impl Target {
             known_hosts: Vec::new(),
             host_key_checking: true,
             connect_timeout: Duration::from_secs(10),
+            reconnect: Duration::from_secs(30),
             remote_tmp: None,
             ssh_args: Vec::new(),
             ssh_executable: None,
@@ -243,6 +247,18 @@ pub struct Link {
     /// What is worth telling of the connection, until somebody takes it.
     notes: Vec<String>,
     next_number: u64,
+    /// Content whose call has not been answered.
+    sent: Vec<Sent>,
+    /// How often the connection was lost since the host answered last.
+    losses: usize,
+}
+
+/// Content that was sent ahead of the call that names it.
+struct Sent {
+    id: u64,
+    /// The number of the agent that has it.
+    holder: u64,
+    content: Arc<Held>,
 }
 
 /// A running agent.
@@ -353,6 +369,8 @@ impl Link {
             changes: Vec::new(),
             notes: Vec::new(),
             next_number: 0,
+            sent: Vec::new(),
+            losses: 0,
         }
     }
 
@@ -363,19 +381,15 @@ impl Link {
     pub async fn call(
         &mut self,
         r#become: Option<&Become>,
-        mut request: wire::Run,
+        request: wire::Run,
     ) -> Result<(Result<Outcome, Failure>, Vec<Change>), LinkError> {
-        let index = self.agent(r#become).await?;
-        let wanted = request.id;
+        self.agent(r#become).await?;
         let limit = request
             .timeout_ms
             .map(|limit| Duration::from_millis(limit) + GRACE);
-        self.assume(index, &mut request);
-        let agent = &mut self.agents[index];
         let reply = async {
-            send(agent, &Request::Run(Box::new(request))).await?;
-            let answer = answer(agent, wanted).await?;
-            Ok(answer.map(|answer| answer.unwrap_or_else(|| (Err(not_run()), vec![]))))
+            let mut calls = self.calls(r#become, vec![request]).await?;
+            self.answer(&mut calls).await
         };
         let reply = match limit {
             Some(limit) => tokio::time::timeout(limit, reply)
@@ -383,11 +397,7 @@ impl Link {
                 .unwrap_or(Err(LinkError::Timeout)),
             None => reply.await,
         };
-        let Some((result, changes)) = self.finished(index, reply)? else {
-            return Err(self.lost(index));
-        };
-        self.keep(index, &changes);
-        Ok((result, changes))
+        Ok(reply?.unwrap_or_else(|| (Err(not_run()), vec![])))
     }
 
     /// Tells an agent what the host's other agents would have changed.
@@ -424,47 +434,66 @@ impl Link {
         let index = self.agent(r#become).await?;
         if let Some(first) = requests.first_mut() {
             self.assume(index, first);
+            first.settled = true;
         }
-        let agent = &mut self.agents[index];
-        agent.busy = true;
         let mut frames = Zeroizing::new(vec![]);
         let mut waiting = VecDeque::with_capacity(requests.len());
         for request in requests {
-            waiting.push_back(request.id);
-            frames.extend(Zeroizing::new(frame(&Request::Run(Box::new(request)))?).iter());
+            let call = Waiting::new(request)?;
+            frames.extend(call.frame.iter());
+            waiting.push_back(call);
         }
-        if agent.program.write(&frames).await.is_err() {
-            return Err(self.lost(index));
+        let number = self.agents[index].number;
+        for blob in waiting.iter().filter_map(|call| call.blob) {
+            // Another agent may have taken the place of the one that has it.
+            Box::pin(self.put_again(index, blob, |sent| sent.holder != number)).await;
         }
+        let agent = &mut self.agents[index];
+        agent.busy = true;
+        // Answers come while requests are still on their way. Where the channel is lost meanwhile, they
+        // do not come.
+        agent.program.upload(&frames).await;
         Ok(Calls {
-            agent: self.agents[index].number,
+            agent: number,
             waiting,
         })
     }
 
-    /// The answer to the next of several calls.
+    /// The answer to the next of several calls; `None`: it was not run.
     ///
     /// # Errors
     /// When the host cannot be asked any longer.
     pub async fn answer(&mut self, calls: &mut Calls) -> Result<Answer, LinkError> {
-        let asked = |agent: &Agent| agent.number == calls.agent;
-        let index = self.agents.iter().position(asked);
-        let (Some(index), Some(wanted)) = (index, calls.waiting.pop_front()) else {
-            let text = "the agent left before it had answered";
-            return Err(LinkError::Unreachable(text.to_owned()));
-        };
-        let answered = match answer(&mut self.agents[index], wanted).await {
-            // Further answers are on their way: the agent stays busy.
-            Ok(Some(answered)) if !calls.waiting.is_empty() => answered,
-            reply => match self.finished(index, reply)? {
-                Some(answered) => answered,
-                None => return Err(self.lost(index)),
-            },
-        };
-        if let Some((_, changes)) = &answered {
-            self.keep(index, changes);
+        loop {
+            let asked = |agent: &Agent| agent.number == calls.agent;
+            let index = self.agents.iter().position(asked);
+            let Some(wanted) = calls.waiting.front().map(|call| call.id) else {
+                return Ok(None);
+            };
+            let Some(index) = index else {
+                let text = "the agent left before it had answered";
+                return Err(LinkError::Unreachable(text.to_owned()));
+            };
+            match said(&mut self.agents[index].program, wanted).await? {
+                Said::Answer(answered) => {
+                    self.losses = 0;
+                    let call = calls.waiting.pop_front();
+                    let blob = call.and_then(|call| call.blob);
+                    self.sent.retain(|sent| Some(sent.id) != blob);
+                    self.agents[index].busy = calls.is_open();
+                    if let Some((_, changes)) = &answered {
+                        self.keep(index, changes);
+                    }
+                    return Ok(answered);
+                }
+                Said::Joined(unrun) => Box::pin(self.resume(index, calls, unrun)).await?,
+                Said::Lost => Box::pin(self.rejoin(index, calls)).await?,
+            }
+            // A chain is not sent again.
+            if calls.waiting.front().is_none_or(|call| call.id != wanted) {
+                return Ok(None);
+            }
         }
-        Ok(answered)
     }
 
     /// Whether an agent is there, which is asked next.
@@ -499,17 +528,40 @@ impl Link {
         id: u64,
         content: Content,
     ) -> Result<std::io::Result<String>, LinkError> {
-        let index = self.agent(r#become).await?;
-        let mut pieces = Pieces::of(content, id, !self.is_local());
+        let mut index = self.agent(r#become).await?;
+        let content = Arc::new(Held(content));
+        let sum = loop {
+            if let Some(sum) = self.try_put(index, id, &content).await {
+                break sum;
+            }
+            // Nothing is done with it yet, so that it may be sent twice.
+            index = Box::pin(self.renew(index)).await?;
+        };
+        if sum.is_ok() {
+            self.sent.push(Sent {
+                id,
+                holder: self.agents[index].number,
+                content,
+            });
+        }
+        Ok(sum)
+    }
+
+    /// Sends content, and says its SHA-1 or why it cannot be read; `None` when the channel was lost.
+    async fn try_put(
+        &mut self,
+        index: usize,
+        id: u64,
+        content: &Arc<Held>,
+    ) -> Option<std::io::Result<String>> {
+        let mut pieces = Pieces::of(Arc::clone(content), id, !self.is_local());
         let agent = &mut self.agents[index];
         agent.busy = true;
         while let Some(frame) = pieces.next().await {
-            if agent.program.write(&frame).await.is_err() {
-                return Err(self.lost(index));
-            }
+            agent.program.write(&frame).await.ok()?;
         }
         agent.busy = false;
-        Ok(pieces.end().await)
+        Some(pieces.end().await)
     }
 
     /// Reads a file of the host; the inner error says why it cannot be read.
@@ -521,38 +573,49 @@ impl Link {
         r#become: Option<&Become>,
         path: &Path,
     ) -> Result<Result<Vec<u8>, String>, LinkError> {
-        let index = self.agent(r#become).await?;
+        let mut index = self.agent(r#become).await?;
         self.next_number += 1;
         let wanted = self.next_number;
-        let agent = &mut self.agents[index];
-        let reply = async {
-            send(
-                agent,
-                &Request::Fetch {
-                    id: wanted,
-                    path: path.to_owned(),
-                },
-            )
-            .await?;
-            let mut content = Vec::new();
-            loop {
-                match agent.program.reply().await? {
-                    Some(Reply::Blob { id, bytes, last }) if id == wanted => match bytes {
-                        Ok(bytes) => {
-                            content.extend_from_slice(&bytes);
-                            if last {
-                                return Ok(Some(Ok(content)));
-                            }
-                        }
-                        Err(why) => return Ok(Some(Err(why))),
-                    },
-                    Some(_) => {}
-                    None => return Ok(None),
-                }
+        loop {
+            if let Some(content) = self.try_fetch(index, wanted, path).await? {
+                self.agents[index].busy = false;
+                return Ok(content);
             }
+            index = Box::pin(self.renew(index)).await?;
+        }
+    }
+
+    /// Reads a file of the host; `None` when the channel was lost.
+    async fn try_fetch(
+        &mut self,
+        index: usize,
+        wanted: u64,
+        path: &Path,
+    ) -> Result<Option<Result<Vec<u8>, String>>, LinkError> {
+        let agent = &mut self.agents[index];
+        let request = Request::Fetch {
+            id: wanted,
+            path: path.to_owned(),
         };
-        let reply = reply.await;
-        self.finished(index, reply)?.ok_or_else(|| self.lost(index))
+        if send(agent, &request).await.is_err() {
+            return Ok(None);
+        }
+        let mut content = Vec::new();
+        loop {
+            match agent.program.reply().await? {
+                Some(Reply::Blob { id, bytes, last }) if id == wanted => match bytes {
+                    Ok(bytes) => {
+                        content.extend_from_slice(&bytes);
+                        if last {
+                            return Ok(Some(Ok(content)));
+                        }
+                    }
+                    Err(why) => return Ok(Some(Err(why))),
+                },
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
     }
 
     /// Runs a command without an agent: in the user's login shell, or in `executable`.
@@ -607,8 +670,9 @@ impl Link {
         for agent in &mut self.agents {
             agent.program.end_input().await;
         }
-        // The end of a terminal's input is not told; the end of the channel is.
-        self.agents.retain(|agent| !agent.program.terminal);
+        // The end of a terminal's input is not told; a farewell is, and the end of the channel.
+        self.agents
+            .retain(|agent| !agent.program.terminal || !agent.hello.name.is_empty());
         for agent in &mut self.agents {
             // It leaves by itself; waiting lets it remove its folder first.
             let _ = tokio::time::timeout(Duration::from_secs(2), async {
@@ -725,17 +789,9 @@ impl Link {
         if let Some(index) = self.agents.iter().position(serves) {
             return Ok(index);
         }
-        let (program, hello) = self.start_agent(r#become).await?;
-        self.next_number += 1;
-        self.agents.push(Agent {
-            number: self.next_number,
-            r#become: r#become.cloned(),
-            program,
-            hello,
-            known_changes: 0,
-            busy: false,
-        });
-        Ok(self.agents.len() - 1)
+        // What is seldom needed takes no room in every task.
+        let started = Box::pin(self.start_agent(r#become)).await?;
+        Ok(self.keep_agent(r#become, started))
     }
 
     async fn start_agent(
@@ -743,12 +799,16 @@ impl Link {
         r#become: Option<&Become>,
     ) -> Result<(Program, Hello), LinkError> {
         let terminal = r#become.is_some_and(r#become::needs_terminal);
-        match self.try_agent(r#become, terminal).await {
+        let started = match self.try_agent(r#become, terminal).await {
             Err(error) if !terminal && r#become::wants_terminal(&error) => {
                 self.try_agent(r#become, true).await
             }
             started => started,
-        }
+        };
+        started.map(|(mut program, hello)| {
+            program.farewell = rejoin::farewell(&hello);
+            (program, hello)
+        })
     }
 
     async fn try_agent(
@@ -788,22 +848,8 @@ impl Link {
         Ok((program, hello))
     }
 
-    /// The answer is complete: the agent may be asked again.
-    fn finished<T>(&mut self, index: usize, reply: Result<T, LinkError>) -> Result<T, LinkError> {
-        match reply {
-            Ok(reply) => {
-                self.agents[index].busy = false;
-                Ok(reply)
-            }
-            // The write failed: the reason is in what the program said before.
-            Err(LinkError::Unreachable(_)) => Err(self.lost(index)),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The error for an agent that ended; it is forgotten.
-    fn lost(&mut self, index: usize) -> LinkError {
-        let agent = self.agents.remove(index);
+    /// The error for an agent that ended.
+    fn lost(&self, agent: &Agent) -> LinkError {
         match &self.connection {
             Some(connection) => connection.lost(&self.target, &agent.program),
             None => LinkError::Timeout,
@@ -818,7 +864,29 @@ pub type Answer = Option<(Result<Outcome, Failure>, Vec<Change>)>;
 /// Calls that were sent together to one agent, and whose answers were not yet taken, in their order.
 pub struct Calls {
     agent: u64,
-    waiting: VecDeque<u64>,
+    waiting: VecDeque<Waiting>,
+}
+
+/// A call whose answer is waited for.
+struct Waiting {
+    id: u64,
+    in_chain: bool,
+    /// The number of the content that it names.
+    blob: Option<u64>,
+    /// The request, in case it does not arrive. Arguments may hold passwords.
+    frame: Zeroizing<Vec<u8>>,
+}
+
+impl Waiting {
+    fn new(request: wire::Run) -> Result<Self, LinkError> {
+        let blob = request.args.get(wire::BLOB);
+        Ok(Self {
+            id: request.id,
+            in_chain: request.chain.is_some(),
+            blob: blob.and_then(|id| id.text().parse().ok()),
+            frame: Zeroizing::new(frame(&Request::Run(Box::new(request)))?),
+        })
+    }
 }
 
 impl Calls {
@@ -832,19 +900,27 @@ impl Calls {
 /// This start of the machine, as agents tell of theirs.
 static BOOT: LazyLock<String> = LazyLock::new(real::boot);
 
-/// The answer to a call; `None`: the agent is gone.
-async fn answer(agent: &mut Agent, wanted: u64) -> Result<Option<Answer>, LinkError> {
+/// What comes next of an agent that was asked.
+enum Said {
+    Answer(Answer),
+    /// It was joined; the calls that it never began.
+    Joined(Option<Vec<u64>>),
+    Lost,
+}
+
+async fn said(program: &mut Program, wanted: u64) -> Result<Said, LinkError> {
     loop {
-        match agent.program.reply().await? {
+        return Ok(match program.reply().await? {
             Some(Reply::Done {
                 id,
                 result,
                 changes,
-            }) if id == wanted => return Ok(Some(Some((result, changes)))),
-            Some(Reply::NotRun { id }) if id == wanted => return Ok(Some(None)),
-            Some(_) => {}
-            None => return Ok(None),
-        }
+            }) if id == wanted => Said::Answer(Some((result, changes))),
+            Some(Reply::NotRun { id }) if id == wanted => Said::Answer(None),
+            Some(Reply::Joined { unrun }) => Said::Joined(unrun),
+            Some(_) => continue,
+            None => Said::Lost,
+        });
     }
 }
 
@@ -860,9 +936,12 @@ fn frame(request: &Request) -> Result<Vec<u8>, LinkError> {
 
 async fn send(agent: &mut Agent, request: &Request) -> Result<(), LinkError> {
     agent.busy = true;
-    let mut frame = frame(request)?;
+    let frame = frame(request)?;
     let written = agent.program.write(&frame).await;
-    // Arguments may hold passwords.
-    frame.zeroize();
     written.map_err(|error| LinkError::Unreachable(error.to_string()))
+}
+
+/// Waits, a bounded time, until the agents of links that were dropped have been told to leave.
+pub async fn all_left() {
+    program::all_left().await;
 }

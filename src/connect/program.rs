@@ -1,6 +1,7 @@
 //! A program that runs at the other end of a connection, with its three streams.
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,6 +19,36 @@ const KEPT_ERRORS: usize = 64 << 10;
 /// How long an agent may take to leave: it stops the program that it runs, first gently.
 const LEAVE: Duration = Duration::from_secs(8);
 
+/// How long a program may take to end once it was told to.
+const TAKE_LEAVE: Duration = Duration::from_secs(3);
+
+/// How many programs wait for their last word.
+static STAYING: AtomicUsize = AtomicUsize::new(0);
+
+/// The last word to a program that does not end with its input.
+pub(super) struct Farewell(Vec<u8>);
+
+impl Farewell {
+    pub(super) fn new(word: Vec<u8>) -> Self {
+        STAYING.fetch_add(1, Ordering::SeqCst);
+        Self(word)
+    }
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        STAYING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Waits, a bounded time, until all programs that were dropped have got their last word.
+pub(super) async fn all_left() {
+    let end = tokio::time::Instant::now() + TAKE_LEAVE;
+    while STAYING.load(Ordering::SeqCst) > 0 && tokio::time::Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// A program that was started, and what it has written so far.
 pub(super) struct Program {
     source: Source,
@@ -32,6 +63,10 @@ pub(super) struct Program {
     pub(super) keep_all: bool,
     /// Whether it has a terminal, where both streams are one.
     pub(super) terminal: bool,
+    /// What it is told when it is no longer needed.
+    pub(super) farewell: Option<Farewell>,
+    /// How much is missing of the frame that was begun last.
+    owed: usize,
 }
 
 enum Source {
@@ -79,6 +114,8 @@ impl Program {
             code: None,
             keep_all: false,
             terminal: false,
+            farewell: None,
+            owed: 0,
         }
     }
 
@@ -114,14 +151,23 @@ impl Program {
         let Some(input) = &mut self.input else {
             return false;
         };
-        let writing = async {
-            input.write_all(bytes).await?;
-            input.flush().await
-        };
-        tokio::pin!(writing);
+        let mut at = 0;
         loop {
+            let writing = async {
+                match &bytes[at..] {
+                    [] => input.flush().await.map(|()| 0),
+                    rest => input.write(rest).await,
+                }
+            };
             tokio::select! {
-                written = &mut writing => return written.is_ok(),
+                written = writing => match written {
+                    Ok(_) if at == bytes.len() => return true,
+                    Ok(count @ 1..) => {
+                        at += count;
+                        self.owed = owed(bytes, at);
+                    }
+                    _ => return false,
+                },
                 more = pump(&mut self.source, &mut self.out, &mut self.err, &mut self.code, self.keep_all) => {
                     if !more {
                         return false;
@@ -131,8 +177,11 @@ impl Program {
         }
     }
 
-    /// Ends the program's standard input.
+    /// Ends the program's standard input, after the last word.
     pub(super) async fn end_input(&mut self) {
+        if let Some(farewell) = self.last_word() {
+            self.upload(&farewell.0).await;
+        }
         if let Some(mut input) = self.input.take() {
             // The program may be gone, and then there is nothing left to end.
             let _ = input.shutdown().await;
@@ -140,6 +189,15 @@ impl Program {
         if let Source::Ssh(Some(channel)) = &self.source {
             let _ = channel.eof().await;
         }
+    }
+
+    /// What it is told in the end: a frame that was begun is made one that cannot be read, so that nothing
+    /// of it is done.
+    fn last_word(&mut self) -> Option<Farewell> {
+        let mut farewell = self.farewell.take()?;
+        let rest = std::iter::repeat_n(u8::MAX, self.owed);
+        farewell.0.splice(..0, rest);
+        Some(farewell)
     }
 
     /// The next reply of an agent; `None` when the stream ended.
@@ -208,14 +266,39 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // A channel whose last handle is dropped stays open on the server.
-        if let Source::Ssh(channel) = &mut self.source
-            && let Some(channel) = channel.take()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(async move {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let mut source = std::mem::replace(&mut self.source, Source::Ssh(None));
+        let said = self.last_word().zip(self.input.take());
+        if said.is_none() && matches!(source, Source::Local(_)) {
+            return;
+        }
+        runtime.spawn(async move {
+            if let Some((farewell, mut input)) = said {
+                let leaving = async {
+                    // One that has gone needs no farewell.
+                    let _ = input.write_all(&farewell.0).await;
+                    let _ = input.shutdown().await;
+                    while source.piece().await.is_some() {}
+                };
+                let _ = tokio::time::timeout(TAKE_LEAVE, leaving).await;
+            }
+            // A channel whose last handle is dropped stays open on the server.
+            if let Source::Ssh(Some(channel)) = source {
                 let _ = channel.close().await;
-            });
+            }
+        });
+    }
+}
+
+impl Source {
+    /// What comes next; none at the end.
+    async fn piece(&mut self) -> Option<Piece> {
+        match self {
+            Self::Local(pieces) => pieces.recv().await,
+            Self::Ssh(Some(channel)) => channel_piece(channel).await,
+            Self::Ssh(None) => None,
         }
     }
 }
@@ -227,12 +310,7 @@ async fn pump(
     code: &mut Option<i32>,
     keep_all: bool,
 ) -> bool {
-    let piece = match source {
-        Source::Local(pieces) => pieces.recv().await,
-        Source::Ssh(Some(channel)) => channel_piece(channel).await,
-        Source::Ssh(None) => None,
-    };
-    match piece {
+    match source.piece().await {
         Some(Piece::Out(bytes)) => out.extend_from_slice(&bytes),
         Some(Piece::Err(bytes)) => {
             err.extend_from_slice(&bytes);
@@ -282,6 +360,18 @@ fn signal_number(signal: &russh::Sig) -> i32 {
     }
 }
 
+/// How much is missing of a frame of which the bytes up to `at` were written.
+fn owed(frames: &[u8], at: usize) -> usize {
+    let mut end = 0;
+    while end < at {
+        let head = frames[end..].first_chunk::<4>();
+        let length = head.and_then(|head| wire::frame_length(*head).ok());
+        // What is no frame is the agent itself, or a password.
+        end += 4 + length.unwrap_or(frames.len());
+    }
+    (end - at).min(frames.len() - at)
+}
+
 /// Hands over what a child writes; the exit code comes last.
 async fn forward(mut child: Child, sender: mpsc::Sender<Piece>) {
     let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
@@ -327,5 +417,17 @@ async fn read_all(
             }
             _ => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_owed_ends_the_frame_that_was_begun() {
+        let frames = [&[0, 0, 0, 3, 1, 2, 3][..], &[0, 0, 0, 1, 9]].concat();
+        let all: Vec<usize> = (0..=frames.len()).map(|at| owed(&frames, at)).collect();
+        assert_eq!(all, [0, 6, 5, 4, 3, 2, 1, 0, 4, 3, 2, 1, 0]);
     }
 }

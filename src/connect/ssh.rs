@@ -24,6 +24,10 @@ use super::{Kind, LinkError, Target};
 /// Both directions stay busy on a long line.
 const WINDOW: u32 = 8 << 20;
 
+/// How often a server that says nothing is asked whether it is still there: what falls silent is lost
+/// soon enough that the agent there still waits.
+const ALIVE: Duration = Duration::from_secs(15);
+
 /// A logged-in connection.
 pub(super) struct Session {
     handle: Arc<client::Handle<Checker>>,
@@ -386,7 +390,9 @@ async fn log_in(
         maximum_packet_size: 65535,
         channel_buffer_size: 64,
         nodelay: true,
-        keepalive_interval: options.alive_interval,
+        keepalive_interval: options
+            .alive_interval
+            .or_else(|| options.alive_unsaid.then_some(ALIVE)),
         keepalive_max: options.alive_count.unwrap_or(3),
         preferred: preferred(&known, options),
         ..client::Config::default()

@@ -68,6 +68,10 @@ pub(super) async fn authenticate(
             return Ok(());
         }
     }
+    // A connection that was closed meanwhile refuses everything.
+    if handle.is_closed() {
+        return Err(broken(russh::Error::Disconnect));
+    }
     Err(login.refused())
 }
 

@@ -61,6 +61,8 @@ pub(super) struct Options {
     pub(super) proxy_command: Option<String>,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) alive_interval: Option<Duration>,
+    /// Nobody says how often to ask whether the server is still there.
+    pub(super) alive_unsaid: bool,
     pub(super) alive_count: Option<usize>,
     pub(super) compression: bool,
     pub(super) pubkey: bool,
@@ -203,6 +205,7 @@ fn finish(raw: &Raw, target: &Target) -> Result<Options, String> {
         proxy_command: proxy("proxycommand")?,
         connect_timeout: seconds("connecttimeout"),
         alive_interval: seconds("serveraliveinterval"),
+        alive_unsaid: raw.get("serveraliveinterval").is_none(),
         alive_count: number("serveralivecountmax").and_then(|count| usize::try_from(count).ok()),
         compression: flag("compression", false),
         pubkey: flag("pubkeyauthentication", true) && preferred("publickey"),

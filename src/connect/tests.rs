@@ -98,6 +98,7 @@ fn ping() -> Run {
         timeout_ms: None,
         job: None,
         chain: None,
+        settled: false,
     }
 }
 

@@ -144,9 +144,15 @@ pub(super) async fn conduct(run: Shared, mut first: Job, members: Vec<Waiting>) 
     let mut group = forming.send(true).await;
     while let Some((out, unrun)) = told.pop_front() {
         let Some((done, notes)) = group.next().await else {
-            if let Some(unrun) = unrun {
+            let links = group.end().await;
+            match unrun {
                 // Nobody waits for it when the run is over.
-                let _ = unrun.send(group.end().await);
+                Some(unrun) => drop(unrun.send(links)),
+                // The connection was lost before the host began. Whatever it said is said again.
+                None => {
+                    first.links = links;
+                    worker::work(run, first).await;
+                }
             }
             return;
         };

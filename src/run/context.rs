@@ -385,6 +385,7 @@ impl Context<'_> {
             timeout_ms: self.timeout_ms,
             job: self.job.clone(),
             chain: None,
+            settled: false,
         };
         let r#become = self.r#become.clone();
         let (result, _) = match self.way {

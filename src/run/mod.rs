@@ -40,6 +40,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use tokio::task::JoinSet;
 
 pub(crate) use self::shared::groups;
 use self::shared::{InventoryVars, Memory, RunShared, World};
@@ -92,6 +93,8 @@ pub struct Run<'a> {
     links: HashMap<String, Links>,
     /// Tasks of a host that were begun with an earlier one, and wait for their turn.
     chains: HashMap<String, VecDeque<chain::Member>>,
+    /// What runs; it ends with the run, and so do its connections.
+    workers: JoinSet<()>,
     recap: BTreeMap<String, Counts>,
     /// Nothing is told while the run only looks ahead.
     muted: bool,
@@ -167,6 +170,7 @@ impl<'a> Run<'a> {
             sink,
             links: HashMap::new(),
             chains: HashMap::new(),
+            workers: JoinSet::new(),
             recap: BTreeMap::new(),
             muted: false,
             doomed: HashSet::new(),

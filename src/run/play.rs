@@ -538,7 +538,8 @@ impl Run<'_> {
         self.emit(if known { again(started) } else { started });
         let members = self.chain(&job, further);
         let run = Arc::clone(&self.shared);
-        tokio::spawn(async move {
+        while self.workers.try_join_next().is_some() {}
+        self.workers.spawn(async move {
             // The semaphore is never closed.
             let _permit = match &limit {
                 Some((limit, _)) => limit.acquire().await.ok(),

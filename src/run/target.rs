@@ -387,6 +387,12 @@ pub(super) fn describe(
         private_key_file: key,
         host_key_checking: checking,
         connect_timeout: Duration::from_secs_f64(timeout.clamp(0.1, 86_400.0)),
+        reconnect: Duration::from_secs(
+            run.config
+                .int("reconnect_seconds")
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .map_or(0, |seconds| seconds.min(86_400)),
+        ),
         private_key_passphrase: None,
         known_hosts: vec![],
         remote_tmp: settings

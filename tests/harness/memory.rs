@@ -108,6 +108,7 @@ fn serve(seed: &Path, left: &Path) -> io::Result<()> {
         process,
         pid: std::process::id(),
         boot: String::new(),
+        name: String::new(),
     };
     write_frame(&mut output, &Reply::Hello(hello))?;
     let (mut blobs, mut broken): (HashMap<u64, Vec<u8>>, Option<u64>) = Default::default();
@@ -144,6 +145,8 @@ fn serve(seed: &Path, left: &Path) -> io::Result<()> {
                     .map_err(|error| error.to_string()),
                 last: true,
             },
+            Request::Join { .. } => Reply::Joined { unrun: None },
+            Request::Leave => break,
         };
         leave(machine.below(), seed, left)?;
         write_frame(&mut output, &reply)?;

@@ -6,8 +6,9 @@
 //!    only the agent's user may enter; everything else goes to the main thread.
 //! 3. The main thread serves requests in order and writes the replies.
 //! 4. A request for the background starts the agent's own program once more, see `job`.
-//! 5. When standard input ends, nobody waits for a reply any more: the program that runs is
-//!    stopped, the folder is removed, and the agent ends.
+//! 5. When the controller takes leave, nobody waits for a reply any more: the program that runs is
+//!    stopped, the folder is removed, and the agent ends. Standard input that ends without leave is a
+//!    connection that broke: an agent that was told to stay waits for the next one, see `line`.
 
 #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
 #[path = "agent/unneeded.rs"]
@@ -24,10 +25,14 @@ mod tables;
 #[path = "agent/job.rs"]
 mod job;
 
+#[path = "agent/line.rs"]
+mod line;
+
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -47,11 +52,10 @@ use rplay_modules::machine::{Change, Machine, Process};
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::registry;
 use rplay_modules::wire::{
-    BLOB_PIECE, End, Hello, PROTOCOL, Reply, Request, Run, encode, read_frame,
+    BLOB, BLOB_PIECE, End, Hello, PROTOCOL, Reply, Request, Run, read_frame,
 };
 
-/// The argument that names spooled content by its number; the module gets the file's path.
-const BLOB: &str = "_blob";
+use line::{Line, Out};
 
 /// The argument with the content's SHA-1 and MD5.
 const SUMS: &str = "_sums";
@@ -63,11 +67,23 @@ fn main() -> ExitCode {
     // No program may ask questions on the terminal of whoever started the agent. It fails where the
     // agent leads a group already, and then there is no such terminal.
     let _ = rustix::process::setsid();
-    match std::env::args_os().nth(1) {
-        Some(word) if word == job::WORD => return job::main(),
-        Some(word) if word == terminal::WORD => return terminal::main(),
+    let word = std::env::args().nth(1).unwrap_or_default();
+    match word.as_str() {
+        job::WORD => return job::main(),
+        terminal::WORD => return terminal::main(),
         _ => {}
     }
+    // Any other is the time, in seconds, to stay for when the channel is lost.
+    let stay = Duration::from_secs(word.parse().unwrap_or(0));
+    match serve(stay) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Serves the controller until it has gone for good.
+fn serve(stay: Duration) -> io::Result<()> {
+    let (line, listener) = Line::new(stay);
     let mut machine = RealMachine::new();
     let spool = Arc::new(Spool::new(&machine.process()));
     let mut agent = Agent {
@@ -76,35 +92,37 @@ fn main() -> ExitCode {
         blobs: HashMap::new(),
         jobs: Vec::new(),
         broken: None,
+        out: Out::new(Arc::clone(&line))?,
     };
-    let closed = Arc::new(AtomicBool::new(false));
     let hello = Hello {
         protocol: PROTOCOL,
         process: agent.machine.process(),
         pid: std::process::id(),
         boot: boot(),
+        name: line.name.clone(),
     };
     let (sender, requests) = channel();
-    let (reader_spool, reader_closed) = (Arc::clone(&spool), Arc::clone(&closed));
-    std::thread::spawn(move || {
-        let result = read_requests(&mut io::stdin().lock(), &reader_spool, &sender);
-        reader_closed.store(true, Ordering::Relaxed);
-        drop(sender);
-        stop();
-        std::thread::sleep(LEAVE);
-        reader_spool.remove();
-        leave(result.is_ok());
-    });
-    let served = send(&Reply::Hello(hello)).and_then(|()| {
+    let channels = Channels {
+        line: Arc::clone(&line),
+        spool: Arc::clone(&spool),
+        sender,
+    };
+    let later = channels.clone();
+    std::thread::spawn(move || channels.attend(1, &mut io::stdin().lock()));
+    if let Some(listener) = listener {
+        let line = Arc::clone(&line);
+        std::thread::spawn(move || {
+            line::listen(&listener, &line, move |number, stream, waiting| {
+                later.go_on(number, stream, waiting);
+            });
+        });
+    }
+    let served = agent.out.send(&Reply::Hello(hello)).and_then(|()| {
         spool.tidy();
-        agent.serve(&requests, &closed)
+        agent.serve(&requests, &line)
     });
     spool.remove();
-    if served.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    served
 }
 
 #[expect(
@@ -115,7 +133,7 @@ fn leave(well: bool) {
     std::process::exit(i32::from(!well));
 }
 
-/// What the reader thread hands over.
+/// What is read from a channel, and handed over with the channel's number.
 enum Task {
     Run(Run),
     Fetch {
@@ -126,6 +144,15 @@ enum Task {
         id: u64,
         file: Result<Spooled, String>,
     },
+    /// The channel takes the place of one that was lost, from which these calls' answers are missing.
+    Join {
+        stream: UnixStream,
+        waiting: Vec<u64>,
+    },
+    /// The agent that was to be joined is not there.
+    Alone,
+    /// There is nobody any more who waits for answers.
+    Over,
 }
 
 /// Content that came complete, with its checksums.
@@ -175,47 +202,93 @@ impl Incoming {
     }
 }
 
-/// Reads requests until the stream ends.
-fn read_requests(stream: &mut impl Read, spool: &Spool, tasks: &Sender<Task>) -> io::Result<()> {
-    let mut open: HashMap<u64, Incoming> = HashMap::new();
-    while let Some(request) = read_frame::<Request>(stream)? {
-        let task = match request {
-            Request::Run(run) => Task::Run(*run),
-            Request::Fetch { id, path } => Task::Fetch { id, path },
-            Request::Blob {
-                id,
-                bytes,
-                packed,
-                end,
-            } => {
-                let mut incoming = open.remove(&id).unwrap_or_else(|| Incoming {
-                    file: spool.create(id),
-                    sums: Sums::default(),
-                });
-                incoming.add(&bytes, packed);
-                let path = spool.path(id);
-                match end {
-                    None => {
-                        open.insert(id, incoming);
-                        continue;
-                    }
-                    Some(End::BrokenOff) => {
-                        // What cannot be removed now goes with the folder.
-                        let _ = std::fs::remove_file(path);
-                        continue;
-                    }
-                    Some(End::Whole(sum)) => Task::Blob {
-                        id,
-                        file: incoming.end(path, &sum),
-                    },
-                }
-            }
+/// What the threads that read have in common.
+#[derive(Clone)]
+struct Channels {
+    line: Arc<Line>,
+    spool: Arc<Spool>,
+    sender: Sender<(u64, Task)>,
+}
+
+impl Channels {
+    /// Reads a channel to its end, and ends the agent unless another one takes its place.
+    fn attend(&self, number: u64, stream: &mut impl Read) {
+        let read = self.read_requests(number, stream);
+        // What is no frame was broken off by the controller: bytes that were lost are none.
+        let has_left = match &read {
+            Ok(has_left) => *has_left,
+            Err(error) => error.kind() == io::ErrorKind::InvalidData,
         };
-        if tasks.send(task).is_err() {
-            break;
+        if !self.line.is_last(number, has_left) {
+            return;
+        }
+        // The main thread has gone already, or is told.
+        let _ = self.sender.send((number, Task::Over));
+        stop();
+        std::thread::sleep(LEAVE);
+        self.spool.remove();
+        leave(read.is_ok());
+    }
+
+    /// Goes on where a channel was lost.
+    fn go_on(&self, number: u64, stream: UnixStream, waiting: Vec<u64>) {
+        let Ok(mut input) = stream.try_clone() else {
+            return;
+        };
+        let join = Task::Join { stream, waiting };
+        if self.sender.send((number, join)).is_ok() {
+            self.attend(number, &mut input);
         }
     }
-    Ok(())
+
+    /// Reads requests until the stream ends; whether the controller took leave.
+    fn read_requests(&self, number: u64, stream: &mut impl Read) -> io::Result<bool> {
+        let spool = &self.spool;
+        let mut open: HashMap<u64, Incoming> = HashMap::new();
+        while let Some(request) = read_frame::<Request>(stream)? {
+            let task = match request {
+                Request::Run(run) => Task::Run(*run),
+                Request::Fetch { id, path } => Task::Fetch { id, path },
+                Request::Blob {
+                    id,
+                    bytes,
+                    packed,
+                    end,
+                } => {
+                    let mut incoming = open.remove(&id).unwrap_or_else(|| Incoming {
+                        file: spool.create(id),
+                        sums: Sums::default(),
+                    });
+                    incoming.add(&bytes, packed);
+                    let path = spool.path(id);
+                    match end {
+                        None => {
+                            open.insert(id, incoming);
+                            continue;
+                        }
+                        Some(End::BrokenOff) => {
+                            // What cannot be removed now goes with the folder.
+                            let _ = std::fs::remove_file(path);
+                            continue;
+                        }
+                        Some(End::Whole(sum)) => Task::Blob {
+                            id,
+                            file: incoming.end(path, &sum),
+                        },
+                    }
+                }
+                Request::Join { name, waiting } => {
+                    line::relay(stream, &name, waiting);
+                    Task::Alone
+                }
+                Request::Leave => return Ok(true),
+            };
+            if self.sender.send((number, task)).is_err() {
+                break;
+            }
+        }
+        Ok(false)
+    }
 }
 
 /// The folder for content that is too large for arguments; made when it is needed. It is locked while
@@ -313,42 +386,99 @@ struct Agent {
     jobs: Vec<std::process::Child>,
     /// The chain that was broken off last.
     broken: Option<u64>,
+    out: Out,
 }
 
 impl Agent {
-    /// Serves requests until there are no more, or nobody is there any longer who waits for answers.
-    fn serve(&mut self, tasks: &Receiver<Task>, closed: &AtomicBool) -> io::Result<()> {
-        for task in tasks {
-            if closed.load(Ordering::Relaxed) {
+    /// Serves requests until nobody is there any longer who waits for answers.
+    fn serve(&mut self, tasks: &Receiver<(u64, Task)>, line: &Line) -> io::Result<()> {
+        for (number, task) in tasks {
+            if line.is_over() {
                 break;
             }
             self.jobs
                 .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
             match task {
-                Task::Run(run) => {
-                    let (id, chain) = (run.id, run.chain);
-                    if chain.is_some() && chain == self.broken {
-                        send(&Reply::NotRun { id })?;
-                        continue;
-                    }
-                    let (result, changes) = match run.job {
-                        Some(_) => self.start(run),
-                        None => self.run(run),
-                    };
-                    let plain = result
-                        .as_ref()
-                        .is_ok_and(|outcome| outcome.facts.is_empty());
-                    if !send_done(id, result, changes)? || !plain {
-                        self.broken = chain.or(self.broken);
-                    }
-                }
-                Task::Fetch { id, path } => fetch(id, &path)?,
+                Task::Join { stream, waiting } => self.out.join(number, stream, &waiting)?,
+                // What a lost channel brought is not begun: the next one asks for it again.
+                _ if !line.serves(number) => {}
+                Task::Run(run) => self.answer(run)?,
+                Task::Fetch { id, path } => self.fetch(id, &path)?,
                 Task::Blob { id, file } => {
                     self.blobs.insert(id, file);
                 }
+                Task::Alone => self.out.send(&Reply::Joined { unrun: None })?,
+                Task::Over => break,
             }
         }
         Ok(())
+    }
+
+    /// Runs a call and sends what comes of it.
+    fn answer(&mut self, run: Run) -> io::Result<()> {
+        let (id, chain) = (run.id, run.chain);
+        if run.settled {
+            self.out.settle();
+        }
+        if chain.is_some() && chain == self.broken {
+            return self.out.send(&Reply::NotRun { id });
+        }
+        let (result, changes) = match run.job {
+            Some(_) => self.start(run),
+            None => self.run(run),
+        };
+        let plain = result
+            .as_ref()
+            .is_ok_and(|outcome| outcome.facts.is_empty());
+        if !self.done(id, result, changes)? || !plain {
+            self.broken = chain.or(self.broken);
+        }
+        Ok(())
+    }
+
+    /// Sends a result; one that does not fit into a frame is replaced by a failure that says so: then
+    /// it returns false.
+    fn done(
+        &mut self,
+        id: u64,
+        result: Result<Outcome, Failure>,
+        changes: Vec<Change>,
+    ) -> io::Result<bool> {
+        let reply = |result, changes| Reply::Done {
+            id,
+            result,
+            changes,
+        };
+        match self.out.answer(id, &reply(result, changes)) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let result = Err(Failure::new(format!("the result cannot be sent: {error}")));
+                self.out.answer(id, &reply(result, vec![])).map(|()| false)
+            }
+            sent => sent.map(|()| true),
+        }
+    }
+
+    /// Sends a file in pieces.
+    fn fetch(&mut self, id: u64, path: &Path) -> io::Result<()> {
+        let mut file = File::open(path);
+        loop {
+            let mut bytes = Vec::new();
+            let read = match &mut file {
+                Ok(file) => file.take(BLOB_PIECE as u64).read_to_end(&mut bytes),
+                Err(error) => Err(io::Error::new(error.kind(), os_error_text(error))),
+            };
+            let last = read.as_ref().map_or(true, |count| *count < BLOB_PIECE);
+            self.out.send(&Reply::Blob {
+                id,
+                bytes: read
+                    .map(|_| bytes.into())
+                    .map_err(|error| os_error_text(&error)),
+                last,
+            })?;
+            if last {
+                return Ok(());
+            }
+        }
     }
 
     fn run(&mut self, mut run: Run) -> (Result<Outcome, Failure>, Vec<Change>) {
@@ -434,61 +564,4 @@ fn call(name: &str, machine: &mut dyn Machine, args: &Map) -> Result<Outcome, Fa
             text.unwrap_or("no reason given")
         )))
     })
-}
-
-fn send(reply: &Reply) -> io::Result<()> {
-    let frame = encode(reply)?;
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(&frame)?;
-    stdout.flush()
-}
-
-/// Sends a result; one that does not fit into a frame is replaced by a failure that says so: then
-/// it returns false.
-fn send_done(id: u64, result: Result<Outcome, Failure>, changes: Vec<Change>) -> io::Result<bool> {
-    match send(&Reply::Done {
-        id,
-        result,
-        changes,
-    }) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            let result = Err(Failure::new(format!("the result cannot be sent: {error}")));
-            send(&Reply::Done {
-                id,
-                result,
-                changes: Vec::new(),
-            })
-            .map(|()| false)
-        }
-        sent => sent.map(|()| true),
-    }
-}
-
-/// Sends a file in pieces.
-fn fetch(id: u64, path: &Path) -> io::Result<()> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) => {
-            return send(&Reply::Blob {
-                id,
-                bytes: Err(os_error_text(&error)),
-                last: true,
-            });
-        }
-    };
-    loop {
-        let mut bytes = Vec::new();
-        let read = (&mut file).take(BLOB_PIECE as u64).read_to_end(&mut bytes);
-        let last = read.as_ref().map_or(true, |count| *count < BLOB_PIECE);
-        send(&Reply::Blob {
-            id,
-            bytes: read
-                .map(|_| bytes.into())
-                .map_err(|error| os_error_text(&error)),
-            last,
-        })?;
-        if last {
-            return Ok(());
-        }
-    }
 }
