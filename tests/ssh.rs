@@ -57,6 +57,10 @@ const SCENARIOS: &[Scenario<Server>] = &[
         "hosts that hang, close, send garbage or take their time are told, and others go on",
         misbehaving,
     ),
+    (
+        "many names of one server never are too many for it",
+        many_names,
+    ),
     ("sudo with a password", sudo_password),
     ("sudo without a password", sudo_free),
     ("a task in the background as another user", background),
@@ -456,6 +460,12 @@ fn meanwhile(
     seconds: &str,
     act: &dyn Fn(&mut Child) -> Result<(), String>,
 ) -> Result<(i32, String), String> {
+    // It is the login user who makes that file.
+    let open = Command::new("chmod")
+        .arg("777")
+        .arg(server.folder.path())
+        .status();
+    open.map_err(|fault| fault.to_string())?;
     let began = server.file("began");
     let _ = std::fs::remove_file(&began);
     server.write("hosts.ini", &format!("{}\n", server.host("h")))?;
@@ -534,12 +544,6 @@ fn cut(server: &Server, names: &[&str]) -> Result<(), String> {
 }
 
 fn lost(server: &Server) -> Result<(), String> {
-    // The files are open to the login user, who says so itself.
-    let open = Command::new("chmod")
-        .arg("777")
-        .arg(server.folder.path())
-        .status();
-    open.map_err(|fault| fault.to_string())?;
     server.write("password", "rplaytest\n")?;
     let clean = "    - file: {path: lost, state: absent}\n    - ping:\n";
     let after = "    - copy: {content: after, dest: after}\n    - shell: cat lost; rm lost after\n      register: r\n    - debug: msg=\"lines {{ r.stdout_lines }}\"\n";
@@ -651,7 +655,7 @@ const ODD: &[(&str, fn(TcpStream) -> std::io::Result<()>, &str)] = &[
         },
         "Connection timed out during banner exchange",
     ),
-    ("closing", |_stream| Ok(()), "onnection closed by"),
+    ("closing", |_stream| Ok(()), "Connection "),
     (
         "banner",
         |mut stream| stream.write_all(b"SSH-2.0-odd\r\n"),
@@ -761,6 +765,28 @@ fn misbehaving(server: &Server) -> Result<(), String> {
     (took < Duration::from_secs(45))
         .then_some(())
         .ok_or_else(|| format!("it took {took:?}"))
+}
+
+/// A server with the limit that OpenSSH has by default turns away one of those that are more than ten.
+fn many_names(_server: &Server) -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let server = Server::with_config(root, "MaxStartups 10:100:10\nUsePAM no\n")?;
+    let hosts: String = (0..40)
+        .map(|number| server.host(&format!("h{number}")) + "\n")
+        .collect();
+    server.write("many.ini", &hosts)?;
+    server.write(
+        "ping.yml",
+        "- hosts: all\n  gather_facts: false\n  tasks:\n    - ping:\n",
+    )?;
+    let words = ["ping.yml", "-i", "many.ini", "-f", "40"];
+    let (code, told) = server.rplay("known_hosts", &words)?;
+    expect((code, told.clone()), 0, &["ok: [h0]", "ok: [h39]"])?;
+    let log = std::fs::read_to_string(server.file("log")).unwrap_or_default();
+    match log.contains("MaxStartups") || told.contains("unreachable=1") {
+        true => Err(format!("{log}\n{told}")),
+        false => Ok(()),
+    }
 }
 
 fn sudo_password(server: &Server) -> Result<(), String> {

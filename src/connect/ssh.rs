@@ -1,12 +1,13 @@
 //! Connection `ssh`: an SSH client inside this program; no `ssh` is started.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::client::ChannelOpenHandle;
@@ -14,6 +15,7 @@ use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKeyOrCertificate};
 use russh::{Disconnect, cipher, client, compression, kex, mac};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::known_hosts::{KnownHosts, Trust};
 use super::program::Program;
@@ -27,6 +29,10 @@ const WINDOW: u32 = 8 << 20;
 /// How often a server that says nothing is asked whether it is still there: what falls silent is lost
 /// soon enough that the agent there still waits.
 const ALIVE: Duration = Duration::from_secs(15);
+
+/// How many connections to one server are being made at a time. By default it begins to turn some away
+/// when ten have not logged in yet, and others may be connecting to it, too.
+const AT_ONCE: usize = 6;
 
 /// A logged-in connection.
 pub(super) struct Session {
@@ -202,7 +208,10 @@ fn open<'a>(
                 options.host_name, options.port
             )))
         };
-        let (stream, jump) = within(limit, transport(target, &options, depth), timed_out).await?;
+        let jump = jump_session(target, &options, depth).await?;
+        // How long others take to log in is no time of this one.
+        let _turn = turn(&options).await;
+        let stream = within(limit, transport(&options, jump.as_deref()), timed_out).await?;
         let silent = || {
             LinkError::Unreachable(via_ssh(&format!(
                 "Connection timed out during banner exchange\r\nConnection to {} port {} timed out",
@@ -226,25 +235,59 @@ async fn within<T>(
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// What carries the bytes to the server.
-async fn transport(
+/// The servers to which connections are being made, with how many more may be.
+static TURNS: LazyLock<Mutex<HashMap<(String, u16), Arc<Semaphore>>>> =
+    LazyLock::new(Mutex::default);
+
+/// Waits until few enough others are connecting to the same server and logging in: it turns those away
+/// that are too many (`MaxStartups`).
+async fn turn(options: &Options) -> Option<OwnedSemaphorePermit> {
+    let server = (options.host_name.clone(), options.port);
+    let turns = {
+        let mut all = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Arc::new(Semaphore::new(AT_ONCE));
+        Arc::clone(all.entry(server).or_insert_with(fresh))
+    };
+    // It is never closed.
+    turns.acquire_owned().await.ok()
+}
+
+/// The host and its way of the last hop before the server.
+fn last_hop(jump: &str) -> (Option<&str>, &str) {
+    jump.rsplit_once(',')
+        .map_or((None, jump), |(hops, last)| (Some(hops), last))
+}
+
+/// The connection that this one runs through, if there is one.
+async fn jump_session(
     target: &Target,
     options: &Options,
     depth: usize,
-) -> Result<(Box<dyn Stream>, Option<Box<Session>>), LinkError> {
-    if let Some(command) = &options.proxy_command {
-        return Ok((proxy_command(command)?, None));
+) -> Result<Option<Box<Session>>, LinkError> {
+    let jump = options.proxy_jump.as_ref();
+    let Some(jump) = jump.filter(|_| options.proxy_command.is_none()) else {
+        return Ok(None);
+    };
+    let (hops, last) = last_hop(jump);
+    let through = jump_target(target, last)?;
+    let mut hop = Options::resolve(&through)?;
+    if hops.is_some() {
+        hop.proxy_jump = hops.map(str::to_owned);
     }
-    if let Some(jump) = &options.proxy_jump {
-        let (hops, last) = jump
-            .rsplit_once(',')
-            .map_or((None, jump.as_str()), |(hops, last)| (Some(hops), last));
-        let through = jump_target(target, last)?;
-        let mut hop = Options::resolve(&through)?;
-        if hops.is_some() {
-            hop.proxy_jump = hops.map(str::to_owned);
-        }
-        let session = open(&through, hop, depth + 1).await?;
+    let session = open(&through, hop, depth + 1).await?;
+    Ok(Some(Box::new(session)))
+}
+
+/// What carries the bytes to the server.
+async fn transport(
+    options: &Options,
+    jump: Option<&Session>,
+) -> Result<Box<dyn Stream>, LinkError> {
+    if let Some(command) = &options.proxy_command {
+        return proxy_command(command);
+    }
+    if let (Some(session), Some(hops)) = (jump, &options.proxy_jump) {
+        let last = last_hop(hops).1;
         let channel = session
             .handle
             .channel_open_direct_tcpip(
@@ -260,9 +303,9 @@ async fn transport(
                     last, options.host_name
                 )))
             })?;
-        return Ok((Box::new(channel.into_stream()), Some(Box::new(session))));
+        return Ok(Box::new(channel.into_stream()));
     }
-    Ok((Box::new(tcp(options).await?), None))
+    Ok(Box::new(tcp(options).await?))
 }
 
 /// The jump host is another host: it has neither this one's user nor its password.
