@@ -529,6 +529,10 @@ fn interrupted(host: &Host) -> Result<(), String> {
     use rustix::process::Signal;
     // A terminal's Ctrl-C is Ansible's 99; the others end the program as they end any other.
     for (signal, code) in [(Signal::INT, 99), (Signal::TERM, -15), (Signal::HUP, -1)] {
+        // Under `nohup` the run goes on.
+        if scenario::is_ignored(signal) {
+            continue;
+        }
         host.prepare(
             "deploy",
             &["h"],

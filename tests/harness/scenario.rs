@@ -58,6 +58,14 @@ pub(crate) fn command(folder: &Path, home: &Path, arguments: &[&str]) -> Command
     command
 }
 
+/// Whether whoever started the tests had a signal ignored, as programs started here have then, too.
+pub(crate) fn is_ignored(signal: rustix::process::Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    ignored.is_some_and(|bits| bits >> (signal.as_raw() - 1) & 1 == 1)
+}
+
 /// The exit code (minus the number of a signal) and both streams.
 pub(crate) fn outcome(output: &Output) -> (i32, String) {
     use std::os::unix::process::ExitStatusExt;
