@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 use std::time::Duration;
 
+use rplay_modules::machine::digest::hex;
 use rplay_modules::wire::{Hello, PROTOCOL, Reply};
 
 use super::agent_image::Image;
@@ -21,11 +22,7 @@ pub(super) fn token() -> Result<String, LinkError> {
     std::fs::File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut bytes))
         .map_err(|error| LinkError::Protocol(format!("cannot read `/dev/urandom`: {error}")))?;
-    Ok(bytes.iter().fold(String::from("rplay"), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(format!("rplay{}", hex(&bytes)))
 }
 
 /// The script with everything filled in.

@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use rplay_modules::machine::digest::hex;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -82,9 +83,9 @@ impl Tags {
             return String::new();
         };
         mac.update(text.as_bytes());
-        let bytes = mac.finalize().into_bytes();
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        digits[..DIGITS].to_owned()
+        let mut digits = hex(&mac.finalize().into_bytes());
+        digits.truncate(DIGITS);
+        digits
     }
 }
 

@@ -6,7 +6,6 @@
 //! result may be private, and the disk may be what is full.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -17,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rplay_modules::machine::digest::hex;
 use rplay_modules::wire::{Reply, Request, encode, read_frame, write_frame};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -52,11 +52,7 @@ impl Line {
     pub(crate) fn new(stay: Duration) -> (Arc<Self>, Option<UnixListener>) {
         let mut bytes = [0_u8; 16];
         let random = !stay.is_zero() && getrandom(&mut bytes, GetRandomFlags::empty()).is_ok();
-        let mut name = String::from("rplay-");
-        for byte in bytes {
-            // Writing to a text does not fail.
-            let _ = write!(name, "{byte:02x}");
-        }
+        let name = format!("rplay-{}", hex(&bytes));
         let listener = address(&name).and_then(|at| UnixListener::bind_addr(&at));
         let listener = listener.ok().filter(|_| random);
         let line = Self {
