@@ -297,20 +297,8 @@ fn run(agent: &mut Command, folder: &Path) -> Result<Option<usize>, String> {
 fn call(id: u64, name: &str, args: &Map) -> Result<Request, String> {
     let module = registry::find(name).ok_or_else(|| format!("no module {name}"))?;
     let prepared = prepare(module, args).map_err(|problems| format!("{name}: {problems:?}"))?;
-    Ok(Request::Run(Box::new(Run {
-        id,
-        module: module.name.to_owned(),
-        args: prepared.args,
-        check: false,
-        diff: false,
-        diff_limit: None,
-        env: vec![],
-        assumed: vec![],
-        timeout_ms: None,
-        job: None,
-        chain: None,
-        settled: false,
-    })))
+    let run = Run::new(id, module.name, prepared.args);
+    Ok(Request::Run(Box::new(run)))
 }
 
 /// What a file is: its mode, and what it holds or points to.

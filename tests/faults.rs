@@ -454,18 +454,10 @@ fn done<T, E>(result: &Result<T, E>) -> Told {
 fn request(id: u64, module: &str, args: &Map) -> Run {
     let module = registry::find(module);
     let args = module.and_then(|module| prepare(module, args).ok());
-    Run {
+    let name = module.map_or("", |module| module.name);
+    Run::new(
         id,
-        module: module.map_or_else(String::new, |module| module.name.to_owned()),
-        args: args.map(|prepared| prepared.args).unwrap_or_default(),
-        check: false,
-        diff: false,
-        diff_limit: None,
-        env: vec![],
-        assumed: vec![],
-        timeout_ms: None,
-        job: None,
-        chain: None,
-        settled: false,
-    }
+        name,
+        args.map(|prepared| prepared.args).unwrap_or_default(),
+    )
 }

@@ -102,6 +102,27 @@ pub struct Run {
     pub settled: bool,
 }
 
+impl Run {
+    /// A call of a module with arguments that were validated, and nothing else.
+    #[must_use]
+    pub fn new(id: u64, module: &str, args: Map) -> Self {
+        Self {
+            id,
+            module: module.to_owned(),
+            args,
+            check: false,
+            diff: false,
+            diff_limit: None,
+            env: vec![],
+            assumed: vec![],
+            timeout_ms: None,
+            job: None,
+            chain: None,
+            settled: false,
+        }
+    }
+}
+
 /// A call in the background.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {

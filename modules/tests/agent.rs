@@ -81,18 +81,10 @@ impl Agent {
         // Internal arguments are as they are; the others are prepared as the controller does.
         let args = prepare(module, args).unwrap().args;
         let run = Run {
-            id,
-            module: module.name.to_owned(),
-            args,
             check,
             diff: true,
             env: vec![("GREETING".to_owned(), "hi".to_owned())],
-            assumed: Vec::new(),
-            diff_limit: None,
-            timeout_ms: None,
-            job: None,
-            chain: None,
-            settled: false,
+            ..Run::new(id, module.name, args)
         };
         write_frame(&mut self.stdin, &Request::Run(Box::new(run))).unwrap();
     }
@@ -343,19 +335,10 @@ fn a_farewell_needs_no_waiting() {
     let mut whole = vec![];
     let module = registry::find("shell").unwrap();
     let args = map! { "cmd" => format!("touch {}", mark.display()) };
+    let args = prepare(module, &args).unwrap().args;
     let run = Run {
-        id: 1,
-        module: module.name.to_owned(),
-        args: prepare(module, &args).unwrap().args,
-        check: false,
-        diff: false,
-        env: vec![],
-        assumed: vec![],
-        diff_limit: None,
-        timeout_ms: None,
-        job: None,
-        chain: None,
         settled: true,
+        ..Run::new(1, module.name, args)
     };
     write_frame(&mut whole, &Request::Run(Box::new(run))).unwrap();
     *whole.last_mut().unwrap() = u8::MAX;

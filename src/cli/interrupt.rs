@@ -1,5 +1,5 @@
-//! Signals that come while a password is asked for, before anything runs: the terminal is put back,
-//! and the program ends as one does that was interrupted later.
+//! Signals that end a program. While a password is asked for, the terminal is put back first; once
+//! something runs, `session` tells the hosts.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -86,20 +86,11 @@ fn sudo(user: &str, password: Option<&str>) -> Become {
 }
 
 fn ping() -> Run {
-    Run {
-        id: 7,
-        module: "ansible.builtin.ping".to_owned(),
-        args: rplay_modules::data::Map::default(),
-        check: false,
-        diff: false,
-        diff_limit: None,
-        env: Vec::new(),
-        assumed: Vec::new(),
-        timeout_ms: None,
-        job: None,
-        chain: None,
-        settled: false,
-    }
+    Run::new(
+        7,
+        "ansible.builtin.ping",
+        rplay_modules::data::Map::default(),
+    )
 }
 
 async fn check_ping(link: &mut Link, r#become: Option<&Become>) {

@@ -370,9 +370,6 @@ impl Context<'_> {
         }
         let id = self.links.next_id();
         let request = wire::Run {
-            id,
-            module: module.name.to_owned(),
-            args,
             check: self.check,
             diff: self.diff,
             diff_limit: self
@@ -381,11 +378,9 @@ impl Context<'_> {
                 .int("max_diff_size")
                 .and_then(|limit| u64::try_from(limit).ok()),
             env: self.environment.clone(),
-            assumed: vec![],
             timeout_ms: self.timeout_ms,
             job: self.job.clone(),
-            chain: None,
-            settled: false,
+            ..wire::Run::new(id, module.name, args)
         };
         let r#become = self.r#become.clone();
         let (result, _) = match self.way {
