@@ -1,29 +1,76 @@
 //! Files of the controller: written whole or not at all, and named from where the user is.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes a file of the controller in one step, with the folders that lead to it: whoever looks
 /// meanwhile sees the former one or the new one.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let part = folder.join(format!(
-        ".{}.{}",
-        path.file_name().unwrap_or_default().to_string_lossy(),
-        std::process::id()
-    ));
-    let written = std::fs::File::create(&part).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&part, path)
-    });
-    if written.is_err() {
-        // The error that is reported is the first one.
-        let _ = std::fs::remove_file(&part);
+    let mut part = Part::create(path)?;
+    part.write_all(bytes)?;
+    part.keep()
+}
+
+/// A file of the controller that is being written. It takes its place when it is complete; until then, and when
+/// it never is, the former one is there.
+pub(crate) struct Part {
+    file: File,
+    /// Where it is meanwhile; none once it has its place.
+    part: Option<PathBuf>,
+    path: PathBuf,
+}
+
+impl Part {
+    /// Begins one, with the folders that lead to it.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let folder = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let part = folder.join(format!(
+            ".{}.{}-{}",
+            path.file_name().unwrap_or_default().to_string_lossy(),
+            std::process::id(),
+            // Several hosts may bring the same file.
+            NUMBER.fetch_add(1, Ordering::Relaxed)
+        ));
+        Ok(Self {
+            file: File::create(&part)?,
+            part: Some(part),
+            path: path.to_owned(),
+        })
     }
-    written
+
+    /// It is complete, and takes its place.
+    pub(crate) fn keep(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        if let Some(part) = &self.part {
+            std::fs::rename(part, &self.path)?;
+            self.part = None;
+        }
+        Ok(())
+    }
+}
+
+impl Write for Part {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(part) = &self.part {
+            // The error that is reported is the first one.
+            let _ = std::fs::remove_file(part);
+        }
+    }
 }
 
 /// Whether [`write`] will be able to: tried with a file beside it, which is removed again.

@@ -26,10 +26,19 @@ use crate::harness::stages::Verdict;
 use crate::harness::stand_in::StandIn;
 use crate::ssh::Server;
 
-const SCENARIOS: &[Scenario<Server>] = &[(
-    "no result is lost and no task is done twice, whatever happens to the connection",
-    schedules,
-)];
+const SCENARIOS: &[Scenario<Server>] = &[
+    (
+        "no result is lost and no task is done twice, whatever happens to the connection",
+        schedules,
+    ),
+    (
+        "a transfer goes on where its connection was lost",
+        transfers,
+    ),
+];
+
+/// How large what is transferred is: large beside what is under way when a connection breaks.
+const LARGE: u64 = 48 << 20;
 
 /// The usual schedules.
 const USUAL: Range<u64> = 0..520;
@@ -92,23 +101,8 @@ fn schedules(server: &Server) -> Result<(), String> {
         Err(_) => USUAL,
     };
     let folder = server.file("faults");
-    std::fs::create_dir_all(&folder).map_err(|fault| fault.to_string())?;
-    let port: u16 = server.port.parse().map_err(|_| "no port")?;
-    let mut target = Target::new("h", Kind::Ssh, "127.0.0.1");
-    target.user = Some("root".to_owned());
-    target.private_key_file = Some(server.file("id_ed25519"));
-    target.host_key_checking = false;
-    target.known_hosts = vec![server.file("known_hosts")];
-    target.ssh_args = vec!["-F".to_owned(), "none".to_owned()];
-    target.reconnect = RECONNECT;
-    target.remote_tmp = Some(folder.display().to_string());
-    let real = SocketAddr::from(([127, 0, 0, 1], port));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|fault| fault.to_string())?;
-    let counts = runtime.block_on(run_all(real, target, &folder, wanted.clone()))?;
+    let (real, target) = ways(server, &folder)?;
+    let counts = runtime()?.block_on(run_all(real, target, &folder, wanted.clone()))?;
     println!("faults: {counts:?}");
     let count = |end: End| counts.get(&end).copied().unwrap_or_default();
     if wanted == USUAL && count(End::Done) < 350 {
@@ -124,6 +118,79 @@ fn schedules(server: &Server) -> Result<(), String> {
             Ok(left == b"0\n")
         },
     )
+}
+
+/// The server's address, and the way to it of agents that are in a folder of their own.
+fn ways(server: &Server, folder: &Path) -> Result<(SocketAddr, Target), String> {
+    std::fs::create_dir_all(folder).map_err(|fault| fault.to_string())?;
+    let port: u16 = server.port.parse().map_err(|_| "no port")?;
+    let mut target = Target::new("h", Kind::Ssh, "127.0.0.1");
+    target.user = Some("root".to_owned());
+    target.private_key_file = Some(server.file("id_ed25519"));
+    target.host_key_checking = false;
+    target.known_hosts = vec![server.file("known_hosts")];
+    target.ssh_args = vec!["-F".to_owned(), "none".to_owned()];
+    target.reconnect = RECONNECT;
+    target.remote_tmp = Some(folder.display().to_string());
+    Ok((SocketAddr::from(([127, 0, 0, 1], port)), target))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime.map_err(|fault| fault.to_string())
+}
+
+/// Content goes to a host and comes back, over connections that are cut in the middle of it.
+fn transfers(server: &Server) -> Result<(), String> {
+    let folder = server.file("transfers");
+    let (real, target) = ways(server, &folder)?;
+    let mut random = Random(1);
+    let words = std::iter::repeat_with(|| random.next().to_le_bytes());
+    let content: Vec<u8> = words.take(LARGE as usize / 8).flatten().collect();
+    let (there, back) = (folder.join("there"), folder.join("back"));
+    let cut = |to_server| Fault {
+        to_server,
+        after: After::Bytes(LARGE / 2),
+        harm: Harm::Cut,
+    };
+    let passed = runtime()?.block_on(async {
+        let proxy = Faulty::start(real, vec![cut(true), cut(false)]).await;
+        let proxy = proxy.map_err(|fault| fault.to_string())?;
+        let mut link = link(&target, &proxy);
+        let all = async {
+            let sent = link.put(None, 1_000, Content::Bytes(content.clone()));
+            let sent = sent.await?;
+            sent.map_err(|error| LinkError::Protocol(error.to_string()))?;
+            let dest = there.display().to_string();
+            let args = map! { "src" => "big", "_blob" => 1_000_i128, "dest" => dest.as_str() };
+            let copied = link.call(None, request(1_001, "copy", &args)).await?;
+            let mut file = std::fs::File::create(&back)
+                .map_err(|error| LinkError::Protocol(error.to_string()))?;
+            let fetched = link.fetch_into(None, &there, None, &mut file).await?;
+            Ok::<_, LinkError>((copied.0.map(|outcome| outcome.changed), fetched))
+        };
+        let done = all.await.map_err(|error| error.to_string())?;
+        link.close().await;
+        let (Ok(true), Ok(Some(_))) = done else {
+            return Err(format!("{done:?}"));
+        };
+        Ok::<_, String>(proxy.passed())
+    })?;
+    for file in [there, back] {
+        let same = std::fs::read(&file).is_ok_and(|bytes| bytes == content);
+        if !same {
+            return Err(format!("{} has another content", file.display()));
+        }
+    }
+    // Half of it twice would be 72 MB and more, in either direction.
+    let most = LARGE + LARGE / 3;
+    match passed {
+        (to, from) if to.bytes < most && from.bytes < most => Ok(()),
+        other => Err(format!("more was sent again than was lost: {other:?}")),
+    }
 }
 
 fn range(text: &str) -> Result<Range<u64>, String> {

@@ -271,7 +271,7 @@ fn cost(server: &Server, tasks: &str, stats: &str) -> Result<(u64, u64), String>
     let extra = |of: fn(&Counts) -> u64| of(&counts[1]).saturating_sub(of(&counts[0]));
     let (turns, bytes) = (
         |counts: &Counts| counts.turns,
-        |counts: &Counts| counts.to_server,
+        |counts: &Counts| counts.to_server + counts.to_client,
     );
     Ok((extra(turns), extra(bytes)))
 }
@@ -350,6 +350,15 @@ fn few_turns(server: &Server) -> Result<(), String> {
     let (_, bytes) = cost(server, copy, "changed=1 ")?;
     most("bytes that were not sent", large.len() as u64, bytes)?;
     most("bytes again", cost(server, copy, "changed=0 ")?.1, 100_000)?;
+    let fetch = "    - fetch: {src: turns/large, dest: fetched/, flat: true}\n";
+    let (_, bytes) = cost(server, fetch, "changed=1 ")?;
+    most("bytes that were not sent back", large.len() as u64, bytes)?;
+    most("bytes again", cost(server, fetch, "changed=0 ")?.1, 10_000)?;
+    let long = format!("#!/bin/sh\necho ran; exit\n{}", text.repeat(5));
+    std::fs::write(server.file("long"), &long).map_err(fault)?;
+    let script = "    - script: long\n      register: r\n      failed_when: r.stdout != 'ran\\n'\n";
+    let (_, bytes) = cost(server, script, "changed=1 ")?;
+    most("bytes of a long script", bytes, long.len() as u64 / 10)?;
     let copy = format!(
         "    - copy: {{src: text, dest: turns/text, checksum: {}}}\n",
         hex(&Sha1::digest(&text))

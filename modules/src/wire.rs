@@ -14,7 +14,7 @@ use crate::machine::{Change, Process};
 use crate::outcome::{Failure, Outcome};
 
 /// The version of this protocol.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// The largest frame that either side accepts, in bytes. Larger content is sent as [`Request::Blob`]s.
 pub const MAX_FRAME: usize = 32 << 20;
@@ -50,6 +50,10 @@ pub enum Request {
         id: u64,
         /// The file.
         path: std::path::PathBuf,
+        /// How many bytes of it arrived by a channel that was lost.
+        from: u64,
+        /// The SHA-1 of what is there already: a file that has it is not sent.
+        known: Option<String>,
     },
     /// From here on, be the channel of another agent of the same user, whose own was lost. It does not
     /// begin what it has not begun.
@@ -155,16 +159,18 @@ pub enum Reply {
     Blob {
         /// The number of the request.
         id: u64,
-        /// The bytes, in order; or why it cannot be read.
+        /// The bytes, in order; or why it cannot be read, which is the last that comes.
         bytes: Result<ByteBuf, String>,
-        /// Whether this was the last piece.
-        last: bool,
+        /// With the last piece: the SHA-1 of the whole file, in hexadecimal digits.
+        sum: Option<String>,
     },
     /// The answer to [`Request::Join`], once the call under way is over. The answers that did not arrive follow.
     Joined {
         /// The calls that were never begun, in their order. None: the agent is not there any more, or has
         /// thrown away an answer that was too large to be kept.
         unrun: Option<Vec<u64>>,
+        /// The numbers of content that no call has used, with how many bytes of it have arrived.
+        contents: Vec<(u64, u64)>,
     },
 }
 

@@ -13,7 +13,7 @@ use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::Change;
 use rplay_modules::machine::digest::hex;
 use rplay_modules::outcome::{Failure, Outcome};
-use rplay_modules::wire::{BLOB_PIECE, End, Reply, Request, Run, read_frame, write_frame};
+use rplay_modules::wire::{BLOB_PIECE, End, Reply, Request, Run, encode, read_frame, write_frame};
 use rplay_modules::{map, registry};
 use sha1::{Digest, Sha1};
 
@@ -51,16 +51,22 @@ impl Agent {
 
     /// Asks another agent to be the channel of `name`, from which these answers are missing.
     fn join(name: &str, waiting: &[u64]) -> (Self, Option<Vec<u64>>) {
+        let (other, unrun, _) = Self::join_for_content(name, waiting);
+        (other, unrun)
+    }
+
+    /// The same, with the content that it has.
+    fn join_for_content(name: &str, waiting: &[u64]) -> (Self, Option<Vec<u64>>, Vec<(u64, u64)>) {
         let (mut other, _) = Self::staying("0");
         let join = Request::Join {
             name: name.to_owned(),
             waiting: waiting.to_vec(),
         };
         write_frame(&mut other.stdin, &join).unwrap();
-        let Reply::Joined { unrun } = other.reply() else {
+        let Reply::Joined { unrun, contents } = other.reply() else {
             panic!("no answer to joining");
         };
-        (other, unrun)
+        (other, unrun, contents)
     }
 
     /// Loses the channel: both ends are closed. The process is left.
@@ -195,20 +201,78 @@ fn large_content_goes_both_ways() {
         std::fs::read(&dest).unwrap(),
         [piece.as_slice(), &piece].concat()
     );
-    write_frame(&mut agent.stdin, &Request::Fetch { id: 9, path: dest }).unwrap();
-    let mut length = 0;
-    loop {
-        match agent.reply() {
-            Reply::Blob { id: 9, bytes, last } => {
-                length += bytes.unwrap().len();
-                if last {
-                    break;
-                }
+    let sum = hex(&Sha1::digest([piece.as_slice(), &piece].concat()));
+    let size = 2 * BLOB_PIECE;
+    for (from, known, expected) in [
+        (0, None, size),
+        (0, Some("another"), size),
+        (0, Some(sum.as_str()), 0),
+        (BLOB_PIECE + 5, None, BLOB_PIECE - 5),
+        (size, None, 0),
+    ] {
+        let fetch = Request::Fetch {
+            id: 9,
+            path: dest.clone(),
+            from: from as u64,
+            known: known.map(str::to_owned),
+        };
+        write_frame(&mut agent.stdin, &fetch).unwrap();
+        let mut length = 0;
+        let told = loop {
+            let Reply::Blob { id: 9, bytes, sum } = agent.reply() else {
+                panic!("another reply");
+            };
+            length += bytes.unwrap().len();
+            if let Some(sum) = sum {
+                break sum;
             }
-            other => panic!("{other:?}"),
-        }
+        };
+        assert_eq!((length, &told), (expected, &sum));
     }
-    assert_eq!(length, 2 * BLOB_PIECE);
+}
+
+#[test]
+fn content_goes_on_where_its_channel_was_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let dest = folder.path().join("f");
+    let (mut agent, name) = Agent::staying("20");
+    let piece = |at: u8, end: Option<End>| Request::Blob {
+        id: 3,
+        bytes: vec![at; 10],
+        packed: false,
+        end,
+    };
+    for at in [1, 2] {
+        write_frame(&mut agent.stdin, &piece(at, None)).unwrap();
+    }
+    let part = encode(&piece(3, None)).unwrap();
+    agent.stdin.write_all(&part[..part.len() - 1]).unwrap();
+    agent.stdin.flush().unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let mut child = agent.lose();
+    let (mut other, unrun, contents) = Agent::join_for_content(&name, &[]);
+    assert_eq!((unrun, contents), (Some(vec![]), vec![(3, 20)]));
+    let whole = [[1_u8; 10], [2; 10], [3; 10]].concat();
+    let sum = hex(&Sha1::digest(&whole));
+    let last = piece(3, Some(End::Whole(sum.clone())));
+    write_frame(&mut other.stdin, &last).unwrap();
+    // What is complete is not sent again, but its end.
+    std::thread::sleep(Duration::from_millis(100));
+    let (mut third, _, contents) = Agent::join_for_content(&name, &[]);
+    assert_eq!(contents, [(3, 30)]);
+    let end = Request::Blob {
+        id: 3,
+        bytes: vec![],
+        packed: false,
+        end: Some(End::Whole(sum)),
+    };
+    write_frame(&mut third.stdin, &end).unwrap();
+    let args = map! { "src" => "big", "_blob" => "3", "dest" => dest.to_string_lossy().as_ref() };
+    assert!(third.run("copy", &args, false).0.unwrap().changed);
+    assert_eq!(std::fs::read(&dest).unwrap(), whole);
+    write_frame(&mut third.stdin, &Request::Leave).unwrap();
+    assert!(ends(&mut child, Duration::from_secs(5)), "it has not left");
+    drop((other.lose().kill(), third.lose().kill()));
 }
 
 #[test]

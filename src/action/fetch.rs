@@ -1,13 +1,17 @@
 //! `fetch`: files of the target to the controller.
 
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rplay_modules::data::Data;
 use rplay_modules::machine::attrs::os_error;
 use rplay_modules::machine::digest::Sums;
 use rplay_modules::map;
+use rplay_modules::wire::BLOB_PIECE;
 
 use super::{ActionError, TaskResult};
+use crate::files::Part;
 use crate::run::context::{Context, expand_home};
 
 /// Fetches one file.
@@ -24,38 +28,103 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
     let flat = context.bool("flat")?.unwrap_or(false);
     let fail_on_missing = context.bool("fail_on_missing")?.unwrap_or(true);
     let place = destination(context, &src, &dest, flat);
-    let r#become = context.r#become.clone();
-    let bytes = match context
-        .link()?
-        .fetch(r#become.as_ref(), Path::new(&src))
-        .await?
-    {
-        Ok(bytes) => bytes,
-        Err(reason) => return Ok(unread(&src, &reason, fail_on_missing)),
-    };
-    if flat && !dest.ends_with('/') && place.is_dir() {
-        return Ok(TaskResult::failed(
-            "dest is an existing directory, use a trailing slash if you want to fetch src into that directory",
-        ));
-    }
-    let mut sums = Sums::default();
-    sums.add(&bytes);
-    let (sum, md5) = sums.end();
     let shown = place.display().to_string();
-    if std::fs::read(&place).is_ok_and(|old| old == bytes) {
-        return Ok(TaskResult::ok(
-            map! { "checksum" => sum, "dest" => shown, "file" => src, "md5sum" => md5 },
-        ));
-    }
-    crate::files::write(&place, &bytes).map_err(|error| {
+    let old = {
+        let place = place.clone();
+        let read = tokio::task::spawn_blocking(move || sums(&place));
+        read.await.ok().flatten()
+    };
+    let known = old.as_ref().map(|(sum, _)| sum.clone());
+    let r#become = context.r#become.clone();
+    let mut new = New {
+        place: &place,
+        part: None,
+        fault: None,
+    };
+    let read = context
+        .link()?
+        .fetch_into(r#become.as_ref(), Path::new(&src), known, &mut new)
+        .await?;
+    let untransferred = |error: io::Error| {
         let error = os_error(&error, &place);
         ActionError::new(format!("Failed to transfer file to '{shown}': {error}"))
-    })?;
+    };
+    let is_folder = flat && !dest.ends_with('/') && place.is_dir();
+    let (sum, md5) = match (read, new.fault.take()) {
+        (Err(reason), None) => return Ok(unread(&src, &reason, fail_on_missing)),
+        _ if is_folder => {
+            return Ok(TaskResult::failed(
+                "dest is an existing directory, use a trailing slash if you want to fetch src into that directory",
+            ));
+        }
+        (_, Some(fault)) => return Err(untransferred(fault)),
+        (Ok(None), None) => {
+            let (sum, md5) = old.unwrap_or_default();
+            return Ok(TaskResult::ok(
+                map! { "checksum" => sum, "dest" => shown, "file" => src, "md5sum" => md5 },
+            ));
+        }
+        (Ok(Some(sums)), None) => sums,
+    };
+    new.keep().map_err(untransferred)?;
     let result = map! {
         "checksum" => sum.as_str(), "dest" => shown, "md5sum" => md5, "remote_checksum" => sum.as_str(),
         "remote_md5sum" => Data::Null,
     };
     Ok(TaskResult::changed(true, result))
+}
+
+/// The SHA-1 and MD5 of a file of the controller, if it is one that can be read.
+fn sums(path: &Path) -> Option<(String, String)> {
+    let mut file = File::open(path).ok()?;
+    let mut sums = Sums::default();
+    let mut piece = vec![0; BLOB_PIECE];
+    loop {
+        match file.read(&mut piece).ok()? {
+            0 => return Some(sums.end()),
+            count => sums.add(&piece[..count]),
+        }
+    }
+}
+
+/// What is fetched, once something of it has come.
+struct New<'a> {
+    place: &'a Path,
+    part: Option<Part>,
+    /// Why it cannot be written.
+    fault: Option<io::Error>,
+}
+
+impl New<'_> {
+    fn part(&mut self) -> io::Result<&mut Part> {
+        let part = match self.part.take() {
+            Some(part) => part,
+            None => Part::create(self.place)?,
+        };
+        Ok(self.part.insert(part))
+    }
+
+    /// It is complete.
+    fn keep(mut self) -> io::Result<()> {
+        // An empty file has no pieces.
+        self.part()?;
+        self.part.map_or(Ok(()), Part::keep)
+    }
+}
+
+impl Write for New<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.part().and_then(|part| part.write(bytes));
+        written.map_err(|error| {
+            let kind = error.kind();
+            self.fault = Some(error);
+            kind.into()
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The result for a file that cannot be read, for the system's reason.

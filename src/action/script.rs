@@ -25,8 +25,9 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
     let path = context
         .find_file("files", &name)
         .ok_or_else(|| context.missing_file("files", &name))?;
-    let mut args = map! { "_script" => Data::Bytes(copy::read_local(context, &path)?) };
-    args.insert("_argv".to_owned(), Data::from(words));
+    let script = copy::local(context, &path)?;
+    let mut args = map! { "_argv" => Data::from(words) };
+    copy::send(context, &mut args, script).await?;
     for name in ["chdir", "creates", "removes", "executable"] {
         args.extend(
             context

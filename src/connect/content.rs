@@ -69,15 +69,16 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Begins to read. With `packs`, pieces that get smaller by it are packed.
-    pub(super) fn of(content: Arc<Held>, id: u64, packs: bool) -> Self {
+    /// Begins to read; the frames are of what comes `from` so many bytes on. With `packs`, pieces that get smaller
+    /// by it are packed.
+    pub(super) fn of(content: Arc<Held>, id: u64, from: u64, packs: bool) -> Self {
         let (sender, frames) = mpsc::channel(AHEAD);
         let reading = tokio::task::spawn_blocking(move || {
             let mut packer = Packer {
                 wanted: packs,
                 rest: 0,
             };
-            read(&content.0, id, &mut packer, &sender)
+            read(&content.0, (id, from), &mut packer, &sender)
         });
         Self { frames, reading }
     }
@@ -94,10 +95,10 @@ impl Pieces {
     }
 }
 
-/// Reads content and hands over its frames.
+/// Reads content and hands over its frames, but those of what has arrived.
 fn read(
     content: &Content,
-    id: u64,
+    (id, arrived): (u64, u64),
     packer: &mut Packer,
     frames: &mpsc::Sender<Zeroizing<Vec<u8>>>,
 ) -> io::Result<String> {
@@ -124,22 +125,29 @@ fn read(
             return Err(error);
         }
     };
+    let mut there = arrived;
     loop {
         piece.clear();
-        let count = stream
-            .by_ref()
-            .take(BLOB_PIECE as u64)
-            .read_to_end(&mut piece);
-        let end = match count {
+        let most = match there {
+            0 => BLOB_PIECE as u64,
+            some => some.min(BLOB_PIECE as u64),
+        };
+        let count = match stream.by_ref().take(most).read_to_end(&mut piece) {
             Err(error) => {
                 hand_over((vec![], false), Some(End::BrokenOff))?;
                 return Err(error);
             }
-            Ok(count) => {
-                sum.update(&piece[..]);
-                (count < BLOB_PIECE).then(|| hex(&sum.clone().finalize()))
-            }
+            Ok(count) => count as u64,
         };
+        sum.update(&piece[..]);
+        let end = (count < most).then(|| hex(&sum.clone().finalize()));
+        if there > 0 {
+            there -= count;
+            piece.clear();
+            if end.is_none() {
+                continue;
+            }
+        }
         let last = end.clone().map(End::Whole);
         if !hand_over(packer.pack(&piece)?, last)? {
             return Ok(String::new());

@@ -21,10 +21,12 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
+use rplay_modules::machine::digest::Sums;
 use rplay_modules::machine::{Change, real};
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::wire::{self, Hello, Reply, Request};
@@ -261,6 +263,49 @@ struct Sent {
     content: Arc<Held>,
 }
 
+/// A file of the host that is coming in.
+struct Fetched<'a> {
+    /// The number of the request.
+    id: u64,
+    /// How much has come.
+    size: u64,
+    sums: Sums,
+    into: &'a mut (dyn Write + Send),
+    /// Why no more can be passed on. The rest is taken all the same: it is on its way.
+    fault: Option<std::io::Error>,
+}
+
+impl Fetched<'_> {
+    /// Takes pieces to the last one: the SHA-1 of the whole, or why it cannot be read. `None` when the channel
+    /// was lost.
+    async fn take(
+        &mut self,
+        program: &mut Program,
+    ) -> Result<Option<Result<String, String>>, LinkError> {
+        while let Some(reply) = program.reply().await? {
+            let Reply::Blob { id, bytes, sum } = reply else {
+                continue;
+            };
+            if id != self.id {
+                continue;
+            }
+            let bytes = match bytes {
+                Ok(bytes) => bytes,
+                Err(why) => return Ok(Some(Err(why))),
+            };
+            self.size += bytes.len() as u64;
+            self.sums.add(&bytes);
+            if self.fault.is_none() {
+                self.fault = self.into.write_all(&bytes).err();
+            }
+            if let Some(sum) = sum {
+                return Ok(Some(Ok(sum)));
+            }
+        }
+        Ok(None)
+    }
+}
+
 /// A running agent.
 struct Agent {
     /// Its number on this host; never used again.
@@ -446,7 +491,8 @@ impl Link {
         let number = self.agents[index].number;
         for blob in waiting.iter().filter_map(|call| call.blob) {
             // Another agent may have taken the place of the one that has it.
-            Box::pin(self.put_again(index, blob, |sent| sent.holder != number)).await;
+            let has = |sent: &Sent| (sent.holder != number).then_some(0);
+            Box::pin(self.put_again(index, blob, has)).await;
         }
         let agent = &mut self.agents[index];
         agent.busy = true;
@@ -486,7 +532,9 @@ impl Link {
                     }
                     return Ok(answered);
                 }
-                Said::Joined(unrun) => Box::pin(self.resume(index, calls, unrun)).await?,
+                Said::Joined(unrun, contents) => {
+                    Box::pin(self.resume(index, calls, unrun, &contents)).await?;
+                }
                 Said::Lost => Box::pin(self.rejoin(index, calls)).await?,
             }
             // A chain is not sent again.
@@ -530,12 +578,15 @@ impl Link {
     ) -> Result<std::io::Result<String>, LinkError> {
         let mut index = self.agent(r#become).await?;
         let content = Arc::new(Held(content));
+        let mut from = 0;
         let sum = loop {
-            if let Some(sum) = self.try_put(index, id, &content).await {
+            if let Some(sum) = self.try_put(index, (id, from), &content).await {
                 break sum;
             }
-            // Nothing is done with it yet, so that it may be sent twice.
-            index = Box::pin(self.renew(index)).await?;
+            // Nothing is done with it yet, so that what did not arrive is sent again.
+            let contents;
+            (index, contents) = Box::pin(self.renew(index)).await?;
+            from = rejoin::arrived(&contents, id);
         };
         if sum.is_ok() {
             self.sent.push(Sent {
@@ -547,14 +598,15 @@ impl Link {
         Ok(sum)
     }
 
-    /// Sends content, and says its SHA-1 or why it cannot be read; `None` when the channel was lost.
+    /// Sends content from some byte on, and says its SHA-1 or why it cannot be read; `None` when the channel
+    /// was lost.
     async fn try_put(
         &mut self,
         index: usize,
-        id: u64,
+        (id, from): (u64, u64),
         content: &Arc<Held>,
     ) -> Option<std::io::Result<String>> {
-        let mut pieces = Pieces::of(Arc::clone(content), id, !self.is_local());
+        let mut pieces = Pieces::of(Arc::clone(content), id, from, !self.is_local());
         let agent = &mut self.agents[index];
         agent.busy = true;
         while let Some(frame) = pieces.next().await {
@@ -573,49 +625,60 @@ impl Link {
         r#become: Option<&Become>,
         path: &Path,
     ) -> Result<Result<Vec<u8>, String>, LinkError> {
-        let mut index = self.agent(r#become).await?;
-        self.next_number += 1;
-        let wanted = self.next_number;
-        loop {
-            if let Some(content) = self.try_fetch(index, wanted, path).await? {
-                self.agents[index].busy = false;
-                return Ok(content);
-            }
-            index = Box::pin(self.renew(index)).await?;
-        }
+        let mut content = Vec::new();
+        let read = self.fetch_into(r#become, path, None, &mut content);
+        Ok(read.await?.map(|_| content))
     }
 
-    /// Reads a file of the host; `None` when the channel was lost.
-    async fn try_fetch(
+    /// Reads a file of the host and passes it on as it comes. The outcome is its SHA-1 and MD5; none where its
+    /// SHA-1 is the `known` one, and then nothing is sent. The inner error says why it cannot be read or passed
+    /// on.
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    pub async fn fetch_into(
         &mut self,
-        index: usize,
-        wanted: u64,
+        r#become: Option<&Become>,
         path: &Path,
-    ) -> Result<Option<Result<Vec<u8>, String>>, LinkError> {
-        let agent = &mut self.agents[index];
-        let request = Request::Fetch {
-            id: wanted,
-            path: path.to_owned(),
+        known: Option<String>,
+        into: &mut (dyn Write + Send),
+    ) -> Result<Result<Option<(String, String)>, String>, LinkError> {
+        let mut index = self.agent(r#become).await?;
+        self.next_number += 1;
+        let mut fetched = Fetched {
+            id: self.next_number,
+            size: 0,
+            sums: Sums::default(),
+            into,
+            fault: None,
         };
-        if send(agent, &request).await.is_err() {
-            return Ok(None);
-        }
-        let mut content = Vec::new();
-        loop {
-            match agent.program.reply().await? {
-                Some(Reply::Blob { id, bytes, last }) if id == wanted => match bytes {
-                    Ok(bytes) => {
-                        content.extend_from_slice(&bytes);
-                        if last {
-                            return Ok(Some(Ok(content)));
-                        }
-                    }
-                    Err(why) => return Ok(Some(Err(why))),
-                },
-                Some(_) => {}
-                None => return Ok(None),
+        let read = loop {
+            let agent = &mut self.agents[index];
+            let request = Request::Fetch {
+                id: fetched.id,
+                path: path.to_owned(),
+                from: fetched.size,
+                known: known.clone().filter(|_| fetched.size == 0),
+            };
+            if send(agent, &request).await.is_ok()
+                && let Some(read) = fetched.take(&mut agent.program).await?
+            {
+                agent.busy = false;
+                break read;
             }
+            (index, _) = Box::pin(self.renew(index)).await?;
+        };
+        if let Some(fault) = fetched.fault {
+            return Ok(Err(fault.to_string()));
         }
+        let is_known = |sum: &String| known.as_ref() == Some(sum);
+        let sums = fetched.sums.end();
+        Ok(match read {
+            Err(why) => Err(why),
+            Ok(sum) if is_known(&sum) => Ok(None),
+            Ok(sum) if sum == sums.0 => Ok(Some(sums)),
+            Ok(_) => Err("it changed while it was read".to_owned()),
+        })
     }
 
     /// Runs a command without an agent: in the user's login shell, or in `executable`.
@@ -903,8 +966,8 @@ static BOOT: LazyLock<String> = LazyLock::new(real::boot);
 /// What comes next of an agent that was asked.
 enum Said {
     Answer(Answer),
-    /// It was joined; the calls that it never began.
-    Joined(Option<Vec<u64>>),
+    /// It was joined; the calls that it never began, and the content that it has.
+    Joined(Option<Vec<u64>>, Vec<(u64, u64)>),
     Lost,
 }
 
@@ -917,7 +980,7 @@ async fn said(program: &mut Program, wanted: u64) -> Result<Said, LinkError> {
                 changes,
             }) if id == wanted => Said::Answer(Some((result, changes))),
             Some(Reply::NotRun { id }) if id == wanted => Said::Answer(None),
-            Some(Reply::Joined { unrun }) => Said::Joined(unrun),
+            Some(Reply::Joined { unrun, contents }) => Said::Joined(unrun, contents),
             Some(_) => continue,
             None => Said::Lost,
         });

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use rplay_modules::wire::{Hello, Request};
+use rplay_modules::wire::{Hello, Reply, Request};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -84,20 +84,43 @@ impl Link {
         Ok(())
     }
 
-    /// The channel of the agent at `index` was lost while nothing was under way that matters: another one
-    /// takes its place.
-    pub(super) async fn renew(&mut self, index: usize) -> Result<usize, LinkError> {
-        let agent = self.agents.remove(index);
+    /// The channel of the agent at `index` was lost while no call was under way: comes back to it, or to another
+    /// one where it has left. Where that is now, and what content it has.
+    pub(super) async fn renew(
+        &mut self,
+        index: usize,
+    ) -> Result<(usize, Vec<(u64, u64)>), LinkError> {
+        let mut agent = self.agents.remove(index);
         let lost = self.lost(&agent);
-        self.losses += 1;
-        let stayed = !agent.hello.name.is_empty();
-        if !stayed || self.has_ended(&agent.program) || self.losses > MOST_LOSSES {
-            return Err(lost);
+        let join = frame(&Request::Join {
+            name: agent.hello.name.clone(),
+            waiting: vec![],
+        })?;
+        // There is nobody at the other end of the old channel who could be told.
+        agent.program.farewell = None;
+        loop {
+            self.losses += 1;
+            let stayed = !agent.hello.name.is_empty();
+            if !stayed || self.has_ended(&agent.program) || self.losses > MOST_LOSSES {
+                return Err(lost);
+            }
+            let back = self.reconnect(agent.r#become.as_ref(), &join).await;
+            let (mut program, hello) =
+                back.map_err(|error| told(&lost, "It did not come back", &error.to_string()))?;
+            match program.reply().await? {
+                Some(Reply::Joined { unrun: None, .. }) => {
+                    let index = self.keep_agent(agent.r#become.as_ref(), (program, hello));
+                    return Ok((index, vec![]));
+                }
+                Some(Reply::Joined { contents, .. }) => {
+                    agent.program = program;
+                    self.agents.push(agent);
+                    return Ok((self.agents.len() - 1, contents));
+                }
+                Some(_) => return Err(lost),
+                None => {}
+            }
         }
-        let back = self.reconnect(agent.r#become.as_ref(), &[]).await;
-        let started =
-            back.map_err(|error| told(&lost, "It did not come back", &error.to_string()))?;
-        Ok(self.keep_agent(agent.r#become.as_ref(), started))
     }
 
     /// Starts an agent anew and writes to it, as often as the time allows.
@@ -127,12 +150,13 @@ impl Link {
     }
 
     /// An agent that was joined has said which calls it never began: what needs no earlier one of them is
-    /// sent again, and a chain ends there.
+    /// sent again, with what it lacks of their content, and a chain ends there.
     pub(super) async fn resume(
         &mut self,
         index: usize,
         calls: &mut Calls,
         unrun: Option<Vec<u64>>,
+        contents: &[(u64, u64)],
     ) -> Result<(), LinkError> {
         let Some(unrun) = unrun else {
             let agent = self.agents.remove(index);
@@ -144,7 +168,8 @@ impl Link {
         let mut frames = Zeroizing::new(vec![]);
         for call in calls.waiting.iter().filter(|call| is_unrun(&call.id)) {
             if let Some(blob) = call.blob {
-                self.put_again(index, blob, |_| true).await;
+                let has = |sent: &Sent| Some(arrived(contents, sent.id));
+                self.put_again(index, blob, has).await;
             }
             frames.extend(call.frame.iter());
         }
@@ -155,20 +180,21 @@ impl Link {
         Ok(())
     }
 
-    /// Sends content once more if it is `missing`. Where it does not arrive, neither does its call.
+    /// Sends content once more, from the byte on that `missing` tells, if any. Where it does not arrive, neither
+    /// does its call.
     pub(super) async fn put_again(
         &mut self,
         index: usize,
         blob: u64,
-        missing: impl Fn(&Sent) -> bool,
+        missing: impl Fn(&Sent) -> Option<u64>,
     ) {
         let known = self.sent.iter().position(|sent| sent.id == blob);
         let Some(mut sent) = known.map(|at| self.sent.swap_remove(at)) else {
             return;
         };
-        if missing(&sent) {
+        if let Some(from) = missing(&sent) {
             // One that cannot be read any more is broken off there, and its call fails.
-            let _ = self.try_put(index, blob, &sent.content).await;
+            let _ = self.try_put(index, (blob, from), &sent.content).await;
             sent.holder = self.agents[index].number;
         }
         self.sent.push(sent);
@@ -197,6 +223,12 @@ impl Link {
         });
         self.agents.len() - 1
     }
+}
+
+/// How much of some content an agent has.
+pub(super) fn arrived(contents: &[(u64, u64)], id: u64) -> u64 {
+    let known = contents.iter().find(|(known, _)| *known == id);
+    known.map_or(0, |(_, size)| *size)
 }
 
 /// What an agent that stays is told when nobody needs it any more.

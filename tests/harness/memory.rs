@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rplay_modules::data::Data;
+use rplay_modules::machine::digest::Sums;
 use rplay_modules::machine::memory::Memory;
 use rplay_modules::machine::overlay::Overlay;
 use rplay_modules::machine::real::RealMachine;
@@ -136,16 +137,23 @@ fn serve(seed: &Path, left: &Path) -> io::Result<()> {
                 blobs.entry(id).or_default().extend(bytes);
                 continue;
             }
-            Request::Fetch { id, path } => Reply::Blob {
-                id,
-                bytes: machine
-                    .below()
-                    .read(&path)
-                    .map(Into::into)
-                    .map_err(|error| error.to_string()),
-                last: true,
+            Request::Fetch { id, path, .. } => {
+                let read = machine.below().read(&path);
+                let sums = |bytes: &Vec<u8>| {
+                    let mut sums = Sums::default();
+                    sums.add(bytes);
+                    sums.end().0
+                };
+                Reply::Blob {
+                    id,
+                    sum: read.as_ref().ok().map(sums),
+                    bytes: read.map(Into::into).map_err(|error| error.to_string()),
+                }
+            }
+            Request::Join { .. } => Reply::Joined {
+                unrun: None,
+                contents: vec![],
             },
-            Request::Join { .. } => Reply::Joined { unrun: None },
             Request::Leave => break,
         };
         leave(machine.below(), seed, left)?;

@@ -30,7 +30,7 @@ mod line;
 
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,14 +38,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use flate2::read::ZlibDecoder;
 use rplay_modules::args::expand_path;
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::attrs::{limit_diff, os_error_text};
-use rplay_modules::machine::digest::Sums;
+use rplay_modules::machine::digest::{Algorithm, Sums};
 use rplay_modules::machine::overlay::Overlay;
 use rplay_modules::machine::real::{RealMachine, boot, stop, terminal};
 use rplay_modules::machine::{Change, Machine, Process};
@@ -54,6 +54,7 @@ use rplay_modules::registry;
 use rplay_modules::wire::{
     BLOB, BLOB_PIECE, End, Hello, PROTOCOL, Reply, Request, Run, read_frame,
 };
+use serde_bytes::ByteBuf;
 
 use line::{Line, Out};
 
@@ -89,7 +90,7 @@ fn serve(stay: Duration) -> io::Result<()> {
     let mut agent = Agent {
         machine,
         check: Overlay::new(RealMachine::new()),
-        blobs: HashMap::new(),
+        spool: Arc::clone(&spool),
         jobs: Vec::new(),
         broken: None,
         out: Out::new(Arc::clone(&line))?,
@@ -136,14 +137,7 @@ fn leave(well: bool) {
 /// What is read from a channel, and handed over with the channel's number.
 enum Task {
     Run(Run),
-    Fetch {
-        id: u64,
-        path: PathBuf,
-    },
-    Blob {
-        id: u64,
-        file: Result<Spooled, String>,
-    },
+    Fetch(Fetch),
     /// The channel takes the place of one that was lost, from which these calls' answers are missing.
     Join {
         stream: UnixStream,
@@ -155,35 +149,37 @@ enum Task {
     Over,
 }
 
-/// Content that came complete, with its checksums.
-struct Spooled {
+/// A file that is sent back.
+struct Fetch {
+    id: u64,
     path: PathBuf,
-    sha1: String,
-    md5: String,
+    /// How much of it is there.
+    from: u64,
+    /// The SHA-1 that need not be sent.
+    known: Option<String>,
 }
 
-/// Content that is coming in.
+/// Content that is coming in, or that came complete and waits for its call.
 struct Incoming {
     file: io::Result<File>,
     sums: Sums,
+    /// How many bytes have come.
+    size: u64,
+    /// Its SHA-1 and MD5, once it is complete; or that it is not what was sent.
+    whole: Option<Result<[String; 2], String>>,
 }
 
 impl Incoming {
     /// Adds a piece. After an error nothing more is kept.
     fn add(&mut self, bytes: &[u8], packed: bool) {
-        let added = match (&mut self.file, packed) {
-            (Err(_), _) => return,
-            (Ok(file), false) => {
-                self.sums.add(bytes);
-                file.write_all(bytes)
-            }
-            (Ok(file), true) => {
+        let added = match packed {
+            false => self.append(bytes),
+            true => {
                 let mut piece = Vec::new();
                 // Nobody sent more than a piece; if so, the checksum is another one.
                 let mut unpacked = ZlibDecoder::new(bytes).take(BLOB_PIECE as u64);
                 let read = unpacked.read_to_end(&mut piece);
-                self.sums.add(&piece);
-                read.and_then(|_| file.write_all(&piece))
+                read.and_then(|_| self.append(&piece))
             }
         };
         if let Err(error) = added {
@@ -191,14 +187,23 @@ impl Incoming {
         }
     }
 
-    /// The whole, if its checksum is `wanted`.
-    fn end(self, path: PathBuf, wanted: &str) -> Result<Spooled, String> {
-        self.file.map_err(|error| error.to_string())?;
-        let (sha1, md5) = self.sums.end();
-        match sha1 == wanted {
-            true => Ok(Spooled { path, sha1, md5 }),
-            false => Err("the content was damaged on its way".to_owned()),
-        }
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Ok(file) = &mut self.file else {
+            return Ok(());
+        };
+        self.sums.add(bytes);
+        self.size += bytes.len() as u64;
+        file.write_all(bytes)
+    }
+
+    /// There is no more of it; its SHA-1 must be `wanted`.
+    fn end(&mut self, wanted: &str) {
+        let (sha1, md5) = self.sums.clone().end();
+        self.whole = Some(match &self.file {
+            Err(error) => Err(error.to_string()),
+            Ok(_) if sha1 == wanted => Ok([sha1, md5]),
+            Ok(_) => Err("the content was damaged on its way".to_owned()),
+        });
     }
 }
 
@@ -243,39 +248,32 @@ impl Channels {
 
     /// Reads requests until the stream ends; whether the controller took leave.
     fn read_requests(&self, number: u64, stream: &mut impl Read) -> io::Result<bool> {
-        let spool = &self.spool;
-        let mut open: HashMap<u64, Incoming> = HashMap::new();
         while let Some(request) = read_frame::<Request>(stream)? {
             let task = match request {
                 Request::Run(run) => Task::Run(*run),
-                Request::Fetch { id, path } => Task::Fetch { id, path },
+                Request::Fetch {
+                    id,
+                    path,
+                    from,
+                    known,
+                } => Task::Fetch(Fetch {
+                    id,
+                    path,
+                    from,
+                    known,
+                }),
                 Request::Blob {
                     id,
                     bytes,
                     packed,
                     end,
                 } => {
-                    let mut incoming = open.remove(&id).unwrap_or_else(|| Incoming {
-                        file: spool.create(id),
-                        sums: Sums::default(),
-                    });
-                    incoming.add(&bytes, packed);
-                    let path = spool.path(id);
-                    match end {
-                        None => {
-                            open.insert(id, incoming);
-                            continue;
-                        }
-                        Some(End::BrokenOff) => {
-                            // What cannot be removed now goes with the folder.
-                            let _ = std::fs::remove_file(path);
-                            continue;
-                        }
-                        Some(End::Whole(sum)) => Task::Blob {
-                            id,
-                            file: incoming.end(path, &sum),
-                        },
+                    let mut contents = self.spool.contents();
+                    // What a lost channel still brings comes by the next one, too.
+                    if self.line.is_current(number) {
+                        contents.take(id, &bytes, packed, end);
                     }
+                    continue;
                 }
                 Request::Join { name, waiting } => {
                     line::relay(stream, &name, waiting);
@@ -297,6 +295,8 @@ struct Spool {
     folder: PathBuf,
     made: AtomicBool,
     lock: OnceLock<File>,
+    /// What is in it, or on its way, and was not used.
+    incoming: Mutex<HashMap<u64, Incoming>>,
 }
 
 /// How the names of such folders begin.
@@ -320,6 +320,16 @@ impl Spool {
             folder: Path::new(parent).join(name),
             made: AtomicBool::new(false),
             lock: OnceLock::new(),
+            incoming: Mutex::default(),
+        }
+    }
+
+    /// What is here of the controller's content, for whoever holds this alone.
+    fn contents(&self) -> Contents<'_> {
+        let incoming = self.incoming.lock();
+        Contents {
+            spool: self,
+            incoming: incoming.unwrap_or_else(PoisonError::into_inner),
         }
     }
 
@@ -376,12 +386,48 @@ impl Spool {
     }
 }
 
+/// The content in a spool.
+struct Contents<'a> {
+    spool: &'a Spool,
+    incoming: MutexGuard<'a, HashMap<u64, Incoming>>,
+}
+
+impl Contents<'_> {
+    /// Takes a piece.
+    fn take(&mut self, id: u64, bytes: &[u8], packed: bool, end: Option<End>) {
+        let incoming = self.incoming.entry(id).or_insert_with(|| Incoming {
+            file: self.spool.create(id),
+            sums: Sums::default(),
+            size: 0,
+            whole: None,
+        });
+        incoming.add(bytes, packed);
+        match end {
+            None => {}
+            Some(End::Whole(sum)) => incoming.end(&sum),
+            Some(End::BrokenOff) => {
+                self.incoming.remove(&id);
+                // What cannot be removed now goes with the folder.
+                let _ = std::fs::remove_file(self.spool.path(id));
+            }
+        }
+    }
+
+    /// The numbers, and how much has come. What could not be kept is forgotten, so that it is sent again.
+    fn sizes(&mut self) -> Vec<(u64, u64)> {
+        self.incoming
+            .retain(|_, content| content.file.is_ok() && !matches!(content.whole, Some(Err(_))));
+        let sizes = self.incoming.iter();
+        sizes.map(|(id, content)| (*id, content.size)).collect()
+    }
+}
+
 struct Agent {
     machine: RealMachine,
     /// The machine of check mode. It lives as long as the agent, so that later calls see what
     /// earlier ones would have changed.
     check: Overlay<RealMachine>,
-    blobs: HashMap<u64, Result<Spooled, String>>,
+    spool: Arc<Spool>,
     /// Calls in the background, until they end.
     jobs: Vec<std::process::Child>,
     /// The chain that was broken off last.
@@ -399,15 +445,18 @@ impl Agent {
             self.jobs
                 .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
             match task {
-                Task::Join { stream, waiting } => self.out.join(number, stream, &waiting)?,
+                Task::Join { stream, waiting } => {
+                    let contents = self.spool.contents().sizes();
+                    self.out.join(number, stream, &waiting, contents)?;
+                }
                 // What a lost channel brought is not begun: the next one asks for it again.
                 _ if !line.serves(number) => {}
                 Task::Run(run) => self.answer(run)?,
-                Task::Fetch { id, path } => self.fetch(id, &path)?,
-                Task::Blob { id, file } => {
-                    self.blobs.insert(id, file);
-                }
-                Task::Alone => self.out.send(&Reply::Joined { unrun: None })?,
+                Task::Fetch(wanted) => self.fetch(&wanted)?,
+                Task::Alone => self.out.send(&Reply::Joined {
+                    unrun: None,
+                    contents: vec![],
+                })?,
                 Task::Over => break,
             }
         }
@@ -459,24 +508,63 @@ impl Agent {
     }
 
     /// Sends a file in pieces.
-    fn fetch(&mut self, id: u64, path: &Path) -> io::Result<()> {
-        let mut file = File::open(path);
+    fn fetch(&mut self, wanted: &Fetch) -> io::Result<()> {
+        let id = wanted.id;
+        if let Err(error) = self.send_file(wanted)? {
+            let bytes = Err(os_error_text(&error));
+            let sum = None;
+            self.out.send(&Reply::Blob { id, bytes, sum })?;
+        }
+        Ok(())
+    }
+
+    /// The inner error is that of the file.
+    fn send_file(&mut self, wanted: &Fetch) -> io::Result<io::Result<()>> {
+        let id = wanted.id;
+        let file = match File::open(&wanted.path) {
+            Ok(file) => file,
+            Err(error) => return Ok(Err(error)),
+        };
+        if wanted.known.is_some() {
+            let sum = Algorithm::Sha1.of(&mut &file);
+            let rewound = sum.and_then(|sum| (&file).rewind().map(|()| sum));
+            match rewound {
+                Err(error) => return Ok(Err(error)),
+                Ok(sum) if wanted.known.as_ref() == Some(&sum) => {
+                    let bytes = Ok(ByteBuf::new());
+                    let sum = Some(sum);
+                    return self.out.send(&Reply::Blob { id, bytes, sum }).map(Ok);
+                }
+                Ok(_) => {}
+            }
+        }
+        let mut sums = Sums::default();
+        let mut there = wanted.from;
         loop {
-            let mut bytes = Vec::new();
-            let read = match &mut file {
-                Ok(file) => file.take(BLOB_PIECE as u64).read_to_end(&mut bytes),
-                Err(error) => Err(io::Error::new(error.kind(), os_error_text(error))),
+            // What is there already is added up, and not sent.
+            let most = match there {
+                0 => BLOB_PIECE as u64,
+                some => some.min(BLOB_PIECE as u64),
             };
-            let last = read.as_ref().map_or(true, |count| *count < BLOB_PIECE);
-            self.out.send(&Reply::Blob {
-                id,
-                bytes: read
-                    .map(|_| bytes.into())
-                    .map_err(|error| os_error_text(&error)),
-                last,
-            })?;
+            let mut bytes = Vec::new();
+            let count = match (&file).take(most).read_to_end(&mut bytes) {
+                Ok(count) => count as u64,
+                Err(error) => return Ok(Err(error)),
+            };
+            sums.add(&bytes);
+            let last = count < most;
+            if there > 0 {
+                there -= count;
+                bytes.clear();
+                if !last {
+                    continue;
+                }
+            }
+            let bytes = Ok(bytes.into());
+            let sum = last.then(|| sums.clone().end().0);
+            self.out.send(&Reply::Blob { id, bytes, sum })?;
             if last {
-                return Ok(());
+                return Ok(Ok(()));
             }
         }
     }
@@ -538,15 +626,17 @@ impl Agent {
         let Some(id) = args.get(BLOB).and_then(|id| id.text().parse().ok()) else {
             return Ok(None);
         };
-        let file = self
-            .blobs
-            .remove(&id)
+        let content = self.spool.contents().incoming.remove(&id);
+        let sums = content
+            .and_then(|content| content.whole)
             .ok_or_else(|| format!("content {id} was not sent"))??;
-        let path = file.path.to_string_lossy().into_owned();
-        args.insert(BLOB.to_owned(), Data::Str(path));
-        let sums = [file.sha1, file.md5].map(Data::Str).to_vec();
-        args.insert(SUMS.to_owned(), Data::List(sums));
-        Ok(Some(file.path))
+        let path = self.spool.path(id);
+        args.insert(
+            BLOB.to_owned(),
+            Data::Str(path.to_string_lossy().into_owned()),
+        );
+        args.insert(SUMS.to_owned(), Data::List(sums.map(Data::Str).to_vec()));
+        Ok(Some(path))
     }
 }
 

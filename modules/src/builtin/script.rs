@@ -16,9 +16,12 @@ use super::command::add_lines;
 /// Runs a local script on the targets. It needs no interpreter but the one the script names.
 #[derive(ModuleArgs)]
 struct Args {
-    /// The script, set by the controller.
-    #[arg(name = "_script", kind = "content")]
-    script: Vec<u8>,
+    /// The script, sent by the controller.
+    #[arg(name = "_content")]
+    sent: Option<Vec<u8>>,
+    /// The script in a file, sent by the controller.
+    #[arg(name = "_blob")]
+    spooled: Option<PathBuf>,
     /// The script's arguments, set by the controller.
     #[arg(name = "_argv")]
     argv: Vec<String>,
@@ -83,9 +86,12 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
         ..Attrs::default()
     };
     let failed = |error: std::io::Error| Failure::new(format!("cannot store the script: {error}"));
-    machine
-        .write(&place, Content::Bytes(&args.script), &attrs)
-        .map_err(failed)?;
+    let script = match (&args.spooled, &args.sent) {
+        (Some(file), _) => Content::Take(file),
+        (None, Some(bytes)) => Content::Bytes(bytes),
+        (None, None) => return Err(Failure::new("the controller sent no script")),
+    };
+    machine.write(&place, script, &attrs).map_err(failed)?;
     let ran = execute(machine, &args, &place);
     // What the script did counts, whether or not its copy can be removed.
     let _ = machine.remove(&place, false);

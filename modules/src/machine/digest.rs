@@ -53,7 +53,7 @@ impl Algorithm {
 }
 
 /// The checksums of a file that Ansible tells, made while its pieces come in.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Sums {
     sha1: Sha1,
     md5: Md5,

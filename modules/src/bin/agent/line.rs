@@ -73,7 +73,7 @@ impl Line {
         self.is_current(OVER)
     }
 
-    fn is_current(&self, number: u64) -> bool {
+    pub(crate) fn is_current(&self, number: u64) -> bool {
         self.current.load(Ordering::SeqCst) == number
     }
 
@@ -237,12 +237,14 @@ impl Out {
         self.kept.clear();
     }
 
-    /// Goes on with the next channel: what was not begun, and the answers that did not arrive.
+    /// Goes on with the next channel: what was not begun, what content is here, and the answers that did not
+    /// arrive.
     pub(crate) fn join(
         &mut self,
         number: u64,
         stream: UnixStream,
         waiting: &[u64],
+        contents: Vec<(u64, u64)>,
     ) -> io::Result<()> {
         (self.number, self.channel) = (number, OwnedFd::from(stream).into());
         self.kept.retain(|(id, _)| waiting.contains(id));
@@ -251,6 +253,7 @@ impl Out {
         let whole = self.kept.iter().all(|(_, frame)| !frame.is_empty());
         self.send(&Reply::Joined {
             unrun: whole.then_some(unrun),
+            contents,
         })?;
         let kept = std::mem::take(&mut self.kept);
         let passed = kept.iter().try_for_each(|(_, frame)| self.pass(frame));
