@@ -27,6 +27,7 @@ mod harness {
     pub(crate) mod stages;
     pub(crate) mod stand_in;
 }
+mod arguments;
 mod browser;
 mod crash;
 mod docker;
@@ -69,7 +70,7 @@ enum Job {
 }
 
 /// The scenarios, those that take longest first.
-const SCENARIOS: [(&str, Scenarios); 18] = [
+const SCENARIOS: [(&str, Scenarios); 19] = [
     ("ssh", ssh::all),
     ("faults", faults::all),
     ("program", program::all),
@@ -86,6 +87,7 @@ const SCENARIOS: [(&str, Scenarios); 18] = [
     ("pipelines", pipelines::all),
     ("crash", |_, wanted| crash::all(wanted)),
     ("facts", facts::all),
+    ("arguments", arguments::all),
     ("fuzz", fuzz::all),
     ("tidy", rules),
 ];

@@ -7,6 +7,7 @@ use rplay_modules::text::float;
 
 use super::{ActionError, TaskResult};
 use crate::run::context::{Context, to_float};
+use crate::template::value::Value;
 
 /// Waits for a time, or for the user.
 pub(super) async fn pause(context: &mut Context<'_>) -> Result<TaskResult, ActionError> {
@@ -27,7 +28,8 @@ pub(super) async fn pause(context: &mut Context<'_>) -> Result<TaskResult, Actio
         Some(seconds) => {
             // Whole seconds, one at least, as Ansible has it.
             let seconds = seconds.clamp(1.0, 1e9).trunc();
-            (context.display)(&format!("Pausing for {seconds} seconds"));
+            let hidden = if echo { "" } else { " (output is hidden)" };
+            (context.display)(&format!("Pausing for {seconds} seconds{hidden}"));
             if prompt.is_some() {
                 (context.display)("(ctrl+C then 'C' = continue early, ctrl+C then 'A' = abort)");
             }
@@ -74,6 +76,31 @@ fn time(context: &Context<'_>, name: &str) -> Result<Option<f64>, ActionError> {
     })
 }
 
+/// An argument as whole seconds.
+fn seconds(context: &Context<'_>, name: &str) -> Result<Option<f64>, ActionError> {
+    let Some(value) = context.value(name)? else {
+        return Ok(None);
+    };
+    let number = match &value {
+        Value::Str(text) => text
+            .as_str()
+            .trim()
+            .parse::<i64>()
+            .ok()
+            .map(|number| number as f64),
+        other => to_float(other).map(f64::trunc),
+    };
+    number.map(Some).ok_or_else(|| {
+        ActionError::Bare(match &value {
+            Value::Str(_) => format!("invalid literal for int() with base 10: {}", value.repr()),
+            other => format!(
+                "int() argument must be a string, a bytes-like object or a real number, not '{}'",
+                other.type_name()
+            ),
+        })
+    })
+}
+
 /// What the user answers; `None` where nobody can be asked.
 async fn answer(prompt: Option<String>, echo: bool) -> Option<String> {
     const QUESTION: &str = "Press enter to continue, Ctrl+C to interrupt";
@@ -88,10 +115,10 @@ pub(super) async fn wait_for_connection(
     context: &mut Context<'_>,
 ) -> Result<TaskResult, ActionError> {
     context.only_known()?;
-    let delay = context.float("delay")?.unwrap_or(0.0);
-    let sleep = context.float("sleep")?.unwrap_or(1.0);
-    let timeout = context.float("timeout")?.unwrap_or(600.0);
-    let connect = context.float("connect_timeout")?.unwrap_or(5.0);
+    let connect = seconds(context, "connect_timeout")?.unwrap_or(5.0);
+    let delay = seconds(context, "delay")?.unwrap_or(0.0);
+    let sleep = seconds(context, "sleep")?.unwrap_or(1.0);
+    let timeout = seconds(context, "timeout")?.unwrap_or(600.0);
     let begin = Instant::now();
     if context.check {
         return Ok(TaskResult {

@@ -159,13 +159,6 @@ impl Context<'_> {
             .transpose()
     }
 
-    /// An argument as a number.
-    pub(crate) fn float(&self, name: &str) -> Result<Option<f64>, ActionError> {
-        self.value(name)?
-            .map(|value| to_float(&value).ok_or_else(|| not_a(name, &value, "float")))
-            .transpose()
-    }
-
     /// The free-form text.
     pub(crate) fn free_form(&self) -> Result<Option<String>, ActionError> {
         self.spec
