@@ -310,13 +310,13 @@ impl Work<'_, '_> {
         };
         let full = full_name(&name, "latest");
         let known = self.job.find("images", &full).await?;
-        let when = match &self.args.pull {
-            Data::Bool(true) => "always".to_owned(),
-            Data::Bool(false) => "missing".to_owned(),
-            word => word.text(),
+        let when = match self.args.pull.as_str() {
+            "True" => "always",
+            "False" => "missing",
+            word => word,
         };
         let ignored = self.how.of("image", How::Strict) == How::Ignore;
-        match (when.as_str(), &known) {
+        match (when, &known) {
             _ if is_id(&full) => match known {
                 None => Err(ActionError::new(format!(
                     "Cannot find image with ID {full}"
@@ -340,15 +340,12 @@ impl Work<'_, '_> {
                 self.job.assume("images", &full, Some(after.clone()));
                 Ok(Some(after))
             }
-            ("missing" | "always", _) => {
+            _ => {
                 pull(&mut self.job, &full, self.args.platform.as_deref()).await?;
                 let now = self.job.find("images", &full).await?;
                 self.changed |= id(now.as_ref()) != id(known.as_ref());
                 Ok(now)
             }
-            (other, _) => Err(ActionError::new(format!(
-                "value of pull must be one of: never, missing, always, True, False, got: {other}"
-            ))),
         }
     }
 
