@@ -21,8 +21,10 @@ use sha1::{Digest, Sha1};
 use crate::harness::scenario::{self, Scenario, expect, finish};
 use crate::harness::stages::Verdict;
 
-const SCENARIOS: &[Scenario<tempfile::TempDir>] =
-    &[("every file is the old one or the new one", every_step)];
+const SCENARIOS: &[Scenario<tempfile::TempDir>] = &[
+    ("every file is the old one or the new one", every_step),
+    ("files are changed without another process", alone),
+];
 
 /// Calls at which the agent is killed: all that may change a file, and what its replies go through.
 const STEPS: &[&str] = &[
@@ -76,10 +78,39 @@ pub(crate) fn all(wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Verdict)> {
     }
 }
 
-fn every_step(place: &tempfile::TempDir) -> Result<(), String> {
-    if Command::new("strace").arg("-V").output().is_err() {
-        return Err("skip: `strace` is not installed".to_owned());
+fn has_strace() -> Result<(), String> {
+    let found = Command::new("strace").arg("-V").output();
+    found
+        .map(drop)
+        .map_err(|_| "skip: `strace` is not installed".to_owned())
+}
+
+/// The modules that write files start no program, and no process of their own.
+fn alone(place: &tempfile::TempDir) -> Result<(), String> {
+    has_strace()?;
+    let folder = &place.path().join("alone");
+    fs::create_dir_all(folder).map_err(|fault| fault.to_string())?;
+    fresh(&folder.join("files"))?;
+    let log = folder.join("log");
+    let mut traced = Command::new("strace");
+    traced
+        .args(["-f", "-e", "trace=execve,fork,vfork,clone,clone3", "-o"])
+        .args([&log, &agent(folder)?]);
+    let answers = run(&mut traced, folder)?;
+    if answers != Some(calls(folder).len()) {
+        return Err(format!("{answers:?} calls were answered"));
     }
+    let log = fs::read_to_string(&log).map_err(|fault| fault.to_string())?;
+    let is_call = |line: &&str| line.contains('(') && !line.contains("CLONE_THREAD");
+    let started: Vec<&str> = log.lines().filter(is_call).collect();
+    match started[..] {
+        [only] if only.contains("execve(") => Ok(()),
+        _ => Err(format!("not the agent alone: {started:#?}")),
+    }
+}
+
+fn every_step(place: &tempfile::TempDir) -> Result<(), String> {
+    has_strace()?;
     let folder = place.path();
     let agent = agent(folder)?;
     let files = folder.join("files");

@@ -70,10 +70,7 @@ pub struct Args {
     #[arg(default = "false")]
     pub recreate: bool,
     /// When the image is pulled: `never`, `missing`, `always`.
-    #[arg(
-        default = "missing",
-        choices = "never, missing, always, True, False"
-    )]
+    #[arg(default = "missing", choices = "never, missing, always, True, False")]
     pub pull: String,
     /// What check mode says of a pull; it asks the registry and says what it would bring.
     #[arg(default = "image_not_present", choices = "image_not_present, always")]
