@@ -1,5 +1,7 @@
 //! Plays over real SSH: a server on loopback, a login user that is not root, sudo, Lmod.
 
+mod keys;
+
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -61,6 +63,11 @@ const SCENARIOS: &[Scenario<Server>] = &[
         "many names of one server never are too many for it",
         many_names,
     ),
+    (
+        "an encrypted key is asked for once, and nothing disturbs the question",
+        keys::on_terminal,
+    ),
+    ("encrypted keys of every format", keys::formats),
     ("sudo with a password", sudo_password),
     ("sudo without a password", sudo_free),
     ("a task in the background as another user", background),

@@ -4,12 +4,14 @@ use std::io::{BufRead as _, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use super::options::{BecomeOptions, ConnectionOptions};
 use super::{CommandError, Exit, interrupt};
 use crate::config::Config;
-use crate::connect::Secret;
+use crate::connect::{Keys, Secret};
 use crate::diag::Diagnostic;
+use crate::run::prompt;
 use crate::secrets::Secrets;
 
 /// The two passwords.
@@ -52,6 +54,21 @@ pub(super) fn read(
         connection: first,
         r#become: second,
     })
+}
+
+/// The keys that hosts ask for, which are opened once in the life of this program. What opens them is
+/// asked for in the middle of a run.
+pub(super) fn keys(hidden: &Secrets) -> Keys {
+    static KEYS: OnceLock<Keys> = OnceLock::new();
+    let hidden = hidden.clone();
+    let ask = move |question: &str| {
+        let quiet = crate::report::hush();
+        let answer = prompt::passphrase(question)?;
+        drop(quiet);
+        hidden.add(&answer);
+        Some(Secret::from(answer))
+    };
+    KEYS.get_or_init(|| Keys::asking(ask)).clone()
 }
 
 /// An empty answer is no password.

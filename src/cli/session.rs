@@ -228,6 +228,7 @@ fn options(
         limit: inventory.limit.clone(),
         remote_user: connection.user.clone(),
         private_key: connection.private_key.clone(),
+        keys: passwords::keys(hidden),
         connection: connection.connection.clone(),
         timeout: connection.timeout,
         r#become: r#become.r#become,

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::bootstrap::{find, token};
 use super::program::Program;
-use super::ssh::via_ssh;
+use super::ssh::{turn_of_program, via_ssh};
 use super::ssh_config::Options;
 use super::{LinkError, Secret, Target};
 
@@ -137,6 +137,7 @@ impl OpenSsh {
             connection.offer(password).map_err(unreachable)?;
         }
         let token = token()?;
+        let turn = turn_of_program(target).await;
         // Every shell knows both words. Its input ends when this process does, and so does the rest.
         let line = format!("echo {token}; exec cat");
         let mut master = connection.spawn(&["-oControlMaster=yes"], &line)?;
@@ -160,6 +161,7 @@ impl OpenSsh {
                 ))));
             }
         }
+        drop(turn);
         let ended = Arc::clone(&connection.ended);
         tokio::spawn(watch(master, ending, ended));
         connection.has_password = false;

@@ -9,6 +9,7 @@ mod r#become;
 mod bootstrap;
 mod carrier;
 mod content;
+mod keys;
 mod known_hosts;
 mod local;
 mod program;
@@ -37,6 +38,7 @@ pub use carrier::Carrier;
 use carrier::{OpenSsh, Started};
 pub use content::Content;
 use content::{Held, Pieces};
+pub use keys::Keys;
 use program::Program;
 pub use ssh::Tunnels;
 
@@ -79,6 +81,8 @@ pub struct Target {
     pub private_key_file: Option<PathBuf>,
     /// The passphrase of `private_key_file`.
     pub private_key_passphrase: Option<Secret>,
+    /// The encrypted keys that were opened, and who is asked for passphrases.
+    pub keys: Keys,
     /// Files of known hosts instead of the configured ones; empty: those.
     pub known_hosts: Vec<PathBuf>,
     /// Whether an unknown host key is an error. A changed key always is, unless this is false.
@@ -110,6 +114,7 @@ impl Target {
             password: None,
             private_key_file: None,
             private_key_passphrase: None,
+            keys: Keys::default(),
             known_hosts: Vec::new(),
             host_key_checking: true,
             connect_timeout: Duration::from_secs(10),

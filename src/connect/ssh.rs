@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::known_hosts::{KnownHosts, Trust};
 use super::program::Program;
-use super::ssh_auth;
+use super::ssh_auth::{self, Entry};
 use super::ssh_config::{self, Family, Options, Strict};
 use super::{Kind, LinkError, Target};
 
@@ -42,7 +42,7 @@ pub(super) struct Session {
     /// Whether they may use the keys of the agent here.
     forward_agent: bool,
     /// The connection that this one runs through.
-    _jump: Option<Box<Session>>,
+    _jump: Option<Arc<Session>>,
 }
 
 impl Session {
@@ -208,17 +208,30 @@ fn open<'a>(
                 options.host_name, options.port
             )))
         };
-        let jump = jump_session(target, &options, depth).await?;
-        // How long others take to log in is no time of this one.
-        let _turn = turn(&options).await;
-        let stream = within(limit, transport(&options, jump.as_deref()), timed_out).await?;
         let silent = || {
             LinkError::Unreachable(via_ssh(&format!(
                 "Connection timed out during banner exchange\r\nConnection to {} port {} timed out",
                 options.host_name, options.port
             )))
         };
-        within(limit, log_in(target, &options, stream, jump), silent).await
+        let jump = jump_session(target, &options, depth).await?.map(Arc::new);
+        // Each time but the last opens one more key.
+        loop {
+            let server = within(limit, server(&options, jump.is_some()), timed_out).await?;
+            // How long others take to log in is no time of this one.
+            let turn = turn(&server).await;
+            let stream = transport(&options, jump.as_deref(), &server);
+            let stream = within(limit, stream, timed_out).await?;
+            let entering = log_in(target, &options, stream, jump.clone());
+            let locked = match within(limit, entering, silent).await? {
+                LoggedIn::Here(session) => return Ok(session),
+                LoggedIn::Locked(path) => path,
+            };
+            drop(turn);
+            let own = target.private_key_file.as_ref() == Some(&locked);
+            let known = target.private_key_passphrase.as_ref().filter(|_| own);
+            target.keys.open(&locked, known, options.batch).await;
+        }
     })
 }
 
@@ -235,14 +248,32 @@ async fn within<T>(
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// The servers to which connections are being made, with how many more may be.
-static TURNS: LazyLock<Mutex<HashMap<(String, u16), Arc<Semaphore>>>> =
-    LazyLock::new(Mutex::default);
+/// Where a server is: its addresses, or its name where this machine does not connect to it.
+enum Server {
+    At(Vec<SocketAddr>),
+    Beyond(String),
+}
+
+/// Looks for the server's addresses, where they are asked for.
+async fn server(options: &Options, jumps: bool) -> Result<Server, LinkError> {
+    if jumps || options.proxy_command.is_some() {
+        let name = format!("{}:{}", options.host_name, options.port);
+        return Ok(Server::Beyond(name));
+    }
+    Ok(Server::At(addresses(options).await?))
+}
+
+/// The servers to which connections are being made, with how many more may be. Many names may have one
+/// address, and the server counts by connections.
+static TURNS: LazyLock<Mutex<HashMap<String, Arc<Semaphore>>>> = LazyLock::new(Mutex::default);
 
 /// Waits until few enough others are connecting to the same server and logging in: it turns those away
 /// that are too many (`MaxStartups`).
-async fn turn(options: &Options) -> Option<OwnedSemaphorePermit> {
-    let server = (options.host_name.clone(), options.port);
+async fn turn(server: &Server) -> Option<OwnedSemaphorePermit> {
+    let server = match server {
+        Server::At(addresses) => addresses.first()?.to_string(),
+        Server::Beyond(name) => name.clone(),
+    };
     let turns = {
         let mut all = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = || Arc::new(Semaphore::new(AT_ONCE));
@@ -250,6 +281,21 @@ async fn turn(options: &Options) -> Option<OwnedSemaphorePermit> {
     };
     // It is never closed.
     turns.acquire_owned().await.ok()
+}
+
+/// The turn of a connection that the system's `ssh` makes: at the first server on its way. What cannot be
+/// found out here, it finds out itself.
+pub(super) async fn turn_of_program(target: &Target) -> Option<OwnedSemaphorePermit> {
+    let mut options = Options::resolve(target).ok()?;
+    if options.proxy_command.is_none()
+        && let Some(jump) = &options.proxy_jump
+    {
+        let first = jump_target(target, jump.split(',').next()?).ok()?;
+        options = Options::resolve(&first).ok()?;
+        options.proxy_jump = None;
+    }
+    let server = server(&options, false).await.ok()?;
+    turn(&server).await
 }
 
 /// The host and its way of the last hop before the server.
@@ -263,7 +309,7 @@ async fn jump_session(
     target: &Target,
     options: &Options,
     depth: usize,
-) -> Result<Option<Box<Session>>, LinkError> {
+) -> Result<Option<Session>, LinkError> {
     let jump = options.proxy_jump.as_ref();
     let Some(jump) = jump.filter(|_| options.proxy_command.is_none()) else {
         return Ok(None);
@@ -274,14 +320,14 @@ async fn jump_session(
     if hops.is_some() {
         hop.proxy_jump = hops.map(str::to_owned);
     }
-    let session = open(&through, hop, depth + 1).await?;
-    Ok(Some(Box::new(session)))
+    Ok(Some(open(&through, hop, depth + 1).await?))
 }
 
 /// What carries the bytes to the server.
 async fn transport(
     options: &Options,
     jump: Option<&Session>,
+    server: &Server,
 ) -> Result<Box<dyn Stream>, LinkError> {
     if let Some(command) = &options.proxy_command {
         return proxy_command(command);
@@ -305,7 +351,10 @@ async fn transport(
             })?;
         return Ok(Box::new(channel.into_stream()));
     }
-    Ok(Box::new(tcp(options).await?))
+    match server {
+        Server::At(addresses) => Ok(Box::new(tcp(options, addresses).await?)),
+        Server::Beyond(_) => Err(LinkError::Timeout),
+    }
 }
 
 /// The jump host is another host: it has neither this one's user nor its password.
@@ -316,6 +365,9 @@ fn jump_target(target: &Target, hop: &str) -> Result<Target, LinkError> {
     jump.port = port;
     jump.user = user.map(str::to_owned);
     jump.private_key_file.clone_from(&target.private_key_file);
+    jump.private_key_passphrase
+        .clone_from(&target.private_key_passphrase);
+    jump.keys = target.keys.clone();
     jump.known_hosts.clone_from(&target.known_hosts);
     jump.host_key_checking = target.host_key_checking;
     jump.connect_timeout = target.connect_timeout;
@@ -349,8 +401,8 @@ fn proxy_command(command: &str) -> Result<Box<dyn Stream>, LinkError> {
     Ok(Box::new(tokio::io::join(output, input)))
 }
 
-/// Connects to the first address that answers, as often as the user wants it tried.
-async fn tcp(options: &Options) -> Result<TcpStream, LinkError> {
+/// The addresses of the server.
+async fn addresses(options: &Options) -> Result<Vec<SocketAddr>, LinkError> {
     let (host, port) = (options.host_name.as_str(), options.port);
     let unresolved = |text: &str| {
         // The resolver's own words are behind the last colon.
@@ -365,12 +417,18 @@ async fn tcp(options: &Options) -> Result<TcpStream, LinkError> {
     if addresses.is_empty() {
         return Err(unresolved("Address family for hostname not supported"));
     }
+    Ok(addresses)
+}
+
+/// Connects to the first address that answers, as often as the user wants it tried.
+async fn tcp(options: &Options, addresses: &[SocketAddr]) -> Result<TcpStream, LinkError> {
+    let (host, port) = (options.host_name.as_str(), options.port);
     let mut last = None;
     for attempt in 0..options.attempts.max(1) {
         if attempt > 0 {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        for address in &addresses {
+        for address in addresses {
             match tcp_to(*address, options).await {
                 Ok(stream) => {
                     // Small frames must not wait for the answer to earlier ones.
@@ -419,12 +477,19 @@ pub(super) fn system_text(error: &std::io::Error) -> String {
         .to_owned()
 }
 
+/// What came of logging in.
+enum LoggedIn {
+    Here(Session),
+    /// A key has to be opened first.
+    Locked(PathBuf),
+}
+
 async fn log_in(
     target: &Target,
     options: &Options,
     stream: Box<dyn Stream>,
-    jump: Option<Box<Session>>,
-) -> Result<Session, LinkError> {
+    jump: Option<Arc<Session>>,
+) -> Result<LoggedIn, LinkError> {
     let name = options.known_name();
     let mut known = KnownHosts::read(&options.known_hosts_files(target), &name);
     known.hashes(options.hash_known_hosts);
@@ -458,19 +523,20 @@ async fn log_in(
                 LinkError::Unreachable(via_ssh(&handshake_text(&error, options)))
             }
         })?;
-    ssh_auth::authenticate(
-        &mut handle,
-        target,
-        options,
-        !changed.load(Ordering::Relaxed),
-    )
-    .await?;
-    Ok(Session {
-        handle: Arc::new(handle),
-        environment: options.environment.clone(),
-        forward_agent,
-        _jump: jump,
-    })
+    let known = !changed.load(Ordering::Relaxed);
+    match ssh_auth::authenticate(&mut handle, target, options, known).await? {
+        Entry::Granted => Ok(LoggedIn::Here(Session {
+            handle: Arc::new(handle),
+            environment: options.environment.clone(),
+            forward_agent,
+            _jump: jump,
+        })),
+        Entry::Locked(path) => {
+            // A server that is gone needs no farewell.
+            let _ = handle.disconnect(Disconnect::ByApplication, "", "en").await;
+            Ok(LoggedIn::Locked(path))
+        }
+    }
 }
 
 fn handshake_text(error: &russh::Error, options: &Options) -> String {

@@ -6,14 +6,22 @@ use std::sync::Arc;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::{AgentClient, AgentStream};
-use russh::keys::{self, Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
-use russh::{MethodKind, MethodSet};
+use russh::keys::{self, Algorithm, Certificate, HashAlg, PrivateKeyWithHashAlg, PublicKey};
+use russh::{MethodKind, MethodSet, SendError};
 
+use super::keys::{Seen, look, public_half};
 use super::ssh::{Checker, via_ssh};
 use super::ssh_config::Options;
 use super::{LinkError, Target};
 
 type Signer = AgentClient<Box<dyn AgentStream + Send + Unpin>>;
+
+/// What came of logging in.
+pub(super) enum Entry {
+    Granted,
+    /// The server wants a key that has to be opened first. A question must not be the server's time.
+    Locked(PathBuf),
+}
 
 /// Logs in with whatever works; passwords only go to a host that is known.
 pub(super) async fn authenticate(
@@ -21,58 +29,23 @@ pub(super) async fn authenticate(
     target: &Target,
     options: &Options,
     known: bool,
-) -> Result<(), LinkError> {
+) -> Result<Entry, LinkError> {
     let mut login = Login {
         target,
         options,
         methods: MethodSet::empty(),
         notes: Vec::new(),
         answered: false,
+        locked: None,
     };
-    // The question costs a round trip and tells which methods are worth trying.
-    let first = handle
-        .authenticate_none(&options.user)
-        .await
-        .map_err(broken)?;
-    if login.accepted(&first) {
-        return Ok(());
+    let entered = login.enter(handle, known).await?;
+    match login.locked.take() {
+        Some(path) => Ok(Entry::Locked(path)),
+        None if entered => Ok(Entry::Granted),
+        // A connection that was closed meanwhile refuses everything.
+        None if handle.is_closed() => Err(broken(russh::Error::Disconnect)),
+        None => Err(login.refused()),
     }
-    if login.allows(MethodKind::PublicKey) && options.pubkey && login.keys(handle).await? {
-        return Ok(());
-    }
-    if login.allows(MethodKind::KeyboardInteractive)
-        && options.keyboard
-        && known
-        && login.questions(handle).await?
-    {
-        return Ok(());
-    }
-    if !known && target.password.is_some() {
-        login.notes.push(
-            "Password authentication is disabled to avoid man-in-the-middle attacks: the host key has changed.\r\n"
-                .to_owned(),
-        );
-    }
-    if let Some(password) = &target.password
-        && login.allows(MethodKind::Password)
-        && options.password
-        && known
-        // Wrong once is enough: servers lock accounts.
-        && !login.answered
-    {
-        let result = handle
-            .authenticate_password(&options.user, password.expose())
-            .await
-            .map_err(broken)?;
-        if login.accepted(&result) {
-            return Ok(());
-        }
-    }
-    // A connection that was closed meanwhile refuses everything.
-    if handle.is_closed() {
-        return Err(broken(russh::Error::Disconnect));
-    }
-    Err(login.refused())
 }
 
 fn broken(error: russh::Error) -> LinkError {
@@ -90,9 +63,91 @@ struct Login<'a> {
     notes: Vec<String>,
     /// Whether the password has been sent.
     answered: bool,
+    /// A key to open before anything else is tried.
+    locked: Option<PathBuf>,
+}
+
+/// Learns whether the server would let a key in, without signing.
+#[derive(Default)]
+struct Probe {
+    wanted: bool,
+}
+
+/// It never signs, or the connection broke.
+struct Unsigned;
+
+impl From<SendError> for Unsigned {
+    fn from(_: SendError) -> Self {
+        Self
+    }
+}
+
+impl russh::Signer for Probe {
+    type Error = Unsigned;
+
+    async fn auth_sign(
+        &mut self,
+        _: &AgentIdentity,
+        _: Option<HashAlg>,
+        _: Vec<u8>,
+    ) -> Result<Vec<u8>, Unsigned> {
+        self.wanted = true;
+        Err(Unsigned)
+    }
 }
 
 impl Login<'_> {
+    /// Tries all methods, until one is accepted or a key has to be opened.
+    async fn enter(
+        &mut self,
+        handle: &mut Handle<Checker>,
+        known: bool,
+    ) -> Result<bool, LinkError> {
+        // The question costs a round trip and tells which methods are worth trying.
+        let first = handle
+            .authenticate_none(&self.options.user)
+            .await
+            .map_err(broken)?;
+        if self.accepted(&first) {
+            return Ok(true);
+        }
+        if self.allows(MethodKind::PublicKey) && self.options.pubkey && self.keys(handle).await? {
+            return Ok(true);
+        }
+        if self.locked.is_some() {
+            return Ok(false);
+        }
+        if self.allows(MethodKind::KeyboardInteractive)
+            && self.options.keyboard
+            && known
+            && self.questions(handle).await?
+        {
+            return Ok(true);
+        }
+        if !known && self.target.password.is_some() {
+            self.notes.push(
+                "Password authentication is disabled to avoid man-in-the-middle attacks: the host key has changed.\r\n"
+                    .to_owned(),
+            );
+        }
+        if let Some(password) = &self.target.password
+            && self.allows(MethodKind::Password)
+            && self.options.password
+            && known
+            // Wrong once is enough: servers lock accounts.
+            && !self.answered
+        {
+            let result = handle
+                .authenticate_password(&self.options.user, password.expose())
+                .await
+                .map_err(broken)?;
+            if self.accepted(&result) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn allows(&self, method: MethodKind) -> bool {
         self.methods.contains(&method)
     }
@@ -160,6 +215,9 @@ impl Login<'_> {
             });
             if !in_agent && self.key_file(handle, &path, explicit).await? {
                 return Ok(true);
+            }
+            if self.locked.is_some() {
+                break;
             }
         }
         Ok(false)
@@ -245,12 +303,21 @@ impl Login<'_> {
         path: &Path,
         explicit: bool,
     ) -> Result<bool, LinkError> {
-        let passphrase = match &self.target.private_key_file {
-            Some(file) if file == path => self.target.private_key_passphrase.as_ref(),
-            _ => None,
+        let key = match look(path) {
+            Ok(Seen::Open(key)) => Ok(Arc::from(key)),
+            Ok(Seen::Locked(public)) => match self.target.keys.opened(path) {
+                Some(opened) => opened,
+                None => {
+                    if self.would_open(handle, path, public).await? {
+                        self.locked = Some(path.to_owned());
+                    }
+                    return Ok(false);
+                }
+            },
+            Err(why) => Err(why),
         };
-        let key = match load(path, passphrase.map(super::Secret::expose)) {
-            Ok(key) => Arc::new(key),
+        let key = match key {
+            Ok(key) => key,
             Err(why) => {
                 let path_text = path.display();
                 if path.exists() {
@@ -265,17 +332,7 @@ impl Login<'_> {
             }
         };
         let user = &self.options.user;
-        let own = path.with_file_name(format!(
-            "{}-cert.pub",
-            path.file_name().unwrap_or_default().to_string_lossy()
-        ));
-        for file in self.options.certificate_files.iter().chain([&own]) {
-            let Ok(certificate) = keys::load_openssh_certificate(file) else {
-                continue;
-            };
-            if certificate.public_key() != key.public_key().key_data() {
-                continue;
-            }
+        for certificate in self.certificates(path, &key.public_key().clone()) {
             let result = handle
                 .authenticate_openssh_cert(user, Arc::clone(&key), certificate)
                 .await
@@ -292,6 +349,51 @@ impl Login<'_> {
             .await
             .map_err(broken)?;
         Ok(self.accepted(&result))
+    }
+
+    /// The certificates of a key, that beside it last.
+    fn certificates(&self, path: &Path, key: &PublicKey) -> Vec<Certificate> {
+        let own = path.with_file_name(format!(
+            "{}-cert.pub",
+            path.file_name().unwrap_or_default().to_string_lossy()
+        ));
+        let files = self.options.certificate_files.iter().chain([&own]);
+        let read = files.filter_map(|file| keys::load_openssh_certificate(file).ok());
+        read.filter(|certificate| certificate.public_key() == key.key_data())
+            .collect()
+    }
+
+    /// Whether a key that is encrypted would let the user in, or nobody can know before it is opened.
+    async fn would_open(
+        &mut self,
+        handle: &mut Handle<Checker>,
+        path: &Path,
+        public: Option<PublicKey>,
+    ) -> Result<bool, LinkError> {
+        let Some(public) = public.or_else(|| public_half(path)) else {
+            return Ok(true);
+        };
+        let user = &self.options.user;
+        let hash = hash_for(handle, self.options, &public.algorithm()).await?;
+        let mut probe = Probe::default();
+        for certificate in self.certificates(path, &public) {
+            let hash = hash.flatten();
+            let asked = handle.authenticate_certificate_with(user, certificate, hash, &mut probe);
+            if let Ok(result) = asked.await {
+                self.accepted(&result);
+            }
+            if probe.wanted {
+                return Ok(true);
+            }
+        }
+        let Some(hash) = hash else {
+            return Ok(false);
+        };
+        let asked = handle.authenticate_publickey_with(user, public, hash, &mut probe);
+        if let Ok(result) = asked.await {
+            self.accepted(&result);
+        }
+        Ok(probe.wanted)
     }
 
     /// Keyboard-interactive: the password answers the one hidden question.
@@ -387,29 +489,4 @@ async fn hash_for(
         _ => "ssh-rsa",
     };
     Ok(hashes.into_iter().find(|hash| accepts(name(hash))))
-}
-
-/// The public key next to a private one.
-fn public_half(path: &Path) -> Option<PublicKey> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".pub");
-    keys::load_public_key(name).ok()
-}
-
-fn load(path: &Path, passphrase: Option<&str>) -> Result<PrivateKey, String> {
-    use std::os::unix::fs::MetadataExt;
-    let state = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if state.uid() == rustix::process::geteuid().as_raw() && state.mode() & 0o077 != 0 {
-        return Err(format!(
-            "bad permissions: {:04o} is too open",
-            state.mode() & 0o7777
-        ));
-    }
-    keys::load_secret_key(path, passphrase).map_err(|error| match (error, passphrase) {
-        (keys::Error::KeyIsEncrypted, _) => {
-            "the key is encrypted and no passphrase was given; add it to ssh-agent".to_owned()
-        }
-        (_, Some(_)) => "incorrect passphrase supplied to decrypt private key".to_owned(),
-        (error, None) => error.to_string(),
-    })
 }

@@ -54,6 +54,8 @@ pub(super) struct Options {
     pub(super) identity_files: Vec<PathBuf>,
     pub(super) certificate_files: Vec<PathBuf>,
     pub(super) identities_only: bool,
+    /// Nobody is asked for a passphrase.
+    pub(super) batch: bool,
     pub(super) identity_agent: Option<PathBuf>,
     /// Whether programs on the host may use the agent, and which.
     pub(super) forward_agent: Option<PathBuf>,
@@ -192,6 +194,7 @@ fn finish(raw: &Raw, target: &Target) -> Result<Options, String> {
         identity_files: paths(&mut raw.all("identityfile"))?,
         certificate_files: paths(&mut raw.all("certificatefile"))?,
         identities_only: flag("identitiesonly", false),
+        batch: flag("batchmode", false),
         identity_agent: match raw.get("identityagent") {
             Some("none") => Some(PathBuf::from("none")),
             _ => agent("identityagent")?,

@@ -397,6 +397,11 @@ static DEPRECATIONS: OnceLock<bool> = OnceLock::new();
 /// The user knows how to be rid of deprecations.
 static HINTED: AtomicBool = AtomicBool::new(false);
 
+/// Keeps the terminal for a question that comes in the middle of a run, until it is dropped.
+pub(crate) fn hush() -> progress::Hush {
+    progress::Hush::begin()
+}
+
 /// Asks on standard output, in the colour of prompts.
 pub(crate) fn prompt(text: &str) {
     match COLORS.get() {

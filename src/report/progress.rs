@@ -1,7 +1,8 @@
 //! A live line on a terminal: what the run waits for.
 //!
 //! It appears when a task takes longer than two seconds and is erased before anything else is shown.
-//! One thread draws; it and the view take turns by a lock, so that lines never mix.
+//! One thread draws; it and the view take turns by a lock, so that lines never mix. While a question stands
+//! on the terminal nothing is drawn, and what the run tells waits.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -22,9 +23,51 @@ const PACE: Duration = Duration::from_millis(500);
 /// How many slow hosts are named.
 const NAMED: usize = 3;
 
+/// What is on the terminal besides what the view wrote: there is one in a process.
+static TERMINAL: Mutex<Terminal> = Mutex::new(Terminal {
+    drawn: false,
+    questions: 0,
+});
+
+struct Terminal {
+    /// The line is there.
+    drawn: bool,
+    /// How many questions are.
+    questions: usize,
+}
+
+fn terminal() -> MutexGuard<'static, Terminal> {
+    TERMINAL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps the terminal for a question, until it is dropped.
+pub(crate) struct Hush(());
+
+impl Hush {
+    pub(super) fn begin() -> Self {
+        let mut terminal = terminal();
+        if std::mem::take(&mut terminal.drawn) {
+            // A terminal that is gone asks nothing.
+            let _ = std::io::stderr().write_all(ERASE.as_bytes());
+        }
+        terminal.questions += 1;
+        Self(())
+    }
+}
+
+impl Drop for Hush {
+    fn drop(&mut self) {
+        terminal().questions -= 1;
+    }
+}
+
+const ERASE: &str = "\r\x1b[K";
+
 /// A view with a live line below it.
 pub(crate) struct Progress {
     view: Box<dyn View>,
+    /// What happened while a question stood.
+    waiting: Vec<Event>,
     line: Arc<Mutex<Line>>,
     /// The thread ends when this is dropped.
     stop: Option<Sender<()>>,
@@ -39,7 +82,6 @@ impl Progress {
         let line = Arc::new(Mutex::new(Line {
             out,
             columns,
-            drawn: false,
             state: State::default(),
         }));
         let (stop, stopped) = channel();
@@ -55,6 +97,7 @@ impl Progress {
             .ok();
         Self {
             view,
+            waiting: vec![],
             line,
             stop: Some(stop),
             thread,
@@ -65,8 +108,16 @@ impl Progress {
 impl View for Progress {
     fn event(&mut self, event: &Event) {
         let mut line = lock(&self.line);
-        line.erase();
         line.state.event(event, Instant::now());
+        // Whoever asked goes on with an event of its own, so that nothing waits for good.
+        if terminal().questions > 0 {
+            self.waiting.push(event.clone());
+            return;
+        }
+        line.erase();
+        for waited in self.waiting.drain(..) {
+            self.view.event(&waited);
+        }
         self.view.event(event);
     }
 }
@@ -79,6 +130,9 @@ impl Drop for Progress {
             drop(thread.join());
         }
         lock(&self.line).erase();
+        for event in self.waiting.drain(..) {
+            self.view.event(&event);
+        }
     }
 }
 
@@ -90,23 +144,24 @@ fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
 struct Line {
     out: Box<dyn Write + Send>,
     columns: usize,
-    drawn: bool,
     state: State,
 }
 
 impl Line {
     fn draw(&mut self, now: Instant) {
-        if let Some(text) = self.state.text(now) {
+        let mut terminal = terminal();
+        if let Some(text) = self.state.text(now)
+            && terminal.questions == 0
+        {
             let text: String = text.chars().take(self.columns).collect();
-            self.write(&format!("\r\x1b[K{text}"));
-            self.drawn = true;
+            self.write(&format!("{ERASE}{text}"));
+            terminal.drawn = true;
         }
     }
 
     fn erase(&mut self) {
-        if self.drawn {
-            self.write("\r\x1b[K");
-            self.drawn = false;
+        if std::mem::take(&mut terminal().drawn) {
+            self.write(ERASE);
         }
     }
 

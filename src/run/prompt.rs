@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, ErrorKind, IsTerminal, Read, Write};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -15,6 +16,41 @@ use crate::load::prompt::Prompt;
 /// Python's `getpass` does.
 pub(crate) fn secret(question: &str) -> Option<String> {
     on_terminal(question, false).or_else(|| piped(question))
+}
+
+/// Asks for the passphrase of a key while a run is under way, as `ssh` does: on the terminal, or with the
+/// program that `SSH_ASKPASS` names. `None` where there is neither.
+pub(crate) fn passphrase(question: &str) -> Option<String> {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let display = set("DISPLAY") || set("WAYLAND_DISPLAY");
+    let required = std::env::var("SSH_ASKPASS_REQUIRE").unwrap_or_default();
+    let (first, allowed) = match required.as_str() {
+        "force" => (true, true),
+        "prefer" => (display, display),
+        "never" => (false, false),
+        _ => (false, display),
+    };
+    if !first {
+        let answer = on_terminal(question, false);
+        if answer.is_some() {
+            return answer;
+        }
+    }
+    allowed.then(|| from_program(question)).flatten()
+}
+
+/// What the program prints that asks in the terminal's place.
+fn from_program(question: &str) -> Option<String> {
+    let program = std::env::var_os("SSH_ASKPASS").filter(|program| !program.is_empty());
+    let output = Command::new(program.unwrap_or_else(|| "ssh-askpass".into()))
+        .arg(question)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let line = text.lines().next().unwrap_or_default();
+    output.status.success().then(|| line.to_owned())
 }
 
 /// The next line of standard input, for a question that a view has shown; `None` at its end.

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use rplay_modules::data::{Data, Map};
 
 use crate::config::Config;
-use crate::connect::Secret;
+use crate::connect::{Keys, Secret};
 use crate::diag::{Diagnostic, Severity};
 use crate::inventory::{Inventory, LOCALHOST};
 use crate::plan::{Files, Planner, key_place, to_variable};
@@ -34,6 +34,8 @@ pub struct Options {
     pub remote_user: Option<String>,
     /// `--private-key`
     pub private_key: Option<PathBuf>,
+    /// The encrypted keys that were opened, and who is asked for passphrases.
+    pub keys: Keys,
     /// `--connection`
     pub connection: Option<String>,
     /// `--timeout`, in seconds.

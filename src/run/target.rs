@@ -168,6 +168,11 @@ const PASSWORD: &[&str] = &[
     "ansible_password",
 ];
 const KEY: &[&str] = &["ansible_ssh_private_key_file", "ansible_private_key_file"];
+/// Ansible's own, which only counts there where the key itself is a variable.
+const PASSPHRASE: &[&str] = &[
+    "ansible_ssh_private_key_passphrase",
+    "ansible_private_key_passphrase",
+];
 const KEY_CHECKING: &[&str] = &["ansible_ssh_host_key_checking", "ansible_host_key_checking"];
 const TIMEOUT: &[&str] = &["ansible_ssh_timeout", "ansible_timeout"];
 const PIPELINING: &[&str] = &["ansible_ssh_pipelining", "ansible_pipelining"];
@@ -393,7 +398,8 @@ pub(super) fn describe(
                 .and_then(|seconds| u64::try_from(seconds).ok())
                 .map_or(0, |seconds| seconds.min(86_400)),
         ),
-        private_key_passphrase: None,
+        private_key_passphrase: settings.secret(PASSPHRASE)?,
+        keys: options.keys.clone(),
         known_hosts: vec![],
         remote_tmp: settings
             .var_text(&["ansible_remote_tmp"])?

@@ -78,6 +78,7 @@ const PASSWORDS: &[&str] = &[
     "ansible_su_pass",
     "ansible_doas_pass",
     "ansible_private_key_passphrase",
+    "ansible_ssh_private_key_passphrase",
 ];
 
 /// The secrets known so far. Clones are one collection: it only ever grows.
