@@ -57,6 +57,10 @@ const LOGINS: &[Scenario<Host>] = &[
         logins::folders,
     ),
     ("sudo, sudo-rs, su, doas, sudosu", logins::methods),
+    (
+        "a wrong password costs what the system makes it cost",
+        logins::wrong,
+    ),
     ("sudo that wants a terminal", logins::terminal),
     ("nothing but busybox and dropbear", logins::small),
     ("a machine that there is no agent for", logins::no_agent),

@@ -1,6 +1,7 @@
 //! Plays over real SSH: a server on loopback, a login user that is not root, sudo, Lmod.
 
 mod keys;
+mod plain;
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
@@ -68,10 +69,18 @@ const SCENARIOS: &[Scenario<Server>] = &[
         keys::on_terminal,
     ),
     ("encrypted keys of every format", keys::formats),
+    (
+        "commands on a host that no agent can run on",
+        plain::commands,
+    ),
     ("sudo with a password", sudo_password),
     ("sudo without a password", sudo_free),
     ("a task in the background as another user", background),
     ("a wrong sudo password fails the task", sudo_wrong),
+    (
+        "a wrong password of the connection is told when the server tells it",
+        connection_wrong,
+    ),
     ("a host starts again, as far as anybody can tell", reboot),
     ("secrets are in no process's arguments", unseen),
     ("rsync goes over the system's ssh", synchronize),
@@ -907,6 +916,25 @@ fn sudo_wrong(server: &Server) -> Result<(), String> {
         return Err(format!("exit code {code}\n{output}"));
     }
     expect((code, output), code, &["assword"])
+}
+
+/// PAM makes whoever was wrong wait; a server without it answers at once.
+fn connection_wrong(_server: &Server) -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let server = Server::with_config(root, "UsePAM no\n")?;
+    server.write(
+        "wrong.yml",
+        "{ansible_password: no-7399, ansible_ssh_private_key_file: null}",
+    )?;
+    let words = ["-e", "@wrong.yml"];
+    let start = Instant::now();
+    let ran = server.play(WHOAMI, &words)?;
+    let took = start.elapsed();
+    expect(ran, 4, &["Permission denied (publickey,password)"])?;
+    match took < Duration::from_secs(1) {
+        true => Ok(()),
+        false => Err(format!("it took {took:?}")),
+    }
 }
 
 /// To the host, as another user of it, on it, back from it, and with a password.

@@ -179,7 +179,9 @@ impl From<TemplateError> for ActionError {
 impl From<LinkError> for ActionError {
     fn from(error: LinkError) -> Self {
         match error {
-            LinkError::Become(msg) | LinkError::Protocol(msg) => Self::new(msg),
+            LinkError::Become(msg) | LinkError::Protocol(msg) | LinkError::NoAgent(msg) => {
+                Self::new(msg)
+            }
             LinkError::Timeout => Self::new("timed out waiting for the host's answer"),
             other => Self::Unreachable(other.to_string()),
         }

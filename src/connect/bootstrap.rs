@@ -9,6 +9,7 @@ use rplay_modules::wire::{Hello, PROTOCOL, Reply};
 
 use super::agent_image::Image;
 use super::r#become::Watch;
+use super::plain::WORK;
 use super::program::Program;
 use super::{LinkError, Target};
 
@@ -110,8 +111,8 @@ pub(super) async fn run(
             }
             "PLATFORM" => return Err(no_agent(rest)),
             "FAIL" => {
-                return Err(LinkError::Unreachable(format!(
-                    "cannot install the agent, without which only `raw` works: {rest}"
+                return Err(LinkError::NoRoom(format!(
+                    "cannot install the agent, without which only `command`, `raw` and `shell` work: {rest}"
                 )));
             }
             _ => {
@@ -126,6 +127,12 @@ pub(super) async fn run(
         Ok(Ok(Some(_))) => Err(LinkError::Protocol(
             "the agent speaks another version of the protocol".to_owned(),
         )),
+        // The shell's codes for what cannot be run, and signals for what the processor or a filter of
+        // system calls refuses.
+        Ok(Ok(None)) if matches!(program.code, Some(126 | 127 | 132 | 139 | 159)) => {
+            let why = ended(program, "the agent cannot run on the host");
+            Err(LinkError::NoAgent(format!("{why}; {WORK}")))
+        }
         Ok(Ok(None)) => Err(ended(program, "the agent did not start")),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(LinkError::Timeout),
@@ -134,8 +141,8 @@ pub(super) async fn run(
 
 fn no_agent(machine: &str) -> LinkError {
     let name = machine.split(' ').next_back().unwrap_or_default();
-    LinkError::Protocol(format!(
-        "no agent for `{machine}`: of all modules only `raw` works there; build `rplay-agent-{name}` as docs/bootstrap.md says, and set RPLAY_AGENT_DIR to its folder"
+    LinkError::NoAgent(format!(
+        "no agent for `{machine}`: {WORK}; build `rplay-agent-{name}` as docs/bootstrap.md says, and set RPLAY_AGENT_DIR to its folder"
     ))
 }
 

@@ -12,6 +12,7 @@ mod content;
 mod keys;
 mod known_hosts;
 mod local;
+mod plain;
 mod program;
 mod rejoin;
 mod ssh;
@@ -214,6 +215,10 @@ pub enum LinkError {
     Become(String),
     /// The host answered, but not as expected.
     Protocol(String),
+    /// No agent can run there.
+    NoAgent(String),
+    /// No folder can hold the agent at present.
+    NoRoom(String),
     /// A step took too long.
     Timeout,
 }
@@ -225,7 +230,9 @@ impl fmt::Display for LinkError {
             | Self::Auth(text)
             | Self::HostKey(text)
             | Self::Become(text)
-            | Self::Protocol(text) => f.write_str(text),
+            | Self::Protocol(text)
+            | Self::NoAgent(text)
+            | Self::NoRoom(text) => f.write_str(text),
             Self::Timeout => f.write_str("Timed out waiting for the host's answer"),
         }
     }
@@ -242,6 +249,8 @@ pub struct RawOutput {
     pub stdout: Vec<u8>,
     /// What it wrote to standard error.
     pub stderr: Vec<u8>,
+    /// The signal that ended it, which the code has, too.
+    pub signal: Option<i32>,
 }
 
 /// One host.
@@ -249,6 +258,8 @@ pub struct Link {
     target: Target,
     connection: Option<Connection>,
     agents: Vec<Agent>,
+    /// The users for whom no agent can run, with the reason.
+    refused: Vec<(Option<Become>, LinkError)>,
     /// What check mode has recorded on this host, with the number of the agent that did.
     changes: Vec<(u64, Change)>,
     /// What is worth telling of the connection, until somebody takes it.
@@ -416,6 +427,7 @@ impl Link {
             target,
             connection: None,
             agents: Vec::new(),
+            refused: Vec::new(),
             changes: Vec::new(),
             notes: Vec::new(),
             next_number: 0,
@@ -433,7 +445,17 @@ impl Link {
         r#become: Option<&Become>,
         request: wire::Run,
     ) -> Result<(Result<Outcome, Failure>, Vec<Change>), LinkError> {
-        self.agent(r#become).await?;
+        match self.agent(r#become).await {
+            Err(LinkError::NoAgent(why) | LinkError::NoRoom(why)) if plain::works(&request) => {
+                self.notes.push(format!(
+                    "<{}> the host's plain shell runs the command, because of: {why}",
+                    self.target.host
+                ));
+                let result = Box::pin(plain::call(self, r#become, request)).await?;
+                return Ok((result, vec![]));
+            }
+            there => there?,
+        };
         let limit = request
             .timeout_ms
             .map(|limit| Duration::from_millis(limit) + GRACE);
@@ -700,7 +722,29 @@ impl Link {
             Some(executable) => format!("{executable} -c {}", r#become::quote(command)),
             None => command.to_owned(),
         };
-        let mut program = self.begin(r#become, &wrapped).await?;
+        self.finish(r#become, &wrapped, &[]).await
+    }
+
+    /// Runs a script in `sh`, which nobody sees among the arguments, and gives it something to read.
+    async fn feed(
+        &mut self,
+        r#become: Option<&Become>,
+        script: &str,
+        input: Option<Vec<u8>>,
+    ) -> Result<RawOutput, LinkError> {
+        let read = plain::input(script, input.as_deref());
+        self.finish(r#become, &plain::line(script), &read).await
+    }
+
+    async fn finish(
+        &mut self,
+        r#become: Option<&Become>,
+        line: &str,
+        input: &[u8],
+    ) -> Result<RawOutput, LinkError> {
+        let mut program = self.begin(r#become, line).await?;
+        // It need not read what it gets.
+        program.upload(input).await;
         program.end_input().await;
         while program.pump().await {}
         let code = match (program.code, &self.connection) {
@@ -714,6 +758,7 @@ impl Link {
         };
         Ok(RawOutput {
             code,
+            signal: program.signal,
             stdout: std::mem::take(&mut program.out),
             stderr: std::mem::take(&mut program.err),
         })
@@ -756,6 +801,7 @@ impl Link {
     /// Forgets the connection and its agents; the next request connects again (after a reboot).
     pub fn disconnect(&mut self) {
         self.agents.clear();
+        self.refused.clear();
         self.connection = None;
     }
 
@@ -857,9 +903,17 @@ impl Link {
         if let Some(index) = self.agents.iter().position(serves) {
             return Ok(index);
         }
+        let refuses =
+            |(user, _): &&(Option<Become>, LinkError)| Become::same(user.as_ref(), r#become);
+        if let Some((_, why)) = self.refused.iter().find(refuses) {
+            return Err(why.clone());
+        }
         // What is seldom needed takes no room in every task.
-        let started = Box::pin(self.start_agent(r#become)).await?;
-        Ok(self.keep_agent(r#become, started))
+        let started = Box::pin(self.start_agent(r#become)).await;
+        if let Err(why @ LinkError::NoAgent(_)) = &started {
+            self.refused.push((r#become.cloned(), why.clone()));
+        }
+        Ok(self.keep_agent(r#become, started?))
     }
 
     async fn start_agent(

@@ -59,6 +59,8 @@ pub(super) struct Program {
     pub(super) err: Vec<u8>,
     /// Its exit code; 128 and the signal's number for one that was killed.
     pub(super) code: Option<i32>,
+    /// The signal that killed it.
+    pub(super) signal: Option<i32>,
     /// Whether everything it writes is kept, or only the end of the error stream.
     pub(super) keep_all: bool,
     /// Whether it has a terminal, where both streams are one.
@@ -79,6 +81,7 @@ enum Piece {
     Out(Vec<u8>),
     Err(Vec<u8>),
     Code(i32),
+    Signal(i32),
 }
 
 impl Program {
@@ -112,6 +115,7 @@ impl Program {
             out: Vec::new(),
             err: Vec::new(),
             code: None,
+            signal: None,
             keep_all: false,
             terminal: false,
             farewell: None,
@@ -126,14 +130,28 @@ impl Program {
 
     /// Waits until the program writes something or ends; false at the end.
     pub(super) async fn pump(&mut self) -> bool {
-        pump(
-            &mut self.source,
-            &mut self.out,
-            &mut self.err,
-            &mut self.code,
-            self.keep_all,
-        )
-        .await
+        let piece = self.source.piece().await;
+        self.take(piece)
+    }
+
+    /// Keeps what came; false at the end.
+    fn take(&mut self, piece: Option<Piece>) -> bool {
+        match piece {
+            Some(Piece::Out(bytes)) => self.out.extend_from_slice(&bytes),
+            Some(Piece::Err(bytes)) => {
+                self.err.extend_from_slice(&bytes);
+                if !self.keep_all && self.err.len() > KEPT_ERRORS {
+                    self.err.drain(..self.err.len() - KEPT_ERRORS);
+                }
+            }
+            Some(Piece::Code(status)) => self.code = Some(status),
+            Some(Piece::Signal(number)) => {
+                self.code = Some(128 + number);
+                self.signal = Some(number);
+            }
+            None => return false,
+        }
+        true
     }
 
     /// Writes to the program, which may have ended.
@@ -148,31 +166,31 @@ impl Program {
     /// Writes much, and reads meanwhile: a program that gives up early says why, and stops reading.
     /// False when it ended before it had everything.
     pub(super) async fn upload(&mut self, bytes: &[u8]) -> bool {
-        let Some(input) = &mut self.input else {
-            return false;
-        };
         let mut at = 0;
         loop {
+            let Some(input) = &mut self.input else {
+                return false;
+            };
             let writing = async {
                 match &bytes[at..] {
                     [] => input.flush().await.map(|()| 0),
                     rest => input.write(rest).await,
                 }
             };
-            tokio::select! {
+            let piece = tokio::select! {
                 written = writing => match written {
                     Ok(_) if at == bytes.len() => return true,
                     Ok(count @ 1..) => {
                         at += count;
                         self.owed = owed(bytes, at);
+                        continue;
                     }
                     _ => return false,
                 },
-                more = pump(&mut self.source, &mut self.out, &mut self.err, &mut self.code, self.keep_all) => {
-                    if !more {
-                        return false;
-                    }
-                }
+                piece = self.source.piece() => piece,
+            };
+            if !self.take(piece) {
+                return false;
             }
         }
     }
@@ -303,27 +321,6 @@ impl Source {
     }
 }
 
-async fn pump(
-    source: &mut Source,
-    out: &mut Vec<u8>,
-    err: &mut Vec<u8>,
-    code: &mut Option<i32>,
-    keep_all: bool,
-) -> bool {
-    match source.piece().await {
-        Some(Piece::Out(bytes)) => out.extend_from_slice(&bytes),
-        Some(Piece::Err(bytes)) => {
-            err.extend_from_slice(&bytes);
-            if !keep_all && err.len() > KEPT_ERRORS {
-                err.drain(..err.len() - KEPT_ERRORS);
-            }
-        }
-        Some(Piece::Code(status)) => *code = Some(status),
-        None => return false,
-    }
-    true
-}
-
 async fn channel_piece(channel: &mut Channel<client::Msg>) -> Option<Piece> {
     loop {
         return Some(match channel.wait().await? {
@@ -333,7 +330,7 @@ async fn channel_piece(channel: &mut Channel<client::Msg>) -> Option<Piece> {
                 Piece::Code(i32::try_from(exit_status).unwrap_or(255))
             }
             ChannelMsg::ExitSignal { signal_name, .. } => {
-                Piece::Code(128 + signal_number(&signal_name))
+                Piece::Signal(signal_number(&signal_name))
             }
             // Refused: the server runs no programs for this user.
             ChannelMsg::Failure | ChannelMsg::Close => return None,
@@ -393,13 +390,14 @@ async fn forward(mut child: Child, sender: mpsc::Sender<Piece>) {
             }
         }
     }
-    let code = child.wait().await.map_or(255, |status| {
+    let end = child.wait().await.map_or(Piece::Code(255), |status| {
         use std::os::unix::process::ExitStatusExt;
-        status
-            .code()
-            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+        match status.code() {
+            Some(code) => Piece::Code(code),
+            None => Piece::Signal(status.signal().unwrap_or(0)),
+        }
     });
-    let _ = sender.send(Piece::Code(code)).await;
+    let _ = sender.send(end).await;
 }
 
 async fn read_all(

@@ -57,7 +57,8 @@ pub(super) fn folders(host: &Host) -> Result<(), String> {
     host.inside("mount -t tmpfs -o mode=1777,noexec tmp /var/tmp")?;
     let shared = host.play("homeless", WHO);
     host.inside("mount -o remount,noexec /dev/shm")?;
-    let nowhere = host.play("homeless", WHO);
+    let nowhere = host.play("homeless", "    - ping:\n");
+    let plain = host.play("homeless", WHO);
     // As another user who has no home either.
     host.inside("umount /var/tmp; rm -rf /var/tmp/.rplay-*; usermod -d /nonexistent carol")?;
     let other = play(
@@ -75,6 +76,7 @@ pub(super) fn folders(host: &Host) -> Result<(), String> {
         4,
         &["UNREACHABLE!", "no folder can hold the agent (tried "],
     )?;
+    expect(plain?, 0, &seen)?;
     expect(other?, 0, &["I am carol"])
 }
 
@@ -180,6 +182,52 @@ const FAILS: &[(&str, &str, &str)] = &[
         "'machinectl'",
     ),
 ];
+
+/// Where the system makes nobody wait, a wrong password is told within a second; else how long it takes is
+/// its own time.
+pub(super) fn wrong(host: &Host) -> Result<(), String> {
+    host.inside(
+        "printf 'permit persist carol\\n' >/etc/doas.conf; chmod 600 /etc/doas.conf; cp -a /etc/pam.d /etc/pam.d.kept",
+    )?;
+    let mut told = vec![];
+    for delay in [true, false] {
+        if !delay {
+            host.inside("sed -i 's/pam_unix.so/pam_unix.so nodelay/' /etc/pam.d/*; printf 'FAIL_DELAY 0\\n' >>/etc/login.defs")?;
+        }
+        for method in ["sudo", "sudo-rs", "su", "doas"] {
+            let exe = if method == "sudo-rs" {
+                ", ansible_become_exe: sudo-rs"
+            } else {
+                ""
+            };
+            let name = method.trim_end_matches("-rs");
+            let take = |password: &str| {
+                let start = Instant::now();
+                let vars = format!(
+                    "{{ansible_become: true, ansible_become_method: {name}, ansible_become_password: {password}{exe}}}"
+                );
+                let ran = play(host, "carol", WHO, &vars)?;
+                Ok::<_, String>((start.elapsed(), ran))
+            };
+            // The agent is there, and the program is warm.
+            host.play("carol", "    - ping:\n")?;
+            let start = Instant::now();
+            host.play("carol", "    - ping:\n")?;
+            let usual = start.elapsed();
+            let (took, ran) = take("wrong")?;
+            expect(ran, 2, &[&format!("Incorrect {name} password")])?;
+            let bare = took.saturating_sub(usual);
+            told.push(format!(
+                "{method}, delay {delay}: {bare:?} more than a ping"
+            ));
+            if !delay && bare > Duration::from_secs(1) {
+                return Err(told.join("\n"));
+            }
+        }
+    }
+    host.inside("rm -r /etc/pam.d; mv /etc/pam.d.kept /etc/pam.d; sed -i '/^FAIL_DELAY 0$/d' /etc/login.defs")?;
+    Ok(())
+}
 
 pub(super) fn methods(host: &Host) -> Result<(), String> {
     host.inside(
@@ -339,10 +387,28 @@ pub(super) fn no_agent(host: &Host) -> Result<(), String> {
     host.inside("printf '#!/bin/sh\\necho Linux mips\\n' >/usr/local/bin/uname; chmod 755 /usr/local/bin/uname")?;
     let raw = host.play("deploy", "    - raw: echo here | tr a-z A-Z\n      register: r\n    - debug: msg=\"raw {{ r.stdout }}\"\n");
     let module = host.play("deploy", "    - ping:\n");
+    let words = "    - command: printf '%s|' \"it's\" 'a\"b' '!x' $HOME\n      register: r\n    - debug: msg=\"said {{ r.stdout }}\"\n";
+    let shells = ["tcsh", "fish", "bash"].map(|shell| {
+        host.inside(&format!("usermod -s $(command -v {shell}) deploy"))?;
+        host.play("deploy", words)
+    });
+    let sudo = WHO.to_owned() + "    - command: {cmd: cat, stdin: \"it's read\"}\n";
+    let sudo = || play(host, "deploy", &sudo, "{ansible_become: true}");
+    let without = sudo();
+    host.inside("echo 'Defaults requiretty' >/etc/sudoers.d/tty; chmod 440 /etc/sudoers.d/tty")?;
+    let with = sudo();
+    host.inside("rm /etc/sudoers.d/tty")?;
     host.inside("rm /usr/local/bin/uname")?;
     expect(raw?, 0, &["raw HERE"])?;
-    let said = "no agent for `Linux mips`: of all modules only `raw` works there; build `rplay-agent-mips` as docs/bootstrap.md says, and set RPLAY_AGENT_DIR to its folder";
-    expect(module?, 2, &[said])
+    let said = "no agent for `Linux mips`: of all modules only `command`, `raw` and `shell` work there; build `rplay-agent-mips` as docs/bootstrap.md says, and set RPLAY_AGENT_DIR to its folder";
+    expect(module?, 2, &[said])?;
+    for ran in shells {
+        expect(ran?, 0, &["said it's|a\\\"b|!x|/home/deploy|"])?;
+    }
+    for ran in [without, with] {
+        expect(ran?, 0, &["I am root", "ok=3 "])?;
+    }
+    Ok(())
 }
 
 /// Its folder goes when the next one starts; that of one that lives stays.

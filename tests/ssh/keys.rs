@@ -32,7 +32,9 @@ fn key(server: &Server, name: &str, line: &str) -> Result<String, String> {
     let path = server.file(name);
     let line = format!("({line}) 2>/dev/null && cat $K.pub >>authorized_keys");
     let mut made = Command::new("sh");
-    made.args(["-c", &line]).env("P", PASSPHRASE).env("K", &path);
+    made.args(["-c", &line])
+        .env("P", PASSPHRASE)
+        .env("K", &path);
     let ran = scenario::finish(made.current_dir(server.file("")))?;
     expect(ran, 0, &[])?;
     Ok(path.display().to_string())
@@ -40,22 +42,26 @@ fn key(server: &Server, name: &str, line: &str) -> Result<String, String> {
 
 /// Runs a play on a terminal of its own, on which each question is answered in turn: the exit code and
 /// what was shown.
-fn typed(
-    server: &Server,
-    arguments: &[&str],
-    answers: &[&str],
-) -> Result<(i32, String), String> {
+fn typed(server: &Server, arguments: &[&str], answers: &[&str]) -> Result<(i32, String), String> {
     let fault = |fault: std::io::Error| fault.to_string();
     let (screen, line) = pseudo()?;
     let copy = || line.try_clone().map_err(fault);
     let known = server.file("known_hosts").display().to_string();
     let mut command = Command::new("setsid");
     command.args(["--ctty", "--wait"]).arg(rplay());
-    command.args(["play.yml", "-i", "hosts.ini"]).args(arguments);
-    command.args(["--ssh-common-args", &format!("-F none -o UserKnownHostsFile={known}")]);
+    command
+        .args(["play.yml", "-i", "hosts.ini"])
+        .args(arguments);
+    command.args([
+        "--ssh-common-args",
+        &format!("-F none -o UserKnownHostsFile={known}"),
+    ]);
     command.current_dir(server.file("")).env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.env("HOME", server.file("home")).env("TERM", "xterm").env("NO_COLOR", "1");
+    command
+        .env("HOME", server.file("home"))
+        .env("TERM", "xterm")
+        .env("NO_COLOR", "1");
     command.stdin(copy()?).stdout(copy()?).stderr(copy()?);
     let mut child = command.spawn().map_err(fault)?;
     drop((command, line));
@@ -94,7 +100,8 @@ fn typed(
 
 fn hosts(server: &Server, key: &str, count: usize) -> Result<(), String> {
     let own = server.file("id_ed25519").display().to_string();
-    let lines = (0..count).map(|number| server.host(&format!("h{number}")).replace(&own, key) + "\n");
+    let lines =
+        (0..count).map(|number| server.host(&format!("h{number}")).replace(&own, key) + "\n");
     let local = "here ansible_connection=local\n".to_owned();
     server.write("hosts.ini", &lines.chain([local]).collect::<String>())?;
     let play = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{WHOAMI}");
@@ -130,17 +137,27 @@ pub(super) fn on_terminal(server: &Server) -> Result<(), String> {
     expect(ran, 4, &[text, "Permission denied", "ok: [here]"])?;
     let ran = typed(server, &[], &[""])?;
     once(&ran.1, 1)?;
-    expect(ran, 4, &["the key is encrypted and no passphrase was given"])?;
+    expect(
+        ran,
+        4,
+        &["the key is encrypted and no passphrase was given"],
+    )?;
     let ran = typed(server, &["--ssh-extra-args", "-o BatchMode=yes"], &[])?;
     once(&ran.1, 0)?;
     expect(ran, 4, &["`BatchMode` forbids to ask for it"])?;
     // A key that the server does not want is not asked for.
-    std::fs::rename(server.file("authorized_keys"), server.file("authorized_others"))
-        .map_err(|fault| fault.to_string())?;
+    std::fs::rename(
+        server.file("authorized_keys"),
+        server.file("authorized_others"),
+    )
+    .map_err(|fault| fault.to_string())?;
     server.write("authorized_keys", "")?;
     let ran = typed(server, &[], &[]);
-    std::fs::rename(server.file("authorized_others"), server.file("authorized_keys"))
-        .map_err(|fault| fault.to_string())?;
+    std::fs::rename(
+        server.file("authorized_others"),
+        server.file("authorized_keys"),
+    )
+    .map_err(|fault| fault.to_string())?;
     let ran = ran?;
     once(&ran.1, 0)?;
     expect(ran, 4, &["Permission denied (publickey,password)"])
@@ -148,7 +165,10 @@ pub(super) fn on_terminal(server: &Server) -> Result<(), String> {
 
 /// Every format that can be read is, with the passphrase of a program, of a variable, and without one.
 pub(super) fn formats(server: &Server) -> Result<(), String> {
-    server.write("ask", &format!("#!/bin/sh\necho \"$1\" >>asked-for\necho {PASSPHRASE}\n"))?;
+    server.write(
+        "ask",
+        &format!("#!/bin/sh\necho \"$1\" >>asked-for\necho {PASSPHRASE}\n"),
+    )?;
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(server.file("ask"), executable).map_err(|fault| fault.to_string())?;
     let variable = format!("ansible_private_key_passphrase: {PASSPHRASE}\n");
@@ -176,27 +196,44 @@ pub(super) fn formats(server: &Server) -> Result<(), String> {
         }
         let ran = run(server, &["-e", "@passphrase.yml"], &[])?;
         expect(ran, 0, &["I am rplaytest"])?;
-        let ran = run(server, &[], &[("SSH_ASKPASS", "./ask"), ("DISPLAY", ":0"), ("SSH_ASKPASS_REQUIRE", "never")])?;
+        let ran = run(
+            server,
+            &[],
+            &[
+                ("SSH_ASKPASS", "./ask"),
+                ("DISPLAY", ":0"),
+                ("SSH_ASKPASS_REQUIRE", "never"),
+            ],
+        )?;
         let text = "the key is encrypted and no passphrase was given; add it to ssh-agent";
         expect(ran, 4, &[text, "ok: [here]"])?;
         // Without a public half beside it, formats that tell it are not asked for in vain.
-        std::fs::remove_file(server.file(&format!("{name}.pub"))).map_err(|fault| fault.to_string())?;
+        std::fs::remove_file(server.file(&format!("{name}.pub")))
+            .map_err(|fault| fault.to_string())?;
         let ran = run(server, &["-e", "@passphrase.yml"], &[])?;
         expect(ran, 0, &["I am rplaytest"])?;
     }
-    watch.end().map_or(Ok(()), |line| Err(format!("the passphrase is in arguments: {line}")))
+    watch.end().map_or(Ok(()), |line| {
+        Err(format!("the passphrase is in arguments: {line}"))
+    })
 }
 
 /// Runs the play without a terminal.
 fn run(server: &Server, more: &[&str], env: &[(&str, &str)]) -> Result<(i32, String), String> {
     let known = server.file("known_hosts");
     let ssh = format!("-F none -o UserKnownHostsFile={}", known.display());
-    let words = [&["play.yml", "-i", "hosts.ini", "--ssh-common-args", &ssh], more].concat();
+    let words = [
+        &["play.yml", "-i", "hosts.ini", "--ssh-common-args", &ssh],
+        more,
+    ]
+    .concat();
     let command = scenario::command(&server.file(""), &server.file("home"), &words);
     let mut without = Command::new("setsid");
     without.arg("--wait").arg(rplay()).args(command.get_args());
     without.current_dir(server.file("")).env_clear();
-    let set = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let set = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
     without.envs(set).envs(env.iter().copied());
     scenario::finish(without.stdin(std::process::Stdio::null()))
 }
