@@ -376,6 +376,7 @@ pub(super) fn execute(
     mut view: Box<dyn View>,
     arguments: Vec<String>,
 ) -> Result<Exit, CommandError> {
+    crate::connect::raise(inputs.inventory.hosts.len());
     let runtime = runtime()?;
     let options = event::RunOptions {
         check: inputs.options.check,

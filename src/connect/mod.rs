@@ -15,6 +15,7 @@ mod local;
 mod plain;
 mod program;
 mod rejoin;
+mod room;
 mod ssh;
 mod ssh_auth;
 mod ssh_config;
@@ -41,6 +42,7 @@ pub use content::Content;
 use content::{Held, Pieces};
 pub use keys::Keys;
 use program::Program;
+pub use room::{is_scarce, raise};
 pub use ssh::Tunnels;
 
 /// How long an agent may take beyond a call's own time limit before it counts as lost.
@@ -353,6 +355,7 @@ enum Connection {
 impl Connection {
     /// Connects; what is worth telling goes to `notes`.
     async fn open(target: &Target, notes: &mut Vec<String>) -> Result<Self, LinkError> {
+        room::needed()?;
         match target.connection {
             Kind::Local => Ok(Self::Local),
             Kind::Carrier => Ok(Self::Carrier(Started::new(&target.carrier)?)),

@@ -194,7 +194,11 @@ fn failed(done: &Done) -> bool {
 impl Run<'_> {
     /// Takes the connections back that a task gives up.
     pub(super) fn take_back(&mut self, done: &mut Done) {
-        if let Some(links) = done.links.take() {
+        if let Some(mut links) = done.links.take() {
+            // What others need more is not kept until the host's next task.
+            if crate::connect::is_scarce() {
+                links.rest();
+            }
             self.links.insert(done.host.clone(), links);
             self.chains.remove(&done.host);
         }

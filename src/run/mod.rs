@@ -307,9 +307,9 @@ impl<'a> Run<'a> {
 
     /// Closes the connections.
     pub async fn close(&mut self) {
-        for links in std::mem::take(&mut self.links).into_values() {
-            links.close().await;
-        }
+        let all = std::mem::take(&mut self.links);
+        let mut closing: JoinSet<()> = all.into_values().map(Links::close).collect();
+        while closing.join_next().await.is_some() {}
     }
 
     /// Ends the run: closes connections, returns the exit code.

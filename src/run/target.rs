@@ -90,6 +90,13 @@ impl Links {
         self.links.retain(|(known, _)| known.name != target);
     }
 
+    /// Gives up the connections; what is asked next connects again.
+    pub(super) fn rest(&mut self) {
+        for (_, link) in &mut self.links {
+            link.disconnect();
+        }
+    }
+
     /// Closes every connection.
     pub(crate) async fn close(self) {
         for (_, link) in self.links {
