@@ -2,6 +2,7 @@
 
 mod keys;
 mod plain;
+mod scale;
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
@@ -73,6 +74,8 @@ const SCENARIOS: &[Scenario<Server>] = &[
         "commands on a host that no agent can run on",
         plain::commands,
     ),
+    ("many hosts do all of a play", scale::hosts),
+    ("fewer descriptors than hosts need", scale::few_files),
     ("sudo with a password", sudo_password),
     ("sudo without a password", sudo_free),
     ("a task in the background as another user", background),

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::bootstrap::{find, token};
 use super::program::Program;
+use super::room;
 use super::ssh::{turn_of_program, via_ssh};
 use super::ssh_config::Options;
 use super::{LinkError, Secret, Target};
@@ -140,7 +141,9 @@ impl OpenSsh {
         let turn = turn_of_program(target).await;
         // Every shell knows both words. Its input ends when this process does, and so does the rest.
         let line = format!("echo {token}; exec cat");
+        let room = room::take(room::PROGRAM).await?;
         let mut master = connection.spawn(&["-oControlMaster=yes"], &line)?;
+        master.room = Some(room);
         let waiting = async {
             while find(&master.out, token.as_bytes()).is_none() {
                 if !master.pump().await {

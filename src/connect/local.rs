@@ -13,6 +13,7 @@ use super::LinkError;
 use super::agent_image::{self, Image};
 use super::bootstrap::{ended, token};
 use super::program::Program;
+use super::room;
 
 /// Starts a command line with `sh`.
 pub(super) fn shell(line: &str) -> Result<Program, LinkError> {
@@ -34,6 +35,7 @@ pub(super) async fn agent(patience: Duration) -> Result<(Program, Hello), LinkEr
         ))
     })?;
     let mut reasons = Vec::new();
+    let room = room::take(room::PROGRAM).await?;
     for folder in folders() {
         let started =
             cached(&folder, &image).and_then(|path| Program::spawn(&mut Command::new(path)));
@@ -45,7 +47,10 @@ pub(super) async fn agent(patience: Duration) -> Result<(Program, Hello), LinkEr
             }
         };
         return match tokio::time::timeout(patience, program.reply()).await {
-            Ok(Ok(Some(Reply::Hello(hello)))) if hello.protocol == PROTOCOL => Ok((program, hello)),
+            Ok(Ok(Some(Reply::Hello(hello)))) if hello.protocol == PROTOCOL => {
+                program.room = Some(room);
+                Ok((program, hello))
+            }
             Ok(Ok(None)) => Err(ended(&program, "the agent did not start")),
             Ok(Err(error)) => Err(error),
             Ok(Ok(Some(_))) => Err(LinkError::Protocol(

@@ -355,7 +355,6 @@ enum Connection {
 impl Connection {
     /// Connects; what is worth telling goes to `notes`.
     async fn open(target: &Target, notes: &mut Vec<String>) -> Result<Self, LinkError> {
-        room::needed()?;
         match target.connection {
             Kind::Local => Ok(Self::Local),
             Kind::Carrier => Ok(Self::Carrier(Started::new(&target.carrier)?)),
@@ -387,6 +386,10 @@ impl Connection {
 
     /// Starts a command line; what interprets it is the login shell, or `sh` here.
     async fn start(&self, line: &str, terminal: bool) -> Result<Program, LinkError> {
+        let room = match self {
+            Self::Ssh(_) => None,
+            _ => Some(room::take(room::PROGRAM).await?),
+        };
         let mut program = match self {
             Self::Local | Self::Carrier(_) if terminal => {
                 return Err(LinkError::Become(
@@ -399,6 +402,7 @@ impl Connection {
             Self::Carrier(started) => started.start(line),
         }?;
         program.terminal = terminal;
+        program.room = room;
         Ok(program)
     }
 

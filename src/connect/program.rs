@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use super::LinkError;
+use super::room::Room;
 
 /// How much of the error stream is kept for messages.
 const KEPT_ERRORS: usize = 64 << 10;
@@ -67,6 +68,8 @@ pub(super) struct Program {
     pub(super) terminal: bool,
     /// What it is told when it is no longer needed.
     pub(super) farewell: Option<Farewell>,
+    /// The descriptors that it has here.
+    pub(super) room: Option<Room>,
     /// How much is missing of the frame that was begun last.
     owed: usize,
 }
@@ -119,6 +122,7 @@ impl Program {
             keep_all: false,
             terminal: false,
             farewell: None,
+            room: None,
             owed: 0,
         }
     }
@@ -288,8 +292,15 @@ impl Drop for Program {
             return;
         };
         let mut source = std::mem::replace(&mut self.source, Source::Ssh(None));
+        // They are free when the program is gone.
+        let room = self.room.take();
         let said = self.last_word().zip(self.input.take());
         if said.is_none() && matches!(source, Source::Local(_)) {
+            runtime.spawn(async move {
+                // It sees its input end, and leaves.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                drop(room);
+            });
             return;
         }
         runtime.spawn(async move {
@@ -302,6 +313,7 @@ impl Drop for Program {
                 };
                 let _ = tokio::time::timeout(TAKE_LEAVE, leaving).await;
             }
+            drop(room);
             // A channel whose last handle is dropped stays open on the server.
             if let Source::Ssh(Some(channel)) = source {
                 let _ = channel.close().await;

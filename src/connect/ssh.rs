@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::known_hosts::{KnownHosts, Trust};
 use super::program::Program;
+use super::room::{self, Room};
 use super::ssh_auth::{self, Entry};
 use super::ssh_config::{self, Family, Options, Strict};
 use super::{Kind, LinkError, Target};
@@ -43,6 +44,8 @@ pub(super) struct Session {
     forward_agent: bool,
     /// The connection that this one runs through.
     _jump: Option<Arc<Session>>,
+    /// The descriptors that it has.
+    room: Option<Room>,
 }
 
 impl Session {
@@ -220,14 +223,24 @@ fn open<'a>(
             let server = within(limit, server(&options, jump.is_some()), timed_out).await?;
             // How long others take to log in is no time of this one.
             let turn = turn(&server).await;
+            // Two pipes and a process carry it where a program makes the connection.
+            let count = match (&options.proxy_command, &jump) {
+                (Some(_), _) => room::PROGRAM,
+                (None, Some(_)) => 0,
+                (None, None) => room::SOCKET,
+            };
+            let room = room::take(count).await?;
             let stream = transport(&options, jump.as_deref(), &server);
             let stream = within(limit, stream, timed_out).await?;
             let entering = log_in(target, &options, stream, jump.clone());
             let locked = match within(limit, entering, silent).await? {
-                LoggedIn::Here(session) => return Ok(session),
+                LoggedIn::Here(mut session) => {
+                    session.room = Some(room);
+                    return Ok(session);
+                }
                 LoggedIn::Locked(path) => path,
             };
-            drop(turn);
+            drop((turn, room));
             let own = target.private_key_file.as_ref() == Some(&locked);
             let known = target.private_key_passphrase.as_ref().filter(|_| own);
             target.keys.open(&locked, known, options.batch).await;
@@ -530,6 +543,7 @@ async fn log_in(
             environment: options.environment.clone(),
             forward_agent,
             _jump: jump,
+            room: None,
         })),
         Entry::Locked(path) => {
             // A server that is gone needs no farewell.
