@@ -1,7 +1,8 @@
 //! Many hosts in one run: SSH servers on loopback addresses, real ones and some of our own, and this machine
 //! under many names.
 //!
-//! `RPLAY_SCALE=100,900,1000` says how many of each there are, and has the figures told; without it there are few.
+//! `RPLAY_SCALE=100,900,1000,10` says how many of each there are and how many work at a time, and has the figures
+//! told; without it there are few.
 
 use std::fs::File;
 use std::io::Write;
@@ -55,6 +56,7 @@ struct Sizes {
     real: usize,
     own: usize,
     local: usize,
+    forks: usize,
     tell: bool,
 }
 
@@ -62,16 +64,17 @@ impl Sizes {
     fn wanted() -> Result<Self, String> {
         let text = std::env::var("RPLAY_SCALE").ok();
         let tell = text.is_some();
-        let text = text.unwrap_or_else(|| "4,28,24".to_owned());
+        let text = text.unwrap_or_else(|| "4,28,24,20".to_owned());
         let numbers: Result<Vec<usize>, _> = text.split(',').map(str::parse).collect();
         match numbers.as_deref() {
-            Ok(&[real, own, local]) => Ok(Self {
+            Ok(&[real, own, local, forks]) => Ok(Self {
                 real,
                 own,
                 local,
+                forks,
                 tell,
             }),
-            _ => Err(format!("RPLAY_SCALE is `{text}`, not three numbers")),
+            _ => Err(format!("RPLAY_SCALE is `{text}`, not four numbers")),
         }
     }
 }
@@ -171,14 +174,16 @@ async fn serve(channel: Channel<Msg>) -> Result<(), russh::Error> {
     let (mut input, output) = (child.stdin.take(), child.stdout.take());
     let feeding = tokio::spawn(async move {
         while let Some(message) = reading.wait().await {
-            match (message, &mut input) {
-                (ChannelMsg::Data { data }, Some(to)) => {
-                    if to.write_all(&data).await.is_err() {
-                        break;
-                    }
+            let ended = match (message, &mut input) {
+                (ChannelMsg::Data { data }, Some(to)) => to.write_all(&data).await.is_err(),
+                (ChannelMsg::Eof, _) => {
+                    input = None;
+                    false
                 }
-                (ChannelMsg::Eof, _) => input = None,
-                _ => {}
+                _ => false,
+            };
+            if ended {
+                break;
             }
         }
     });
@@ -392,24 +397,23 @@ pub(super) fn hosts(_server: &Server) -> Result<(), String> {
     let local = |number: usize| format!("l{number} ansible_connection=local");
     let local: Vec<String> = (0..sizes.local).map(local).collect();
     let mut told = String::new();
-    for forks in ["5", "100"] {
-        for (what, all) in [("far", &far), ("local", &local)] {
-            // The agents are there from the second run on.
-            let one = all
-                .first()
-                .map(|host| run(&server, what, std::slice::from_ref(host), &[]));
-            let Some(one) = one.transpose()? else {
-                continue;
-            };
-            bytes.store(0, Ordering::Relaxed);
-            let peak = run(&server, what, all, &["-f", forks])?;
-            let count = all.len();
-            let each = (peak.kilobytes - one.kilobytes) / count as u64;
-            let passed = bytes.load(Ordering::Relaxed) / sizes.own.max(1) as u64;
-            told += &format!(
-                "{what}, {count} hosts, {forks} forks: {peak:?}; one host {one:?}; {each} kB a host more, {passed} bytes a host of our own\n"
-            );
-        }
+    let forks = sizes.forks.to_string();
+    for (what, all) in [("far", &far), ("local", &local)] {
+        // The agents are there from the second run on.
+        let one = all
+            .first()
+            .map(|host| run(&server, what, std::slice::from_ref(host), &[]));
+        let Some(one) = one.transpose()? else {
+            continue;
+        };
+        bytes.store(0, Ordering::Relaxed);
+        let peak = run(&server, what, all, &["-f", &forks])?;
+        let count = all.len();
+        let each = peak.kilobytes.saturating_sub(one.kilobytes) / count as u64;
+        let passed = bytes.load(Ordering::Relaxed) / sizes.own.max(1) as u64;
+        told += &format!(
+            "{what}, {count} hosts, {forks} forks: {peak:?}; one host {one:?}; {each} kB a host more, {passed} bytes a host of our own\n"
+        );
     }
     if sizes.tell {
         std::io::stderr()
