@@ -810,6 +810,8 @@ fn many_names(_server: &Server) -> Result<(), String> {
     let words = ["ping.yml", "-i", "many.ini", "-f", "40"];
     let (code, told) = server.rplay("known_hosts", &words)?;
     expect((code, told.clone()), 0, &["ok: [h0]", "ok: [h39]"])?;
+    let carried = server.rplay("known_hosts", &[&words[..], &["-c", "openssh"]].concat())?;
+    expect(carried, 0, &["ok: [h0]", "ok: [h39]"])?;
     let log = std::fs::read_to_string(server.file("log")).unwrap_or_default();
     match log.contains("MaxStartups") || told.contains("unreachable=1") {
         true => Err(format!("{log}\n{told}")),
