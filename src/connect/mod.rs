@@ -458,7 +458,8 @@ impl Link {
                     "<{}> the host's plain shell runs the command, because of: {why}",
                     self.target.host
                 ));
-                let result = Box::pin(plain::call(self, r#become, request)).await?;
+                let limit = request.timeout_ms.map(Duration::from_millis);
+                let result = within(limit, Box::pin(plain::call(self, r#become, request))).await?;
                 return Ok((result, vec![]));
             }
             there => there?,
@@ -470,13 +471,9 @@ impl Link {
             let mut calls = self.calls(r#become, vec![request]).await?;
             self.answer(&mut calls).await
         };
-        let reply = match limit {
-            Some(limit) => tokio::time::timeout(limit, reply)
-                .await
-                .unwrap_or(Err(LinkError::Timeout)),
-            None => reply.await,
-        };
-        Ok(reply?.unwrap_or_else(|| (Err(not_run()), vec![])))
+        // Futures of others hold this one, and a copy of it would be in each.
+        let reply = within(limit, Box::pin(reply)).await?;
+        Ok(reply.unwrap_or_else(|| (Err(not_run()), vec![])))
     }
 
     /// Tells an agent what the host's other agents would have changed.
@@ -1051,6 +1048,18 @@ async fn said(program: &mut Program, wanted: u64) -> Result<Said, LinkError> {
             None => Said::Lost,
         });
     }
+}
+
+/// An answer that must come within a time.
+async fn within<T>(
+    limit: Option<Duration>,
+    answer: impl Future<Output = Result<T, LinkError>>,
+) -> Result<T, LinkError> {
+    let Some(limit) = limit else {
+        return answer.await;
+    };
+    let answer = tokio::time::timeout(limit, answer).await;
+    answer.unwrap_or(Err(LinkError::Timeout))
 }
 
 /// A call of no chain is always run.

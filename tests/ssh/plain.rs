@@ -31,6 +31,8 @@ const TASKS: &str = r#"
     - shell: echo "$A|$B|$C"
       environment: {A: it's, B: $HOME, C: "two\nlines"}
     - shell: exit 127
+    - command: sleep 30
+      timeout: 1
     - shell: yes | head -c 300000 | tail -c 5
     - command: "true"
       check_mode: true
