@@ -357,6 +357,8 @@ pub(super) fn view_of(
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        // What a main thread has: futures within futures are on it. Only what is used takes memory.
+        .thread_stack_size(8 << 20)
         .enable_all()
         .build();
     runtime.map_err(internal)
