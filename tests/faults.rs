@@ -440,7 +440,7 @@ impl Work {
         let run = self.append(pause);
         let id = run.id;
         match self.link.call(None, run).await {
-            Ok((result, _)) => self.tell(id, done(&result)),
+            Ok(answered) => self.tell(id, done(&answered.result)),
             Err(error) => self.give_up(&error, id..=id),
         }
     }
@@ -463,15 +463,15 @@ impl Work {
         };
         for (id, run) in (first..).zip(runs) {
             let answer = match self.link.answer(&mut calls).await {
-                Ok(Some((result, _))) => {
-                    self.tell(id, done(&result));
+                Ok(Some(answered)) => {
+                    self.tell(id, done(&answered.result));
                     continue;
                 }
                 Ok(None) => self.link.call(None, Run { chain: None, ..run }).await,
                 Err(error) => return self.give_up(&error, id..first + count),
             };
             match answer {
-                Ok((result, _)) => self.tell(id, done(&result)),
+                Ok(answered) => self.tell(id, done(&answered.result)),
                 Err(error) => return self.give_up(&error, id..=id),
             }
         }
@@ -493,9 +493,9 @@ impl Work {
             sent.map_err(|error| LinkError::Protocol(error.to_string()))?;
             self.link.call(None, copy).await
         };
-        match copied.await {
-            Ok((Ok(_), _)) => {}
-            Ok((Err(failure), _)) => {
+        match copied.await.map(|answered| answered.result) {
+            Ok(Ok(_)) => {}
+            Ok(Err(failure)) => {
                 self.told
                     .push((format!("copy: {}", failure.msg), Told::Done));
                 return;

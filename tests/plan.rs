@@ -243,7 +243,15 @@ fn outdated(place: &Place) -> Result<(), String> {
 fn asked(place: &Place) -> Result<(), String> {
     let folder = place.fresh("asked", PLAY)?;
     expect(run(&folder, MAKE)?, 0, &[])?;
-    for (answer, code, there) in [("no\n", 1, false), ("yes\n", 0, true)] {
+    // The question of the play is asked once, for the plan and for the run.
+    let prompts = PLAY.replacen(
+        "  tasks:",
+        "  vars_prompt: [{name: extra, private: false}]\n  tasks:",
+        1,
+    );
+    write(&folder, "play.yml", &prompts)?;
+    expect(run(&folder, MAKE)?, 0, &[])?;
+    for (answer, code, there) in [("typed\nno\n", 1, false), ("typed\nyes\n", 0, true)] {
         let (screen, line) = pseudo()?;
         let copy = || line.try_clone().map_err(|fault| fault.to_string());
         rustix::io::write(&screen, answer.as_bytes()).map_err(|fault| fault.to_string())?;
@@ -265,6 +273,9 @@ fn asked(place: &Place) -> Result<(), String> {
         let status = command.status().map_err(|fault| fault.to_string())?;
         drop((command, line));
         let shown = reader.join().map_err(|_| "the terminal is gone")?;
+        if shown.matches("extra: ").count() != 1 {
+            return Err(format!("it is not asked once:\n{shown}"));
+        }
         let ended = (status.code().unwrap_or(-1), shown);
         expect(ended, code, &["Plan: 5 changes", "Only `yes` is taken"])?;
         if folder.join("out").exists() != there {

@@ -256,7 +256,7 @@ fn project(place: &Place, name: &str) -> Result<PathBuf, String> {
     )?;
     let host = "one ansible_connection=local ansible_become_password=zq-inventory-become-11\n";
     write(&folder, "hosts", host)?;
-    let settings = "[defaults]\nlog_path = run.log\n[rplay]\nsecret_vars = api_token, *_password, env_token, made_secret\n";
+    let settings = "[defaults]\nlog_path = run.log\n[rplay]\nrecords_images = yes\nsecret_vars = api_token, *_password, env_token, made_secret\n";
     write(&folder, "ansible.cfg", settings)?;
     Ok(folder)
 }
@@ -380,6 +380,9 @@ fn run_in_earnest(place: &Place) -> Result<(), String> {
     if search("a file of the playbook", &made).is_ok() {
         return Err("the search finds nothing".to_owned());
     }
+    // What is put back shows neither what is there nor what was.
+    run(&folder, &["rollback", "last", "--force"])?;
+    search_files(&folder, &before)?;
     write(&folder, "ansible.cfg", "[defaults]\n")?;
     let shown = run(&folder, OPTIONS);
     match shown
@@ -403,6 +406,10 @@ fn plan_and_apply(place: &Place) -> Result<(), String> {
     run(&folder, &["apply", "plan.json"])?;
     run(&folder, &[&["drift"], OPTIONS].concat())?;
     run(&folder, &["resume", "last"])?;
+    let (code, text) = run(&folder, &["rollback", "last"])?;
+    if code != 0 || !text.contains("Put back as planned") {
+        return Err(format!("it was undone with {code}:\n{text}"));
+    }
     search_files(&folder, &before).map(|_| ())
 }
 

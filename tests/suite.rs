@@ -44,6 +44,7 @@ mod planted;
 mod program;
 mod records;
 mod review;
+mod rollback;
 mod ssh;
 mod systems;
 mod tidy;
@@ -82,6 +83,7 @@ const SCENARIOS: [(&str, Scenarios); 19] = [
     ("plan", |_, wanted| plan::all(wanted)),
     ("planted", |_, wanted| planted::all(wanted)),
     ("records", |_, wanted| records::all(wanted)),
+    ("rollback", |_, wanted| rollback::all(wanted)),
     ("browser", browser::all),
     ("review", |_, wanted| review::all(wanted)),
     ("pipelines", pipelines::all),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
 use crate::data::Map;
-use crate::machine::{Change, Process};
+use crate::machine::{Change, Kept, Process};
 use crate::outcome::{Failure, Outcome};
 
 /// The version of this protocol.
@@ -104,6 +104,8 @@ pub struct Run {
     pub chain: Option<u64>,
     /// All answers to earlier calls have arrived: they need not be kept any longer.
     pub settled: bool,
+    /// Tell what files were before the call changed them, with contents up to so many bytes.
+    pub keep: Option<u64>,
 }
 
 impl Run {
@@ -123,6 +125,7 @@ impl Run {
             job: None,
             chain: None,
             settled: false,
+            keep: None,
         }
     }
 }
@@ -149,6 +152,8 @@ pub enum Reply {
         result: Result<Outcome, Failure>,
         /// In check mode: what the call recorded, for the host's other agents.
         changes: Vec<Change>,
+        /// What files were before, where it was asked for.
+        kept: Option<Kept>,
     },
     /// A call of a chain that was broken off before it.
     NotRun {

@@ -107,6 +107,7 @@ impl Agent {
                 id: 7,
                 result,
                 changes,
+                kept: None,
             } => (result, changes),
             other => panic!("{other:?}"),
         }

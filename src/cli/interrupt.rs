@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{CommandError, Exit, finish};
 use crate::connect::Secret;
 use crate::diag::Diagnostic;
+use crate::load::prompt::Prompt;
 use crate::run::prompt;
 use crate::secrets::Secrets;
 
@@ -72,6 +73,14 @@ pub(super) fn remembered(question: &str, ask: impl FnOnce() -> Option<String>) -
         answers.insert(question.to_owned(), kept);
     }
     answer
+}
+
+/// The answer to a question of `vars_prompt`; it is the same question where it stands at the same place.
+pub(super) fn answer(question: &Prompt, default: Option<&str>) -> Option<String> {
+    let place = &question.place;
+    let file = place.source.path.display();
+    let key = format!("{file}:{} {} {default:?}", place.start, question.text);
+    remembered(&key, || prompt::answer(question, default))
 }
 
 fn asked(question: &str) -> Option<String> {

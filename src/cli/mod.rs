@@ -18,6 +18,7 @@ mod playbook;
 mod post;
 mod programs;
 mod resume;
+mod rollback;
 mod runs;
 mod session;
 mod shell;

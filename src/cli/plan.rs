@@ -11,7 +11,7 @@ use clap::Parser;
 
 use super::playbook::{self, Loaded};
 use super::programs::{Call, parse};
-use super::runs;
+use super::runs::{self, Called};
 use super::session;
 use super::{CommandError, Exit, finish, interrupt};
 use crate::diag::Diagnostic;
@@ -123,17 +123,15 @@ pub(super) fn apply(call: &Call) -> Exit {
             refuse(&arguments.plan, vec![why.to_owned()])?;
         }
         report::print(&plan.to_display());
-        if !arguments.auto_approve && !approved()? {
+        let question = "Apply this plan? Only `yes` is taken for an answer: ";
+        if !arguments.auto_approve && !approved(question)? {
             return Err(problem(
                 "not-approved",
                 "Nothing was done: the plan was not approved",
             ));
         }
         let (exit, done) = execute(stored(words)?, words, false, true, hidden)?;
-        let deviations = plan.deviations(&done);
-        let problems: Vec<Diagnostic> = deviations.iter().map(deviated).collect();
-        super::tell(&problems, hidden);
-        if deviations.is_empty() && exit.code() == 0 {
+        if told_deviations(&plan, &done, hidden) == 0 && exit.code() == 0 {
             report::print("Done as planned.\n");
         }
         Ok(exit)
@@ -249,7 +247,17 @@ fn execute(
     let name = playbook::view_name(&arguments, &loaded.inputs);
     let record = match check {
         true => None,
-        false => runs::begin("plan", words, &loaded.inputs, &loaded.playbooks, None),
+        false => {
+            let paths = runs::paths(&loaded.playbooks);
+            let called = Called {
+                program: "plan",
+                words,
+                playbooks: &paths,
+                resumes: None,
+                undoes: None,
+            };
+            runs::begin(&called, &loaded.inputs)
+        }
     };
     let kept = Kept {
         record,
@@ -282,7 +290,7 @@ fn execute(
 }
 
 /// What makes tags of secrets: by the vault's password, else by a key of the user's.
-fn tags(secrets: &VaultSecrets) -> Tags {
+pub(super) fn tags(secrets: &VaultSecrets) -> Tags {
     if let Some((_, password)) = secrets.first(None) {
         return Tags::of_password(password);
     }
@@ -408,6 +416,14 @@ fn drifted(one: &Unlike) -> String {
     }
 }
 
+/// Tells what was done otherwise than planned; how much that is.
+pub(super) fn told_deviations(plan: &Plan, done: &Plan, hidden: &Secrets) -> usize {
+    let deviations = plan.deviations(done);
+    let problems: Vec<Diagnostic> = deviations.iter().map(deviated).collect();
+    super::tell(&problems, hidden);
+    deviations.len()
+}
+
 fn deviated(one: &Unlike) -> Diagnostic {
     let text = match (&one.first, &one.second) {
         (None, _) => format!("{}: changed, which was not planned", one.place),
@@ -437,11 +453,11 @@ fn refuse(path: &Path, reasons: Vec<String>) -> Result<(), CommandError> {
 }
 
 /// Asks, where somebody can answer.
-fn approved() -> Result<bool, CommandError> {
+pub(super) fn approved(question: &str) -> Result<bool, CommandError> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Ok(true);
     }
-    report::prompt("Apply this plan? Only `yes` is taken for an answer: ");
+    report::prompt(question);
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     read.map_err(|error| problem("prompt", error.to_string()))?;

@@ -8,13 +8,14 @@ use clap::Parser;
 use super::options::TaskOptions;
 use super::programs::{Call, parse};
 use super::resume::Former;
-use super::runs;
+use super::runs::{self, Called};
 use super::session::{self, Session};
 use super::told;
 use super::{CommandError, Exit, finish};
 use crate::config::Config;
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Diagnostic, Severity, Source};
 use crate::load::inputs::FilesRead;
+use crate::load::play;
 use crate::plan::collections::Collections;
 use crate::plan::{Planner, TagFilter};
 use crate::report::{self, Kept, View};
@@ -125,8 +126,14 @@ pub(super) fn run(
         None => ("playbook", None),
         Some(former) => (former.program(), Some(&former.recorded)),
     };
-    let (inputs, playbooks) = (&loaded.inputs, &loaded.playbooks);
-    let record = runs::begin(program, words, inputs, playbooks, recorded);
+    let called = Called {
+        program,
+        words,
+        playbooks: &runs::paths(&loaded.playbooks),
+        resumes: recorded,
+        undoes: None,
+    };
+    let record = runs::begin(&called, &loaded.inputs);
     let kept = Kept {
         record,
         tagged: None,
@@ -193,6 +200,8 @@ pub(super) fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, Co
     options.force_handlers = arguments.force_handlers;
     options.start_at.clone_from(&arguments.start_at_task);
     options.step = arguments.step;
+
+    session.inputs.options.keep = runs::kept(&session.inputs.config);
     let Session { inputs, planner } = session;
     let extra = Arc::new(inputs.extra.clone());
     let magic = Arc::new(inputs.magic.clone());
@@ -218,6 +227,42 @@ pub(super) fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, Co
     Err(CommandError {
         exit: Exit::Error,
         problems: vec![],
+    })
+}
+
+/// Reads everything but playbooks, and plans those with these texts, each with the folder in which it is
+/// thought to be; `name` is what messages call them.
+pub(super) fn load_made(
+    arguments: &Arguments,
+    name: &str,
+    texts: &[(&Path, &str)],
+    hidden: &Secrets,
+) -> Result<Loaded, CommandError> {
+    let mut problems = vec![];
+    let config = session::config(&mut problems);
+    let tags = TagFilter::default();
+    let options = &arguments.options;
+    let mut session = session::prepare(options, config, "all", tags, &mut problems, hidden)?;
+    session.inputs.options.keep = runs::kept(&session.inputs.config);
+    if session::inventory_is_missing(&problems) {
+        session::stop_at_errors(&mut problems, Exit::Error, hidden)?;
+    }
+    let Session { inputs, planner } = session;
+    let extra = Arc::new(inputs.extra.clone());
+    let magic = Arc::new(inputs.magic.clone());
+    let mut playbooks = vec![];
+    for (folder, text) in texts {
+        let source = Source::described(name.to_owned(), (*text).to_owned());
+        let read = play::playbook(&source).collect(&mut problems);
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+        let planned = run::plan_plays(&read, &folder, &planner, &extra, &magic);
+        playbooks.push(planned.collect(&mut problems));
+    }
+    session::stop_at_errors(&mut problems, Exit::Parse, hidden)?;
+    Ok(Loaded {
+        inputs,
+        planner,
+        playbooks,
     })
 }
 

@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::{
-    Exit, adhoc, config, console, doc, graph, inventory, lint, plan, playbook, post, resume, runs,
-    shell, usage, vault, version, why,
+    Exit, adhoc, config, console, doc, graph, inventory, lint, plan, playbook, post, resume,
+    rollback, runs, shell, usage, vault, version, why,
 };
 
 /// A program.
@@ -142,6 +142,13 @@ pub(crate) const PROGRAMS: &[Program] = &[
         ansible: "",
         run: runs::replay,
         command: runs::Replay::command,
+    },
+    Program {
+        word: "rollback",
+        name: "rplay rollback",
+        ansible: "",
+        run: rollback::main,
+        command: rollback::Rollback::command,
     },
     Program {
         word: "resume",

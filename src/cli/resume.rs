@@ -56,6 +56,10 @@ fn resume(wanted: &Resume, hidden: &Secrets) -> Result<Exit, CommandError> {
         State::Ok => reasons.push("it came to its end, and nothing is left to do".to_owned()),
         State::Failed | State::Stopped | State::Killed => {}
     }
+    if recorded.head.undoes.is_some() {
+        let why = "it undid another run; `rplay rollback` does that again where it is not done";
+        reasons.push(why.to_owned());
+    }
     if recorded.head.check {
         reasons.push("it was a run in check mode, which did nothing".to_owned());
     }
@@ -78,7 +82,7 @@ fn resume(wanted: &Resume, hidden: &Secrets) -> Result<Exit, CommandError> {
         )
     })?;
     let words = recorded.head.arguments.clone();
-    let arguments = arguments(&recorded)?;
+    let arguments = arguments(&recorded, &[])?;
     if arguments.step {
         let why = "`--step` asks before each task; run the playbook again with `--start-at-task`";
         return Err(refused(&id, &[why.to_owned()]));
@@ -111,11 +115,11 @@ fn history(place: &Place, recorded: &Recorded, most: usize) -> Result<History, C
     Ok(History::new(&recorded.events, before))
 }
 
-/// The arguments of the run, as its program understands them.
-fn arguments(recorded: &Recorded) -> Result<Arguments, CommandError> {
-    let words = &recorded.head.arguments;
+/// The arguments of the run and further ones, as its program understands them.
+pub(super) fn arguments(recorded: &Recorded, more: &[String]) -> Result<Arguments, CommandError> {
+    let words = [recorded.head.arguments.as_slice(), more].concat();
     if recorded.head.program == "plan" {
-        let mut arguments = plan::stored(words)?;
+        let mut arguments = plan::stored(&words)?;
         arguments.options.how.check = false;
         arguments.options.how.diff = true;
         return Ok(arguments);

@@ -70,6 +70,14 @@ pub(super) fn place(config: &Config) -> Result<Place, CommandError> {
     })
 }
 
+/// The largest content of a file that a run keeps before it changes it; none: it keeps nothing.
+pub(super) fn kept(config: &Config) -> Option<u64> {
+    let wanted = config.bool("records") && config.bool("records_images");
+    let size = config.int("records_image_size");
+    let size = size.and_then(|size| u64::try_from(size).ok());
+    wanted.then(|| size.unwrap_or(1024) << 10)
+}
+
 /// The run that a word means.
 pub(super) fn find(place: &Place, word: &str) -> Result<Recorded, CommandError> {
     let refused = |problem| CommandError::new(Exit::Error, problem);
@@ -96,15 +104,29 @@ pub(super) fn find(place: &Place, word: &str) -> Result<Recorded, CommandError> 
     })
 }
 
+/// How a run was called.
+pub(super) struct Called<'a> {
+    /// The program that understands the arguments: `playbook` or `plan`.
+    pub(super) program: &'a str,
+    /// The arguments.
+    pub(super) words: &'a [String],
+    /// The playbooks.
+    pub(super) playbooks: &'a [String],
+    /// The run that it goes on with.
+    pub(super) resumes: Option<&'a Recorded>,
+    /// The run that it undoes.
+    pub(super) undoes: Option<&'a str>,
+}
+
+/// The playbooks as they were given.
+pub(super) fn paths(playbooks: &[PlannedPlaybook]) -> Vec<String> {
+    let paths = playbooks.iter().map(|playbook| &playbook.path);
+    paths.map(|path| path.display().to_string()).collect()
+}
+
 /// Begins the record of a run that was called with these words. Where it cannot be written, that is
 /// told, and the run goes on without it.
-pub(super) fn begin(
-    program: &str,
-    words: &[String],
-    inputs: &Inputs,
-    playbooks: &[PlannedPlaybook],
-    former: Option<&Recorded>,
-) -> Option<Writer> {
+pub(super) fn begin(called: &Called<'_>, inputs: &Inputs) -> Option<Writer> {
     if !inputs.config.bool("records") {
         return None;
     }
@@ -115,16 +137,15 @@ pub(super) fn begin(
         secrets.files_read.add(file, &bytes);
     }
     let head = Head {
-        program: program.to_owned(),
+        program: called.program.to_owned(),
         folder: std::env::current_dir().unwrap_or_default(),
-        playbooks: playbooks
-            .iter()
-            .map(|playbook| playbook.path.display().to_string())
-            .collect(),
+        playbooks: called.playbooks.to_vec(),
         environment: environment(),
         vault_ids: secrets.ids().map(str::to_owned).collect(),
         check: inputs.options.check,
-        resumes: former.map(|former| former.head.id.clone()),
+        images: inputs.options.keep.is_some(),
+        resumes: called.resumes.map(|former| former.head.id.clone()),
+        undoes: called.undoes.map(str::to_owned),
         ..Head::default()
     };
     let begun = Place::of(&inputs.config).and_then(|place| {
@@ -133,11 +154,18 @@ pub(super) fn begin(
             let folder = place.folder().display();
             std::io::Error::new(fault.kind(), format!("{folder}: {fault}"))
         };
-        Writer::begin(&place, head, words.to_vec(), files_read, &secrets.hidden).map_err(told)
+        Writer::begin(
+            &place,
+            head,
+            called.words.to_vec(),
+            files_read,
+            &secrets.hidden,
+        )
+        .map_err(told)
     });
     match begun {
         Ok(writer) => {
-            if let Some(former) = former {
+            if let Some(former) = called.resumes {
                 writer.inputs(&former.inputs);
             }
             Some(writer)
@@ -182,6 +210,7 @@ fn show(wanted: &Runs, hidden: &Secrets) -> Result<Exit, CommandError> {
                     "arguments": head.arguments,
                     "recap": head.recap,
                     "resumes": head.resumes,
+                    "undoes": head.undoes,
                     "engine": head.engine,
                     "bytes": place.size(&head.id),
                 })

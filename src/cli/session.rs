@@ -105,6 +105,7 @@ pub(super) fn prepare(
         extra,
         magic,
         history: History::default(),
+        ask: interrupt::answer,
     };
     Ok(Session { inputs, planner })
 }
@@ -246,6 +247,7 @@ fn options(
         start_at: None,
         step: false,
         look_ahead: true,
+        keep: None,
         flush_cache: inventory.flush_cache,
         tags,
     })

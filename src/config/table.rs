@@ -145,6 +145,22 @@ pub static SETTINGS: &[Setting] = &[
         "How many megabytes of records are kept, looked at when a run begins; the oldest go first.",
     ),
     setting(
+        "records_images",
+        &[("rplay", "records_images")],
+        &["RPLAY_RECORDS_IMAGES"],
+        Kind::Bool,
+        Some("False"),
+        "Whether records keep what files were before tasks changed them, for `rplay rollback`.",
+    ),
+    setting(
+        "records_image_size",
+        &[("rplay", "records_image_size")],
+        &["RPLAY_RECORDS_IMAGE_SIZE"],
+        Kind::Int,
+        Some("1024"),
+        "How many kilobytes a file may have of which records keep what it was.",
+    ),
+    setting(
         "secret_vars",
         &[("rplay", "secret_vars")],
         &["RPLAY_SECRET_VARS"],

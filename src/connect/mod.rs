@@ -30,7 +30,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use rplay_modules::machine::digest::Sums;
-use rplay_modules::machine::{Change, real};
+use rplay_modules::machine::{Change, Kept, real};
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::wire::{self, Hello, Reply, Request};
 use tokio::io::DuplexStream;
@@ -451,7 +451,7 @@ impl Link {
         &mut self,
         r#become: Option<&Become>,
         request: wire::Run,
-    ) -> Result<(Result<Outcome, Failure>, Vec<Change>), LinkError> {
+    ) -> Result<Answered, LinkError> {
         match self.agent(r#become).await {
             Err(LinkError::NoAgent(why) | LinkError::NoRoom(why)) if plain::works(&request) => {
                 self.notes.push(format!(
@@ -459,8 +459,17 @@ impl Link {
                     self.target.host
                 ));
                 let limit = request.timeout_ms.map(Duration::from_millis);
+                // Whatever it changes, nobody sees it.
+                let kept = request.keep.map(|_| Kept {
+                    programs: true,
+                    ..Kept::default()
+                });
                 let result = within(limit, Box::pin(plain::call(self, r#become, request))).await?;
-                return Ok((result, vec![]));
+                return Ok(Answered {
+                    result,
+                    changes: vec![],
+                    kept,
+                });
             }
             there => there?,
         };
@@ -473,7 +482,7 @@ impl Link {
         };
         // Futures of others hold this one, and a copy of it would be in each.
         let reply = within(limit, Box::pin(reply)).await?;
-        Ok(reply.unwrap_or_else(|| (Err(not_run()), vec![])))
+        Ok(reply.unwrap_or_else(not_run))
     }
 
     /// Tells an agent what the host's other agents would have changed.
@@ -558,10 +567,10 @@ impl Link {
                     let blob = call.and_then(|call| call.blob);
                     self.sent.retain(|sent| Some(sent.id) != blob);
                     self.agents[index].busy = calls.is_open();
-                    if let Some((_, changes)) = &answered {
-                        self.keep(index, changes);
+                    if let Some(answered) = &*answered {
+                        self.keep(index, &answered.changes);
                     }
-                    return Ok(answered);
+                    return Ok(*answered);
                 }
                 Said::Joined(unrun, contents) => {
                     Box::pin(self.resume(index, calls, unrun, &contents)).await?;
@@ -985,7 +994,18 @@ impl Link {
 
 /// What an agent says to a call: a result with what it would have changed, or that it was not run.
 /// Outside of that: `None` when the agent is gone.
-pub type Answer = Option<(Result<Outcome, Failure>, Vec<Change>)>;
+pub type Answer = Option<Answered>;
+
+/// What came of a call.
+#[derive(Debug)]
+pub struct Answered {
+    /// The result.
+    pub result: Result<Outcome, Failure>,
+    /// What check mode recorded.
+    pub changes: Vec<Change>,
+    /// What files were before, where that was asked for.
+    pub kept: Option<Kept>,
+}
 
 /// Calls that were sent together to one agent, and whose answers were not yet taken, in their order.
 pub struct Calls {
@@ -1028,7 +1048,7 @@ static BOOT: LazyLock<String> = LazyLock::new(real::boot);
 
 /// What comes next of an agent that was asked.
 enum Said {
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// It was joined; the calls that it never began, and the content that it has.
     Joined(Option<Vec<u64>>, Vec<(u64, u64)>),
     Lost,
@@ -1041,8 +1061,13 @@ async fn said(program: &mut Program, wanted: u64) -> Result<Said, LinkError> {
                 id,
                 result,
                 changes,
-            }) if id == wanted => Said::Answer(Some((result, changes))),
-            Some(Reply::NotRun { id }) if id == wanted => Said::Answer(None),
+                kept,
+            }) if id == wanted => Said::Answer(Box::new(Some(Answered {
+                result,
+                changes,
+                kept,
+            }))),
+            Some(Reply::NotRun { id }) if id == wanted => Said::Answer(Box::new(None)),
             Some(Reply::Joined { unrun, contents }) => Said::Joined(unrun, contents),
             Some(_) => continue,
             None => Said::Lost,
@@ -1063,8 +1088,12 @@ async fn within<T>(
 }
 
 /// A call of no chain is always run.
-fn not_run() -> Failure {
-    Failure::new("the agent did not run the task")
+fn not_run() -> Answered {
+    Answered {
+        result: Err(Failure::new("the agent did not run the task")),
+        changes: vec![],
+        kept: None,
+    }
 }
 
 fn frame(request: &Request) -> Result<Vec<u8>, LinkError> {

@@ -97,7 +97,7 @@ async fn check_ping(link: &mut Link, r#become: Option<&Become>) {
     let mut run = ping();
     run.args
         .insert("data".to_owned(), Data::Str("pong".to_owned()));
-    let (result, _) = link.call(r#become, run).await.unwrap();
+    let result = link.call(r#become, run).await.unwrap().result;
     assert!(result.is_ok(), "{result:?}");
 }
 
@@ -386,8 +386,8 @@ async fn check_mode_is_one_world_for_all_users() {
             ..ping()
         }
     };
-    let exists = |answer: (Result<Outcome, Failure>, Vec<Change>)| {
-        let outcome = answer.0.unwrap();
+    let exists = |answer: Answered| {
+        let outcome = answer.result.unwrap();
         format!("{:?}", outcome.results).contains("\"exists\": Bool(true)")
     };
     let (first, second) = ("/home/rplaytest/new", "/tmp/rplay-check-new");
@@ -396,15 +396,16 @@ async fn check_mode_is_one_world_for_all_users() {
         link.call(Some(&free), stat(1, second)).await.unwrap()
     ));
     let file = |id, path| call(id, "file", &[("path", path), ("state", "directory")]);
-    let (result, changes) = link.call(None, file(2, second)).await.unwrap();
-    assert!(result.is_ok() && !changes.is_empty(), "{result:?}");
+    let made = link.call(None, file(2, second)).await.unwrap();
+    assert!(made.result.is_ok() && !made.changes.is_empty(), "{made:?}");
     assert!(exists(
         link.call(Some(&free), stat(3, second)).await.unwrap()
     ));
     assert!(exists(link.call(None, stat(4, second)).await.unwrap()));
     // An agent that starts later is told everything.
     let root = sudo("root", Some("rplaytest"));
-    link.call(None, file(5, first)).await.unwrap().0.unwrap();
+    let made = link.call(None, file(5, first)).await.unwrap();
+    made.result.unwrap();
     assert!(exists(
         link.call(Some(&root), stat(6, first)).await.unwrap()
     ));

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use rplay_modules::data::Data;
 use rplay_modules::outcome::{Diff, DiffSide};
 
 use super::View;
-use super::event::Event;
+use super::event::{Event, KeptFiles, Lacks};
 use super::matcher::hunks;
 use super::runs::Writer;
 use crate::secrets::{Matcher, STARS, Secrets, Tags, untagged};
@@ -48,7 +49,7 @@ impl View for Masked {
             if let Some((view, _)) = &mut self.kept.tagged {
                 view.event(event);
             }
-            if !matches!(event, Event::Again { .. }) {
+            if !event.is_for_records() {
                 self.view.event(event);
             }
             return;
@@ -63,7 +64,7 @@ impl View for Masked {
             mask(&mut tagged, &matcher.tagged(tags));
             view.event(&tagged);
         }
-        if !matches!(shown, Event::Again { .. }) {
+        if !shown.is_for_records() {
             self.view.event(&shown);
         }
     }
@@ -128,12 +129,37 @@ fn mask(event: &mut Event, matcher: &Matcher) {
         Event::Message { text, .. } => matcher.text(text),
         Event::CustomStats { stats } => matcher.map(stats),
         Event::Again { what } => mask(what, matcher),
+        Event::Kept { files, .. } => kept(files, matcher),
         Event::PlaybookStarted { path } => matcher.text(path),
         // Names of hosts, which the inventory gives in the open, and numbers.
         Event::NoHostsMatched
         | Event::NoHostsRemaining
         | Event::HostStarted { .. }
         | Event::RunEnded { .. } => {}
+    }
+}
+
+/// What has a secret in it is not kept: it cannot be masked and still be put back.
+fn kept(files: &mut KeptFiles, matcher: &Matcher) {
+    let is_secret = |text: &str| matcher.is_in(&Data::from(text));
+    for file in &mut files.files {
+        let content = file
+            .content
+            .as_ref()
+            .map(|bytes| Data::Bytes(bytes.clone()));
+        let mut secret =
+            content.is_some_and(|content| matcher.is_in(&content) || is_secret(&content.text()));
+        let is =
+            [&file.before, &file.after].map(|inode| inode.as_ref().map_or("", |inode| &inode.is));
+        secret |= is.into_iter().chain([file.path.as_str()]).any(is_secret);
+        if secret {
+            matcher.text(&mut file.path);
+            for inode in [&mut file.before, &mut file.after].into_iter().flatten() {
+                matcher.text(&mut inode.is);
+            }
+            file.content = None;
+            file.lacks = Some(Lacks::Secret);
+        }
     }
 }
 

@@ -11,13 +11,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use rplay_modules::data::Data;
-use rplay_modules::machine::Change;
-use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::wire;
 use tokio::sync::{mpsc, oneshot};
 
 use super::target::Links;
-use crate::connect::{Become, Calls, LinkError, Target};
+use crate::connect::{Answered, Become, Calls, LinkError, Target};
 use crate::diag::Diagnostic;
 use crate::load::early::Early;
 
@@ -44,7 +42,7 @@ const WRITES_PATHS: &[&str] = &[
 ];
 
 /// What an agent says to a call.
-type Said = Result<(Result<Outcome, Failure>, Vec<Change>), LinkError>;
+type Said = Result<Answered, LinkError>;
 
 /// A call that waits to be sent, and where its answer goes.
 struct Asked {

@@ -7,23 +7,39 @@ use indexmap::IndexMap;
 
 use rplay_modules::args::{self, CheckMode};
 use rplay_modules::data::{Data, Map};
+use rplay_modules::machine::{FileKind, Image, Inode, Kept};
 use rplay_modules::registry;
 use rplay_modules::wire;
 
 use super::ahead::Way;
 use super::shared::{RunShared, World};
 use super::spec::TaskSpec;
-use super::target::{Links, describe, scope_of};
+use super::target::{Links, describe, scope_of, way_of};
 use crate::action::{ActionError, Effect, TaskResult, table};
 use crate::connect::{Become, Link, LinkError, Target};
 use crate::diag::{Diagnostic, Span, advice, similar_file};
 use crate::load::early;
+use crate::report::event::{KeptFile, KeptFiles, Lacks};
 use crate::template::value::{Entries, Key, Value};
 use crate::template::{Scope, TemplateError};
 use crate::vars::{HostScope, NotRun, VarMap};
 
 /// The module that stands for the one of the machine's package manager.
 const PACKAGE: &str = "ansible.builtin.package";
+
+/// The module that clears away after tasks in the background.
+const JOB_STATUS: &str = "ansible.builtin.async_status";
+
+/// Modules whose differences show the content that they write.
+const SHOWS: &[&str] = &[
+    "ansible.builtin.blockinfile",
+    "ansible.builtin.copy",
+    "ansible.builtin.file",
+    "ansible.builtin.lineinfile",
+    "ansible.builtin.replace",
+    "ansible.builtin.template",
+    "community.general.ini_file",
+];
 
 /// The surroundings of an action on one host, for one item.
 pub(crate) struct Context<'a> {
@@ -56,6 +72,10 @@ pub(crate) struct Context<'a> {
     pub(crate) warnings: Vec<String>,
     /// In check mode: the task on whose result this one depends and that was not run.
     pub(crate) unknown: Option<Arc<NotRun>>,
+    /// The largest content of a file that is kept before it is changed; none: nothing is.
+    pub(crate) keep: Option<u64>,
+    /// What was kept, and whether the files that are there now may be shown.
+    pub(crate) kept: Vec<(Kept, bool)>,
     /// Shows a line while the action still runs.
     pub(crate) display: &'a (dyn Fn(&str) + Send + Sync),
 }
@@ -361,6 +381,7 @@ impl Context<'_> {
         if let Some(skipped) = skipped {
             return Ok(skipped);
         }
+        let shows = self.keep.is_some() && self.shows(&args);
         let id = self.links.next_id();
         let request = wire::Run {
             check: self.check,
@@ -373,10 +394,13 @@ impl Context<'_> {
             env: self.environment.clone(),
             timeout_ms: self.timeout_ms,
             job: self.job.clone(),
+            keep: self
+                .keep
+                .filter(|_| !self.check && module.name != JOB_STATUS),
             ..wire::Run::new(id, module.name, args)
         };
         let r#become = self.r#become.clone();
-        let (result, _) = match self.way {
+        let answered = match self.way {
             Some(way) => {
                 let there = self.there.unwrap_or(self.scope);
                 let target = describe(self.run, self.spec, there, self.target)?;
@@ -384,7 +408,17 @@ impl Context<'_> {
             }
             None => self.link()?.call(r#become.as_ref(), request).await?,
         };
-        Ok(TaskResult::from(result))
+        self.kept.extend(answered.kept.map(|kept| (kept, shows)));
+        Ok(TaskResult::from(answered.result))
+    }
+
+    /// Whether the files that a call leaves may be shown as far as anybody knows: it shows what it writes,
+    /// and no secret is in that.
+    fn shows(&self, args: &Map) -> bool {
+        let action = crate::load::actions::full_name(self.action());
+        SHOWS.contains(&action.as_str())
+            && !args.contains_key(wire::BLOB)
+            && !args.values().any(|value| self.run.hidden().is_in(value))
     }
 
     /// Arguments of a module as the agent takes them, for calls that another call carries.
@@ -468,11 +502,61 @@ impl Context<'_> {
         self.links.forget(self.target);
     }
 
+    /// What was kept of files before they were changed, for the record.
+    pub(crate) fn kept_files(&mut self) -> Vec<KeptFiles> {
+        let mut all = vec![];
+        for (kept, shows) in std::mem::take(&mut self.kept) {
+            if kept.images.is_empty() && !kept.programs && !kept.more {
+                continue;
+            }
+            let there = self.there.unwrap_or(self.scope);
+            let mut way = way_of(self.run, self.spec, there, self.target).unwrap_or_default();
+            let r#become = self.r#become.as_ref();
+            way.r#become = r#become.map(|other| (other.method.clone(), other.user.clone()));
+            all.push(KeptFiles {
+                on: self.target.to_owned(),
+                way,
+                files: kept.images.into_iter().map(kept_file).collect(),
+                programs: kept.programs,
+                more: kept.more,
+                shows,
+            });
+        }
+        all
+    }
+
     /// Effects for the warnings collected on the way, and for what connecting had to tell.
     pub(crate) fn warning_effects(&mut self) -> Vec<Effect> {
         let notes = self.links.notes().into_iter().map(Effect::Verbose);
         let warnings = self.warnings.drain(..).map(Effect::Warning);
         warnings.chain(notes).collect()
+    }
+}
+
+fn kept_file(image: Image) -> KeptFile {
+    let changes = |inode: &Inode| !inode.is.is_empty();
+    let lacks = match &image.before {
+        _ if image.path.to_str().is_none() => Some(Lacks::Name),
+        Some(before) => match before.kind {
+            FileKind::File if image.content.is_none() && changes(before) => Some(Lacks::TooLarge),
+            // It could not be read.
+            FileKind::File
+                if image.content.is_none() && image.after.as_ref().is_none_or(changes) =>
+            {
+                Some(Lacks::TooLarge)
+            }
+            FileKind::File | FileKind::Directory | FileKind::Link => None,
+            _ => Some(Lacks::Special),
+        },
+        None => None,
+    };
+    KeptFile {
+        path: image.path.to_string_lossy().into_owned(),
+        before: image.before,
+        after: image.after,
+        content: image.content,
+        image: None,
+        lacks,
     }
 }
 

@@ -48,6 +48,7 @@ use self::target::Links;
 use crate::config::Config;
 use crate::diag::{Diagnostic, Severity};
 use crate::inventory::Inventory;
+use crate::load::prompt::Prompt;
 use crate::plan::{Files, Planner};
 use crate::report::event::{Counts, Event, MessageKind, RunOptions};
 use crate::template::Templar;
@@ -80,6 +81,8 @@ pub struct Inputs {
     pub magic: VarMap,
     /// What a former run did, which this one goes on with.
     pub history: History,
+    /// Asks a question of `vars_prompt`, which has this default; none: nobody can be asked.
+    pub ask: fn(&Prompt, Option<&str>) -> Option<String>,
 }
 
 /// Where events go.
@@ -124,6 +127,7 @@ pub struct Run<'a> {
     noted: HashSet<(String, Option<(PathBuf, u32, Option<String>)>)>,
     /// What a former run did, which this one goes on with.
     history: History,
+    ask: fn(&Prompt, Option<&str>) -> Option<String>,
     /// Why the run cannot go on at all.
     fault: Option<Box<Diagnostic>>,
     /// Why files of variables that the run needs cannot be read.
@@ -188,6 +192,7 @@ impl<'a> Run<'a> {
             start_at,
             noted: HashSet::new(),
             history: inputs.history,
+            ask: inputs.ask,
             fault: None,
             broken_files: vec![],
         }

@@ -52,7 +52,8 @@ impl Run<'_> {
             let default = default.map(|raw| worker::shown_name(&self.shared, &raw, &scope));
             // On a thread of its own, so that an interrupt ends the run while nobody answers.
             let asked = (question.clone(), default.clone());
-            let ask = move || super::prompt::answer(&asked.0, asked.1.as_deref());
+            let answer = self.ask;
+            let ask = move || answer(&asked.0, asked.1.as_deref());
             let answer = tokio::task::spawn_blocking(ask).await.ok().flatten();
             // A default stands in the playbook for everyone to read.
             if let Some(typed) = answer

@@ -187,7 +187,7 @@ impl Drop for Silence<'_> {
 }
 
 /// Asks a question of `vars_prompt`; `None` where nobody can be asked.
-pub(super) fn answer(question: &Prompt, default: Option<&str>) -> Option<String> {
+pub(crate) fn answer(question: &Prompt, default: Option<&str>) -> Option<String> {
     let text = match default {
         Some(default) => format!("{} [{default}]: ", question.text),
         None => format!("{}: ", question.text),

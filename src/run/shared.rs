@@ -60,6 +60,8 @@ pub struct Options {
     pub step: bool,
     /// The whole plan is evaluated before anything runs.
     pub look_ahead: bool,
+    /// The largest content of a file that is kept before a task changes it; none: nothing is.
+    pub keep: Option<u64>,
     /// `--flush-cache`
     pub flush_cache: bool,
     /// `--tags`, `--skip-tags`

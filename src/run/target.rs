@@ -15,6 +15,7 @@ use crate::action::docker::Kept as Engine;
 use crate::action::kubernetes::Cluster;
 use crate::connect::{Become, Carrier, Kind, Link, Secret, Target};
 use crate::load::keyword::Keyword;
+use crate::report::event::KeptWay;
 use crate::template::value::{Entries, Key, Value, has_delimiters};
 use crate::template::{Scope, TemplateError};
 use crate::vars::{HostScope, Hosts, Level, VarMap};
@@ -293,6 +294,24 @@ pub(super) fn check_plugins(
         Err(error) if !is_foreign => Err(error),
         _ => Ok(()),
     }
+}
+
+/// How a host is reached, as keywords say it.
+pub(super) fn way_of(
+    run: &RunShared,
+    spec: &TaskSpec,
+    scope: &HostScope,
+    name: &str,
+) -> Result<KeptWay, ActionError> {
+    let settings = Settings { run, spec, scope };
+    let connection = settings.connection(name)?;
+    let target = describe(run, spec, scope, name)?;
+    Ok(KeptWay {
+        connection,
+        user: target.user,
+        port: target.port,
+        r#become: None,
+    })
 }
 
 /// The connection of a name.

@@ -22,7 +22,7 @@ use crate::action::{self, ActionError, Effect, TaskResult};
 use crate::diag::{Diagnostic, Span};
 use crate::load::actions::full_name;
 use crate::load::keyword::Keyword;
-use crate::report::event::{Event, JobState, MessageKind, Status};
+use crate::report::event::{Event, JobState, KeptFiles, MessageKind, Status};
 use crate::template::value::{Value, has_delimiters};
 use crate::template::{Scope, TemplateError};
 use crate::vars::{HostScope, Level, NotRun, VarMap, reserved_name};
@@ -462,6 +462,14 @@ impl Worker<'_> {
         Ok(to_bool(&value).unwrap_or(otherwise))
     }
 
+    /// The largest content of a file that is kept before the task changes it.
+    fn kept_size(&self, scope: &HostScope) -> Result<Option<u64>, TemplateError> {
+        let shown = self.mode(Keyword::Diff, true, scope)? && !self.flag(Keyword::NoLog, scope);
+        // What is done in the background outlives the call: only its own file would be kept.
+        let here = self.job.spec.keyword(Keyword::Async).is_none();
+        Ok(self.run.options.keep.filter(|_| shown && here))
+    }
+
     /// How many seconds the task may take.
     fn time_limit(&self, scope: &HostScope) -> Result<Option<i128>, TemplateError> {
         let limit = match self.job.spec.keyword(Keyword::Timeout) {
@@ -501,15 +509,12 @@ impl Worker<'_> {
         };
         let described = there.unwrap_or(&scope);
         let timeout = self.time_limit(&scope)?;
-        let (out, own) = (self.job.out.clone(), self.job.host.clone());
+        let out = (self.job.out.clone(), self.job.host.clone());
         let display = move |text: &str| {
             let (kind, text) = (MessageKind::Display, text.to_owned());
-            // The dispatcher is gone only when the run is over.
-            let _ = out.send(Message::Event(
-                own.clone(),
-                Box::new(Event::Message { kind, text }),
-            ));
+            tell(&out, Event::Message { kind, text });
         };
+        let keep = self.kept_size(&scope)?;
         let mut context = Context {
             run: &run,
             spec: &spec,
@@ -532,6 +537,8 @@ impl Worker<'_> {
             args: arguments(&run, &spec, &scope)?,
             warnings: vec![],
             unknown: None,
+            keep,
+            kept: vec![],
             display: &display,
         };
         if let Err(error) = target::check_plugins(&run, &spec, described, &target) {
@@ -542,20 +549,18 @@ impl Worker<'_> {
         let background = background(&run, &spec, &scope)?;
         let ran = match (background, timeout) {
             (Some(wanted), _) => {
-                let (out, host) = (&self.job.out, self.job.host.as_str());
-                let task = self.job.id;
-                let tell = move |job: &str, state: JobState| {
-                    let (own, job) = (host.to_owned(), job.to_owned());
+                let (out, task) = ((self.job.out.clone(), self.job.host.clone()), self.job.id);
+                let told = move |job: &str, state: JobState| {
+                    let (host, job) = (out.1.clone(), job.to_owned());
                     let event = Event::Background {
                         task,
-                        host: own.clone(),
+                        host,
                         job,
                         state,
                     };
-                    // The dispatcher is gone only when the run is over.
-                    let _ = out.send(Message::Event(own, Box::new(event)));
+                    tell(&out, event);
                 };
-                action::background::run(&mut context, wanted, &tell).await
+                action::background::run(&mut context, wanted, &told).await
             }
             (None, None) => action::run(&mut context).await,
             (None, Some(seconds)) => {
@@ -570,7 +575,9 @@ impl Worker<'_> {
             }
         };
         let warnings = context.warning_effects();
+        let kept = context.kept_files();
         self.unknown = self.unknown.take().or(context.unknown.take());
+        self.keep(kept);
         let mut by_action = false;
         let ran = match ran {
             Ok(ran) => ran,
@@ -587,6 +594,17 @@ impl Worker<'_> {
         one.by_action = by_action;
         self.judge(&mut one, &scope)?;
         Ok(one)
+    }
+
+    /// Tells what was kept of files.
+    fn keep(&self, kept: Vec<KeptFiles>) {
+        for files in kept {
+            self.send(Event::Kept {
+                task: self.job.id,
+                host: self.job.host.clone(),
+                files: Box::new(files),
+            });
+        }
     }
 
     /// What an action warned of before it came to nothing.
@@ -873,6 +891,12 @@ impl Worker<'_> {
             .out
             .send(Message::Event(self.job.host.clone(), Box::new(event)));
     }
+}
+
+/// Tells the dispatcher of a host while its action still runs.
+fn tell((out, host): &(UnboundedSender<Message>, String), event: Event) {
+    // The dispatcher is gone only when the run is over.
+    let _ = out.send(Message::Event(host.clone(), Box::new(event)));
 }
 
 /// A list of conditions without any says nothing.

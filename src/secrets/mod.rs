@@ -222,6 +222,12 @@ impl Secrets {
         known.matcher.clone()
     }
 
+    /// Whether something of a value is secret.
+    #[must_use]
+    pub fn is_in(&self, value: &Data) -> bool {
+        self.matcher().is_some_and(|matcher| matcher.is_in(value))
+    }
+
     /// A text without the secrets.
     #[must_use]
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
@@ -390,6 +396,14 @@ impl Matcher {
             }
             Data::Null | Data::Bool(_) => {}
         }
+    }
+
+    /// Whether something of a value is secret.
+    #[must_use]
+    pub fn is_in(&self, value: &Data) -> bool {
+        let mut shown = value.clone();
+        self.data(&mut shown);
+        shown != *value
     }
 
     /// Masks the values of a mapping, and its names.

@@ -214,6 +214,7 @@ fn call(machine: &mut Overlay<Memory>, mut run: Run, blobs: &mut HashMap<u64, Ve
         id: run.id,
         result,
         changes,
+        kept: None,
     }
 }
 

@@ -48,7 +48,7 @@ use rplay_modules::machine::attrs::{limit_diff, os_error_text};
 use rplay_modules::machine::digest::{Algorithm, Sums};
 use rplay_modules::machine::overlay::Overlay;
 use rplay_modules::machine::real::{RealMachine, boot, stop, terminal};
-use rplay_modules::machine::{Change, Machine, Process};
+use rplay_modules::machine::{Change, Kept, Machine, Process};
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::registry;
 use rplay_modules::wire::{
@@ -476,10 +476,11 @@ impl Agent {
             Some(_) => self.start(run),
             None => self.run(run),
         };
+        let kept = self.machine.take_kept();
         let plain = result
             .as_ref()
             .is_ok_and(|outcome| outcome.facts.is_empty());
-        if !self.done(id, result, changes)? || !plain {
+        if !self.done(id, result, changes, kept)? || !plain {
             self.broken = chain.or(self.broken);
         }
         Ok(())
@@ -492,18 +493,37 @@ impl Agent {
         id: u64,
         result: Result<Outcome, Failure>,
         changes: Vec<Change>,
+        kept: Option<Kept>,
     ) -> io::Result<bool> {
-        let reply = |result, changes| Reply::Done {
+        let mut reply = Reply::Done {
             id,
             result,
             changes,
+            kept,
         };
-        match self.out.answer(id, &reply(result, changes)) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let result = Err(Failure::new(format!("the result cannot be sent: {error}")));
-                self.out.answer(id, &reply(result, vec![])).map(|()| false)
+        loop {
+            match (self.out.answer(id, &reply), &mut reply) {
+                // The files that were kept must not be what a result fails by.
+                (
+                    Err(error),
+                    Reply::Done {
+                        kept: Some(kept), ..
+                    },
+                ) if error.kind() == io::ErrorKind::InvalidData && !kept.images.is_empty() => {
+                    kept.images.clear();
+                    kept.more = true;
+                }
+                (Err(error), _) if error.kind() == io::ErrorKind::InvalidData => {
+                    let reply = Reply::Done {
+                        id,
+                        result: Err(Failure::new(format!("the result cannot be sent: {error}"))),
+                        changes: vec![],
+                        kept: None,
+                    };
+                    return self.out.answer(id, &reply).map(|()| false);
+                }
+                (sent, _) => return sent.map(|()| true),
             }
-            sent => sent.map(|()| true),
         }
     }
 
@@ -583,6 +603,9 @@ impl Agent {
             (result, self.check.take_changes())
         } else {
             self.machine.begin_call(run.env, timeout);
+            if let Some(most) = run.keep {
+                self.machine.keep(most);
+            }
             (call(&run.module, &mut self.machine, &run.args), Vec::new())
         };
         if let Ok(outcome) = &mut result

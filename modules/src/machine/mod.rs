@@ -464,6 +464,8 @@ pub struct Command {
     pub umask: Option<u32>,
     /// How long it may take.
     pub timeout: Option<std::time::Duration>,
+    /// It only judges what is about to be done, whatever it is that judges.
+    pub judges: bool,
 }
 
 impl Command {
@@ -571,4 +573,44 @@ pub enum Change {
     GroupGone(String),
     /// Anything else that modules look for by a key (`package:nginx` is `1.22-1`).
     Fact(String, Option<String>),
+}
+
+/// What a call changed in files, so that it can be undone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The paths, in the order in which they were changed first.
+    pub images: Vec<Image>,
+    /// It ran programs, which may have changed anything.
+    pub programs: bool,
+    /// It changed more paths than are kept.
+    pub more: bool,
+}
+
+/// A path before and after a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Image {
+    /// The absolute path.
+    pub path: PathBuf,
+    /// What it was; none: it was not there.
+    pub before: Option<Inode>,
+    /// The content of a file before; none where only attributes changed, and where it was too large.
+    #[serde(with = "serde_bytes")]
+    pub content: Option<Vec<u8>>,
+    /// What it is now.
+    pub after: Option<Inode>,
+}
+
+/// What of an inode can be put back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inode {
+    /// The kind.
+    pub kind: FileKind,
+    /// Permission bits with set-id and sticky bits.
+    pub mode: u32,
+    /// The owner's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+    /// The SHA-1 of a file's content, where that may have changed; the target of a link.
+    pub is: String,
 }

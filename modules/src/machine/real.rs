@@ -1,6 +1,7 @@
 //! The machine that the process runs on.
 
 mod accounts;
+mod before;
 mod child;
 mod files;
 mod network;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT};
 
 use super::{
-    Access, Attrs, Change, Command, Content, FileKind, Group, Machine, Output, Process, Ran,
+    Access, Attrs, Change, Command, Content, FileKind, Group, Kept, Machine, Output, Process, Ran,
     Scratch, Source, Space, Stat, Stream, Turn, User,
 };
 use accounts::Accounts;
@@ -37,6 +38,8 @@ pub struct RealMachine {
     env: Vec<(String, String)>,
     deadline: Option<Instant>,
     umask: u32,
+    /// What files were before the call changed them, where that is wanted.
+    before: Option<before::Notes>,
 }
 
 impl Default for RealMachine {
@@ -55,6 +58,7 @@ impl RealMachine {
             env: Vec::new(),
             deadline: None,
             umask,
+            before: None,
         }
     }
 
@@ -62,6 +66,32 @@ impl RealMachine {
     pub fn begin_call(&mut self, env: Vec<(String, String)>, timeout: Option<Duration>) {
         self.env = env;
         self.deadline = timeout.map(|timeout| Instant::now() + timeout);
+        self.before = None;
+    }
+
+    /// From here to the end of the call, keeps what files were before they are changed: content up to
+    /// `most` bytes a file.
+    pub fn keep(&mut self, most: u64) {
+        self.before = Some(before::Notes::new(most));
+    }
+
+    /// What was kept of the call, with what there is now.
+    pub fn take_kept(&mut self) -> Option<Kept> {
+        self.before.take().map(before::Notes::end)
+    }
+
+    /// Notes what is at a path before its content changes, `below` it as well.
+    fn changes(&mut self, path: &Path, below: bool) {
+        if let Some(before) = &mut self.before {
+            before.content(path, below);
+        }
+    }
+
+    /// Notes whom a path belongs to and its mode before they change.
+    fn changes_attributes(&mut self, path: &Path, follow: bool) {
+        if let Some(before) = &mut self.before {
+            before.attributes(path, follow);
+        }
     }
 
     fn execute(&mut self, command: &Command) -> io::Result<Output> {
@@ -221,6 +251,7 @@ impl Machine for RealMachine {
     }
 
     fn write(&mut self, path: &Path, content: Content<'_>, attrs: &Attrs) -> io::Result<()> {
+        self.changes(path, false);
         files::write(path, content, attrs, self.umask)
     }
 
@@ -229,6 +260,7 @@ impl Machine for RealMachine {
     }
 
     fn make_dir(&mut self, path: &Path, mode: Option<u32>) -> io::Result<()> {
+        self.changes(path, false);
         std::fs::create_dir(path)?;
         match mode {
             Some(mode) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)),
@@ -237,14 +269,17 @@ impl Machine for RealMachine {
     }
 
     fn symlink(&mut self, target: &Path, path: &Path) -> io::Result<()> {
+        self.changes(path, false);
         files::replace(path, |path| std::os::unix::fs::symlink(target, path))
     }
 
     fn hard_link(&mut self, target: &Path, path: &Path) -> io::Result<()> {
+        self.changes(path, false);
         files::replace(path, |path| std::fs::hard_link(target, path))
     }
 
     fn remove(&mut self, path: &Path, recursive: bool) -> io::Result<()> {
+        self.changes(path, recursive);
         match std::fs::symlink_metadata(path)?.is_dir() {
             true if recursive => std::fs::remove_dir_all(path),
             true => std::fs::remove_dir(path),
@@ -253,10 +288,14 @@ impl Machine for RealMachine {
     }
 
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        if let Some(before) = &mut self.before {
+            before.moved(from, to);
+        }
         std::fs::rename(from, to)
     }
 
     fn chmod(&mut self, path: &Path, mode: u32, follow: bool) -> io::Result<()> {
+        self.changes_attributes(path, follow);
         // Linux has no permissions of a link; chmod(2) would change what it points to.
         if !follow && std::fs::symlink_metadata(path)?.is_symlink() {
             return Err(rustix::io::Errno::OPNOTSUPP.into());
@@ -271,6 +310,7 @@ impl Machine for RealMachine {
         gid: Option<u32>,
         follow: bool,
     ) -> io::Result<()> {
+        self.changes_attributes(path, follow);
         if follow {
             std::os::unix::fs::chown(path, uid, gid)
         } else {
@@ -302,6 +342,11 @@ impl Machine for RealMachine {
     }
 
     fn run(&mut self, command: &Command) -> io::Result<Ran> {
+        if let Some(before) = &mut self.before
+            && !command.judges
+        {
+            before.program();
+        }
         let output = self.execute(command)?;
         self.accounts.forget();
         Ok(Ran::Done(output))
@@ -313,6 +358,9 @@ impl Machine for RealMachine {
         echo: bool,
         partner: &mut dyn FnMut(&[u8]) -> Turn,
     ) -> io::Result<Output> {
+        if let Some(before) = &mut self.before {
+            before.program();
+        }
         terminal::converse(command, &self.env, self.deadline, echo, partner)
     }
 

@@ -33,6 +33,9 @@ const HEAD: &str = "run.json";
 const EVENTS: &str = "events.ndjson";
 const FILES: &[&str] = &[HEAD, EVENTS];
 
+/// The folder of what files were before the run changed them, each under the SHA-256 of its content.
+const IMAGES: &str = "images";
+
 /// What is known of a run beside its events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Head {
@@ -60,6 +63,12 @@ pub(crate) struct Head {
     pub(crate) vault_ids: Vec<String>,
     /// It ran in check mode.
     pub(crate) check: bool,
+    /// It kept what files were before tasks changed them.
+    #[serde(default)]
+    pub(crate) images: bool,
+    /// The run that it undid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) undoes: Option<String>,
     /// The run that it went on with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) resumes: Option<String>,
@@ -228,8 +237,12 @@ impl Place {
     /// The space that a record takes.
     pub(crate) fn size(&self, id: &str) -> u64 {
         let folder = self.folder.join(id);
-        let sizes = FILES.iter().map(|name| folder.join(name).metadata());
-        sizes.flatten().map(|data| data.len()).sum()
+        let files = FILES.iter().map(|name| folder.join(name));
+        let files = files.chain(images(&folder));
+        files
+            .flat_map(|file| file.metadata())
+            .map(|data| data.len())
+            .sum()
     }
 
     /// Makes the folder of a new record.
@@ -266,9 +279,31 @@ impl Place {
             for name in FILES {
                 let _ = std::fs::remove_file(folder.join(name));
             }
+            for image in images(&folder) {
+                let _ = std::fs::remove_file(image);
+            }
+            let _ = std::fs::remove_dir(folder.join(IMAGES));
             let _ = std::fs::remove_dir(folder);
         }
     }
+
+    /// Where the record of a run has what a file was.
+    pub(crate) fn image(&self, id: &str, name: &str) -> Option<PathBuf> {
+        let path = self.folder.join(id).join(IMAGES).join(name);
+        (is_image(name) && path.is_file()).then_some(path)
+    }
+}
+
+/// The files with what others were before the run.
+fn images(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(folder.join(IMAGES)).into_iter().flatten();
+    let own = |entry: &std::fs::DirEntry| entry.file_name().to_str().is_some_and(is_image);
+    entries.flatten().filter(own).map(|entry| entry.path())
+}
+
+/// Whether a name is a SHA-256.
+fn is_image(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 impl Recorded {

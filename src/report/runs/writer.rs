@@ -1,21 +1,23 @@
 //! Writes the record of a run. A thread turns events into lines, so that the run waits for neither.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use rplay_modules::data::Data;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Map, Value};
 
-use super::{EVENTS, FORMAT, Head, Place, VERSION, append, write_head};
+use super::{EVENTS, FORMAT, Head, IMAGES, Place, VERSION, append, images, write_head};
 use crate::diag::Severity;
-use crate::load::inputs::FilesRead;
-use crate::report::event::Event;
+use crate::load::inputs::{FilesRead, digest};
+use crate::report::event::{Event, KeptFile, Lacks};
 use crate::report::record;
 use crate::secrets::Secrets;
 
@@ -82,10 +84,14 @@ impl Writer {
         let (lines, received) = channel();
         let fault = Arc::new(OnceLock::new());
         let failed = Arc::clone(&fault);
+        let mut kept = Images {
+            folder: folder.join(IMAGES),
+            left: place.most_bytes,
+        };
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
             .spawn(move || {
-                if let Err(error) = write_all(&received, file) {
+                if let Err(error) = write_all(&received, file, &mut kept) {
                     // It is set here only.
                     let _ = failed.set(error.to_string());
                     // What comes now is for nobody.
@@ -117,6 +123,20 @@ impl Writer {
             if let Some(lines) = &self.lines {
                 // The thread listens until this is gone.
                 let _ = lines.send(Line::Input { path, digest });
+            }
+        }
+    }
+
+    /// Removes what files were where a secret is in it that only became known later.
+    fn forget_secrets(&self) {
+        if !self.head.images || self.secrets.matcher().is_none() {
+            return;
+        }
+        for image in images(&self.folder) {
+            let content = std::fs::read(&image).map(Data::Bytes);
+            if content.is_ok_and(|content| self.secrets.is_in(&content)) {
+                // Only the owner reads it.
+                let _ = std::fs::remove_file(image);
             }
         }
     }
@@ -174,6 +194,7 @@ impl Drop for Writer {
         drop(self.lines.take());
         // The thread does not panic.
         let _ = self.thread.take().map(JoinHandle::join);
+        self.forget_secrets();
         self.head.ended = Some(jiff::Timestamp::now().to_string());
         let written = self.write_head().map_err(|fault| fault.to_string());
         let fault = self.fault.get().cloned().map_or(written, Err);
@@ -192,14 +213,14 @@ fn not_written(fault: &str) {
 }
 
 /// Writes what comes until nothing more does.
-fn write_all(lines: &Receiver<Line>, mut file: File) -> io::Result<()> {
+fn write_all(lines: &Receiver<Line>, mut file: File, kept: &mut Images) -> io::Result<()> {
     let mut text = String::new();
     while let Ok(line) = lines.recv() {
-        add(&mut text, line);
+        add(&mut text, line, kept);
         while text.len() < BATCH
             && let Ok(line) = lines.try_recv()
         {
-            add(&mut text, line);
+            add(&mut text, line, kept);
         }
         file.write_all(text.as_bytes())?;
         text.clear();
@@ -207,7 +228,48 @@ fn write_all(lines: &Receiver<Line>, mut file: File) -> io::Result<()> {
     Ok(())
 }
 
-fn add(text: &mut String, line: Line) {
+/// Where contents of files go.
+struct Images {
+    folder: PathBuf,
+    /// How many bytes more.
+    left: u64,
+}
+
+impl Images {
+    /// Puts a content into a file of its own, named by its digest.
+    fn keep(&mut self, file: &mut KeptFile) {
+        let Some(content) = file.content.take() else {
+            return;
+        };
+        let name = digest(&content);
+        let path = self.folder.join(&name);
+        let size = content.len() as u64;
+        let kept = path.exists()
+            || size <= self.left && {
+                self.left -= size;
+                let mut folder = DirBuilder::new();
+                // It is there from the second one on.
+                let _ = folder.mode(0o700).create(&self.folder);
+                let written = append(&path).and_then(|mut file| file.write_all(&content));
+                if written.is_err() {
+                    // Half a content must not be taken for one.
+                    let _ = std::fs::remove_file(&path);
+                }
+                written.is_ok()
+            };
+        match kept {
+            true => file.image = Some(name),
+            false => file.lacks = Some(Lacks::NoSpace),
+        }
+    }
+}
+
+fn add(text: &mut String, mut line: Line, kept: &mut Images) {
+    if let Line::Event { event, .. } = &mut line
+        && let Event::Kept { files, .. } = &mut **event
+    {
+        files.files.iter_mut().for_each(|file| kept.keep(file));
+    }
     let fields = match line {
         Line::Event { event, masked, at } => record::fields(&event).map(|mut fields| {
             fields.insert("at".to_owned(), at.into());

@@ -80,7 +80,10 @@ pub fn validate(
 fn run_validation(machine: &mut dyn Machine, line: &str) -> Result<Ran, Failure> {
     let words = split_words(line)?;
     machine
-        .run(&Command::new(words.clone()))
+        .run(&Command {
+            judges: true,
+            ..Command::new(words.clone())
+        })
         .map_err(|error| cannot_run(&words, &error))
 }
 
