@@ -226,6 +226,26 @@ fn outdated(place: &Place) -> Result<(), String> {
     other.env("ANSIBLE_FORKS", "7");
     let named = "* the environment variable ANSIBLE_FORKS has changed\n";
     expect(finish(&mut other)?, 1, &[named])?;
+    // A program gives the same hosts with another variable, and then the name is another machine.
+    let text = read(&folder, "plan.json")?;
+    let mut plan = rplay::report::plan::Plan::from_text(&text)?;
+    let named = std::path::Path::new("/etc/machine-id").exists();
+    for (all, name, wanted) in [
+        (&mut plan.targets, "one", named),
+        (&mut plan.variables, "hosts", true),
+    ] {
+        if all.insert(name.to_owned(), "0".repeat(32)).is_some() != wanted {
+            return Err(format!("the plan does not know {name}:\n{text}"));
+        }
+    }
+    let edited = plan.to_text().map_err(|fault| fault.to_string())?;
+    write(&folder, "other.json", &edited)?;
+    let told = [
+        "variables that hosts gives have changed\n",
+        "one is another machine than the plan was made with\n",
+    ];
+    let told = &told[..1 + usize::from(named)];
+    expect(run(&folder, &["apply", "other.json"])?, 1, told)?;
     // Somebody was there in between.
     std::fs::create_dir(folder.join("out")).map_err(|fault| fault.to_string())?;
     write(&folder, "out/greeting", "good morning\n")?;

@@ -190,6 +190,8 @@ pub struct Hello {
     pub pid: u32,
     /// What the kernel calls this start of the machine; empty where it does not tell.
     pub boot: String,
+    /// What the machine calls itself for as long as it is installed; empty where it has no such name.
+    pub machine: String,
     /// Under which name it can be joined when its channel is lost; empty: it leaves with its channel.
     pub name: String,
 }

@@ -15,6 +15,7 @@ use super::runs::{self, Called};
 use super::session;
 use super::{CommandError, Exit, finish, interrupt};
 use crate::diag::Diagnostic;
+use crate::inventory::Inventory;
 use crate::load::inputs::{FilesRead, digest};
 use crate::load::vault::VaultSecrets;
 use crate::report::plan::{Collector, Plan, Unlike};
@@ -117,6 +118,7 @@ pub(super) fn apply(call: &Call) -> Exit {
         let (_, now) = make(stored(words)?, words, false, hidden)?;
         let mut reasons = plan.unlike(&now).iter().map(drifted).collect::<Vec<_>>();
         reasons.extend(new_inputs(&plan, &now));
+        reasons.extend(moved(&plan, &now));
         refuse(&arguments.plan, reasons)?;
         if plan.exit_code != 0 {
             let why = "the run that it foretells fails; mend what fails and plan again";
@@ -240,6 +242,7 @@ fn execute(
     let (collector, plan) = Collector::new();
     let tags = Arc::new(tags(secrets));
     let id = tags.id();
+    let variables = origins(&loaded.inputs.inventory, &tags);
     let beside = match shown {
         true => playbook::reports(&arguments, &loaded.inputs)?,
         false => vec![],
@@ -276,6 +279,7 @@ fn execute(
     let exit = session::execute(inputs, planner, &playbooks, view, told)?;
     let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
     plan.vault_ids = vault_ids;
+    plan.variables = variables;
     plan.tags = Some(id);
     if let Some(file) = settings
         && let Ok(bytes) = std::fs::read(&file)
@@ -402,6 +406,69 @@ fn new_inputs(plan: &Plan, now: &Plan) -> Vec<String> {
     let new = now.inputs.keys();
     let new = new.filter(|path| !plan.inputs.contains_key(*path));
     new.map(|path| format!("{path} is new")).collect()
+}
+
+/// Hosts that are other machines by now, and variables of the inventory that are others.
+fn moved(plan: &Plan, now: &Plan) -> Vec<String> {
+    let changed = |then: &BTreeMap<String, String>, now: &BTreeMap<String, String>| {
+        let pairs = then
+            .iter()
+            .filter(|(name, then)| now.get(*name).is_some_and(|now| now != *then));
+        pairs.map(|(name, _)| name.clone()).collect::<Vec<_>>()
+    };
+    let hosts = changed(&plan.targets, &now.targets).into_iter();
+    let hosts = hosts.map(|host| format!("{host} is another machine than the plan was made with"));
+    let mut reasons: Vec<String> = hosts.collect();
+    // Digests by another key say nothing.
+    if plan.tags == now.tags {
+        let origins = changed(&plan.variables, &now.variables).into_iter();
+        reasons.extend(origins.map(|origin| format!("variables that {origin} gives have changed")));
+        let new = now
+            .variables
+            .keys()
+            .filter(|origin| !plan.variables.contains_key(*origin));
+        reasons.extend(new.map(|origin| format!("variables come from {origin}, which gave none")));
+        let gone = plan
+            .variables
+            .keys()
+            .filter(|origin| !now.variables.contains_key(*origin));
+        reasons.extend(gone.map(|origin| format!("no variables come from {origin} any longer")));
+    }
+    reasons
+}
+
+/// The variables of the inventory as digests, by the source that gave them: of a program or a plugin the
+/// source may be what it was, and what comes of it another.
+fn origins(inventory: &Inventory, tags: &Tags) -> BTreeMap<String, String> {
+    let groups = inventory
+        .groups
+        .values()
+        .map(|group| ("group", &group.name, &group.vars));
+    let hosts = inventory
+        .hosts
+        .values()
+        .map(|host| ("host", &host.name, &host.vars));
+    let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (kind, owner, vars) in groups.chain(hosts) {
+        for (name, node) in vars.iter() {
+            let source = crate::files::from_here(&node.span.source.path)
+                .display()
+                .to_string();
+            let value = node.written();
+            texts
+                .entry(source)
+                .or_default()
+                .push(format!("{kind} {owner} {name} {value}"));
+        }
+    }
+    let digest = |mut lines: Vec<String>| {
+        lines.sort_unstable();
+        tags.digest(&lines.join("\n"))
+    };
+    texts
+        .into_iter()
+        .map(|(source, lines)| (source, digest(lines)))
+        .collect()
 }
 
 fn drifted(one: &Unlike) -> String {

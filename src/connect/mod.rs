@@ -271,6 +271,8 @@ pub struct Link {
     sent: Vec<Sent>,
     /// How often the connection was lost since the host answered last.
     losses: usize,
+    /// Somebody was told which machine it is.
+    told: bool,
 }
 
 /// Content that was sent ahead of the call that names it.
@@ -440,6 +442,7 @@ impl Link {
             next_number: 0,
             sent: Vec::new(),
             losses: 0,
+            told: false,
         }
     }
 
@@ -595,6 +598,23 @@ impl Link {
     pub fn folder(&self, r#become: Option<&Become>) -> Option<&Path> {
         let agent = self.agents.iter().find(|agent| agent.serves(r#become))?;
         Some(&agent.hello.process.cwd)
+    }
+
+    /// Whose machine it is, where it has a name of its own and nobody was told yet: a digest of it, because the
+    /// name itself is nobody else's business (`machine-id(5)`).
+    pub fn take_identity(&mut self) -> Option<(String, String)> {
+        if self.told {
+            return None;
+        }
+        let hello = &self.agents.first()?.hello;
+        self.told = true;
+        let named = (!hello.machine.is_empty()).then(|| format!("rplay {}", hello.machine));
+        named.map(|name| {
+            (
+                self.target.name.clone(),
+                crate::load::inputs::digest(name.as_bytes()),
+            )
+        })
     }
 
     /// Whether the host may share its files with this machine.

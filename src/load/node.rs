@@ -46,6 +46,24 @@ impl Node {
         }
     }
 
+    /// What was written, without its place and with vaults closed: two of one text have one value.
+    #[must_use]
+    pub fn written(&self) -> String {
+        match &self.kind {
+            NodeKind::Seq(items) => {
+                let items: Vec<String> = items.iter().map(Self::written).collect();
+                format!("[{}]", items.join(", "))
+            }
+            NodeKind::Map(entries) => {
+                let entry =
+                    |(key, value): &(Self, Self)| format!("{}: {}", key.written(), value.written());
+                let entries: Vec<String> = entries.iter().map(entry).collect();
+                format!("{{{}}}", entries.join(", "))
+            }
+            plain => format!("{plain:?}"),
+        }
+    }
+
     /// The value under a text key of a mapping.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Node> {

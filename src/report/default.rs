@@ -134,7 +134,7 @@ impl View for Default {
                 self.output
                     .message(*kind, text, self.options.verbosity, self.failures());
             }
-            Event::Again { .. } | Event::Kept { .. } => {}
+            Event::Again { .. } | Event::Kept { .. } | Event::Reached { .. } => {}
             Event::CustomStats { stats } => self.stats.extend(stats.clone()),
             Event::RunEnded { recap, .. } => self.end(recap),
         }

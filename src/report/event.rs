@@ -143,6 +143,13 @@ pub enum Event {
         /// The values, per host or under `_run`.
         stats: Map,
     },
+    /// A host was reached for the first time: only plans and records have it.
+    Reached {
+        /// The host.
+        host: String,
+        /// A digest of what the machine calls itself.
+        machine: String,
+    },
     /// What files were before a task changed them, where that is kept: only records have it.
     Kept {
         /// The task's number.
@@ -169,7 +176,10 @@ pub enum Event {
 impl Event {
     /// Whether it is for records only, and no view gets it.
     pub(crate) fn is_for_records(&self) -> bool {
-        matches!(self, Self::Again { .. } | Self::Kept { .. })
+        matches!(
+            self,
+            Self::Again { .. } | Self::Kept { .. } | Self::Reached { .. }
+        )
     }
 
     /// Gives an event of one host another task's number.

@@ -133,6 +133,7 @@ fn mask(event: &mut Event, matcher: &Matcher) {
         Event::PlaybookStarted { path } => matcher.text(path),
         // Names of hosts, which the inventory gives in the open, and numbers.
         Event::NoHostsMatched
+        | Event::Reached { .. }
         | Event::NoHostsRemaining
         | Event::HostStarted { .. }
         | Event::RunEnded { .. } => {}

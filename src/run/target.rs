@@ -86,6 +86,14 @@ impl Links {
         links.flat_map(|(_, link)| link.take_notes()).collect()
     }
 
+    /// Which machines were reached since this was asked last, each with the name that it was reached by.
+    pub(super) fn identities(&mut self) -> Vec<(String, String)> {
+        self.links
+            .iter_mut()
+            .filter_map(|(_, link)| link.take_identity())
+            .collect()
+    }
+
     /// Forgets the connections to a host.
     pub(crate) fn forget(&mut self, target: &str) {
         self.links.retain(|(known, _)| known.name != target);

@@ -576,8 +576,9 @@ impl Worker<'_> {
         };
         let warnings = context.warning_effects();
         let kept = context.kept_files();
+        let reached = context.links.identities();
         self.unknown = self.unknown.take().or(context.unknown.take());
-        self.keep(kept);
+        self.keep(kept, reached);
         let mut by_action = false;
         let ran = match ran {
             Ok(ran) => ran,
@@ -596,8 +597,11 @@ impl Worker<'_> {
         Ok(one)
     }
 
-    /// Tells what was kept of files.
-    fn keep(&self, kept: Vec<KeptFiles>) {
+    /// Tells what was kept of files, and which machines were reached.
+    fn keep(&self, kept: Vec<KeptFiles>, reached: Vec<(String, String)>) {
+        for (host, machine) in reached {
+            self.send(Event::Reached { host, machine });
+        }
         for files in kept {
             self.send(Event::Kept {
                 task: self.job.id,

@@ -78,13 +78,23 @@ impl Tags {
         format!("{STARS}[{}]", self.hash(&format!("secret {secret}")))
     }
 
+    /// A digest that nobody can try guesses against who has not the key.
+    #[must_use]
+    pub fn digest(&self, text: &str) -> String {
+        self.keyed(text, 32)
+    }
+
     fn hash(&self, text: &str) -> String {
+        self.keyed(text, DIGITS)
+    }
+
+    fn keyed(&self, text: &str, length: usize) -> String {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&*self.key) else {
             return String::new();
         };
         mac.update(text.as_bytes());
         let mut digits = hex(&mac.finalize().into_bytes());
-        digits.truncate(DIGITS);
+        digits.truncate(length);
         digits
     }
 }

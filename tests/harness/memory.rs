@@ -109,6 +109,7 @@ fn serve(seed: &Path, left: &Path) -> io::Result<()> {
         process,
         pid: std::process::id(),
         boot: String::new(),
+        machine: String::new(),
         name: String::new(),
     };
     write_frame(&mut output, &Reply::Hello(hello))?;

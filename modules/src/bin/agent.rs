@@ -47,7 +47,7 @@ use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::attrs::{limit_diff, os_error_text};
 use rplay_modules::machine::digest::{Algorithm, Sums};
 use rplay_modules::machine::overlay::Overlay;
-use rplay_modules::machine::real::{RealMachine, boot, stop, terminal};
+use rplay_modules::machine::real::{RealMachine, boot, identity, stop, terminal};
 use rplay_modules::machine::{Change, Kept, Machine, Process};
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::registry;
@@ -100,6 +100,7 @@ fn serve(stay: Duration) -> io::Result<()> {
         process: agent.machine.process(),
         pid: std::process::id(),
         boot: boot(),
+        machine: identity(),
         name: line.name.clone(),
     };
     let (sender, requests) = channel();

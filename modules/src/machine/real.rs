@@ -31,6 +31,13 @@ pub fn boot() -> String {
     id.unwrap_or_default().trim().to_owned()
 }
 
+/// What the machine calls itself for as long as it is installed (`machine-id(5)`); empty where it has no such name.
+#[must_use]
+pub fn identity() -> String {
+    let id = std::fs::read_to_string("/etc/machine-id");
+    id.unwrap_or_default().trim().to_owned()
+}
+
 /// The machine that the process runs on: looks and changes are system calls.
 #[derive(Debug)]
 pub struct RealMachine {

@@ -46,6 +46,12 @@ pub struct Plan {
     pub inputs: BTreeMap<String, String>,
     /// The variables of the environment that are settings, with the SHA-256 of their values.
     pub environment: BTreeMap<String, String>,
+    /// Which machine each host was: digests of what they call themselves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, String>,
+    /// The variables that sources of the inventory and the command line gave: keyed digests, by origin.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
     /// The ids of the vault passwords that were given.
     pub vault_ids: Vec<String>,
     /// What the key is called by which secrets have their tags.
@@ -460,6 +466,9 @@ impl View for Collector {
                 kind: MessageKind::Warning,
                 text,
             } => plan.warnings.push(text.clone()),
+            Event::Reached { host, machine } => {
+                plan.targets.insert(host.clone(), machine.clone());
+            }
             Event::RunEnded { recap, exit_code } => {
                 plan.recap = recap.iter().cloned().collect();
                 plan.exit_code = *exit_code;
