@@ -170,7 +170,7 @@ fn transfers(server: &Server) -> Result<(), String> {
             let mut file = std::fs::File::create(&back)
                 .map_err(|error| LinkError::Protocol(error.to_string()))?;
             let fetched = link.fetch_into(None, &there, None, &mut file).await?;
-            Ok::<_, LinkError>((copied.0.map(|outcome| outcome.changed), fetched))
+            Ok::<_, LinkError>((copied.result.map(|outcome| outcome.changed), fetched))
         };
         let done = all.await.map_err(|error| error.to_string())?;
         link.close().await;

@@ -14,7 +14,7 @@ use crate::machine::{Change, Kept, Process};
 use crate::outcome::{Failure, Outcome};
 
 /// The version of this protocol.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// The largest frame that either side accepts, in bytes. Larger content is sent as [`Request::Blob`]s.
 pub const MAX_FRAME: usize = 32 << 20;
