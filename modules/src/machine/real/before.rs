@@ -1,5 +1,6 @@
 //! What files were before a call changed them. Each path is noted when the call first changes it.
 
+use std::collections::HashMap;
 use std::fs::{File, Metadata, symlink_metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -18,6 +19,8 @@ const PATH: u64 = 64;
 #[derive(Debug)]
 pub(super) struct Notes {
     kept: Kept,
+    /// Where the images of paths are.
+    places: HashMap<PathBuf, usize>,
     /// The largest content of a file that is kept.
     most: u64,
     left: u64,
@@ -27,6 +30,7 @@ impl Notes {
     pub(super) fn new(most: u64) -> Self {
         Self {
             kept: Kept::default(),
+            places: HashMap::new(),
             most,
             left: MOST_BYTES,
         }
@@ -89,20 +93,21 @@ impl Notes {
 
     /// The place of a path among the images; none where no more are kept.
     fn note(&mut self, path: &Path) -> Option<usize> {
-        let mut images = self.kept.images.iter();
-        if let Some(at) = images.rposition(|image| image.path == path) {
-            return Some(at);
+        if let Some(at) = self.places.get(path) {
+            return Some(*at);
         }
         let size = path.as_os_str().len() as u64 + PATH;
         self.kept.more |= self.left < size;
         self.left = self.left.checked_sub(size)?;
+        let at = self.kept.images.len();
+        self.places.insert(path.to_path_buf(), at);
         self.kept.images.push(Image {
             path: path.to_path_buf(),
             before: symlink_metadata(path).ok().map(|meta| inode(path, &meta)),
             content: None,
             after: None,
         });
-        Some(self.kept.images.len() - 1)
+        Some(at)
     }
 
     /// What was kept, with what there is now. What is as it was is left out.
