@@ -13,8 +13,14 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     part.keep()
 }
 
+/// Whether a new file takes the place of what is there. `/dev/null` must stay what it is.
+fn is_replaced(path: &Path) -> bool {
+    path.metadata()
+        .map_or(true, |meta| meta.is_file() || meta.is_dir())
+}
+
 /// A file of the controller that is being written. It takes its place when it is complete; until then, and when
-/// it never is, the former one is there.
+/// it never is, the former one is there. A device or a pipe is written to, and stays.
 pub(crate) struct Part {
     file: File,
     /// Where it is meanwhile; none once it has its place.
@@ -26,6 +32,13 @@ impl Part {
     /// Begins one, with the folders that lead to it.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
+        if !is_replaced(path) {
+            return Ok(Self {
+                file: File::options().write(true).open(path)?,
+                part: None,
+                path: path.to_owned(),
+            });
+        }
         let folder = path.parent().filter(|dir| !dir.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
@@ -45,8 +58,8 @@ impl Part {
 
     /// It is complete, and takes its place.
     pub(crate) fn keep(mut self) -> io::Result<()> {
-        self.file.sync_all()?;
         if let Some(part) = &self.part {
+            self.file.sync_all()?;
             std::fs::rename(part, &self.path)?;
             self.part = None;
         }
@@ -77,6 +90,9 @@ impl Drop for Part {
 pub(crate) fn writable(path: &Path) -> std::io::Result<()> {
     if path.is_dir() {
         return Err(std::io::ErrorKind::IsADirectory.into());
+    }
+    if !is_replaced(path) {
+        return Ok(());
     }
     let folder = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     let name = format!(".rplay-{}", std::process::id());

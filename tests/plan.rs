@@ -605,7 +605,13 @@ fn wrong_reports(place: &Place) -> Result<(), String> {
             expect((code, text), 5, &[told])?;
         }
     }
-    Ok(())
+    let twice = "the reports 'json=x' and 'markdown=./x' have the same file, '";
+    let words = "play.yml -i hosts --report json=x --report markdown=./x";
+    let words: Vec<&str> = words.split(' ').collect();
+    expect(run(&folder, &words)?, 5, &[twice])?;
+    let words = "play.yml -i hosts --report json=/dev/null --report markdown=/dev/null";
+    let words: Vec<&str> = words.split(' ').collect();
+    expect(run(&folder, &words)?, 0, &[])
 }
 
 fn drift(place: &Place) -> Result<(), String> {

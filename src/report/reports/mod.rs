@@ -149,6 +149,14 @@ fn unwritable(file: &Path, error: &std::io::Error) -> Diagnostic {
     Diagnostic::error("report", text).cause(error.to_string())
 }
 
+/// The file that a report is written to, where it has one that can be written over.
+fn file(wanted: &str) -> Option<PathBuf> {
+    let (name, file) = taken_apart(wanted);
+    let kind = KINDS.iter().find(|kind| kind.name == name)?;
+    let file = file.or_else(|| Some(PathBuf::from(kind.file)).filter(|_| !kind.file.is_empty()));
+    file.filter(|file| file.metadata().map_or(true, |meta| meta.is_file()))
+}
+
 /// The form and the file of a report of problems.
 fn of_problems(wanted: &str) -> Option<(findings::Form, PathBuf)> {
     let (name, file) = taken_apart(wanted);
@@ -168,8 +176,24 @@ pub(crate) fn is_of_problems(wanted: &str) -> bool {
 /// first playbook.
 ///
 /// # Errors
-/// The file of one of them cannot be written.
+/// The file of one of them cannot be written, or two reports, of whatever kind, have the same file.
 pub(crate) fn open_problems(wanted: &[String], playbooks: &[PathBuf]) -> Result<(), Diagnostic> {
+    let mut files: Vec<(PathBuf, &str)> = vec![];
+    for one in wanted {
+        let Some(file) = file(one) else {
+            continue;
+        };
+        let path = std::path::absolute(&file).unwrap_or(file);
+        if let Some((_, other)) = files.iter().find(|(other, _)| *other == path) {
+            let text = format!(
+                "the reports '{other}' and '{one}' have the same file, '{}'",
+                path.display()
+            );
+            return Err(Diagnostic::error("report", text)
+                .hint("one would be written over the other: give each a file of its own"));
+        }
+        files.push((path, one));
+    }
     let elsewhere = playbooks
         .first()
         .map_or_else(String::new, |path| path.display().to_string());
