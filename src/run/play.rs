@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::task;
 
 use indexmap::IndexMap;
 use tokio::sync::Semaphore;
@@ -537,12 +538,13 @@ impl Run<'_> {
         };
         self.emit(if known { again(started) } else { started });
         let members = self.chain(&job, further);
+        let turn = limit.map(|(limit, _)| in_line(limit.acquire_owned()));
         let run = Arc::clone(&self.shared);
         while self.workers.try_join_next().is_some() {}
         self.workers.spawn(async move {
             // The semaphore is never closed.
-            let _permit = match &limit {
-                Some((limit, _)) => limit.acquire().await.ok(),
+            let _permit = match turn {
+                Some(turn) => turn.await.ok(),
                 None => None,
             };
             match begun {
@@ -677,4 +679,17 @@ fn batch_size(size: &Value, all: usize) -> usize {
     to_int(size)
         .and_then(|size| usize::try_from(size).ok())
         .unwrap_or(0)
+}
+
+/// A place in a line, which is taken at once: workers may begin in any order.
+fn in_line<F: Future>(turn: F) -> impl Future<Output = F::Output> {
+    let mut turn = Box::pin(turn);
+    let nobody = &mut task::Context::from_waker(task::Waker::noop());
+    let first = turn.as_mut().poll(nobody);
+    async move {
+        match first {
+            task::Poll::Ready(permit) => permit,
+            task::Poll::Pending => turn.await,
+        }
+    }
 }

@@ -42,7 +42,8 @@ start)
     penalties='PerSourcePenalties no'
     /usr/sbin/sshd -G -o "$penalties" >/dev/null 2>&1 || penalties=
     for try in 1 2 3 4 5; do
-        port=$(awk 'BEGIN { srand(); print int(20000 + rand() * 20000) }')
+        # Below those that the system gives to clients.
+        port=$(awk 'BEGIN { srand(); print int(20000 + rand() * 11000) }')
         port=$((port + $$ % 1000 + try))
         cat >"$folder/sshd_config" <<END
 ${SSHD_CONFIG:-}
@@ -63,12 +64,14 @@ StrictModes no
 MaxAuthTries 20
 Subsystem sftp internal-sftp
 END
-        /usr/sbin/sshd -f "$folder/sshd_config" -E "$folder/log" && break
+        # It goes to the background before it listens, and writes its number afterwards.
+        /usr/sbin/sshd -f "$folder/sshd_config" -E "$folder/log" || continue
+        for wait in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+            [ -s "$folder/pid" ] && break 2
+            sleep 0.1
+        done
     done
-    for wait in 1 2 3 4 5 6 7 8 9 10; do
-        [ -s "$folder/pid" ] && break
-        sleep 0.1
-    done
+    [ -s "$folder/pid" ] || { cat "$folder/log" >&2; exit 1; }
     echo "[127.0.0.1]:$port $(cut -d' ' -f1,2 "$folder/host_ed25519.pub")" >"$folder/known_hosts"
     echo "$port"
     ;;
