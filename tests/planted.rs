@@ -256,7 +256,7 @@ fn project(place: &Place, name: &str) -> Result<PathBuf, String> {
     )?;
     let host = "one ansible_connection=local ansible_become_password=zq-inventory-become-11\n";
     write(&folder, "hosts", host)?;
-    let settings = "[defaults]\nlog_path = run.log\n[rplay]\nrecords_images = yes\nsecret_vars = api_token, *_password, env_token, made_secret\n";
+    let settings = "[defaults]\nlog_path = run.log\n[rplay]\nrecords_images = yes\nstream_output = yes\nsecret_vars = api_token, *_password, env_token, made_secret\n";
     write(&folder, "ansible.cfg", settings)?;
     Ok(folder)
 }

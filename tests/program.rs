@@ -20,6 +20,7 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ("the first commands of the README", readme),
     ("progress on a terminal is drawn and erased", progress),
     ("no progress where nobody looks", no_progress),
+    ("what programs write is shown while they run", streamed),
     ("signals end the run and its programs", signals),
     ("a task in the background outlives the run", background),
     ("a home that cannot be written", closed_home),
@@ -173,6 +174,33 @@ impl Place {
 
 /// `play.yml` on this machine.
 const HERE: &[&str] = &["play.yml", "-i", "here,", "-c", "local"];
+
+/// A program that goes on when its line has been seen; nothing of tasks whose output is hidden.
+fn streamed(place: &Place) -> Result<(), String> {
+    use std::io::BufRead;
+    let tasks = "    - shell: echo one; for i in $(seq 100); do [ -e seen ] && break; sleep 0.1; done; [ -e seen ] && printf 'two\\nthree'\n      args: {chdir: '{{ playbook_dir }}'}\n    - command: echo hidden\n      no_log: true\n";
+    let folder = place.play("streamed", tasks)?;
+    let mut command = scenario::command(&folder, &folder, HERE);
+    command.env("RPLAY_STREAM_OUTPUT", "yes");
+    command.stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().map_err(|fault| fault.to_string())?;
+    let output = child.stdout.take().ok_or("no output")?;
+    let mut told = vec![];
+    for line in std::io::BufReader::new(output).lines() {
+        let line = line.map_err(|fault| fault.to_string())?;
+        if line == "here | one" {
+            std::fs::write(folder.join("seen"), "").map_err(|fault| fault.to_string())?;
+        }
+        told.push(line);
+    }
+    let status = child.wait().map_err(|fault| fault.to_string())?;
+    let text = told.join("\n");
+    let lines = "here | one\nhere | two\nhere | three\nchanged: [here]\n\nTASK [command]";
+    if text.contains("hidden") {
+        return Err(format!("a hidden task was shown:\n{text}"));
+    }
+    expect((status.code().unwrap_or(-1), text), 0, &[lines])
+}
 
 /// Ansible goes on for ever; we tell the circle.
 fn endless(place: &Place) -> Result<(), String> {

@@ -14,7 +14,7 @@ use crate::machine::{Change, Kept, Process};
 use crate::outcome::{Failure, Outcome};
 
 /// The version of this protocol.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// The largest frame that either side accepts, in bytes. Larger content is sent as [`Request::Blob`]s.
 pub const MAX_FRAME: usize = 32 << 20;
@@ -106,6 +106,8 @@ pub struct Run {
     pub settled: bool,
     /// Tell what files were before the call changed them, with contents up to so many bytes.
     pub keep: Option<u64>,
+    /// What programs of the call write is told while they run, in [`Reply::Heard`]s.
+    pub hear: bool,
 }
 
 impl Run {
@@ -124,6 +126,7 @@ impl Run {
             timeout_ms: None,
             job: None,
             chain: None,
+            hear: false,
             settled: false,
             keep: None,
         }
@@ -176,6 +179,14 @@ pub enum Reply {
         unrun: Option<Vec<u64>>,
         /// The numbers of content that no call has used, with how many bytes of it have arrived.
         contents: Vec<(u64, u64)>,
+    },
+    /// What a program of a call has just written.
+    Heard {
+        /// The number of the call.
+        id: u64,
+        /// The bytes.
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
     },
 }
 

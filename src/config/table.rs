@@ -113,6 +113,14 @@ pub static SETTINGS: &[Setting] = &[
         "Send items of a loop, and tasks of a host, together where they need nothing of each other: to hosts that are not this machine, never, or always.",
     ),
     setting(
+        "stream_output",
+        &[("rplay", "stream_output")],
+        &["RPLAY_STREAM_OUTPUT"],
+        Kind::Bool,
+        Some("False"),
+        "Show what programs on hosts write while they run, each line with its host. Nothing of tasks with `no_log`, in check mode or in the background; nothing is sent ahead then.",
+    ),
+    setting(
         "records",
         &[("rplay", "records")],
         &["RPLAY_RECORDS"],

@@ -455,6 +455,19 @@ impl Link {
         r#become: Option<&Become>,
         request: wire::Run,
     ) -> Result<Answered, LinkError> {
+        self.call_heard(r#become, request, None).await
+    }
+
+    /// Runs a module; `hear` gets what its programs write meanwhile, where the request says so.
+    ///
+    /// # Errors
+    /// As those of [`Self::call`].
+    pub async fn call_heard(
+        &mut self,
+        r#become: Option<&Become>,
+        request: wire::Run,
+        hear: Option<Hear>,
+    ) -> Result<Answered, LinkError> {
         match self.agent(r#become).await {
             Err(LinkError::NoAgent(why) | LinkError::NoRoom(why)) if plain::works(&request) => {
                 self.notes.push(format!(
@@ -481,6 +494,7 @@ impl Link {
             .map(|limit| Duration::from_millis(limit) + GRACE);
         let reply = async {
             let mut calls = self.calls(r#become, vec![request]).await?;
+            calls.hear = hear;
             self.answer(&mut calls).await
         };
         // Futures of others hold this one, and a copy of it would be in each.
@@ -545,6 +559,7 @@ impl Link {
         Ok(Calls {
             agent: number,
             waiting,
+            hear: None,
         })
     }
 
@@ -577,6 +592,11 @@ impl Link {
                 }
                 Said::Joined(unrun, contents) => {
                     Box::pin(self.resume(index, calls, unrun, &contents)).await?;
+                }
+                Said::Heard(bytes) => {
+                    if let Some(hear) = &mut calls.hear {
+                        hear(&bytes);
+                    }
                 }
                 Said::Lost => Box::pin(self.rejoin(index, calls)).await?,
             }
@@ -1031,7 +1051,11 @@ pub struct Answered {
 pub struct Calls {
     agent: u64,
     waiting: VecDeque<Waiting>,
+    hear: Option<Hear>,
 }
+
+/// Takes what programs of a call write, while they run.
+pub type Hear = Box<dyn FnMut(&[u8]) + Send>;
 
 /// A call whose answer is waited for.
 struct Waiting {
@@ -1071,6 +1095,8 @@ enum Said {
     Answer(Box<Answer>),
     /// It was joined; the calls that it never began, and the content that it has.
     Joined(Option<Vec<u64>>, Vec<(u64, u64)>),
+    /// What a program has just written.
+    Heard(Vec<u8>),
     Lost,
 }
 
@@ -1089,6 +1115,7 @@ async fn said(program: &mut Program, wanted: u64) -> Result<Said, LinkError> {
             }))),
             Some(Reply::NotRun { id }) if id == wanted => Said::Answer(Box::new(None)),
             Some(Reply::Joined { unrun, contents }) => Said::Joined(unrun, contents),
+            Some(Reply::Heard { id, bytes }) if id == wanted => Said::Heard(bytes),
             Some(_) => continue,
             None => Said::Lost,
         });

@@ -14,6 +14,7 @@ use rplay_modules::wire;
 use super::ahead::Way;
 use super::shared::{RunShared, World};
 use super::spec::TaskSpec;
+use super::stream;
 use super::target::{Links, describe, scope_of, way_of};
 use crate::action::{ActionError, Effect, TaskResult, table};
 use crate::connect::{Become, Link, LinkError, Target};
@@ -77,7 +78,9 @@ pub(crate) struct Context<'a> {
     /// What was kept, and whether the files that are there now may be shown.
     pub(crate) kept: Vec<(Kept, bool)>,
     /// Shows a line while the action still runs.
-    pub(crate) display: &'a (dyn Fn(&str) + Send + Sync),
+    pub(crate) display: Arc<dyn Fn(&str) + Send + Sync>,
+    /// What programs write is shown while they run.
+    pub(crate) streams: bool,
 }
 
 impl Context<'_> {
@@ -397,6 +400,7 @@ impl Context<'_> {
             keep: self
                 .keep
                 .filter(|_| !self.check && module.name != JOB_STATUS),
+            hear: self.streams,
             ..wire::Run::new(id, module.name, args)
         };
         let r#become = self.r#become.clone();
@@ -406,7 +410,14 @@ impl Context<'_> {
                 let target = describe(self.run, self.spec, there, self.target)?;
                 way.call(target, r#become, request).await?
             }
-            None => self.link()?.call(r#become.as_ref(), request).await?,
+            None => {
+                let hear = self
+                    .streams
+                    .then(|| stream::lines(self.host, &self.display));
+                self.link()?
+                    .call_heard(r#become.as_ref(), request, hear)
+                    .await?
+            }
         };
         self.kept.extend(answered.kept.map(|kept| (kept, shows)));
         Ok(TaskResult::from(answered.result))

@@ -30,6 +30,7 @@ mod scope;
 pub(crate) mod shared;
 mod spec;
 mod step;
+mod stream;
 mod target;
 pub(crate) mod unpredicted;
 mod vars_files;

@@ -74,6 +74,10 @@ impl Links {
 
     /// Whether there is a connection over which work may travel together.
     pub(super) fn carry_more(&self, run: &RunShared) -> bool {
+        if run.config.bool("stream_output") {
+            // What is shown while it runs is shown in its turn.
+            return false;
+        }
         let wanted = run.config.text("send_ahead").unwrap_or_default();
         let where_to = |link: &Link| wanted == "always" || wanted == "far" && !link.is_local();
         let fits = |(_, link): &(Target, Link)| link.has_agent() && where_to(link);

@@ -470,6 +470,11 @@ impl Worker<'_> {
         Ok(self.run.options.keep.filter(|_| shown && here))
     }
 
+    /// Whether what programs write is shown while they run.
+    fn streams(&self, scope: &HostScope) -> bool {
+        self.run.config.bool("stream_output") && !self.flag(Keyword::NoLog, scope)
+    }
+
     /// How many seconds the task may take.
     fn time_limit(&self, scope: &HostScope) -> Result<Option<i128>, TemplateError> {
         let limit = match self.job.spec.keyword(Keyword::Timeout) {
@@ -514,7 +519,6 @@ impl Worker<'_> {
             let (kind, text) = (MessageKind::Display, text.to_owned());
             tell(&out, Event::Message { kind, text });
         };
-        let keep = self.kept_size(&scope)?;
         let mut context = Context {
             run: &run,
             spec: &spec,
@@ -522,6 +526,8 @@ impl Worker<'_> {
             host: &self.job.host,
             first: self.job.first,
             target: &target,
+            keep: self.kept_size(&scope)?,
+            streams: !check && self.streams(&scope),
             links: &mut self.job.links,
             way: self.job.way.as_ref(),
             world: &self.job.world,
@@ -537,9 +543,8 @@ impl Worker<'_> {
             args: arguments(&run, &spec, &scope)?,
             warnings: vec![],
             unknown: None,
-            keep,
             kept: vec![],
-            display: &display,
+            display: Arc::new(display),
         };
         if let Err(error) = target::check_plugins(&run, &spec, described, &target) {
             // What is wrong with the task itself comes first.

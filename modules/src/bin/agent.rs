@@ -93,7 +93,7 @@ fn serve(stay: Duration) -> io::Result<()> {
         spool: Arc::clone(&spool),
         jobs: Vec::new(),
         broken: None,
-        out: Out::new(Arc::clone(&line))?,
+        out: Arc::new(Mutex::new(Out::new(Arc::clone(&line))?)),
     };
     let hello = Hello {
         protocol: PROTOCOL,
@@ -119,7 +119,8 @@ fn serve(stay: Duration) -> io::Result<()> {
             });
         });
     }
-    let served = agent.out.send(&Reply::Hello(hello)).and_then(|()| {
+    let greeted = agent.out().send(&Reply::Hello(hello));
+    let served = greeted.and_then(|()| {
         spool.tidy();
         agent.serve(&requests, &line)
     });
@@ -433,7 +434,8 @@ struct Agent {
     jobs: Vec<std::process::Child>,
     /// The chain that was broken off last.
     broken: Option<u64>,
-    out: Out,
+    /// Shared with what tells what programs write.
+    out: Arc<Mutex<Out>>,
 }
 
 impl Agent {
@@ -448,13 +450,13 @@ impl Agent {
             match task {
                 Task::Join { stream, waiting } => {
                     let contents = self.spool.contents().sizes();
-                    self.out.join(number, stream, &waiting, contents)?;
+                    self.out().join(number, stream, &waiting, contents)?;
                 }
                 // What a lost channel brought is not begun: the next one asks for it again.
                 _ if !line.serves(number) => {}
                 Task::Run(run) => self.answer(run)?,
                 Task::Fetch(wanted) => self.fetch(&wanted)?,
-                Task::Alone => self.out.send(&Reply::Joined {
+                Task::Alone => self.out().send(&Reply::Joined {
                     unrun: None,
                     contents: vec![],
                 })?,
@@ -464,14 +466,18 @@ impl Agent {
         Ok(())
     }
 
+    fn out(&self) -> MutexGuard<'_, Out> {
+        lock(&self.out)
+    }
+
     /// Runs a call and sends what comes of it.
     fn answer(&mut self, run: Run) -> io::Result<()> {
         let (id, chain) = (run.id, run.chain);
         if run.settled {
-            self.out.settle();
+            self.out().settle();
         }
         if chain.is_some() && chain == self.broken {
-            return self.out.send(&Reply::NotRun { id });
+            return self.out().send(&Reply::NotRun { id });
         }
         let (result, changes) = match run.job {
             Some(_) => self.start(run),
@@ -503,7 +509,8 @@ impl Agent {
             kept,
         };
         loop {
-            match (self.out.answer(id, &reply), &mut reply) {
+            let sent = self.out().answer(id, &reply);
+            match (sent, &mut reply) {
                 // The files that were kept must not be what a result fails by.
                 (
                     Err(error),
@@ -521,7 +528,7 @@ impl Agent {
                         changes: vec![],
                         kept: None,
                     };
-                    return self.out.answer(id, &reply).map(|()| false);
+                    return self.out().answer(id, &reply).map(|()| false);
                 }
                 (sent, _) => return sent.map(|()| true),
             }
@@ -534,7 +541,7 @@ impl Agent {
         if let Err(error) = self.send_file(wanted)? {
             let bytes = Err(os_error_text(&error));
             let sum = None;
-            self.out.send(&Reply::Blob { id, bytes, sum })?;
+            self.out().send(&Reply::Blob { id, bytes, sum })?;
         }
         Ok(())
     }
@@ -554,7 +561,7 @@ impl Agent {
                 Ok(sum) if wanted.known.as_ref() == Some(&sum) => {
                     let bytes = Ok(ByteBuf::new());
                     let sum = Some(sum);
-                    return self.out.send(&Reply::Blob { id, bytes, sum }).map(Ok);
+                    return self.out().send(&Reply::Blob { id, bytes, sum }).map(Ok);
                 }
                 Ok(_) => {}
             }
@@ -583,7 +590,7 @@ impl Agent {
             }
             let bytes = Ok(bytes.into());
             let sum = last.then(|| sums.clone().end().0);
-            self.out.send(&Reply::Blob { id, bytes, sum })?;
+            self.out().send(&Reply::Blob { id, bytes, sum })?;
             if last {
                 return Ok(Ok(()));
             }
@@ -606,6 +613,14 @@ impl Agent {
             self.machine.begin_call(run.env, timeout);
             if let Some(most) = run.keep {
                 self.machine.keep(most);
+            }
+            if run.hear {
+                let (out, id) = (Arc::clone(&self.out), run.id);
+                self.machine.hear(Box::new(move |bytes| {
+                    let bytes = bytes.to_vec();
+                    // A channel that is lost is found out by the answer.
+                    let _ = lock(&out).send(&Reply::Heard { id, bytes });
+                }));
             }
             (call(&run.module, &mut self.machine, &run.args), Vec::new())
         };
@@ -662,6 +677,10 @@ impl Agent {
         args.insert(SUMS.to_owned(), Data::List(sums.map(Data::Str).to_vec()));
         Ok(Some(path))
     }
+}
+
+fn lock(out: &Mutex<Out>) -> MutexGuard<'_, Out> {
+    out.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs a module; one that panics fails.

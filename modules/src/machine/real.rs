@@ -47,6 +47,19 @@ pub struct RealMachine {
     umask: u32,
     /// What files were before the call changed them, where that is wanted.
     before: Option<before::Notes>,
+    /// Who is told what programs write, while they run.
+    hear: Option<Hear>,
+}
+
+/// Takes what a program has just written.
+pub type Listener = Box<dyn FnMut(&[u8]) + Send>;
+
+struct Hear(Listener);
+
+impl std::fmt::Debug for Hear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hear")
+    }
 }
 
 impl Default for RealMachine {
@@ -66,6 +79,7 @@ impl RealMachine {
             deadline: None,
             umask,
             before: None,
+            hear: None,
         }
     }
 
@@ -74,6 +88,12 @@ impl RealMachine {
         self.env = env;
         self.deadline = timeout.map(|timeout| Instant::now() + timeout);
         self.before = None;
+        self.hear = None;
+    }
+
+    /// From here to the end of the call, tells what the programs write that it runs.
+    pub fn hear(&mut self, listener: Listener) {
+        self.hear = Some(Hear(listener));
     }
 
     /// From here to the end of the call, keeps what files were before they are changed: content up to
@@ -99,10 +119,6 @@ impl RealMachine {
         if let Some(before) = &mut self.before {
             before.attributes(path, follow);
         }
-    }
-
-    fn execute(&mut self, command: &Command) -> io::Result<Output> {
-        child::execute(command, &self.env, self.deadline)
     }
 }
 
@@ -236,7 +252,7 @@ impl Machine for RealMachine {
     }
 
     fn query(&mut self, command: &Command) -> io::Result<Output> {
-        self.execute(command)
+        child::execute(command, &self.env, self.deadline, None)
     }
 
     fn now(&mut self) -> f64 {
@@ -354,7 +370,8 @@ impl Machine for RealMachine {
         {
             before.program();
         }
-        let output = self.execute(command)?;
+        let hear = self.hear.as_mut().map(|hear| &mut hear.0);
+        let output = child::execute(command, &self.env, self.deadline, hear)?;
         self.accounts.forget();
         Ok(Ran::Done(output))
     }

@@ -54,7 +54,7 @@ pub(super) async fn run(context: &mut Context<'_>, args: Args) -> Result<TaskRes
             &path,
             Some(&done.result),
             &patience,
-            job.context.display,
+            &*job.context.display,
         )
         .await;
         let waited = waited.map_err(|refusal| failed("waiting failed", &refusal))?;

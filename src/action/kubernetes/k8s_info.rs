@@ -77,7 +77,7 @@ pub(super) async fn run(context: &mut Context<'_>, args: Args) -> Result<TaskRes
             };
             let api = job.cluster().api.clone();
             let waited =
-                wait::until(&api, &path, Some(object), &patience, job.context.display).await;
+                wait::until(&api, &path, Some(object), &patience, &*job.context.display).await;
             let waited = waited.map_err(|refusal| refusal.about("waiting failed"))?;
             if !waited.reached {
                 let title = wait::title(object, &path);

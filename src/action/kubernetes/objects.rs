@@ -251,7 +251,7 @@ async fn waited(
         _ => Some(&done.result),
     };
     let api = job.cluster().api.clone();
-    let waited = wait::until(&api, &path, first, patience, job.context.display).await;
+    let waited = wait::until(&api, &path, first, patience, &*job.context.display).await;
     let waited =
         waited.map_err(|refusal| refusal.about(&format!("{}: waiting failed", one.title())))?;
     done.duration = Some(waited.seconds);

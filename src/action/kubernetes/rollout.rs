@@ -196,7 +196,14 @@ async fn ready(
     patience: &Patience,
     job: &mut Job<'_, '_>,
 ) -> Result<(), Fault> {
-    let waited = wait::until(api, &step.path, Some(after), patience, job.context.display).await;
+    let waited = wait::until(
+        api,
+        &step.path,
+        Some(after),
+        patience,
+        &*job.context.display,
+    )
+    .await;
     let waited =
         waited.map_err(|refusal| refusal.about(&format!("waiting for {} failed", step.name)))?;
     step.seconds = waited.seconds;

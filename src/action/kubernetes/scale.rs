@@ -156,7 +156,7 @@ async fn scale(
             &path,
             Some(&done.result),
             &patience,
-            job.context.display,
+            &*job.context.display,
         )
         .await;
         let waited = waited.map_err(|refusal| refusal.about("waiting failed"))?;

