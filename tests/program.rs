@@ -24,6 +24,7 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ("signals end the run and its programs", signals),
     ("a task in the background outlives the run", background),
     ("a home that cannot be written", closed_home),
+    ("accounts that only a directory service has", directory),
     ("files that include each other come to an end", endless),
     (
         "an interrupted password leaves the terminal as it was",
@@ -200,6 +201,52 @@ fn streamed(place: &Place) -> Result<(), String> {
         return Err(format!("a hidden task was shown:\n{text}"));
     }
     expect((status.code().unwrap_or(-1), text), 0, &[lines])
+}
+
+/// Brings a further source of names (`libnss-extrausers`, without installing it) into a mount namespace, and
+/// runs the program of the arguments there.
+const DIRECTORY: &str = r#"
+set -eu
+folder=$1
+shift
+cd "$folder"
+apt-get download -q libnss-extrausers >log 2>&1 || { echo "skip: $(tail -n 1 log)"; exit; }
+dpkg -x libnss-extrausers_*.deb source
+cp -a /etc etc
+sed -i 's/^passwd:.*/passwd: files extrausers/; s/^group:.*/group: files extrausers/' etc/nsswitch.conf
+mount --bind etc /etc
+mkdir -p lib
+mount --bind lib /var/lib
+mkdir /var/lib/extrausers
+echo 'dora:x:54321:54321:From a directory:/home/dora:/bin/sh' >/var/lib/extrausers/passwd
+echo 'directors:x:54322:dora' >/var/lib/extrausers/group
+LD_LIBRARY_PATH=$(dirname "$(find "$folder/source/usr/lib" -name 'libnss_extrausers.so.2')") exec "$@"
+"#;
+
+/// The agent is static, and finds accounts all the same that no file in `/etc` has.
+fn directory(place: &Place) -> Result<(), String> {
+    if !rustix::process::getuid().is_root() {
+        return Err("skip: needs root, for a mount namespace".to_owned());
+    }
+    let tasks = "    - copy: {content: x, dest: '{{ playbook_dir }}/f', owner: dora, group: directors}\n    - stat: {path: '{{ playbook_dir }}/f'}\n      register: s\n    - debug: msg=\"{{ s.stat.pw_name }} {{ s.stat.gr_name }} {{ s.stat.uid }} {{ s.stat.gid }}\"\n    - getent: {database: passwd, key: dora}\n    - user: {name: dora, create_home: false}\n      check_mode: true\n    - copy: {content: x, dest: '{{ playbook_dir }}/g', owner: nobody-has-it}\n      ignore_errors: true\n";
+    let folder = place.play("directory", tasks)?;
+    let plain = scenario::command(&folder, &folder, HERE);
+    let mut command = Command::new("unshare");
+    command
+        .args(["-m", "sh", "-c", DIRECTORY, "sh"])
+        .arg(&folder);
+    command.arg(plain.get_program()).args(plain.get_args());
+    command.current_dir(&folder).env("HOME", &folder);
+    let ran = finish(&mut command)?;
+    if let Some(why) = ran.1.strip_prefix("skip: ") {
+        return Err(format!("skip: {}", why.trim()));
+    }
+    let words = [
+        "\"msg\": \"dora directors 54321 54322\"",
+        "failed to look up user nobody-has-it",
+        "ok=6    changed=1",
+    ];
+    expect(ran, 0, &words)
 }
 
 /// Ansible goes on for ever; we tell the circle.
