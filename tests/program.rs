@@ -195,6 +195,16 @@ fn streamed(place: &Place) -> Result<(), String> {
         told.push(line);
     }
     let status = child.wait().map_err(|fault| fault.to_string())?;
+    // A host that says much does not keep another one waiting.
+    let tasks = "    - shell: \"{{ {'a': 'for i in 1 2 3 4 5 6; do echo more; sleep 0.3; done', 'b': 'echo once'}[inventory_hostname] }}\"\n";
+    let both = place.play("streamed-by-two", tasks)?;
+    let mut command = scenario::command(&both, &both, &["play.yml", "-i", "a,b", "-c", "local"]);
+    command.env("RPLAY_STREAM_OUTPUT", "yes");
+    let (_, ran) = finish(&mut command)?;
+    let at = |line: &str| ran.find(line).ok_or_else(|| format!("no {line}:\n{ran}"));
+    if at("b | once")? > at("changed: [a]")? {
+        return Err(format!("the second host waited for the first:\n{ran}"));
+    }
     let text = told.join("\n");
     let lines = "here | one\nhere | two\nhere | three\nchanged: [here]\n\nTASK [command]";
     if text.contains("hidden") {

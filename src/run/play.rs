@@ -26,7 +26,7 @@ use crate::diag::{Diagnostic, Severity};
 use crate::inventory::{Order, ordered};
 use crate::load::keyword::Keyword;
 use crate::plan::{PlanItem, PlanTask, Role};
-use crate::report::event::Event;
+use crate::report::event::{Event, MessageKind};
 use crate::template::value::Value;
 use crate::vars::HostScope;
 
@@ -590,8 +590,12 @@ impl Run<'_> {
                     continue;
                 }
             };
+            let mut shown = false;
             match message {
-                Message::Event(host, event) => order.hold(&host, *event),
+                Message::Event(host, event) => {
+                    shown = is_shown_at_once(&event);
+                    order.hold(&host, *event);
+                }
                 Message::Notes(notes) => self.shared.templar.note_warnings(notes),
                 Message::Done(mut done) => {
                     order.finish(&done.host);
@@ -599,10 +603,11 @@ impl Run<'_> {
                     all.push(*done);
                 }
             }
-            order
-                .release()
-                .into_iter()
-                .for_each(|event| self.emit(event));
+            let next = match shown {
+                true => order.release_all(),
+                false => order.release(),
+            };
+            next.into_iter().for_each(|event| self.emit(event));
         }
         order
             .release_all()
@@ -679,6 +684,17 @@ fn batch_size(size: &Value, all: usize) -> usize {
     to_int(size)
         .and_then(|size| usize::try_from(size).ok())
         .unwrap_or(0)
+}
+
+/// What a host tells while its task runs has no turn: whoever looks wants it now.
+fn is_shown_at_once(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Message {
+            kind: MessageKind::Display,
+            ..
+        }
+    )
 }
 
 /// A place in a line, which is taken at once: workers may begin in any order.
