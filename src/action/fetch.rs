@@ -1,14 +1,13 @@
 //! `fetch`: files of the target to the controller.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::fs::{File, Metadata};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use rplay_modules::data::Data;
 use rplay_modules::machine::attrs::os_error;
 use rplay_modules::machine::digest::Sums;
 use rplay_modules::map;
-use rplay_modules::wire::BLOB_PIECE;
 
 use super::{ActionError, TaskResult};
 use crate::files::Part;
@@ -74,17 +73,12 @@ pub(super) async fn run(context: &mut Context<'_>) -> Result<TaskResult, ActionE
     Ok(TaskResult::changed(true, result))
 }
 
-/// The SHA-1 and MD5 of a file of the controller, if it is one that can be read.
+/// The SHA-1 and MD5 of a file of the controller, if it is one that can be read. Devices and pipes have no end.
 fn sums(path: &Path) -> Option<(String, String)> {
-    let mut file = File::open(path).ok()?;
+    path.metadata().ok().filter(Metadata::is_file)?;
     let mut sums = Sums::default();
-    let mut piece = vec![0; BLOB_PIECE];
-    loop {
-        match file.read(&mut piece).ok()? {
-            0 => return Some(sums.end()),
-            count => sums.add(&piece[..count]),
-        }
-    }
+    io::copy(&mut File::open(path).ok()?, &mut sums).ok()?;
+    Some(sums.end())
 }
 
 /// What is fetched, once something of it has come.

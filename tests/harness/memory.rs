@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rplay_modules::data::Data;
-use rplay_modules::machine::digest::Sums;
+use rplay_modules::machine::digest::Algorithm;
 use rplay_modules::machine::memory::Memory;
 use rplay_modules::machine::overlay::Overlay;
 use rplay_modules::machine::real::RealMachine;
@@ -140,14 +140,10 @@ fn serve(seed: &Path, left: &Path) -> io::Result<()> {
             }
             Request::Fetch { id, path, .. } => {
                 let read = machine.below().read(&path);
-                let sums = |bytes: &Vec<u8>| {
-                    let mut sums = Sums::default();
-                    sums.add(bytes);
-                    sums.end().0
-                };
+                let sum = |bytes: &Vec<u8>| Algorithm::Sha1.of(&mut bytes.as_slice()).ok();
                 Reply::Blob {
                     id,
-                    sum: read.as_ref().ok().map(sums),
+                    sum: read.as_ref().ok().and_then(sum),
                     bytes: read.map(Into::into).map_err(|error| error.to_string()),
                 }
             }
