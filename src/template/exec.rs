@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use super::args::Args;
 use super::ast::{self, Expr, ExprKind, For, Macro, Stmt, Template};
-use super::eval::Interp;
 use super::fault::{Fault, Outcome};
 use super::files;
+use super::interp::Interp;
 use super::limits;
 use super::objects::{Frame, Loop, MacroObject, Module, Namespace, Super};
 use super::value::{Entries, Key, Value};
@@ -527,7 +527,7 @@ impl Interp<'_> {
             frame.set("caller".into(), caller);
         }
         if self.calls.get() >= CALLS {
-            return Err(super::eval::recursion());
+            return Err(super::interp::recursion());
         }
         self.calls.set(self.calls.get() + 1);
         let result = self.run_to_value(&definition.body, &frame);

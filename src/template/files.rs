@@ -6,8 +6,8 @@ use std::sync::Arc;
 use indexmap::IndexSet;
 
 use super::ast::Template;
-use super::eval::Interp;
 use super::fault::Fault;
+use super::interp::Interp;
 use super::parse::Syntax;
 use super::value::{Entries, Value};
 use super::{Remark, Scope};

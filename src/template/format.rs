@@ -1,7 +1,7 @@
 //! Python's `%` operator and `str.format`.
 
-use super::eval::defined;
 use super::fault::{Fault, Outcome};
+use super::lazy::defined;
 use super::limits;
 use super::ops::{Number, number};
 use super::value::Value;

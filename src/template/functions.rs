@@ -3,8 +3,9 @@
 use std::any::Any;
 
 use super::args::Args;
-use super::eval::{Interp, present};
 use super::fault::{Fault, Outcome};
+use super::interp::Interp;
+use super::lazy::present;
 use super::objects::{Namespace, Turns};
 use super::value::{Dict, Entries, Key, Object, Value};
 use super::{filters, limits, lookups, methods};

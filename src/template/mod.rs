@@ -13,7 +13,9 @@ pub(crate) use filters::crypt;
 mod format;
 mod functions;
 mod ini;
+mod interp;
 mod known;
+mod lazy;
 mod limits;
 mod lookups;
 mod methods;
@@ -22,6 +24,7 @@ mod objects;
 mod ops;
 mod parse;
 mod print;
+mod reach;
 mod refused;
 mod signatures;
 mod syntax;
@@ -56,8 +59,8 @@ use crate::config::Config;
 use crate::diag::{Diagnostic, Severity, Source, Span};
 use crate::load::vault::VaultSecrets;
 use ast::{Expr, Template};
-use eval::Interp;
 use fault::Fault;
+use interp::Interp;
 use objects::Frame;
 
 /// The variables that a template sees: raw, templated when they are reached.
@@ -480,7 +483,7 @@ impl Templar {
             let mut out = Vec::new();
             let ended = interp.run_template(&template, &Frame::root(true), &mut out);
             let value = interp.whole(text, out, ended, &options.newline_sequence)?;
-            eval::defined(&value)?;
+            lazy::defined(&value)?;
             interp.finish(&value, true)
         });
         result.map_err(|fault: Fault| fault.used_at(|| Some(file)))

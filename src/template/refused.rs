@@ -176,7 +176,6 @@ const LOOKUPS: &[&str] = &[
     "infoblox.nios_modules.nios_next_ip",
     "infoblox.nios_modules.nios_next_network",
     "infoblox.nios_modules.nios_next_vlan_id",
-    "kubernetes.core.kustomize",
     "netapp_eseries.santricity.santricity_host",
     "netapp_eseries.santricity.santricity_host_detail",
     "netapp_eseries.santricity.santricity_lun_mapping",

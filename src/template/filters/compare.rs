@@ -1,8 +1,8 @@
 //! The filter `param_list_compare`: what is asked for of a list of names.
 
 use super::super::args::Args;
-use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
+use super::super::interp::Interp;
 use super::super::ops;
 use super::super::value::{Entries, Key, Value};
 

@@ -1,8 +1,8 @@
 //! Filters that every playbook uses: defaults, kinds, numbers.
 
 use super::super::args::{Args, whole};
-use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
+use super::super::interp::Interp;
 use super::super::ops::{self, Number, number};
 use super::super::value::Value;
 use crate::diag::Diagnostic;

@@ -1,8 +1,8 @@
 //! Password hashes and vaults as filters.
 
 use super::super::args::{Args, whole};
-use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
+use super::super::interp::Interp;
 use super::super::ops;
 use super::super::value::Value;
 use super::random::Random;
@@ -136,10 +136,9 @@ pub(crate) fn hashed(password: &str, name: &str, wanted: &Wanted) -> Result<Stri
         .iter()
         .find(|scheme| scheme.names[1] == name)
         .ok_or_else(|| Fault::new(format!("crypt does not support '{name}' algorithm")))?;
-    let size = wanted.salt_size.filter(|size| *size > 0);
     let salt = match &wanted.salt {
         Some(salt) => salt.clone(),
-        None => chance(size.unwrap_or(scheme.salt)),
+        None => salt_of_size(name, wanted.salt_size),
     };
     let listed = salt.starts_with(['[', '{']);
     let wrong = if scheme.exact {
@@ -208,6 +207,12 @@ fn crypted(password: &str, mark: &str, salt: &str, rounds: Option<u32>) -> Optio
 pub(crate) fn salt_for(name: &str) -> String {
     let scheme = SCHEMES.iter().find(|scheme| scheme.names.contains(&name));
     chance(scheme.map_or(8, |scheme| scheme.salt))
+}
+
+/// A salt by chance for [`hashed`], of this length or of the one that the way to hash takes.
+pub(crate) fn salt_of_size(name: &str, size: Option<usize>) -> String {
+    let size = size.filter(|size| *size > 0);
+    size.map_or_else(|| salt_for(name), chance)
 }
 
 /// A salt by chance.

@@ -1,8 +1,8 @@
 //! Filters over dictionaries.
 
 use super::super::args::Args;
-use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
+use super::super::interp::Interp;
 use super::super::ops;
 use super::super::value::{Entries, Key, Value};
 
@@ -26,7 +26,7 @@ super::filters! {
         }
         match entries(a.operand()) {
             Some(_) if !super::super::methods::exists(a.operand(), &name.text()) => {
-                Ok(super::super::eval::missing(a.operand(), name))
+                Ok(super::super::reach::missing(a.operand(), name))
             }
             _ => i.attr(a.operand(), &name.text()),
         }
@@ -79,7 +79,7 @@ fn combine(interp: &Interp<'_>, args: &Args) -> Outcome {
     let terms = Value::list(args.pos.clone());
     super::list::open(interp, &terms, Some(&Value::Int(1)), true, &mut all)?;
     // Nothing to merge with is left out.
-    all.iter().try_for_each(super::super::eval::defined)?;
+    all.iter().try_for_each(super::super::lazy::defined)?;
     if all.is_empty() {
         return Ok(Value::dict(Entries::new()));
     }

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::super::args::Args;
-use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
+use super::super::interp::Interp;
 use super::super::ops;
 use super::super::signatures::{Signature, python};
 use super::super::value::{Entries, Key, Value};

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use rplay_modules::regex::{Flags, Regex};
 
 use super::super::args::Args;
-use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
+use super::super::interp::Interp;
 use super::super::value::Value;
 use super::text::escaped;
 

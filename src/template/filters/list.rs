@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use super::super::args::{Args, whole};
-use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
+use super::super::interp::Interp;
 use super::super::limits;
 use super::super::objects::Group;
 use super::super::ops;

@@ -35,8 +35,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use super::args::Args;
-use super::eval::{Interp, defined, lasting, present};
+use super::eval::lasting;
 use super::fault::{Fault, Outcome};
+use super::interp::Interp;
+use super::lazy::{defined, present};
 use super::refused::refusal;
 use super::signatures::{Signature, of_filter};
 use super::value::Value;

@@ -1,8 +1,8 @@
 //! Filters of `ansible.utils` that find values in nested data, which are lookups as well.
 
 use super::super::args::Args;
-use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
+use super::super::interp::Interp;
 use super::super::tests;
 use super::super::value::{Entries, Key, Value};
 

@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha512};
 
 use super::super::args::Args;
-use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
+use super::super::interp::Interp;
 use super::super::value::{Key, Value};
 
 /// The Mersenne Twister, seeded as Python does.

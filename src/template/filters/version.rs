@@ -35,7 +35,7 @@ pub(crate) fn test(args: &Args) -> Result<bool, Fault> {
     if super::super::tests::answers(&op, Ordering::Equal).is_none() {
         return Err(unknown());
     }
-    super::super::eval::defined(args.operand()).map_err(|fault| match args.operand() {
+    super::super::lazy::defined(args.operand()).map_err(|fault| match args.operand() {
         Value::Undefined(_) => fault,
         _ => failed(fault.text()),
     })?;

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use granit_parser::{Event, Parser, ScalarStyle};
 
 use super::super::args::{Args, whole};
-use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
+use super::super::interp::Interp;
 use super::super::value::{Entries, Key, Value};
 use super::super::{ops, print};
 use crate::diag::{Diagnostic, Source, Span};
@@ -407,7 +407,7 @@ fn dump(args: &Args, step: usize, flow: Option<bool>) -> Outcome {
             writer.newline();
         }
     }
-    super::super::eval::defined(args.operand())?;
+    super::super::lazy::defined(args.operand())?;
     writer.node(args.operand(), None, false, false)?;
     if !writer.out.ends_with('\n') || matches!(args.operand(), Value::Str(_)) {
         writer.out.push('\n');

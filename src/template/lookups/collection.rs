@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::super::eval::Interp;
 use super::super::fault::Fault;
+use super::super::interp::Interp;
 use super::super::value::Value;
 use super::Call;
 

@@ -1,7 +1,7 @@
 //! The lookup `config`: what settings have come to.
 
-use super::super::eval::Interp;
 use super::super::fault::Fault;
+use super::super::interp::Interp;
 use super::super::value::Value;
 use super::Call;
 use crate::config::{CONSTANTS, Config, Kind, SETTINGS, Setting};

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::eval::Interp;
 use super::super::fault::Fault;
 use super::super::files::{FileOptions, Layered, about};
 use super::super::filters;
+use super::super::interp::Interp;
 use super::super::value::{Entries, Key, Value};
 use super::{Call, coding};
 use crate::diag::{Diagnostic, Source};

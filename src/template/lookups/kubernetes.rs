@@ -1,7 +1,12 @@
 //! The lookup `kubernetes.core.k8s`: objects of a cluster.
 
-use super::super::eval::Interp;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rplay_modules::data::Data;
+
 use super::super::fault::Fault;
+use super::super::interp::Interp;
 use super::super::value::Value;
 use super::Call;
 

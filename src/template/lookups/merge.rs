@@ -2,10 +2,10 @@
 
 use rplay_modules::regex::Flags;
 
-use super::super::eval::Interp;
 use super::super::fault::Fault;
 use super::super::filters::dict::python_type;
 use super::super::filters::regex;
+use super::super::interp::Interp;
 use super::super::value::{Key, Value};
 use super::Call;
 

@@ -17,10 +17,10 @@ mod url;
 mod vars;
 
 use super::args::Args;
-use super::eval::Interp;
 use super::fault::{Fault, Outcome, SYSTEM};
 use super::filters::dict::python_type;
 use super::filters::paths;
+use super::interp::Interp;
 use super::refused::refusal;
 use super::value::Value;
 use crate::diag::{Diagnostic, nearest};
@@ -325,7 +325,7 @@ pub(crate) fn function(interp: &Interp<'_>, args: &Args, query: bool) -> Outcome
         }
     }
     if WHOLE.contains(&known(name)?.name) {
-        args.pos.iter().try_for_each(super::eval::defined)?;
+        args.pos.iter().try_for_each(super::lazy::defined)?;
     }
     let terms = args.pos.iter().skip(1).cloned().collect();
     let results = match run(interp, name, terms, options) {

@@ -1,9 +1,9 @@
 //! The lookup `password`: a text by chance, kept in a file.
 
-use super::super::eval::Interp;
 use super::super::fault::Fault;
 use super::super::filters::crypt::{self, Wanted};
 use super::super::filters::random::Random;
+use super::super::interp::Interp;
 use super::super::value::Value;
 use super::{Call, options};
 

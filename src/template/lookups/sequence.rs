@@ -1,8 +1,8 @@
 //! The lookup `sequence`: numbers from a start to an end.
 
-use super::super::eval::Interp;
 use super::super::fault::Fault;
 use super::super::filters::format_percent;
+use super::super::interp::Interp;
 use super::super::limits;
 use super::super::value::Value;
 use super::{Call, options};

@@ -1,8 +1,8 @@
 //! Lookups that shape lists: `items`, `list`, `dict`, `nested`, `together`, `subelements` ...
 
-use super::super::eval::Interp;
 use super::super::fault::Fault;
 use super::super::filters::{self, dict, list, random};
+use super::super::interp::Interp;
 use super::super::limits;
 use super::super::value::{Entries, Key, Value};
 use super::Call;

@@ -8,9 +8,9 @@ use rplay_modules::machine::Machine as _;
 use rplay_modules::machine::real::RealMachine;
 use rplay_modules::regex::{Flags, Regex};
 
-use super::super::eval::Interp;
 use super::super::fault::Fault;
 use super::super::filters::regex;
+use super::super::interp::Interp;
 use super::super::value::{Entries, Key, Value};
 use super::{Call, file};
 

@@ -6,9 +6,9 @@ use rplay_modules::machine::real::RealMachine;
 use rplay_modules::registry;
 use rplay_modules::text::unpercent;
 
-use super::super::eval::Interp;
 use super::super::fault::Fault;
 use super::super::filters::core::to_bool;
+use super::super::interp::Interp;
 use super::super::methods::lines;
 use super::super::value::Value;
 use super::Call;

@@ -2,9 +2,9 @@
 
 use rplay_modules::regex::Flags;
 
-use super::super::eval::Interp;
 use super::super::fault::Fault;
 use super::super::filters::regex;
+use super::super::interp::Interp;
 use super::super::value::Value;
 use super::Call;
 

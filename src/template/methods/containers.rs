@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::super::args::Args;
-use super::super::eval::{Interp, present};
 use super::super::fault::{Fault, Outcome};
+use super::super::interp::Interp;
+use super::super::lazy::{defined, present};
 use super::super::value::{Dict, Key, List, Value};
-use super::super::{eval, filters, ops};
+use super::super::{filters, ops};
 use super::{bounds, index, integer, place};
 
 /// Calls a method of a list.
@@ -143,7 +144,7 @@ pub(super) fn dict(interp: &Interp<'_>, dict: &Arc<Dict>, name: &str, args: &Arg
         }
         "pop" => {
             let key = args.operand();
-            eval::defined(key)?;
+            defined(key)?;
             if !matches!(key, Value::Tuple(_)) {
                 ops::hashable(key)?;
             }
@@ -157,7 +158,7 @@ pub(super) fn dict(interp: &Interp<'_>, dict: &Arc<Dict>, name: &str, args: &Arg
         }
         "setdefault" => {
             let key = args.operand();
-            eval::defined(key)?;
+            defined(key)?;
             ops::hashable(key)?;
             match interp.item(&whole_dict, key)? {
                 Some(value) => value,

@@ -8,8 +8,8 @@ mod text;
 use std::sync::Arc;
 
 use super::args::{Args, whole};
-use super::eval::Interp;
 use super::fault::{Fault, Outcome};
+use super::interp::Interp;
 use super::value::{List, Value};
 
 pub(in crate::template) use containers::pairs;
@@ -87,7 +87,7 @@ pub(crate) fn call(interp: &Interp<'_>, receiver: &Value, name: &str, args: &Arg
             Ok(match interp.item(receiver, args.operand())? {
                 Some(value) => value,
                 None if object.type_name() == "HostVars" && args.pos.len() == 1 => {
-                    super::eval::missing(receiver, args.operand())
+                    super::reach::missing(receiver, args.operand())
                 }
                 None => args.get(1, "default").cloned().unwrap_or(Value::None),
             })

@@ -1,8 +1,8 @@
 //! The methods of Python's text.
 
 use super::super::args::{Args, whole};
-use super::super::eval::Interp;
 use super::super::fault::{Fault, Outcome};
+use super::super::interp::Interp;
 use super::super::value::{Entries, Key, Value};
 use super::super::{filters, format, limits};
 use super::{bounds, index};

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 use super::args::Args;
 use super::ast::Comparison;
-use super::eval::{Interp, defined};
 use super::fault::Fault;
 use super::filters::regex;
+use super::interp::Interp;
+use super::lazy::defined;
 use super::objects::is_nothing;
 use super::ops;
 use super::refused::refusal;
