@@ -14,7 +14,7 @@ use crate::machine::{Change, Kept, Process};
 use crate::outcome::{Failure, Outcome};
 
 /// The version of this protocol.
-pub const PROTOCOL: u32 = 6;
+pub const PROTOCOL: u32 = 7;
 
 /// The largest frame that either side accepts, in bytes. Larger content is sent as [`Request::Blob`]s.
 pub const MAX_FRAME: usize = 32 << 20;
@@ -157,6 +157,8 @@ pub enum Reply {
         changes: Vec<Change>,
         /// What files were before, where it was asked for.
         kept: Option<Kept>,
+        /// Whether the agent sees files that other machines may have, too.
+        shared: bool,
     },
     /// A call of a chain that was broken off before it.
     NotRun {
@@ -205,6 +207,47 @@ pub struct Hello {
     pub machine: String,
     /// Under which name it can be joined when its channel is lost; empty: it leaves with its channel.
     pub name: String,
+}
+
+/// Content in pieces of [`BLOB_PIECE`], without those that arrived by a channel that was lost.
+#[derive(Debug)]
+pub struct Pieces<R> {
+    stream: R,
+    /// How many bytes are there already.
+    arrived: u64,
+}
+
+impl<R: Read> Pieces<R> {
+    /// The stream from its beginning; the other end has so many bytes of it.
+    pub fn new(stream: R, arrived: u64) -> Self {
+        Self { stream, arrived }
+    }
+
+    /// Reads the next piece that is to be sent, and says whether it is the last; that may be empty. All that is
+    /// read is added up, also what is not to be sent.
+    ///
+    /// # Errors
+    /// The stream's error.
+    pub fn next(&mut self, piece: &mut Vec<u8>, mut add: impl FnMut(&[u8])) -> io::Result<bool> {
+        loop {
+            piece.clear();
+            let most = match self.arrived {
+                0 => BLOB_PIECE as u64,
+                some => some.min(BLOB_PIECE as u64),
+            };
+            let count = (&mut self.stream).take(most).read_to_end(piece)? as u64;
+            add(piece);
+            let last = count < most;
+            if self.arrived > 0 {
+                self.arrived -= count;
+                piece.clear();
+                if !last {
+                    continue;
+                }
+            }
+            return Ok(last);
+        }
+    }
 }
 
 /// Writes one frame and flushes.

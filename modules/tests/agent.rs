@@ -108,6 +108,7 @@ impl Agent {
                 result,
                 changes,
                 kept: None,
+                ..
             } => (result, changes),
             other => panic!("{other:?}"),
         }

@@ -111,7 +111,7 @@ pub(super) async fn run(
             }
             "PLATFORM" => return Err(no_agent(rest)),
             "FAIL" => {
-                return Err(LinkError::NoRoom(format!(
+                return Err(LinkError::NoFolder(format!(
                     "cannot install the agent, without which only `command`, `raw` and `shell` work: {rest}"
                 )));
             }

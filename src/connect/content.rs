@@ -1,16 +1,20 @@
-//! Content that is too large for a call: read, added up and packed beside the connection that sends it.
+//! Content that is too large for a call: read, added up and packed beside the connection that sends it, or taken
+//! as it comes in.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use flate2::{Compression, write::ZlibEncoder};
-use rplay_modules::machine::digest::hex;
-use rplay_modules::wire::{self, BLOB_PIECE, End, Request};
+use rplay_modules::machine::digest::{Sums, hex};
+use rplay_modules::wire::{self, BLOB_PIECE, End, Reply, Request};
 use sha1::{Digest, Sha1};
 use tokio::sync::mpsc;
 use zeroize::{Zeroize, Zeroizing};
+
+use super::LinkError;
+use super::program::Program;
 
 /// How many pieces are ready before they can be sent.
 const AHEAD: usize = 4;
@@ -95,6 +99,65 @@ impl Pieces {
     }
 }
 
+/// A file of the host that is coming in.
+pub(super) struct Fetched<'a> {
+    /// The number of the request.
+    pub(super) id: u64,
+    /// How much has come.
+    pub(super) size: u64,
+    sums: Sums,
+    into: &'a mut (dyn Write + Send),
+    /// Why no more can be passed on. The rest is taken all the same: it is on its way.
+    pub(super) fault: Option<io::Error>,
+}
+
+impl<'a> Fetched<'a> {
+    /// Nothing of it has come.
+    pub(super) fn new(id: u64, into: &'a mut (dyn Write + Send)) -> Self {
+        Self {
+            id,
+            size: 0,
+            sums: Sums::default(),
+            into,
+            fault: None,
+        }
+    }
+
+    /// The SHA-1 and MD5 of what came.
+    pub(super) fn sums(self) -> (String, String) {
+        self.sums.end()
+    }
+
+    /// Takes pieces to the last one: the SHA-1 of the whole, or why it cannot be read. `None` when the channel
+    /// was lost.
+    pub(super) async fn take(
+        &mut self,
+        program: &mut Program,
+    ) -> Result<Option<Result<String, String>>, LinkError> {
+        while let Some(reply) = program.reply().await? {
+            let Reply::Blob { id, bytes, sum } = reply else {
+                continue;
+            };
+            if id != self.id {
+                continue;
+            }
+            let bytes = match bytes {
+                Ok(bytes) => bytes,
+                Err(why) => return Ok(Some(Err(why))),
+            };
+            self.size += bytes.len() as u64;
+            self.sums.add(&bytes);
+            if self.fault.is_none() {
+                self.fault = self.into.write_all(&bytes).err();
+            }
+            if let Some(sum) = sum {
+                return Ok(Some(Ok(sum)));
+            }
+        }
+        Ok(None)
+    }
+}
+
 /// Reads content and hands over its frames, but those of what has arrived.
 fn read(
     content: &Content,
@@ -118,36 +181,23 @@ fn read(
         // Nobody takes it when the connection is gone.
         Ok::<_, io::Error>(frames.blocking_send(frame?).is_ok())
     };
-    let mut stream = match content.open() {
+    let stream = match content.open() {
         Ok(stream) => stream,
         Err(error) => {
             hand_over((vec![], false), Some(End::BrokenOff))?;
             return Err(error);
         }
     };
-    let mut there = arrived;
+    let mut pieces = wire::Pieces::new(stream, arrived);
     loop {
-        piece.clear();
-        let most = match there {
-            0 => BLOB_PIECE as u64,
-            some => some.min(BLOB_PIECE as u64),
-        };
-        let count = match stream.by_ref().take(most).read_to_end(&mut piece) {
+        let last = match pieces.next(&mut piece, |bytes| sum.update(bytes)) {
             Err(error) => {
                 hand_over((vec![], false), Some(End::BrokenOff))?;
                 return Err(error);
             }
-            Ok(count) => count as u64,
+            Ok(last) => last,
         };
-        sum.update(&piece[..]);
-        let end = (count < most).then(|| hex(&sum.clone().finalize()));
-        if there > 0 {
-            there -= count;
-            piece.clear();
-            if end.is_none() {
-                continue;
-            }
-        }
+        let end = last.then(|| hex(&sum.clone().finalize()));
         let last = end.clone().map(End::Whole);
         if !hand_over(packer.pack(&piece)?, last)? {
             return Ok(String::new());
@@ -173,7 +223,7 @@ impl Packer {
             return Ok((piece.to_vec(), false));
         }
         let mut packed = ZlibEncoder::new(Vec::with_capacity(piece.len()), Compression::fast());
-        io::Write::write_all(&mut packed, piece)?;
+        packed.write_all(piece)?;
         let mut packed = packed.finish()?;
         if packed.len() < piece.len() - piece.len() / 8 {
             return Ok((packed, true));

@@ -287,7 +287,7 @@ fn same_type(one: &Algorithm, other: &Algorithm) -> bool {
 }
 
 /// The type as OpenSSH's messages name it.
-fn type_name(algorithm: &Algorithm) -> &'static str {
+pub(super) fn type_name(algorithm: &Algorithm) -> &'static str {
     match algorithm {
         Algorithm::Ed25519 => "ED25519",
         Algorithm::Ecdsa { .. } => "ECDSA",

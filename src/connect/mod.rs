@@ -19,17 +19,17 @@ mod room;
 mod ssh;
 mod ssh_auth;
 mod ssh_config;
+mod target;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
-use rplay_modules::machine::digest::Sums;
 use rplay_modules::machine::{Change, Kept, real};
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::wire::{self, Hello, Reply, Request};
@@ -39,11 +39,12 @@ use zeroize::Zeroizing;
 pub use carrier::Carrier;
 use carrier::{OpenSsh, Started};
 pub use content::Content;
-use content::{Held, Pieces};
+use content::{Fetched, Held, Pieces};
 pub use keys::Keys;
 use program::Program;
 pub use room::{is_scarce, raise};
 pub use ssh::Tunnels;
+pub use target::{Become, Kind, Secret, Target};
 
 /// How long an agent may take beyond a call's own time limit before it counts as lost.
 const GRACE: Duration = Duration::from_secs(10);
@@ -51,158 +52,6 @@ const GRACE: Duration = Duration::from_secs(10);
 /// The shortest time that a step of the bootstrap may take; a connect timeout of a second must not
 /// make a loaded host fail.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How a host is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Programs are started on this machine.
-    Local,
-    /// Over SSH, without the system's `ssh` unless it is needed.
-    Ssh,
-    /// Over SSH, with the system's `ssh`.
-    OpenSsh,
-    /// Through a [`Carrier`].
-    Carrier,
-}
-
-/// Where a host is and how to get in.
-#[derive(Clone, PartialEq)]
-pub struct Target {
-    /// The name in the inventory.
-    pub name: String,
-    /// How it is reached.
-    pub connection: Kind,
-    /// Its address: a name, an IP address or an alias of `~/.ssh/config`.
-    pub host: String,
-    /// Its port, if it was given.
-    pub port: Option<u16>,
-    /// The login user, if it was given.
-    pub user: Option<String>,
-    /// The login password, also used for keyboard-interactive questions.
-    pub password: Option<Secret>,
-    /// A private key to try before all others.
-    pub private_key_file: Option<PathBuf>,
-    /// The passphrase of `private_key_file`.
-    pub private_key_passphrase: Option<Secret>,
-    /// The encrypted keys that were opened, and who is asked for passphrases.
-    pub keys: Keys,
-    /// Files of known hosts instead of the configured ones; empty: those.
-    pub known_hosts: Vec<PathBuf>,
-    /// Whether an unknown host key is an error. A changed key always is, unless this is false.
-    pub host_key_checking: bool,
-    /// How long connecting and logging in may take.
-    pub connect_timeout: Duration,
-    /// How long a connection that is lost while a task runs is made again, and again; zero: it is not.
-    pub reconnect: Duration,
-    /// A folder on the host for the agent, instead of the user's cache folder.
-    pub remote_tmp: Option<String>,
-    /// Options of OpenSSH's client: `-o`, `Key=value`, `-oKey=value`, `-J host`, ...
-    pub ssh_args: Vec<String>,
-    /// The system's `ssh`, if it is another program.
-    pub ssh_executable: Option<String>,
-    /// The program of [`Kind::Carrier`].
-    pub carrier: Carrier,
-}
-
-impl Target {
-    /// A target with Ansible's defaults.
-    #[must_use]
-    pub fn new(name: &str, connection: Kind, host: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            connection,
-            host: host.to_owned(),
-            port: None,
-            user: None,
-            password: None,
-            private_key_file: None,
-            private_key_passphrase: None,
-            keys: Keys::default(),
-            known_hosts: Vec::new(),
-            host_key_checking: true,
-            connect_timeout: Duration::from_secs(10),
-            reconnect: Duration::from_secs(30),
-            remote_tmp: None,
-            ssh_args: Vec::new(),
-            ssh_executable: None,
-            carrier: Carrier::default(),
-        }
-    }
-}
-
-/// Another user to run as.
-#[derive(Clone)]
-pub struct Become {
-    /// `sudo`, `su`, `doas` or `sudosu`.
-    pub method: String,
-    /// The user; empty: root.
-    pub user: String,
-    /// The password that the method may ask for.
-    pub password: Option<Secret>,
-    /// The program instead of the one that the method is named after.
-    pub exe: Option<String>,
-    /// Its flags instead of the usual ones.
-    pub flags: Option<String>,
-}
-
-impl Become {
-    /// Whether an agent that was started for one of them serves the other one too; none: the user
-    /// who logs in.
-    pub(crate) fn same(one: Option<&Self>, other: Option<&Self>) -> bool {
-        let (Some(one), Some(other)) = (one, other) else {
-            return one.is_none() && other.is_none();
-        };
-        let text = |r#become: &Self| {
-            (
-                r#become.method.clone(),
-                r#become.user.clone(),
-                r#become.exe.clone(),
-                r#become.flags.clone(),
-            )
-        };
-        // A wrong password must not pass because the right one was used before.
-        let secret = |r#become: &Self| r#become.password.as_ref().map(|secret| secret.0.clone());
-        text(one) == text(other) && secret(one) == secret(other)
-    }
-}
-
-/// A text that is never shown, and wiped when it is dropped.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// The text.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// The text with a line end, as programs read it.
-    fn line(&self) -> Zeroizing<Vec<u8>> {
-        let mut line = Zeroizing::new(Vec::with_capacity(self.0.len() + 1));
-        line.extend_from_slice(self.0.as_bytes());
-        line.push(b'\n');
-        line
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(Zeroizing::new(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
-}
 
 /// Why a host could not be asked. The texts are those that Ansible prints, where it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,7 +69,7 @@ pub enum LinkError {
     /// No agent can run there.
     NoAgent(String),
     /// No folder can hold the agent at present.
-    NoRoom(String),
+    NoFolder(String),
     /// A step took too long.
     Timeout,
 }
@@ -234,7 +83,7 @@ impl fmt::Display for LinkError {
             | Self::Become(text)
             | Self::Protocol(text)
             | Self::NoAgent(text)
-            | Self::NoRoom(text) => f.write_str(text),
+            | Self::NoFolder(text) => f.write_str(text),
             Self::Timeout => f.write_str("Timed out waiting for the host's answer"),
         }
     }
@@ -283,49 +132,6 @@ struct Sent {
     content: Arc<Held>,
 }
 
-/// A file of the host that is coming in.
-struct Fetched<'a> {
-    /// The number of the request.
-    id: u64,
-    /// How much has come.
-    size: u64,
-    sums: Sums,
-    into: &'a mut (dyn Write + Send),
-    /// Why no more can be passed on. The rest is taken all the same: it is on its way.
-    fault: Option<std::io::Error>,
-}
-
-impl Fetched<'_> {
-    /// Takes pieces to the last one: the SHA-1 of the whole, or why it cannot be read. `None` when the channel
-    /// was lost.
-    async fn take(
-        &mut self,
-        program: &mut Program,
-    ) -> Result<Option<Result<String, String>>, LinkError> {
-        while let Some(reply) = program.reply().await? {
-            let Reply::Blob { id, bytes, sum } = reply else {
-                continue;
-            };
-            if id != self.id {
-                continue;
-            }
-            let bytes = match bytes {
-                Ok(bytes) => bytes,
-                Err(why) => return Ok(Some(Err(why))),
-            };
-            self.size += bytes.len() as u64;
-            self.sums.add(&bytes);
-            if self.fault.is_none() {
-                self.fault = self.into.write_all(&bytes).err();
-            }
-            if let Some(sum) = sum {
-                return Ok(Some(Ok(sum)));
-            }
-        }
-        Ok(None)
-    }
-}
-
 /// A running agent.
 struct Agent {
     /// Its number on this host; never used again.
@@ -338,6 +144,8 @@ struct Agent {
     /// Whether a request is under way. A caller that stopped waiting leaves it set, and then nobody
     /// knows where in the stream the next frame begins.
     busy: bool,
+    /// Whether it sees files that other machines may have, too, as far as it has told.
+    shared: bool,
 }
 
 impl Agent {
@@ -469,7 +277,7 @@ impl Link {
         hear: Option<Hear>,
     ) -> Result<Answered, LinkError> {
         match self.agent(r#become).await {
-            Err(LinkError::NoAgent(why) | LinkError::NoRoom(why)) if plain::works(&request) => {
+            Err(LinkError::NoAgent(why) | LinkError::NoFolder(why)) if plain::works(&request) => {
                 self.notes.push(format!(
                     "<{}> the host's plain shell runs the command, because of: {why}",
                     self.target.host
@@ -485,6 +293,7 @@ impl Link {
                     result,
                     changes: vec![],
                     kept,
+                    shared: true,
                 });
             }
             there => there?,
@@ -586,6 +395,7 @@ impl Link {
                     self.sent.retain(|sent| Some(sent.id) != blob);
                     self.agents[index].busy = calls.is_open();
                     if let Some(answered) = &*answered {
+                        self.agents[index].shared = answered.shared;
                         self.keep(index, &answered.changes);
                     }
                     return Ok(*answered);
@@ -643,6 +453,15 @@ impl Link {
         let boots = self.agents.iter().map(|agent| agent.hello.boot.as_str());
         let apart = |boot: &str| !boot.is_empty() && boot != *BOOT;
         !boots.clone().all(apart) || self.agents.is_empty()
+    }
+
+    /// What the kernel calls this start of the host's machine, where the host has its files alone: they are
+    /// neither on this machine nor, as far as its mounts tell, on a third one.
+    #[must_use]
+    pub fn own_machine(&self) -> Option<&str> {
+        let shares = self.may_be_here() || self.agents.iter().any(|agent| agent.shared);
+        let first = self.agents.first().filter(|_| !shares);
+        first.map(|agent| agent.hello.boot.as_str())
     }
 
     /// Sends content that a later call names by its number: its SHA-1 in hexadecimal digits, or why
@@ -725,13 +544,7 @@ impl Link {
     ) -> Result<Result<Option<(String, String)>, String>, LinkError> {
         let mut index = self.agent(r#become).await?;
         self.next_number += 1;
-        let mut fetched = Fetched {
-            id: self.next_number,
-            size: 0,
-            sums: Sums::default(),
-            into,
-            fault: None,
-        };
+        let mut fetched = Fetched::new(self.next_number, into);
         let read = loop {
             let agent = &mut self.agents[index];
             let request = Request::Fetch {
@@ -752,7 +565,7 @@ impl Link {
             return Ok(Err(fault.to_string()));
         }
         let is_known = |sum: &String| known.as_ref() == Some(sum);
-        let sums = fetched.sums.end();
+        let sums = fetched.sums();
         Ok(match read {
             Err(why) => Err(why),
             Ok(sum) if is_known(&sum) => Ok(None),
@@ -932,6 +745,12 @@ impl Link {
         }
     }
 
+    /// Whether check mode has recorded changes on this host, which are not there in truth.
+    #[must_use]
+    pub fn has_foreseen(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
     /// Whether the host is this machine, without a connection.
     #[must_use]
     pub fn is_local(&self) -> bool {
@@ -1045,6 +864,8 @@ pub struct Answered {
     pub changes: Vec<Change>,
     /// What files were before, where that was asked for.
     pub kept: Option<Kept>,
+    /// Whether the host sees files that other machines may have, too.
+    pub shared: bool,
 }
 
 /// Calls that were sent together to one agent, and whose answers were not yet taken, in their order.
@@ -1108,10 +929,12 @@ async fn said(program: &mut Program, wanted: u64) -> Result<Said, LinkError> {
                 result,
                 changes,
                 kept,
+                shared,
             }) if id == wanted => Said::Answer(Box::new(Some(Answered {
                 result,
                 changes,
                 kept,
+                shared,
             }))),
             Some(Reply::NotRun { id }) if id == wanted => Said::Answer(Box::new(None)),
             Some(Reply::Joined { unrun, contents }) => Said::Joined(unrun, contents),
@@ -1140,6 +963,7 @@ fn not_run() -> Answered {
         result: Err(Failure::new("the agent did not run the task")),
         changes: vec![],
         kept: None,
+        shared: true,
     }
 }
 

@@ -220,6 +220,8 @@ impl Link {
             hello,
             known_changes: 0,
             busy: false,
+            // It tells with its first answer.
+            shared: true,
         });
         self.agents.len() - 1
     }

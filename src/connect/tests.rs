@@ -3,6 +3,7 @@
 //! Run as root with `cargo test --lib connect::tests -- --ignored --test-threads 1`.
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 

@@ -212,6 +212,7 @@ fn call(machine: &mut Overlay<Memory>, mut run: Run, blobs: &mut HashMap<u64, Ve
         result,
         changes,
         kept: None,
+        shared: false,
     }
 }
 

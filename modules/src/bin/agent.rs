@@ -47,12 +47,12 @@ use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::attrs::{limit_diff, os_error_text};
 use rplay_modules::machine::digest::{Algorithm, Sums};
 use rplay_modules::machine::overlay::Overlay;
-use rplay_modules::machine::real::{RealMachine, boot, identity, stop, terminal};
+use rplay_modules::machine::real::{Mounts, RealMachine, boot, identity, stop, terminal};
 use rplay_modules::machine::{Change, Kept, Machine, Process};
 use rplay_modules::outcome::{Failure, Outcome};
 use rplay_modules::registry;
 use rplay_modules::wire::{
-    BLOB, BLOB_PIECE, End, Hello, PROTOCOL, Reply, Request, Run, read_frame,
+    BLOB, BLOB_PIECE, End, Hello, PROTOCOL, Pieces, Reply, Request, Run, read_frame,
 };
 use serde_bytes::ByteBuf;
 
@@ -91,6 +91,7 @@ fn serve(stay: Duration) -> io::Result<()> {
         machine,
         check: Overlay::new(RealMachine::new()),
         spool: Arc::clone(&spool),
+        mounts: Mounts::new(),
         jobs: Vec::new(),
         broken: None,
         out: Arc::new(Mutex::new(Out::new(Arc::clone(&line))?)),
@@ -430,6 +431,7 @@ struct Agent {
     /// earlier ones would have changed.
     check: Overlay<RealMachine>,
     spool: Arc<Spool>,
+    mounts: Mounts,
     /// Calls in the background, until they end.
     jobs: Vec<std::process::Child>,
     /// The chain that was broken off last.
@@ -507,6 +509,7 @@ impl Agent {
             result,
             changes,
             kept,
+            shared: self.mounts.are_shared(),
         };
         loop {
             let sent = self.out().answer(id, &reply);
@@ -527,6 +530,7 @@ impl Agent {
                         result: Err(Failure::new(format!("the result cannot be sent: {error}"))),
                         changes: vec![],
                         kept: None,
+                        shared: true,
                     };
                     return self.out().answer(id, &reply).map(|()| false);
                 }
@@ -567,27 +571,13 @@ impl Agent {
             }
         }
         let mut sums = Sums::default();
-        let mut there = wanted.from;
+        let mut pieces = Pieces::new(&file, wanted.from);
         loop {
-            // What is there already is added up, and not sent.
-            let most = match there {
-                0 => BLOB_PIECE as u64,
-                some => some.min(BLOB_PIECE as u64),
-            };
             let mut bytes = Vec::new();
-            let count = match (&file).take(most).read_to_end(&mut bytes) {
-                Ok(count) => count as u64,
+            let last = match pieces.next(&mut bytes, |bytes| sums.add(bytes)) {
+                Ok(last) => last,
                 Err(error) => return Ok(Err(error)),
             };
-            sums.add(&bytes);
-            let last = count < most;
-            if there > 0 {
-                there -= count;
-                bytes.clear();
-                if !last {
-                    continue;
-                }
-            }
             let bytes = Ok(bytes.into());
             let sum = last.then(|| sums.clone().end().0);
             self.out().send(&Reply::Blob { id, bytes, sum })?;

@@ -4,6 +4,7 @@ mod accounts;
 mod before;
 mod child;
 mod files;
+mod mounts;
 mod network;
 mod scratch;
 pub mod terminal;
@@ -22,6 +23,7 @@ use super::{
 };
 use accounts::Accounts;
 pub use child::stop;
+pub use mounts::Mounts;
 
 /// What the kernel calls this start of the machine: two that say the same may share their files.
 /// Empty where it does not say.
