@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 use std::{env, fs};
 
+use blake2::Blake2b512;
 use sha2::{Digest, Sha256};
 
 fn main() -> ExitCode {
@@ -54,18 +55,20 @@ fn run() -> Result<(), String> {
         let copy = out.join(format!("rplay-agent-{machine}"));
         fs::write(&copy, &bytes)
             .map_err(|error| format!("cannot write `{}`: {error}", copy.display()))?;
-        let hash = Sha256::digest(&bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>();
+        let sha256 = hex(&Sha256::digest(&bytes));
+        let blake2 = hex(&Blake2b512::digest(&bytes)[..32]);
         code += &format!(
-            "    Image {{ machine: Cow::Borrowed({machine:?}), sha256: Cow::Borrowed({hash:?}), \
-             bytes: Cow::Borrowed(include_bytes!({copy:?})) }},\n"
+            "    Image {{ machine: Cow::Borrowed({machine:?}), sha256: Cow::Borrowed({sha256:?}), \
+             blake2: Cow::Borrowed({blake2:?}), bytes: Cow::Borrowed(include_bytes!({copy:?})) }},\n"
         );
     }
     code += "];\n";
     fs::write(out.join("agent_image.rs"), code)
         .map_err(|error| format!("cannot write agent_image.rs: {error}"))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The agents that the user built for other platforms: `$RPLAY_AGENT_DIR/rplay-agent-MACHINE`,

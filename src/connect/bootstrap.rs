@@ -37,8 +37,9 @@ pub(super) fn script(token: &str, images: &[Image], target: &Target) -> Result<S
         };
         let _ = write!(
             cases,
-            "{aliases}) h={}; z={};; ",
+            "{aliases}) h={}; b={}; z={};; ",
             image.sha256,
+            image.blake2,
             image.bytes.len()
         );
     }

@@ -15,7 +15,7 @@ case $2 in d*) ;; *) return 1;; esac;
 };
 valid() {
 [ -f "$1" ] && [ -x "$1" ] && [ "$(wc -c <"$1")" -eq $z ] || return 1;
-case $(sha256sum <"$1" 2>/dev/null) in "$h"*|"") ;; *) return 1;; esac;
+case $({ b2sum <"$1" || sha256sum <"$1"; } 2>/dev/null) in "$b"*|"$h"*|"") ;; *) return 1;; esac;
 };
 for d in @FOLDERS@; do
 usable "$d" || continue;
