@@ -18,12 +18,14 @@ type Ask = dyn Fn(&str) -> Option<Secret> + Send + Sync;
 
 /// What came of a key: itself, or why it cannot be used.
 type Opened = Result<Arc<PrivateKey>, String>;
+type Cell = Arc<OnceCell<Opened>>;
 
 /// The encrypted keys of a run, and who can be asked for their passphrases. Clones are one collection.
 #[derive(Clone, Default)]
 pub struct Keys {
     ask: Option<Arc<Ask>>,
-    opened: Arc<Mutex<HashMap<PathBuf, Arc<OnceCell<Opened>>>>>,
+    /// By file, and by the passphrase that a host gives: hosts may give different ones.
+    opened: Arc<Mutex<HashMap<PathBuf, Vec<(Option<Secret>, Cell)>>>>,
 }
 
 impl fmt::Debug for Keys {
@@ -50,14 +52,14 @@ impl Keys {
     }
 
     /// What came of opening a key, if somebody has done so.
-    pub(super) fn opened(&self, path: &Path) -> Option<Opened> {
-        self.cell(path).get().cloned()
+    pub(super) fn opened(&self, path: &Path, known: Option<&Secret>) -> Option<Opened> {
+        self.cell(path, known).get().cloned()
     }
 
     /// Opens a key, unless that was done; whoever needs the same one waits.
     pub(super) async fn open(&self, path: &Path, known: Option<&Secret>, batch: bool) {
         let (path, known, ask) = (path.to_owned(), known.cloned(), self.ask.clone());
-        let cell = self.cell(&path);
+        let cell = self.cell(&path, known.as_ref());
         cell.get_or_init(|| async move {
             // Questions and key derivation both take long.
             let ask = ask.filter(|_| !batch);
@@ -68,9 +70,15 @@ impl Keys {
         .await;
     }
 
-    fn cell(&self, path: &Path) -> Arc<OnceCell<Opened>> {
+    fn cell(&self, path: &Path, known: Option<&Secret>) -> Cell {
         let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(path.to_owned()).or_default())
+        let cells = all.entry(path.to_owned()).or_default();
+        if let Some((_, cell)) = cells.iter().find(|(own, _)| own.as_ref() == known) {
+            return Arc::clone(cell);
+        }
+        let cell = Cell::default();
+        cells.push((known.cloned(), Arc::clone(&cell)));
+        cell
     }
 }
 

@@ -241,8 +241,7 @@ fn open<'a>(
                 LoggedIn::Locked(path) => path,
             };
             drop((turn, room));
-            let own = target.private_key_file.as_ref() == Some(&locked);
-            let known = target.private_key_passphrase.as_ref().filter(|_| own);
+            let known = target.passphrase(&locked);
             target.keys.open(&locked, known, options.batch).await;
         }
     })

@@ -7,9 +7,10 @@ use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::{AgentClient, AgentStream};
 use russh::keys::{self, Algorithm, Certificate, HashAlg, PrivateKeyWithHashAlg, PublicKey};
-use russh::{MethodKind, MethodSet, SendError};
+use russh::{AgentAuthError, MethodKind, MethodSet, SendError};
 
 use super::keys::{Seen, look, public_half};
+use super::known_hosts::type_name;
 use super::ssh::{Checker, via_ssh};
 use super::ssh_config::Options;
 use super::{LinkError, Target};
@@ -290,8 +291,18 @@ impl Login<'_> {
         match result {
             Ok(result) => Ok(self.accepted(&result)),
             Err(error) => {
-                self.notes
-                    .push(format!("sign_and_send_pubkey: signing failed: {error}\r\n"));
+                let why = match error {
+                    AgentAuthError::Key(keys::Error::AgentFailure) => {
+                        "agent refused operation".to_owned()
+                    }
+                    other => other.to_string(),
+                };
+                let (AgentIdentity::PublicKey { comment, .. }
+                | AgentIdentity::Certificate { comment, .. }) = identity;
+                self.notes.push(format!(
+                    "sign_and_send_pubkey: signing failed for {} \"{comment}\" from agent: {why}\r\n",
+                    type_name(&algorithm)
+                ));
                 Ok(false)
             }
         }
@@ -305,15 +316,17 @@ impl Login<'_> {
     ) -> Result<bool, LinkError> {
         let key = match look(path) {
             Ok(Seen::Open(key)) => Ok(Arc::from(key)),
-            Ok(Seen::Locked(public)) => match self.target.keys.opened(path) {
-                Some(opened) => opened,
-                None => {
-                    if self.would_open(handle, path, public).await? {
-                        self.locked = Some(path.to_owned());
+            Ok(Seen::Locked(public)) => {
+                match self.target.keys.opened(path, self.target.passphrase(path)) {
+                    Some(opened) => opened,
+                    None => {
+                        if self.would_open(handle, path, public).await? {
+                            self.locked = Some(path.to_owned());
+                        }
+                        return Ok(false);
                     }
-                    return Ok(false);
                 }
-            },
+            }
             Err(why) => Err(why),
         };
         let key = match key {
