@@ -110,7 +110,7 @@ pub static SETTINGS: &[Setting] = &[
         &["RPLAY_SEND_AHEAD"],
         Kind::Choice(&["far", "never", "always"]),
         Some("far"),
-        "Send items of a loop, and tasks of a host, together where they need nothing of each other: to hosts that are not this machine, never, or always.",
+        "Send items of a loop, and tasks of a host, together where they need nothing of each other: to hosts that are not this machine, never, or always, also where hosts share a machine or its files.",
     ),
     setting(
         "stream_output",

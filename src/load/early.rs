@@ -16,7 +16,7 @@ tokio::task_local! {
 #[derive(Debug, Default)]
 pub(crate) struct Early {
     /// Variables that tasks before this one may still set.
-    unsettled: HashSet<String>,
+    unsettled: Arc<HashSet<String>>,
     /// One of them was asked for, or something outside whose answer is another one later.
     asked: AtomicBool,
     /// Files of the controller that were read or looked for.
@@ -25,7 +25,7 @@ pub(crate) struct Early {
 
 impl Early {
     /// Notes of an evaluation before these variables have their values.
-    pub(crate) fn new(unsettled: HashSet<String>) -> Arc<Self> {
+    pub(crate) fn new(unsettled: Arc<HashSet<String>>) -> Arc<Self> {
         Arc::new(Self {
             unsettled,
             ..Self::default()

@@ -94,7 +94,7 @@ enum State<T> {
 }
 
 /// Begins work: up to its call, or to its end.
-async fn begin<T, W>(unsettled: HashSet<String>, work: impl FnOnce(Way) -> W) -> Begun<T>
+async fn begin<T, W>(unsettled: Arc<HashSet<String>>, work: impl FnOnce(Way) -> W) -> Begun<T>
 where
     W: Future<Output = T> + Send + 'static,
     T: Send + 'static,
@@ -150,7 +150,7 @@ impl<T: Send + 'static> Forming<T> {
     pub(super) async fn add<W>(
         &mut self,
         action: &str,
-        unsettled: HashSet<String>,
+        unsettled: Arc<HashSet<String>>,
         work: impl FnOnce(Way) -> W,
         failed: impl FnOnce(&T) -> bool,
     ) -> Joined

@@ -154,17 +154,13 @@ impl Run<'_> {
             Ok(cache) => self.cache = cache,
             Err(text) => self.message(MessageKind::Warning, text),
         }
-        let hosts = self
-            .world
-            .vars
-            .inventory
-            .hosts
-            .keys()
-            .cloned()
-            .collect::<Vec<_>>();
-        for host in hosts {
+        for host in self.all_hosts() {
             self.recall_facts(&host);
         }
+    }
+
+    fn all_hosts(&self) -> Vec<String> {
+        self.world.vars.inventory.hosts.keys().cloned().collect()
     }
 
     /// Takes over the facts that earlier runs kept of a host.
@@ -182,15 +178,7 @@ impl Run<'_> {
 
     /// `--flush-cache`: forgets the facts of all hosts.
     pub(super) fn flush_cache(&mut self) {
-        let hosts = self
-            .world
-            .vars
-            .inventory
-            .hosts
-            .keys()
-            .cloned()
-            .collect::<Vec<_>>();
-        for host in hosts {
+        for host in self.all_hosts() {
             if let Some(cache) = &self.cache {
                 // What is not there needs no removal.
                 let _ = fs::remove_file(cache.file(&host));

@@ -2,8 +2,13 @@
 //! sent with the first of them. The agent goes through them until one fails.
 //!
 //! A chain is formed only where nothing but the host's own failure can keep it from getting to the
-//! chain's tasks: where it is the only host under way, up to the next handlers, include, end of a
-//! role, loop, or task whose failure is decided here. Everything else waits for its turn.
+//! chain's tasks: up to the next handlers, include, end of a role, loop, or task whose failure is
+//! decided here. Everything else waits for its turn.
+//!
+//! Hosts that go through a play side by side may rely on each other having done what goes before. So
+//! where several are under way, a chain has only tasks that see nothing but files of their own host, and
+//! the hosts must have their files alone: then no host can tell how far the others are. It ends where
+//! hosts may part.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -14,7 +19,7 @@ use tokio::sync::oneshot;
 use super::Run;
 use super::ahead::{Forming, Joined};
 use super::context::Shared;
-use super::cursor::Step;
+use super::cursor::{Cursor, Step};
 use super::play::Batch;
 use super::spec::TaskSpec;
 use super::target::Links;
@@ -29,6 +34,31 @@ use crate::vars::{HostScope, VarMap};
 
 /// The most tasks of a chain.
 const MOST: usize = 100;
+
+/// The most tasks that are ahead on all hosts together, for the memory that they take.
+const MOST_OF_ALL: usize = 4096;
+
+/// What sees nothing of its host but files, or nothing at all.
+const SEES_FILES: &[&str] = &[
+    "ansible.builtin.assert",
+    "ansible.builtin.blockinfile",
+    "ansible.builtin.copy",
+    "ansible.builtin.debug",
+    "ansible.builtin.file",
+    "ansible.builtin.find",
+    "ansible.builtin.lineinfile",
+    "ansible.builtin.ping",
+    "ansible.builtin.replace",
+    "ansible.builtin.set_fact",
+    "ansible.builtin.slurp",
+    "ansible.builtin.stat",
+    "ansible.builtin.tempfile",
+    "ansible.builtin.template",
+    "ansible.posix.acl",
+    "community.general.ini_file",
+    "community.general.pam_limits",
+    "community.general.xml",
+];
 
 /// What the controller does itself, and what changes nothing but variables that are named.
 const OWN: &[&str] = &["assert", "debug", "set_fact"];
@@ -63,7 +93,7 @@ pub(super) struct Further {
     spec: Arc<TaskSpec>,
     scope: HostScope,
     /// Variables that the tasks between may set.
-    unsettled: HashSet<String>,
+    unsettled: Arc<HashSet<String>>,
 }
 
 /// A task that was begun with an earlier one.
@@ -77,7 +107,7 @@ pub(super) struct Member {
 /// A task to be begun with an earlier one.
 pub(super) struct Waiting {
     job: Job,
-    unsettled: HashSet<String>,
+    unsettled: Arc<HashSet<String>>,
     /// Where the connections go if it is not run.
     unrun: oneshot::Sender<Links>,
 }
@@ -121,7 +151,7 @@ pub(super) async fn conduct(run: Shared, mut first: Job, members: Vec<Waiting>) 
     let action = first.spec.action.clone();
     let (shared, job) = (Arc::clone(&run), first.ahead(own.clone()));
     let work = move |way| worker::ahead(shared, job, way);
-    let mut joined = forming.add(&action, HashSet::new(), work, failed).await;
+    let mut joined = forming.add(&action, Arc::default(), work, failed).await;
     if joined == Joined::No {
         // Whatever it said is said again.
         first.links = forming.give_up();
@@ -216,67 +246,121 @@ impl Run<'_> {
         None
     }
 
-    /// The tasks that a host comes to after one that is about to start, as far as they may be sent
-    /// with it.
+    /// The tasks that each of these hosts comes to after one that is about to start, as far as they may be
+    /// sent with it. Nothing at all where none may.
     pub(super) fn further(
         &self,
         state: &Batch<'_>,
         first: &Arc<TaskSpec>,
-        host: &str,
+        hosts: &[&String],
         magic: &Arc<VarMap>,
-    ) -> Vec<Further> {
-        let mut further = vec![];
+    ) -> Vec<Vec<Further>> {
+        // Most tasks that several hosts come to are none of a chain, and this is asked for each.
+        let apart = hosts.len() > 1;
+        if !leads_on(first) || apart && !self.keeps_together(state, first) {
+            return vec![];
+        }
         let config = &self.shared.config;
-        let links = self.links.get(host);
-        let carried = links.is_some_and(|links| links.carry_more(&self.shared));
-        let debugged = state.debug || state.step || config.bool("enable_task_debugger");
-        if !carried || debugged || !self.is_alone(state, host) {
-            return further;
-        }
-        // Which handlers there are to run, handlers decide.
-        let cursor = state.cursors.get(host);
-        let Some(mut cursor) = cursor.filter(|at| !at.is_in_handlers()).cloned() else {
-            return further;
-        };
-        let mut unsettled: HashSet<String> = OPEN.iter().map(|name| (*name).to_owned()).collect();
-        let mut before = Arc::clone(first);
+        let links = |host: &&String| self.links.get(host.as_str());
+        let carried = |host| links(host).is_some_and(|links| links.carry_more(&self.shared));
+        let waits = state.debug || state.step || config.bool("enable_task_debugger");
         let limited = config.int("task_timeout").is_some_and(|limit| limit > 0);
-        while !limited
-            && further.len() < MOST
-            && leads_on(&before)
-            && settles(&before, &mut unsettled)
-        {
-            if let Some(role) = &before.task.frame.role {
-                cursor.enter(role);
-            }
-            cursor.advance();
-            let roles = cursor.roles_ended();
-            let Some(Step::Task(task)) = cursor.peek() else {
-                break;
-            };
-            // Where a role ends, it counts which of its tasks ran.
-            if cursor.roles_ended() != roles {
-                break;
-            }
-            let spec = self.spec(&task);
-            if !may_come_early(&spec) {
-                break;
-            }
-            further.push(Further {
-                scope: self.task_scope(state, &spec, host, magic),
-                spec: Arc::clone(&spec),
-                unsettled: unsettled.clone(),
-            });
-            before = spec;
+        if waits || limited || !hosts.iter().all(carried) || !self.are_all(state, hosts) {
+            return vec![];
         }
-        further
+        if apart && !self.are_apart(state, hosts) {
+            return vec![];
+        }
+        let tasks = self.ahead_of(state, first, hosts, apart);
+        let of_host = |host: &&String| {
+            let further = |(spec, unsettled): &(Arc<TaskSpec>, Arc<HashSet<String>>)| Further {
+                scope: self.task_scope(state, spec, host, magic),
+                spec: Arc::clone(spec),
+                unsettled: Arc::clone(unsettled),
+            };
+            tasks.iter().map(further).collect()
+        };
+        match tasks.is_empty() {
+            true => vec![],
+            false => hosts.iter().map(of_host).collect(),
+        }
     }
 
-    /// Whether no other host of the batch is under way.
-    fn is_alone(&self, state: &Batch<'_>, host: &str) -> bool {
-        let others = state.cursors.iter().filter(|(other, _)| *other != host);
-        let mut others = others.filter(|(other, _)| !self.unreachable.contains(*other));
-        others.all(|(_, cursor)| cursor.is_over())
+    /// The tasks that these hosts come to after the first one, which leads on to them, whatever becomes of them meanwhile, each with
+    /// the variables that those before it may set. `apart`: no host may notice that another one is ahead.
+    fn ahead_of(
+        &self,
+        state: &Batch<'_>,
+        first: &Arc<TaskSpec>,
+        hosts: &[&String],
+        apart: bool,
+    ) -> Vec<(Arc<TaskSpec>, Arc<HashSet<String>>)> {
+        let cursors = hosts.iter().filter_map(|host| state.cursors.get(*host));
+        let mut cursors: Vec<Cursor> = cursors.cloned().collect();
+        // Which handlers there are to run, handlers decide.
+        if cursors.iter().any(Cursor::is_in_handlers) {
+            return vec![];
+        }
+        let most = MOST.min(MOST_OF_ALL / hosts.len().max(1));
+        let mut unsettled: HashSet<String> = OPEN.iter().map(|name| (*name).to_owned()).collect();
+        let mut tasks = vec![];
+        let mut before = Arc::clone(first);
+        while tasks.len() < most && leads_on(&before) && settles(&before, &mut unsettled) {
+            let steps = cursors
+                .iter_mut()
+                .map(|cursor| follows(cursor, &before, apart));
+            let Some(steps) = steps.collect::<Option<Vec<_>>>() else {
+                break;
+            };
+            let Some((task, others)) = steps.split_first() else {
+                break;
+            };
+            let spec = self.spec(task);
+            let all = others.iter().all(|other| Arc::ptr_eq(task, other));
+            let may_part = apart && !self.keeps_together(state, &spec);
+            if !all || !may_come_early(&spec) || may_part {
+                break;
+            }
+            tasks.push((Arc::clone(&spec), Arc::new(unsettled.clone())));
+            before = spec;
+        }
+        tasks
+    }
+
+    /// Whether no host of the batch but these is under way.
+    fn are_all(&self, state: &Batch<'_>, hosts: &[&String]) -> bool {
+        let over =
+            |host: &String, cursor: &Cursor| self.unreachable.contains(host) || cursor.is_over();
+        let left = state
+            .cursors
+            .iter()
+            .filter(|(host, cursor)| !over(host, cursor));
+        left.count() == hosts.len()
+    }
+
+    /// Whether no host sees files of another one, and none that fails keeps others from going on.
+    fn are_apart(&self, state: &Batch<'_>, hosts: &[&String]) -> bool {
+        let keywords = &state.play.plan.play.keywords;
+        if keywords.contains_key(&Keyword::MaxFailPercentage) {
+            return false;
+        }
+        if self.shared.config.text("send_ahead").as_deref() == Some("always") {
+            return true;
+        }
+        let own = |host: &&String| self.links.get(host.as_str())?.own_machine(host);
+        let machines: Option<HashSet<&str>> = hosts.iter().map(own).collect();
+        machines.is_some_and(|machines| machines.len() == hosts.len())
+    }
+
+    /// Whether hosts that work on a task side by side cannot tell how far the others are.
+    fn keeps_together(&self, state: &Batch<'_>, spec: &TaskSpec) -> bool {
+        let action = crate::load::actions::full_name(&spec.action);
+        SEES_FILES.contains(&action.as_str())
+            // That runs a program, and so could what stands where it cannot be seen.
+            && !spec.args.contains_key("validate")
+            && spec.args_template.is_none()
+            && spec.module_defaults.is_empty()
+            && !self.any_errors_fatal(spec, state)
     }
 
     /// Notes tasks that are begun with this one.
@@ -298,7 +382,7 @@ impl Run<'_> {
                     spec: one.spec,
                     id: first.id,
                     host: first.host.clone(),
-                    first: true,
+                    first: first.first,
                     scope: one.scope,
                     world: first.world.clone(),
                     links: Links::default(),
@@ -321,6 +405,22 @@ fn may_come_early(spec: &TaskSpec) -> bool {
     (OWN.contains(&spec.action.as_str()) || is_one_call(spec))
         && spec.looping.is_none()
         && !KEEPS_OUT.iter().any(kept_out)
+}
+
+/// Moves a host past a task, and says what it comes to then; `None` where the next thing is no task, or the
+/// end of a role, which counts which of its tasks ran. `apart`: also at the end of a block after which hosts
+/// that failed in it do something else.
+fn follows(cursor: &mut Cursor, before: &TaskSpec, apart: bool) -> Option<Arc<PlanTask>> {
+    if let Some(role) = &before.task.frame.role {
+        cursor.enter(role);
+    }
+    let (roles, guard) = (cursor.roles_ended(), cursor.guard());
+    cursor.advance();
+    let Some(Step::Task(task)) = cursor.peek() else {
+        return None;
+    };
+    let goes_on = cursor.roles_ended() == roles && (!apart || cursor.is_within(&guard));
+    goes_on.then_some(task)
 }
 
 /// Whether it asks its host nothing but one call of a module.

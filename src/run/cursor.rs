@@ -235,6 +235,36 @@ impl Cursor {
         levels.any(|level| matches!(level.kind, Kind::Handlers))
     }
 
+    /// The innermost part of a block around the current task from which a failure leads elsewhere than out of the
+    /// play; empty where there is none.
+    pub(super) fn guard(&self) -> Place {
+        let is_guard = |level: &Level| match &level.kind {
+            Kind::Block(block) | Kind::Rescue(block) => {
+                !(block.rescue.is_empty() && block.always.is_empty())
+            }
+            Kind::Always { .. } => true,
+            _ => false,
+        };
+        let mut guard = self.place();
+        let count = self.levels.iter().rposition(is_guard);
+        guard.truncate(count.map_or(0, |depth| depth + 1));
+        // Where in that part the host is does not matter.
+        if let Some(last) = guard.last_mut() {
+            last.1 = 0;
+        }
+        guard
+    }
+
+    /// Whether the current task is in that part of a block.
+    pub(super) fn is_within(&self, guard: &Place) -> bool {
+        let mut place = self.place();
+        place.truncate(guard.len());
+        if let Some(last) = place.last_mut() {
+            last.1 = 0;
+        }
+        place == *guard
+    }
+
     /// Fails like [`Cursor::fail`]; where nothing catches the failure, the host waits for the point
     /// at which the others run their handlers, and runs its own. A handler that fails is the end.
     pub(super) fn fail_but_flush(&mut self) -> bool {

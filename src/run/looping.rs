@@ -1,6 +1,6 @@
 //! Loops of a task: their items, what `loop_control` says, and the results added up.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -289,8 +289,8 @@ impl Worker<'_> {
             let unknown_list = self.unknown_list.clone();
             let work = move |way| worker::item_ahead(run, job, (inner, vars), unknown_list, way);
             let unsettled = match index == first {
-                true => HashSet::new(),
-                false => registered.iter().cloned().collect(),
+                true => Arc::default(),
+                false => Arc::new(registered.iter().cloned().collect()),
             };
             let action = &self.job.spec.action;
             // Items go on where one fails.

@@ -91,7 +91,8 @@ impl Run<'_> {
         failures
     }
 
-    fn any_errors_fatal(&self, spec: &TaskSpec, state: &Batch<'_>) -> bool {
+    /// Whether a host that fails at a task keeps the others from going on.
+    pub(super) fn any_errors_fatal(&self, spec: &TaskSpec, state: &Batch<'_>) -> bool {
         self.shared.config.bool("any_errors_fatal")
             || self.flag_for_all(spec, Keyword::AnyErrorsFatal, state)
     }

@@ -470,11 +470,13 @@ impl Run<'_> {
             Ok(limit) => limit,
             Err(problem) => return self.abort(*problem),
         };
-        let further = match &running[..] {
-            [(host, _)] if !extra && !run_once && !known => {
-                self.further(state, &spec, host, &magic)
+        let fresh = !running.iter().any(|(host, _)| self.history.has(host));
+        let further = match !extra && !run_once && fresh {
+            true => {
+                let hosts: Vec<&String> = running.iter().map(|(host, _)| host).collect();
+                self.further(state, &spec, &hosts, &magic)
             }
-            _ => vec![],
+            false => vec![],
         };
         let done = self.dispatch(&spec, id, running, limit, further).await;
         let done = self.debugged(state, &spec, id, done).await;
@@ -562,15 +564,16 @@ impl Run<'_> {
         id: usize,
         scopes: Vec<(String, HostScope)>,
         limit: usize,
-        mut further: Vec<Further>,
+        further: Vec<Vec<Further>>,
     ) -> Vec<Done> {
         let (out, mut messages) = mpsc::unbounded_channel();
         let limit = Arc::new(Semaphore::new(limit));
         let count = scopes.len();
         let hosts: Vec<String> = scopes.iter().map(|(host, _)| host.clone()).collect();
+        let mut further = further.into_iter();
         for (index, (host, scope)) in scopes.into_iter().enumerate() {
             let turn = (Arc::clone(&limit), index == 0);
-            let further = std::mem::take(&mut further);
+            let further = further.next().unwrap_or_default();
             self.spawn(spec, id, (host, scope), &out, Some(turn), further);
         }
         drop(out);

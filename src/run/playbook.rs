@@ -44,22 +44,9 @@ pub fn plan_playbook(
     extra: &Arc<VarMap>,
     magic: &Arc<VarMap>,
 ) -> Checked<PlannedPlaybook> {
-    let mut reader = Reader {
-        planner,
-        extra,
-        magic,
-        plays: vec![],
-        problems: vec![],
-        circular: false,
-    };
+    let mut reader = Reader::new(planner, extra, magic);
     reader.file(path, None, &Around::default());
-    Checked {
-        value: PlannedPlaybook {
-            path: path.to_path_buf(),
-            plays: reader.plays,
-        },
-        problems: each_once(reader.problems),
-    }
+    reader.finish(path)
 }
 
 /// A file that is imported twice has its mistakes once. Names that stand for no module are known last of
@@ -94,22 +81,9 @@ pub fn plan_plays(
     extra: &Arc<VarMap>,
     magic: &Arc<VarMap>,
 ) -> Checked<PlannedPlaybook> {
-    let mut reader = Reader {
-        planner,
-        extra,
-        magic,
-        plays: vec![],
-        problems: vec![],
-        circular: false,
-    };
+    let mut reader = Reader::new(planner, extra, magic);
     reader.entries(playbook, dir, &Around::default());
-    Checked {
-        value: PlannedPlaybook {
-            path: playbook.source.path.clone(),
-            plays: reader.plays,
-        },
-        problems: each_once(reader.problems),
-    }
+    reader.finish(&playbook.source.path)
 }
 
 /// What the `import_playbook` statements around a play add to it.
@@ -132,7 +106,28 @@ struct Reader<'a> {
     circular: bool,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(planner: &'a Planner, extra: &'a Arc<VarMap>, magic: &'a Arc<VarMap>) -> Self {
+        Self {
+            planner,
+            extra,
+            magic,
+            plays: vec![],
+            problems: vec![],
+            circular: false,
+        }
+    }
+
+    fn finish(self, path: &Path) -> Checked<PlannedPlaybook> {
+        Checked {
+            value: PlannedPlaybook {
+                path: path.to_path_buf(),
+                plays: self.plays,
+            },
+            problems: each_once(self.problems),
+        }
+    }
+
     /// `from` is the place that names the file; none for the command line.
     fn file(&mut self, path: &Path, from: Option<&Node>, around: &Around) {
         // Places are told with absolute paths, as Ansible tells them.

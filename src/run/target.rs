@@ -28,6 +28,8 @@ pub(crate) struct Links {
     pub(crate) clusters: HashMap<String, Cluster>,
     /// Container engines in the same way.
     pub(crate) engines: HashMap<String, Engine>,
+    /// Repositories of charts as check mode made them, by whose they are and their names; nothing where it removed one.
+    pub(crate) charts: HashMap<String, Option<serde_json::Value>>,
     calls: u64,
 }
 
@@ -82,6 +84,16 @@ impl Links {
         let where_to = |link: &Link| wanted == "always" || wanted == "far" && !link.is_local();
         let fits = |(_, link): &(Target, Link)| link.has_agent() && where_to(link);
         self.links.iter().any(fits)
+    }
+
+    /// What tells the machine of a host apart, where it shares its files with no other one.
+    pub(super) fn own_machine(&self, host: &str) -> Option<&str> {
+        let mut own = self.links.iter().filter(|(target, _)| target.name == host);
+        let (_, first) = own.next()?;
+        let machine = first.own_machine()?;
+        // Where tasks log in as several users, all of them say the same.
+        own.all(|(_, link)| !link.has_agent() || link.own_machine() == Some(machine))
+            .then_some(machine)
     }
 
     /// What is worth telling of the connections, for `-v`.
