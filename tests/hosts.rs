@@ -3,8 +3,9 @@
 
 mod images;
 mod logins;
+mod modules;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -67,16 +68,23 @@ const LOGINS: &[Scenario<Host>] = &[
     ("what an agent that was killed left behind", logins::killed),
 ];
 
-/// Where the root tree is; `tests/run` puts it there.
-fn tree(layer: &str) -> PathBuf {
-    let components = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components");
-    components.join(layer)
-}
+/// On a host with Environment Modules, see `components/modules.sh`.
+const MODULES: &[Scenario<Host>] = &[
+    ("modules of Environment Modules", modules::state),
+    (
+        "containers by a program out of Environment Modules",
+        modules::containers,
+    ),
+];
 
 /// Runs every wanted scenario, or tells why it cannot.
 pub(crate) fn all(root: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Verdict)> {
     let mut results = Vec::new();
-    for (scenarios, layers) in [(SCENARIOS, &["hpc"][..]), (LOGINS, &["login", "hpc"])] {
+    for (scenarios, layers) in [
+        (SCENARIOS, &["hpc"][..]),
+        (LOGINS, &["login", "hpc"]),
+        (MODULES, &["modules", "hpc"]),
+    ] {
         let chosen = scenario::chosen("hosts", scenarios, wanted);
         if chosen.is_empty() {
             continue;
@@ -106,7 +114,10 @@ impl Host {
         if !rustix::process::getuid().is_root() {
             return Err("needs root, to make namespaces".to_string());
         }
-        let trees: Vec<PathBuf> = layers.iter().map(|layer| tree(layer)).collect();
+        let trees: Vec<PathBuf> = layers
+            .iter()
+            .map(|layer| scenario::prepared(layer))
+            .collect();
         if !trees.iter().all(|tree| tree.join(".built").exists()) {
             return Err("needs the trees that tests/run builds with components/".to_string());
         }
@@ -116,24 +127,12 @@ impl Host {
             .collect();
         let folder = tempfile::Builder::new().prefix("rplay-host-").tempdir();
         let folder = folder.map_err(|fault| fault.to_string())?;
-        let mut process = Command::new(root.join("tests/components/host.sh"))
-            .arg(folder.path().join("host"))
-            .arg(trees.join(":"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|fault| format!("host.sh: {fault}"))?;
-        let mut line = String::new();
-        if let Some(out) = process.stdout.take() {
-            let read = BufReader::new(out).read_line(&mut line);
-            read.map_err(|fault| fault.to_string())?;
-        }
+        let mut script = Command::new(root.join("tests/components/host.sh"));
+        script.arg(folder.path().join("host")).arg(trees.join(":"));
+        let (process, line) = scenario::component(&mut script)?;
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let Ok([address, link, first]) = <[String; 3]>::try_from(words) else {
-            drop(process.stdin.take());
-            let output = process.wait_with_output();
-            return Err(output.map_or_else(|fault| fault.to_string(), |output| outcome(&output).1));
+            return Err(format!("host.sh says {line}"));
         };
         let host = Self {
             folder,
@@ -159,6 +158,8 @@ impl Host {
     fn inside(&self, script: &str) -> Result<String, String> {
         let mut child = Command::new("nsenter")
             .args(["-t", &self.first, "-a", "--", "sh", "-eu"])
+            // Root's own there, whoever runs the tests.
+            .env("HOME", "/root")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -260,8 +261,10 @@ const IMAGE: &str = "docker://127.0.0.1:5000/demo";
 
 fn setonix_shell(host: &Host) -> Result<(), String> {
     setonix(host)?;
-    let run =
-        |play: &str, more: &[&str]| host.rplay(&[&[play, "-i", "inventory.yml"], more].concat());
+    // One host after the other: two calls of Apptainer that fill one cache at once stumble over each other.
+    let run = |play: &str, more: &[&str]| {
+        host.rplay(&[&[play, "-i", "inventory.yml", "-f", "1"], more].concat())
+    };
     let deploy = "setonix/deploy-shell.yml";
     let words = format!("version=1.0.0 ansible_user=deploy remote_image={IMAGE}:1.0.0");
     let json = format!(
@@ -524,28 +527,32 @@ fn no_locale(host: &Host) -> Result<(), String> {
     Ok(())
 }
 
-/// Processes of the host that run rplay's agent or a program of this name.
-fn running(host: &Host, name: &str) -> Result<String, String> {
-    host.inside(&format!("pgrep -a agent- || :; pgrep -ax '{name}' || :\n"))
+/// Processes of the host that run rplay's agent or this command; what scenarios before this one have left
+/// to end by itself is none of them.
+fn running(host: &Host, command: &str) -> Result<String, String> {
+    host.inside(&format!(
+        "pgrep -a agent- || :; pgrep -afx '{command}' || :\n"
+    ))
 }
 
 fn interrupted(host: &Host) -> Result<(), String> {
     use rustix::process::Signal;
+    const SLEEP: &str = "sleep 100";
     // A terminal's Ctrl-C is Ansible's 99; the others end the program as they end any other.
     for (signal, code) in [(Signal::INT, 99), (Signal::TERM, -15), (Signal::HUP, -1)] {
         // Under `nohup` the run goes on.
-        if scenario::is_ignored(signal) {
+        if rplay::cli::is_ignored(signal.as_raw()) {
             continue;
         }
         host.prepare(
             "deploy",
             &["h"],
-            "    - shell: trap '' HUP TERM; sleep 100\n",
+            &format!("    - shell: trap '' HUP TERM; {SLEEP}\n"),
         )?;
         let child = host.command(&["play.yml", "-i", "hosts.ini"]).spawn();
         let child = child.map_err(|fault| fault.to_string())?;
         eventually("the program runs", Duration::from_secs(30), || {
-            Ok(running(host, "sleep")?.contains("sleep"))
+            Ok(running(host, SLEEP)?.contains(SLEEP))
         })?;
         if let Some(pid) = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap_or(0)) {
             rustix::process::kill_process(pid, signal).map_err(|fault| fault.to_string())?;
@@ -561,7 +568,7 @@ fn interrupted(host: &Host) -> Result<(), String> {
         eventually(
             "nothing of the run is left on the host",
             Duration::from_secs(10),
-            || Ok(running(host, "sleep")?.is_empty()),
+            || Ok(running(host, SLEEP)?.is_empty()),
         )?;
     }
     Ok(())

@@ -32,7 +32,7 @@ pub(crate) fn all(root: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Ve
     if chosen.is_empty() {
         return vec![];
     }
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components/gitlab");
+    let kept = scenario::prepared("gitlab");
     let program = kept.join("node_modules/.bin/gitlab-ci-local");
     if !program.exists() {
         let reason = "needs the runner that tests/components/gitlab.sh gets, which tests/run calls";

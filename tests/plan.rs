@@ -5,14 +5,30 @@ use std::process::Command;
 
 use crate::harness::scenario::{self, Scenario, expect, finish};
 use crate::harness::stages::{Verdict, rplay};
-use crate::program::pseudo;
 
 const SCENARIOS: &[Scenario<Place>] = &[
     ("what is planned is shown, and then done", planned),
     ("exit codes tell of changes", exit_codes),
     ("what is no plan of ours is refused", refused),
     ("what has changed since is named", outdated),
+    (
+        "a plan of another inventory or program is refused",
+        elsewhere,
+    ),
+    ("a plan is the same in every locale", locales),
+    (
+        "a plan or a report on a full disk leaves no half file",
+        full,
+    ),
+    (
+        "no kind of report begins a run that it cannot tell of",
+        every_report,
+    ),
     ("a terminal is asked", asked),
+    (
+        "an answer that is hashed is the same when it is applied",
+        hashed,
+    ),
     (
         "a file that cannot be written is told before the run",
         unwritable,
@@ -226,6 +242,16 @@ fn outdated(place: &Place) -> Result<(), String> {
     other.env("ANSIBLE_FORKS", "7");
     let named = "* the environment variable ANSIBLE_FORKS has changed\n";
     expect(finish(&mut other)?, 1, &[named])?;
+    std::fs::create_dir(folder.join("other")).map_err(|fault| fault.to_string())?;
+    let there = run(&folder.join("other"), &["apply", "../plan.json"])?;
+    expect(
+        there,
+        1,
+        &[
+            "is refused",
+            "* none of the files that it was made of is here",
+        ],
+    )?;
     // A program gives the same hosts with another variable, and then the name is another machine.
     let text = read(&folder, "plan.json")?;
     let mut plan = rplay::report::plan::Plan::from_text(&text)?;
@@ -272,37 +298,71 @@ fn asked(place: &Place) -> Result<(), String> {
     write(&folder, "play.yml", &prompts)?;
     expect(run(&folder, MAKE)?, 0, &[])?;
     for (answer, code, there) in [("typed\nno\n", 1, false), ("typed\nyes\n", 0, true)] {
-        let (screen, line) = pseudo()?;
-        let copy = || line.try_clone().map_err(|fault| fault.to_string());
-        rustix::io::write(&screen, answer.as_bytes()).map_err(|fault| fault.to_string())?;
-        let reader = std::thread::spawn(move || {
-            let mut text = vec![0; 1 << 16];
-            let mut shown = String::new();
-            while let Ok(count) = rustix::io::read(&screen, &mut text) {
-                shown.push_str(&String::from_utf8_lossy(&text[..count]));
-            }
-            shown
-        });
-        let mut command = Command::new("setsid");
-        command.args(["--ctty", "--wait"]).arg(rplay()).args(APPLY);
-        command
-            .current_dir(&folder)
-            .env("HOME", &folder)
-            .env_remove("XDG_STATE_HOME");
-        command.stdin(copy()?).stdout(copy()?).stderr(copy()?);
-        let status = command.status().map_err(|fault| fault.to_string())?;
-        drop((command, line));
-        let shown = reader.join().map_err(|_| "the terminal is gone")?;
+        let (ended, shown) = scenario::on_terminal(&folder, APPLY, answer, false)?;
         if shown.matches("extra: ").count() != 1 {
             return Err(format!("it is not asked once:\n{shown}"));
         }
-        let ended = (status.code().unwrap_or(-1), shown);
-        expect(ended, code, &["Plan: 5 changes", "Only `yes` is taken"])?;
+        expect(
+            (ended, shown),
+            code,
+            &["Plan: 5 changes", "Only `yes` is taken"],
+        )?;
         if folder.join("out").exists() != there {
             return Err(format!("after the answer {answer:?} it is not so"));
         }
     }
     Ok(())
+}
+
+/// Salts by chance are those of the plan; the hash of a private answer is a secret, too.
+fn hashed(place: &Place) -> Result<(), String> {
+    let play = r#"
+- hosts: one
+  gather_facts: false
+  vars_prompt:
+    - {name: password, encrypt: md5_crypt}
+    - {name: short, encrypt: md5_crypt, salt_size: 4, private: false}
+  tasks:
+    - copy: {content: "{{ password }} {{ short }}\n", dest: "{{ playbook_dir }}/hash"}
+"#;
+    let folder = place.fresh("hashed", play)?;
+    let answers = "typed-word-1\nseen-word-2\n";
+    let planned = scenario::on_terminal(&folder, MAKE, answers, false)?;
+    expect(planned.clone(), 0, &["+******** $1$", "Plan: 1 change"])?;
+    let hashes = |text: &str| text.matches("$1$").count();
+    if hashes(&planned.1) != 1 || hashes(&read(&folder, "plan.json")?) != 1 {
+        return Err(format!(
+            "the hash of a private answer is shown:\n{}",
+            planned.1
+        ));
+    }
+    // Another answer is another hash, for all that the salt is the same.
+    let other = "typed-word-3\nseen-word-2\nyes\n";
+    let told = [
+        "is refused",
+        "TASK [copy] play.yml:8 on one: changed, with another difference",
+    ];
+    expect(
+        scenario::on_terminal(&folder, APPLY, other, false)?,
+        1,
+        &told,
+    )?;
+    let answers = format!("{answers}yes\n");
+    let done = scenario::on_terminal(&folder, APPLY, &answers, false)?;
+    expect(done, 0, &["Done as planned."])?;
+    let first = read(&folder, "hash")?;
+    // A run without a plan has a salt of its own, as ever.
+    let words = ["play.yml", "-i", "hosts"];
+    expect(
+        scenario::on_terminal(&folder, &words, &answers, false)?,
+        0,
+        &["changed=1"],
+    )?;
+    let second = read(&folder, "hash")?;
+    match first != second && first.starts_with("$1$") && first.contains(" $1$") {
+        true => Ok(()),
+        false => Err(format!("the hashes are {first} and {second}")),
+    }
 }
 
 fn unwritable(place: &Place) -> Result<(), String> {
@@ -617,7 +677,24 @@ fn wrong_reports(place: &Place) -> Result<(), String> {
 fn drift(place: &Place) -> Result<(), String> {
     let folder = place.fresh("drift", PLAY)?;
     let words = ["drift", "play.yml", "-i", "hosts"];
-    expect(run(&folder, &words)?, 10, &["one: 5 changes\n"])?;
+    let reported = [&words[..], &["--report", "gitlab=counts.json"]].concat();
+    expect(run(&folder, &reported)?, 10, &["one: 5 changes\n"])?;
+    if !read(&folder, "counts.json")?.contains("\"create\":") {
+        return Err("drift has written no report".to_owned());
+    }
+    // What is not known is no change, neither in the line nor in the counts.
+    write(&folder, "unknown.yml", UNKNOWN)?;
+    let unknown = "drift unknown.yml -i hosts --report gitlab=counts.json";
+    let unknown: Vec<&str> = unknown.split(' ').collect();
+    expect(
+        run(&folder, &unknown)?,
+        10,
+        &["one: no changes, 2 unknown\n"],
+    )?;
+    let counts = read(&folder, "counts.json")?;
+    if counts != "{\"create\":0,\"update\":0,\"delete\":0}\n" {
+        return Err(format!("other counts: {counts}"));
+    }
     expect(run(&folder, &["play.yml", "-i", "hosts"])?, 0, &[])?;
     let (code, text) = run(&folder, &words)?;
     match text.as_str() {
@@ -687,5 +764,223 @@ fn why(place: &Place) -> Result<(), String> {
     match ended.1.contains("correct-horse") {
         true => Err(format!("a secret is told:\n{}", ended.1)),
         false => expect(ended, 0, &["password: ********\n"]),
+    }
+}
+
+/// What gives the hosts says others, or another program made the plan.
+fn elsewhere(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("elsewhere", PLAY)?;
+    let script = "#!/bin/sh\ncat list.json\n";
+    write(&folder, "script", script)?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.join("script"), mode).map_err(|fault| fault.to_string())?;
+    let list = |name: &str, word: &str| {
+        let vars = match word {
+            "" => String::new(),
+            word => format!("\"{name}\": {{\"word\": \"{word}\"}}"),
+        };
+        let hosts = format!("\"all\": {{\"hosts\": [\"{name}\"]}}");
+        format!("{{{hosts}, \"_meta\": {{\"hostvars\": {{{vars}}}}}}}")
+    };
+    let common = "ansible_connection: local\nword: hello\n";
+    std::fs::create_dir(folder.join("group_vars")).map_err(|fault| fault.to_string())?;
+    write(&folder, "group_vars/all.yml", common)?;
+    write(&folder, "list.json", &list("one", ""))?;
+    let words = ["plan", "play.yml", "-i", "script", "--out", "plan.json"];
+    expect(run(&folder, &words)?, 0, &[])?;
+    let greeting = "TASK [greeting] play.yml:7 on one: changed, with another difference\n";
+    for (name, word, told) in [
+        ("two", "", "* two is a host that the plan does not have\n"),
+        ("two", "", "* one is no host of its plays any longer\n"),
+        ("one", "bye", greeting),
+        (
+            "one",
+            "bye",
+            "variables come from <inventory script output from ",
+        ),
+    ] {
+        write(&folder, "list.json", &list(name, word))?;
+        expect(run(&folder, APPLY)?, 1, &["is refused", told])?;
+    }
+    write(&folder, "list.json", &list("one", ""))?;
+    let text = read(&folder, "plan.json")?;
+    let mut plan = rplay::report::plan::Plan::from_text(&text)?;
+    plan.engine = "9.9.9".to_owned();
+    let edited = plan.to_text().map_err(|fault| fault.to_string())?;
+    write(&folder, "other.json", &edited)?;
+    let told = "it was made by rplay 9.9.9; this is ";
+    expect(run(&folder, &["apply", "other.json"])?, 1, &[told])?;
+    // A setting names the inventory.
+    let with = |words: &[&str], inventory: &str| {
+        let mut command = scenario::command(&folder, &folder, words);
+        finish(command.env("ANSIBLE_INVENTORY", inventory))
+    };
+    let words = ["plan", "play.yml", "--out", "plan.json"];
+    expect(with(&words, "hosts")?, 0, &[])?;
+    let told = "* the environment variable ANSIBLE_INVENTORY has changed\n";
+    expect(with(APPLY, "script")?, 1, &[told])?;
+    match folder.join("out").exists() {
+        true => Err("a refused plan has done something".to_owned()),
+        false => expect(with(APPLY, "hosts")?, 0, &["Done as planned."]),
+    }
+}
+
+/// Names and contents that are no ASCII, in locales that know nothing else.
+fn locales(place: &Place) -> Result<(), String> {
+    let play = r#"
+- name: Spiel für alle
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: größe
+      copy: {content: "neu ä {{ inventory_hostname }} 日本\n", dest: "{{ playbook_dir }}/dätei-{{ inventory_hostname }}"}
+    - name: no text
+      copy: {content: "caf", dest: "{{ playbook_dir }}/latin"}
+      run_once: true
+"#;
+    let folder = place.fresh("locales", play)?;
+    let hosts = "münchen ansible_connection=local\nžluť ansible_connection=local\n";
+    write(&folder, "hösts", hosts)?;
+    std::fs::write(folder.join("latin"), b"caf\xe9\n").map_err(|fault| fault.to_string())?;
+    let inside = |words: &[&str], locale: &str| {
+        let mut command = scenario::command(&folder, &folder, words);
+        finish(command.env("LC_ALL", locale).env("LANG", locale))
+    };
+    let mut first = None;
+    for locale in ["C.UTF-8", "C", "POSIX", "de_DE.ISO-8859-1", ""] {
+        let words = "plan play.yml -i hösts -f 1 --out plan.json --report markdown=report.md";
+        let words: Vec<&str> = words.split(' ').collect();
+        let (code, text) = inside(&words, locale)?;
+        let told = ["neu ä žluť 日本", "dätei-münchen", "Plan: 3 changes"];
+        expect((code, text.clone()), 0, &told)?;
+        let plan = rplay::report::plan::Plan::from_text(&read(&folder, "plan.json")?)?;
+        let seen = (
+            text,
+            read(&folder, "report.md")?,
+            plan.plays
+                .iter()
+                .flat_map(|play| {
+                    play.tasks.iter().flat_map(|task| {
+                        task.results
+                            .iter()
+                            .map(|one| (one.host.clone(), one.outcome.clone()))
+                    })
+                })
+                .collect::<Vec<_>>(),
+        );
+        if first.get_or_insert_with(|| seen.clone()) != &seen {
+            return Err(format!("in {locale:?} it is not the same:\n{}", seen.0));
+        }
+    }
+    let shown = ["~ münchen: changes", "+neu ä münchen 日本"];
+    expect(inside(&["show", "plan.json"], "C")?, 0, &shown)?;
+    // Planned in one, applied in another.
+    expect(inside(APPLY, "POSIX")?, 0, &["Done as planned."])?;
+    if read(&folder, "dätei-žluť")? != "neu ä žluť 日本\n" {
+        return Err("the file is another one".to_owned());
+    }
+    // A name that is no text cannot stand in a plan.
+    let name: std::ffi::OsString =
+        std::os::unix::ffi::OsStringExt::from_vec(b"caf\xe9.yml".to_vec());
+    std::fs::write(folder.join(&name), play).map_err(|fault| fault.to_string())?;
+    let mut command = scenario::command(
+        &folder,
+        &folder,
+        &["plan", "-i", "hösts", "--out", "other.json"],
+    );
+    expect(
+        finish(command.arg(&name))?,
+        1,
+        &["is no UTF-8, and a plan is text"],
+    )?;
+    match folder.join("other.json").exists() {
+        true => Err("there is a plan that nobody can apply".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// What does not fit is told, and what was there stays as it was.
+fn full(place: &Place) -> Result<(), String> {
+    let play = "- hosts: one\n  gather_facts: false\n  tasks:\n    - copy: {content: \"{{ 'x' * 60000 }}\", dest: \"{{ playbook_dir }}/large\"}\n";
+    let folder = place.fresh("full", play)?;
+    if !rustix::process::getuid().is_root() {
+        return Err("skip: needs root".to_owned());
+    }
+    std::fs::create_dir(folder.join("small")).map_err(|fault| fault.to_string())?;
+    let script = "mount -t tmpfs -o size=40k none small || exit 77\n\
+                  echo old >small/plan.json\necho old >small/report.md\n\
+                  for out in plan.json new.json; do\n\
+                  \"$0\" plan play.yml -i hosts --out small/$out && exit 1\ndone\n\
+                  \"$0\" play.yml -i hosts --check --diff --report html=small/report.html --report markdown=small/report.md \
+                  --report junit=small/report.xml --report json=small/report.json --report ndjson=small/events || exit 2\n\
+                  echo left: $(ls -A small)\ncat small/plan.json small/report.md\n";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script]).arg(rplay());
+    command.current_dir(&folder).env("HOME", &folder);
+    let (code, text) = finish(&mut command)?;
+    if code == 77 {
+        return Err("skip: nothing can be mounted here".to_owned());
+    }
+    let told = [
+        "the plan cannot be written to 'small/plan.json'",
+        "the plan cannot be written to 'small/new.json'",
+        "No space left on device",
+        "the report 'small/report.html' cannot be written: No space",
+        "the report 'small/report.md' cannot be written: No space",
+        "the report 'small/report.xml' cannot be written: No space",
+        "the report 'small/report.json' cannot be written: No space",
+        "the report 'small/events' is incomplete: No space",
+        "left: events plan.json report.md\nold\nold\n",
+    ];
+    expect((code, text), 0, &told)
+}
+
+/// Each kind of report, each reason why its file cannot be, each program that runs something.
+fn every_report(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("every-report", PLAY)?;
+    write(&folder, "file", "")?;
+    std::fs::create_dir(folder.join("folder")).map_err(|fault| fault.to_string())?;
+    let kinds = [
+        "markdown",
+        "gitlab",
+        "github",
+        "junit",
+        "json",
+        "html",
+        "sarif",
+        "codequality",
+        "ndjson",
+    ];
+    // As root nothing else refuses a file.
+    let wrong = ["nowhere/x", "folder", "file/x", "/proc/rplay-report"];
+    let programs = [
+        &["play.yml", "-i", "hosts"][..],
+        &["plan", "play.yml", "-i", "hosts", "--out", "plan.json"],
+        &["drift", "play.yml", "-i", "hosts"],
+    ];
+    for kind in kinds {
+        for file in wrong {
+            for program in programs {
+                let report = format!("{kind}={file}");
+                let words = [program, &["--report", &report]].concat();
+                let (code, text) = run(&folder, &words)?;
+                if text.contains("PLAY [") || folder.join("out").exists() {
+                    return Err(format!("{words:?}: the run had begun:\n{text}"));
+                }
+                let told = format!("the report '{file}' cannot be written");
+                expect((code, text), 5, &[&told]).map_err(|why| format!("{words:?}: {why}"))?;
+            }
+        }
+    }
+    let mut left: Vec<String> = std::fs::read_dir(&folder)
+        .map_err(|fault| fault.to_string())?
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with(".local"))
+        .collect();
+    left.sort();
+    match left == ["file", "folder", "greeting.j2", "hosts", "play.yml"] {
+        true => Ok(()),
+        false => Err(format!("something was left behind: {left:?}")),
     }
 }

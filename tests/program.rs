@@ -669,7 +669,7 @@ fn signals(place: &Place) -> Result<(), String> {
     // A terminal's Ctrl-C is Ansible's 99; the others end the program as they end any other.
     for (signal, code) in [(Signal::INT, 99), (Signal::TERM, -15), (Signal::HUP, -1)] {
         // Under `nohup` the run goes on.
-        if scenario::is_ignored(signal) {
+        if rplay::cli::is_ignored(signal.as_raw()) {
             continue;
         }
         // A duration that no other program sleeps.

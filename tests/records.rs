@@ -515,6 +515,10 @@ fn flushed(place: &Place) -> Result<(), String> {
     running.wait().map_err(|fault| fault.to_string())?;
     begun?;
     // What it had started ends with its agent, or by itself after a minute.
+    write(&folder, "play.yml", &format!("{play}\n# changed\n"))?;
+    let told = ["cannot be resumed", "* play.yml has changed\n"];
+    expect(run(&folder, &["resume", "last"])?, 1, &told)?;
+    write(&folder, "play.yml", &play)?;
     write(&folder, "go", "")?;
     let lines = ["RUNNING HANDLER [stamp]", "TASK [second play]"];
     expect(run(&folder, &["resume", "last"])?, 0, &lines)?;

@@ -100,6 +100,12 @@ fn graphs(place: &Place) -> Result<(), String> {
         }
         expect((code, text), 0, &[])?;
     }
+    // It needs no hosts, and says nothing of an inventory that nobody gave.
+    let (code, text) = run(&folder, &["graph", "play.yml"])?;
+    if text != include_str!("review/graph.dot") {
+        return Err(format!("another graph without hosts:\n{text}"));
+    }
+    expect((code, text), 0, &[])?;
     let svg = run(&folder, &[&words[..], &["svg"]].concat())?;
     // Three edges, each with its arrow; nothing of the text is markup.
     if svg.1.matches("class=\"e notifies\"").count() != 3 {
@@ -347,7 +353,7 @@ fn findings_as_data(place: &Place) -> Result<(), String> {
 
 /// Findings, problems of reading and no findings at all, by the schema of SARIF 2.1.0.
 fn valid_sarif(place: &Place) -> Result<(), String> {
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components/sarif/validate.js");
+    let program = scenario::prepared("sarif/validate.js");
     if !program.exists() {
         let reason =
             "skip: needs the schema that tests/components/sarif.sh gets, which tests/run calls";

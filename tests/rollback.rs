@@ -2,9 +2,11 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use crate::harness::scenario::{self, Scenario, expect, finish};
-use crate::harness::stages::Verdict;
+use crate::harness::scenario::{self, Scenario, eventually, expect, finish};
+use crate::harness::stages::{Verdict, rplay};
 
 const SCENARIOS: &[Scenario<Place>] = &[
     ("files are what they were", undone),
@@ -14,6 +16,13 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ("secrets are neither kept nor shown", secret),
     ("what a record may hold has an end", bounded),
     ("what is no run to undo is refused", refused),
+    ("what every module writes is put back", families),
+    ("a run that was killed is undone as far as is known", killed),
+    (
+        "on a full disk a run goes on, and is undone as far as is known",
+        full,
+    ),
+    ("a terminal is asked", asked),
 ];
 
 const PLAY: &str = r#"
@@ -127,6 +136,17 @@ fn snapshot(folder: &Path) -> Result<Vec<String>, String> {
     Ok(all)
 }
 
+/// Undoes the last run, of which nothing may be left.
+fn undo_all(folder: &Path, before: &[String]) -> Result<(), String> {
+    let done = run(folder, &["rollback", "last"])?;
+    if done.1.contains("not undone") {
+        return Err(format!("something is left:\n{}", done.1));
+    }
+    expect(done, 0, &["Put back as planned."])?;
+    let what = "before the run, and after it was undone";
+    same(what, before, &snapshot(folder)?)
+}
+
 fn same(what: &str, first: &[String], second: &[String]) -> Result<(), String> {
     let only = |one: &[String], other: &[String]| -> Vec<String> {
         one.iter()
@@ -173,16 +193,7 @@ fn undone(place: &Place) -> Result<(), String> {
     ];
     expect(run(&folder, &["rollback", "last", "--check"])?, 0, &shown)?;
     same("after a look", &after, &snapshot(&folder)?)?;
-    let done = run(&folder, &["rollback", "last"])?;
-    if done.1.contains("not undone") {
-        return Err(format!("something is left:\n{}", done.1));
-    }
-    expect(done, 0, &["Put back as planned."])?;
-    same(
-        "before the run, and after it was undone",
-        &before,
-        &snapshot(&folder)?,
-    )?;
+    undo_all(&folder, &before)?;
     for record in records(&folder)? {
         for entry in walkdir::WalkDir::new(&record).into_iter().flatten() {
             let mode = entry.metadata().map_err(|fault| fault.to_string())?.mode() & 0o7777;
@@ -490,4 +501,210 @@ fn refused(place: &Place) -> Result<(), String> {
     )?;
     let told = ["out/two/whole on two: it cannot be looked at: "];
     expect(run(&folder, &["rollback", "last"])?, 1, &told)
+}
+
+/// What other modules than `copy` and `file` write.
+fn families(place: &Place) -> Result<(), String> {
+    let play = r#"
+- hosts: one
+  gather_facts: false
+  vars: {out: "{{ playbook_dir }}/out/one", from: "{{ playbook_dir }}/from"}
+  tasks:
+    - assemble: {src: "{{ from }}/parts", dest: "{{ out }}/whole"}
+    - assemble: {src: from/parts, dest: "{{ out }}/assembled", remote_src: false}
+    - copy: {src: from/tree/, dest: "{{ out }}/tree/"}
+    - unarchive: {src: from/a.tgz, dest: "{{ out }}/closed"}
+    - replace: {path: "{{ out }}/conf", regexp: a, replace: c}
+    - blockinfile: {path: "{{ out }}/mode", block: b, backup: true}
+    - file: {path: "{{ out }}/tree", state: directory, recurse: true, mode: "u=rwX,go="}
+    - file: {path: "{{ out }}/binary", mode: "0600", owner: "{{ other }}", group: "{{ other }}"}
+    - file: {path: "{{ out }}/hard", src: "{{ out }}/was a file", state: hard}
+    - file: {path: "{{ out }}/touched", state: touch}
+    - get_url: {url: "file://{{ from }}/a.tgz", dest: "{{ out }}/got"}
+    - community.general.archive: {path: "{{ out }}/tree", dest: "{{ out }}/archive.tgz"}
+    - cron: {name: x, job: ls, cron_file: "{{ out }}/cron", user: root}
+    - known_hosts: {name: h, key: "{{ key }}", path: "{{ out }}/known"}
+    - ansible.posix.authorized_key: {user: root, key: "{{ key.split(' ', 1)[1] }}", path: "{{ out }}/keys"}
+    - community.general.ini_file: {path: "{{ out }}/ini", section: s, option: o, value: v}
+"#;
+    let folder = place.fresh("families", play)?;
+    write(&folder, "from/parts/1", "one\n")?;
+    write(&folder, "from/parts/2", "two\n")?;
+    write(&folder, "from/tree/f", "new\n")?;
+    write(&folder, "from/tree/more/g", "new\n")?;
+    let mut tar = Command::new("tar");
+    tar.args(["czf", "../a.tgz", "f", "more"]);
+    expect(finish(tar.current_dir(folder.join("from/tree")))?, 0, &[])?;
+    let root = rustix::process::getuid().is_root();
+    let other = if root {
+        65534
+    } else {
+        rustix::process::getuid().as_raw()
+    };
+    let key = "h ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKDO7LEwIQ7cJyA7qhU4+vqjVpHGvf5dxE2yVoRV0W5m";
+    let vars = format!("other: {other}\nkey: {key}\n");
+    write(&folder, "group_vars/all.yml", vars)?;
+    let before = snapshot(&folder)?;
+    expect(run(&folder, RUN)?, 0, &["changed=16", "failed=0"])?;
+    undo_all(&folder, &before)
+}
+
+/// What the controller had recorded when it was killed is undone, and what nobody knows is told.
+fn killed(place: &Place) -> Result<(), String> {
+    let play = r#"
+- hosts: one
+  gather_facts: false
+  vars: {out: "{{ playbook_dir }}/out/one"}
+  tasks:
+    - copy: {content: new, dest: "{{ out }}/whole"}
+    - file: {path: "{{ out }}/binary", state: absent}
+    - name: long
+      command: sleep 60
+"#;
+    let folder = place.fresh("killed", play)?;
+    let before = snapshot(&folder)?;
+    let child = scenario::command(&folder, &folder, RUN).spawn();
+    let mut child = child.map_err(|fault| fault.to_string())?;
+    let begun = eventually("the long task is recorded", Duration::from_secs(20), || {
+        let last = records(&folder).unwrap_or_default().pop();
+        let events = last.map(|last| std::fs::read_to_string(last.join("events.ndjson")));
+        let events = events.and_then(Result::ok).unwrap_or_default();
+        Ok(events.matches("host_started").count() == 3)
+    });
+    let running = run(&folder, &["rollback", "last"]);
+    child.kill().map_err(|fault| fault.to_string())?;
+    child.wait().map_err(|fault| fault.to_string())?;
+    begun?;
+    expect(running?, 1, &["it is still running"])?;
+    let record = records(&folder)?.pop().ok_or("there is no record")?;
+    // As if it had been killed while it wrote these: nothing refers to the first, and the second is
+    // in nobody's way.
+    write(&record, &format!("images/{}", "0".repeat(64)), "hal")?;
+    write(&record, ".run.json.part", "{")?;
+    let told = [
+        "TASK [long] (",
+        "): the run ended while it was at it, and nobody knows what it did [one]",
+        "what the run did after the last line of its record, if anything: it was killed",
+        "Put back as planned.",
+    ];
+    expect(run(&folder, &["rollback", "last"])?, 0, &told)?;
+    same(
+        "before the run, and after it was undone",
+        &before,
+        &snapshot(&folder)?,
+    )?;
+    // A content that is not what its name says is not brought back.
+    let done =
+        scenario::command(&folder, &folder, &["play.yml", "-i", "hosts", "-e", "x=1"]).spawn();
+    let mut done = done.map_err(|fault| fault.to_string())?;
+    let second = eventually("the long task is recorded", Duration::from_secs(20), || {
+        let last = records(&folder).unwrap_or_default().pop();
+        let events = last.map(|last| std::fs::read_to_string(last.join("events.ndjson")));
+        let events = events.and_then(Result::ok).unwrap_or_default();
+        Ok(events.matches("host_started").count() == 3)
+    });
+    done.kill().map_err(|fault| fault.to_string())?;
+    done.wait().map_err(|fault| fault.to_string())?;
+    second?;
+    let last = records(&folder)?.pop().ok_or("there is no record")?;
+    let mut images: Vec<PathBuf> = std::fs::read_dir(last.join("images"))
+        .map_err(|fault| fault.to_string())?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    images.sort();
+    for image in &images {
+        let text = std::fs::read(image).map_err(|fault| fault.to_string())?;
+        if text == b"old one\n" {
+            write(&last, image.to_str().ok_or("no text")?, "old two\n")?;
+        }
+    }
+    let told = [
+        "out/one/whole: what the record has of it is damaged",
+        "Put back as planned.",
+    ];
+    expect(run(&folder, &["rollback", "last"])?, 0, &told)?;
+    let whole = std::fs::read_to_string(folder.join("out/one/whole"));
+    if whole.map_err(|fault| fault.to_string())? != "new" {
+        return Err("a damaged content was brought back".to_owned());
+    }
+    // Killed runs are no exception when the oldest go.
+    let mut other = scenario::command(&folder, &folder, &["play.yml", "-i", "hosts", "-t", "none"]);
+    other.env("RPLAY_RECORDS_KEEP", "1");
+    expect(finish(&mut other)?, 0, &[])?;
+    let left = std::fs::read_dir(folder.join(".local/state/rplay/runs"));
+    match left.map_err(|fault| fault.to_string())?.count() {
+        1 => Ok(()),
+        count => Err(format!("{count} records are left")),
+    }
+}
+
+/// A disk of its own that has no room for what a file was.
+fn full(place: &Place) -> Result<(), String> {
+    let play = r#"
+- hosts: one
+  gather_facts: false
+  vars: {out: "{{ playbook_dir }}/out/one"}
+  tasks:
+    - name: large
+      copy: {content: x, dest: "{{ out }}/large"}
+    - name: small
+      copy: {content: x, dest: "{{ out }}/whole"}
+    - name: talks
+      debug: {msg: "{{ 'many words ' * 4000 }}"}
+    - name: afterwards
+      copy: {content: x, dest: "{{ out }}/conf"}
+"#;
+    let folder = place.fresh("full", play)?;
+    if !rustix::process::getuid().is_root() {
+        return Err("skip: needs root".to_owned());
+    }
+    write(&folder, "out/one/large", vec![b'x'; 100_000])?;
+    std::fs::create_dir(folder.join("small")).map_err(|fault| fault.to_string())?;
+    let script = "mount -t tmpfs -o size=40k,nr_inodes=100 none small || exit 77\n\
+                  \"$0\" play.yml -i hosts || exit\n\"$0\" runs\n\"$0\" rollback last\n";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script]).arg(rplay());
+    command.current_dir(&folder).env("HOME", &folder);
+    command.env("RPLAY_RECORDS_PATH", folder.join("small/runs"));
+    let (code, text) = finish(&mut command)?;
+    if code == 77 {
+        return Err("skip: nothing can be mounted here".to_owned());
+    }
+    let told = [
+        "PLAY RECAP",
+        "[WARNING]: the record of this run is incomplete: No space left on device",
+        "[WARNING]: not all that files were is in the record of this run",
+        "out/one/large: the record has no room for what it was",
+        "TASK [talks] (",
+        "the run ended while it was at it",
+        "what the run did after the last line of its record, if anything: ",
+        "out/one/whole as it was before [small]",
+        "Put back as planned.",
+    ];
+    expect((code, text), 0, &told)?;
+    let read = |name: &str| std::fs::read_to_string(folder.join("out/one").join(name));
+    match (read("whole").ok().as_deref(), read("conf").ok().as_deref()) {
+        (Some("old one\n"), Some("x")) => Ok(()),
+        other => Err(format!("it came to {other:?}")),
+    }
+}
+
+/// Only `yes` is a yes; without a terminal nobody is asked.
+fn asked(place: &Place) -> Result<(), String> {
+    let folder = place.fresh("asked", PLAY)?;
+    let before = snapshot(&folder)?;
+    expect(run(&folder, RUN)?, 0, &[])?;
+    let after = snapshot(&folder)?;
+    let asked = "Put this back? Only `yes` is taken for an answer: ";
+    for (answer, piped, code) in [("no\n", false, 1), ("y\n", true, 1), ("yes\n", false, 0)] {
+        let (ended, shown) = scenario::on_terminal(&folder, &["rollback", "last"], answer, piped)?;
+        if shown.matches(asked).count() != 1 {
+            return Err(format!("it is not asked once:\n{shown}"));
+        }
+        expect((ended, shown), code, &[])?;
+        let wanted = if code == 0 { &before } else { &after };
+        same(&format!("after {answer:?}"), wanted, &snapshot(&folder)?)?;
+    }
+    Ok(())
 }

@@ -3,6 +3,8 @@
 mod keys;
 mod plain;
 mod scale;
+mod side;
+mod undo;
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
@@ -42,6 +44,14 @@ const SCENARIOS: &[Scenario<Server>] = &[
         together,
     ),
     (
+        "hosts side by side come out as one task after the other",
+        side::together,
+    ),
+    (
+        "hosts that have their files alone need few turns",
+        side::apart,
+    ),
+    (
         "an interrupted chain has told what it did, and stops",
         interrupted,
     ),
@@ -77,6 +87,7 @@ const SCENARIOS: &[Scenario<Server>] = &[
     ("many hosts do all of a play", scale::hosts),
     ("fewer descriptors than hosts need", scale::few_files),
     ("sudo with a password", sudo_password),
+    ("runs of several users are undone", undo::users),
     ("sudo without a password", sudo_free),
     ("a task in the background as another user", background),
     ("a wrong sudo password fails the task", sudo_wrong),
@@ -165,7 +176,13 @@ impl Server {
         }
         let folder = tempfile::Builder::new().prefix("rplay-ssh-").tempdir();
         let folder = folder.map_err(|fault| fault.to_string())?;
-        let output = script(root, "start", folder.path(), config)?;
+        let output = script(
+            Command::new("/bin/sh"),
+            root,
+            "start",
+            folder.path(),
+            config,
+        )?;
         Ok(Self {
             folder,
             port: output.trim().to_string(),
@@ -181,6 +198,11 @@ impl Server {
     fn write(&self, name: &str, text: &str) -> Result<(), String> {
         let path = self.file(name);
         std::fs::write(path, text).map_err(|fault| format!("{name}: {fault}"))
+    }
+
+    /// The port that it listens on.
+    pub(crate) fn port(&self) -> &str {
+        &self.port
     }
 
     /// An inventory line for a host that is this server.
@@ -219,6 +241,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         // A server that is gone already needs no stopping.
         let _ = script(
+            Command::new("/bin/sh"),
             Path::new(env!("CARGO_MANIFEST_DIR")),
             "stop",
             self.folder.path(),
@@ -227,9 +250,16 @@ impl Drop for Server {
     }
 }
 
-fn script(root: &Path, verb: &str, folder: &Path, config: &str) -> Result<String, String> {
-    let mut command = Command::new(root.join("tests/harness/sshd.sh"));
+/// What starts or stops a server, by the command that comes before it.
+fn script(
+    mut command: Command,
+    root: &Path,
+    verb: &str,
+    folder: &Path,
+    config: &str,
+) -> Result<String, String> {
     let output = command
+        .arg(root.join("tests/harness/sshd.sh"))
         .arg(verb)
         .arg(folder)
         .env("SSHD_CONFIG", config)
@@ -1028,6 +1058,7 @@ fn options(server: &Server) -> Result<(), String> {
         &["Could not open a connection to your authentication agent"],
     )?;
     drop(agent);
+    refused(server)?;
     // A certificate beside the key, one of another file, and a name that is learned hashed.
     let sign = |name: &str| {
         let key = server.file(name).display().to_string();
@@ -1090,6 +1121,11 @@ struct Agent {
 
 impl Agent {
     fn start(socket: &Path, key: &Path) -> Result<Self, String> {
+        Self::with(socket, key, &[])
+    }
+
+    /// With further arguments of `ssh-add`.
+    fn with(socket: &Path, key: &Path, arguments: &[&str]) -> Result<Self, String> {
         let fault = |fault: std::io::Error| fault.to_string();
         let process = Command::new("ssh-agent")
             .arg("-D")
@@ -1106,6 +1142,7 @@ impl Agent {
         })?;
         let added = Command::new("ssh-add")
             .arg("-q")
+            .args(arguments)
             .arg(key)
             .env("SSH_AUTH_SOCK", socket)
             .status();
@@ -1120,6 +1157,26 @@ impl Drop for Agent {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A key whose use the agent wants to be confirmed, where nobody can: the next key is tried, and without one
+/// the error says whose fault it is.
+fn refused(server: &Server) -> Result<(), String> {
+    let key = server.file("id_ecdsa");
+    let agent = Agent::with(&server.file("refusing"), &key, &["-c"])?;
+    let common = format!("-o IdentityAgent={}", agent.socket.display());
+    let play = |arguments: &[&str]| {
+        let option = format!("ansible_ssh_extra_args='{common}'");
+        server.play(WHOAMI, &[&["-e", &option], arguments].concat())
+    };
+    expect(play(&[])?, 0, &["I am rplaytest"])?;
+    let only = format!("ansible_ssh_private_key_file={}", key.display());
+    let told = [
+        "UNREACHABLE!",
+        "sign_and_send_pubkey: signing failed for ECDSA ",
+        " from agent: agent refused operation",
+    ];
+    expect(play(&["-e", &only])?, 4, &told)
 }
 
 /// The system's `ssh` carries the agent where it is told to or needed; one connection a host.

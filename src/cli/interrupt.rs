@@ -1,19 +1,16 @@
 //! Signals that end a program. While a password is asked for, the terminal is put back first; once
 //! something runs, `session` tells the hosts.
 
-use std::collections::BTreeMap;
 use std::fs::File;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::sync::{Mutex, Once, PoisonError};
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{CommandError, Exit, finish};
-use crate::connect::Secret;
 use crate::diag::Diagnostic;
-use crate::load::prompt::Prompt;
 use crate::run::prompt;
 use crate::secrets::Secrets;
 
@@ -43,47 +40,8 @@ pub(super) fn interrupted() -> CommandError {
     CommandError::new(Exit::Interrupted, problem)
 }
 
-/// What was answered, by the question; nothing unless answers are kept.
-static ANSWERS: Mutex<Option<BTreeMap<String, Option<Secret>>>> = Mutex::new(None);
-
-/// A question that comes once more has the answer that it had: a program that runs twice asks once.
-pub(super) fn keep_answers() {
-    let mut answers = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
-    answers.get_or_insert_default();
-}
-
 /// Asks for a secret; signals meanwhile end the program with the terminal as it was.
 pub(super) fn secret(question: &str) -> Option<String> {
-    remembered(question, || asked(question))
-}
-
-/// The answer to a question, which is only asked for where it is not known.
-pub(super) fn remembered(question: &str, ask: impl FnOnce() -> Option<String>) -> Option<String> {
-    let known = |answers: &Option<BTreeMap<String, Option<Secret>>>| {
-        answers.as_ref().and_then(|all| all.get(question).cloned())
-    };
-    let lock = || ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let found = known(&lock());
-    if let Some(answer) = found {
-        return answer.map(|answer| answer.expose().to_owned());
-    }
-    let answer = ask();
-    if let Some(answers) = &mut *lock() {
-        let kept = answer.as_deref().map(Secret::from);
-        answers.insert(question.to_owned(), kept);
-    }
-    answer
-}
-
-/// The answer to a question of `vars_prompt`; it is the same question where it stands at the same place.
-pub(super) fn answer(question: &Prompt, default: Option<&str>) -> Option<String> {
-    let place = &question.place;
-    let file = place.source.path.display();
-    let key = format!("{file}:{} {} {default:?}", place.start, question.text);
-    remembered(&key, || prompt::answer(question, default))
-}
-
-fn asked(question: &str) -> Option<String> {
     static WATCH: Once = Once::new();
     // Without the thread, signals do what they do by default.
     WATCH.call_once(|| start().unwrap_or_default());
@@ -131,7 +89,7 @@ impl Signals {
     /// From here on they do nothing by themselves.
     pub(super) fn new() -> std::io::Result<Self> {
         let hangup = SignalKind::hangup();
-        let heeded = !is_ignored(hangup);
+        let heeded = !is_ignored(hangup.as_raw_value());
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -155,12 +113,14 @@ impl Signals {
     }
 }
 
-/// Whether whoever started the program had a signal ignored.
-fn is_ignored(kind: SignalKind) -> bool {
+/// Whether whoever started this program had a signal of this number ignored, as programs have that it
+/// starts in turn.
+#[must_use]
+pub fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// What an interrupted run comes to. Other signals end the program, as they would have at once.

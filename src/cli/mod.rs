@@ -28,6 +28,8 @@ mod vault;
 mod version;
 mod why;
 
+pub use interrupt::is_ignored;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -89,6 +91,31 @@ impl CommandError {
             problems: vec![problem],
         }
     }
+}
+
+/// Stops with all reasons, when there are any: `text` says what is refused, `hint` what to do instead.
+pub(crate) fn refuse(
+    code: &'static str,
+    text: &str,
+    reasons: &[String],
+    hint: &str,
+) -> Result<(), CommandError> {
+    match reasons.is_empty() {
+        true => Ok(()),
+        false => Err(refused(code, text, reasons, hint)),
+    }
+}
+
+/// The error of something that is refused for these reasons.
+pub(crate) fn refused(
+    code: &'static str,
+    text: &str,
+    reasons: &[String],
+    hint: &str,
+) -> CommandError {
+    let reasons: Vec<String> = reasons.iter().map(|one| format!("  * {one}")).collect();
+    let text = format!("{text}:\n{}", reasons.join("\n"));
+    CommandError::new(Exit::Error, Diagnostic::error(code, text).hint(hint))
 }
 
 /// Runs the program with its arguments, the program's name first.

@@ -1,18 +1,22 @@
-//! Passwords of the connection and of the change of user: asked for, or read from a file.
+//! Passwords of the connection and of the change of user: asked for, or read from a file; and answers that
+//! are kept, because a program that runs twice asks once.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::options::{BecomeOptions, ConnectionOptions};
 use super::{CommandError, Exit, interrupt};
 use crate::config::Config;
 use crate::connect::{Keys, Secret};
 use crate::diag::Diagnostic;
+use crate::load::prompt::Prompt;
 use crate::run::prompt;
 use crate::secrets::Secrets;
+use crate::template::crypt;
 
 /// The two passwords.
 pub(super) struct Passwords {
@@ -71,9 +75,77 @@ pub(super) fn keys(hidden: &Secrets) -> Keys {
     KEYS.get_or_init(|| Keys::asking(ask)).clone()
 }
 
+/// What was answered, by the question; nothing unless answers are kept.
+static ANSWERS: Mutex<Option<BTreeMap<String, Option<Secret>>>> = Mutex::new(None);
+
+/// A question that comes once more has the answer that it had.
+pub(super) fn keep_answers() {
+    let mut answers = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
+    answers.get_or_insert_default();
+}
+
+/// The answer to a question, which is only asked for where it is not known.
+fn remembered(question: &str, ask: impl FnOnce() -> Option<String>) -> Option<String> {
+    let lock = || ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = lock()
+        .as_ref()
+        .and_then(|answers| answers.get(question).cloned());
+    if let Some(answer) = found {
+        return answer.map(|answer| answer.expose().to_owned());
+    }
+    let answer = ask();
+    if let Some(answers) = &mut *lock() {
+        let kept = answer.as_deref().map(Secret::from);
+        answers.insert(question.to_owned(), kept);
+    }
+    answer
+}
+
+/// The answer to a secret question.
+pub(super) fn secret(question: &str) -> Option<String> {
+    remembered(question, || interrupt::secret(question))
+}
+
+/// The answer to a question of `vars_prompt`; it is the same question where it stands at the same place.
+pub(super) fn answer(question: &Prompt, default: Option<&str>) -> Option<String> {
+    let key = format!("{} {} {default:?}", place(question), question.text);
+    remembered(&key, || prompt::answer(question, default))
+}
+
+/// The salts of hashed answers, by the place of the question; nothing unless they are kept.
+static SALTS: Mutex<Option<BTreeMap<String, String>>> = Mutex::new(None);
+
+/// From now on a question whose answer is hashed has the salt that it has here, or else one by chance
+/// that it keeps: a plan and the run of it come to the same hash.
+pub(super) fn keep_salts(salts: BTreeMap<String, String>) {
+    *SALTS.lock().unwrap_or_else(PoisonError::into_inner) = Some(salts);
+}
+
+/// The salts that were kept.
+pub(super) fn salts() -> BTreeMap<String, String> {
+    let salts = SALTS.lock().unwrap_or_else(PoisonError::into_inner);
+    salts.clone().unwrap_or_default()
+}
+
+/// The salt for an answer that is hashed, where salts are kept.
+pub(super) fn salt(question: &Prompt) -> Option<String> {
+    let way = question.encrypt.as_deref()?;
+    let mut salts = SALTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let new = || crypt::salt_of_size(way, question.salt_size);
+    let salt = salts.as_mut()?.entry(place(question)).or_insert_with(new);
+    Some(salt.clone())
+}
+
+/// Where a question of `vars_prompt` stands.
+fn place(question: &Prompt) -> String {
+    let place = &question.place;
+    let file = crate::files::from_here(&place.source.path);
+    format!("{}:{}", file.display(), place.start)
+}
+
 /// An empty answer is no password.
 fn ask(question: &str) -> Option<Secret> {
-    let answer = interrupt::secret(question).filter(|answer| !answer.is_empty());
+    let answer = secret(question).filter(|answer| !answer.is_empty());
     answer.map(Secret::from)
 }
 
@@ -91,7 +163,7 @@ fn from_file(path: &Path, what: &str) -> Result<Secret, CommandError> {
         |text: String| CommandError::new(Exit::Error, Diagnostic::error("password-file", text));
     if path == Path::new("-") {
         let mut fault = None;
-        let line = interrupt::remembered(&format!("standard input: {what}"), || {
+        let line = remembered(&format!("standard input: {what}"), || {
             let mut line = String::new();
             let read = std::io::stdin().lock().read_line(&mut line);
             fault = read.err();

@@ -1,7 +1,7 @@
 //! `rplay plan`, `apply`, `show` and `diff`: a run in check mode as a document, and the run of exactly
 //! what it says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -13,13 +13,14 @@ use super::playbook::{self, Loaded};
 use super::programs::{Call, parse};
 use super::runs::{self, Called};
 use super::session;
-use super::{CommandError, Exit, finish, interrupt};
+use super::{CommandError, Exit, finish, passwords};
 use crate::diag::Diagnostic;
 use crate::inventory::Inventory;
 use crate::load::inputs::{FilesRead, digest};
 use crate::load::vault::VaultSecrets;
 use crate::report::plan::{Collector, Plan, Unlike};
 use crate::report::{self, Kept};
+use crate::run::prompt;
 use crate::secrets::{Secrets, Tags};
 
 /// The exit code of `rplay plan --detailed-exitcode` when there are changes, and of `rplay diff` when
@@ -78,7 +79,7 @@ pub(super) struct Drift {
 /// Runs `rplay drift`.
 pub(super) fn drift(call: &Call) -> Exit {
     run::<Drift>(call, |arguments, hidden| {
-        let (exit, plan) = make(arguments.run, &call.words(), false, hidden)?;
+        let (exit, plan) = make(arguments.run, &call.words(), Shown::Reports, hidden)?;
         for (host, summary) in plan.by_host() {
             report::print(&format!("{host}: {}\n", summary.to_words()));
         }
@@ -97,8 +98,17 @@ pub(super) fn main(call: &Call) -> Exit {
         } = arguments;
         if let Some(out) = &out {
             writable(out)?;
+            if let Some(word) = call.args.iter().find(|word| word.to_str().is_none()) {
+                let word = word.display();
+                let text = format!("the argument '{word}' is no UTF-8, and a plan is text");
+                let hint = "give what it names another name, or run it without a plan";
+                let problem = Diagnostic::error("plan-file", text).hint(hint);
+                return Err(CommandError::new(Exit::Error, problem));
+            }
         }
-        let (exit, plan) = make(run, &call.words(), true, hidden)?;
+        passwords::keep_salts(BTreeMap::new());
+        let (exit, mut plan) = make(run, &call.words(), Shown::All, hidden)?;
+        plan.salts = passwords::salts();
         if let Some(out) = &out {
             save(&plan, out, hidden)?;
         }
@@ -111,18 +121,19 @@ pub(super) fn main(call: &Call) -> Exit {
 /// Runs `rplay apply`.
 pub(super) fn apply(call: &Call) -> Exit {
     run::<Apply>(call, |arguments, hidden| {
-        interrupt::keep_answers();
+        passwords::keep_answers();
         let plan = read(&arguments.plan)?;
+        passwords::keep_salts(plan.salts.clone());
         let words = &plan.arguments;
-        refuse(&arguments.plan, outdated(&plan))?;
-        let (_, now) = make(stored(words)?, words, false, hidden)?;
+        refuse(&arguments.plan, &outdated(&plan))?;
+        let (_, now) = make(stored(words)?, words, Shown::Nothing, hidden)?;
         let mut reasons = plan.unlike(&now).iter().map(drifted).collect::<Vec<_>>();
         reasons.extend(new_inputs(&plan, &now));
         reasons.extend(moved(&plan, &now));
-        refuse(&arguments.plan, reasons)?;
+        refuse(&arguments.plan, &reasons)?;
         if plan.exit_code != 0 {
             let why = "the run that it foretells fails; mend what fails and plan again";
-            refuse(&arguments.plan, vec![why.to_owned()])?;
+            refuse(&arguments.plan, &[why.to_owned()])?;
         }
         report::print(&plan.to_display());
         let question = "Apply this plan? Only `yes` is taken for an answer: ";
@@ -132,7 +143,7 @@ pub(super) fn apply(call: &Call) -> Exit {
                 "Nothing was done: the plan was not approved",
             ));
         }
-        let (exit, done) = execute(stored(words)?, words, false, true, hidden)?;
+        let (exit, done) = execute(stored(words)?, words, false, Shown::All, hidden)?;
         if told_deviations(&plan, &done, hidden) == 0 && exit.code() == 0 {
             report::print("Done as planned.\n");
         }
@@ -204,11 +215,22 @@ pub(super) fn stored(words: &[String]) -> Result<playbook::Arguments, CommandErr
     })
 }
 
+/// What is shown of a run.
+#[derive(Clone, Copy)]
+enum Shown {
+    /// The run, and the reports that are asked for.
+    All,
+    /// Only these.
+    Reports,
+    /// Nothing: it is only held against another one.
+    Nothing,
+}
+
 /// A run in check mode as a plan.
 fn make(
     arguments: playbook::Arguments,
     words: &[String],
-    shown: bool,
+    shown: Shown,
     hidden: &Secrets,
 ) -> Result<(Exit, Plan), CommandError> {
     let (exit, mut plan) = execute(arguments, words, true, shown, hidden)?;
@@ -223,7 +245,7 @@ fn execute(
     mut arguments: playbook::Arguments,
     words: &[String],
     check: bool,
-    shown: bool,
+    shown: Shown,
     hidden: &Secrets,
 ) -> Result<(Exit, Plan), CommandError> {
     if arguments.only_lists() || arguments.step {
@@ -244,8 +266,8 @@ fn execute(
     let id = tags.id();
     let variables = origins(&loaded.inputs.inventory, &tags);
     let beside = match shown {
-        true => playbook::reports(&arguments, &loaded.inputs)?,
-        false => vec![],
+        Shown::All | Shown::Reports => playbook::reports(&arguments, &loaded.inputs)?,
+        Shown::Nothing => vec![],
     };
     let name = playbook::view_name(&arguments, &loaded.inputs);
     let record = match check {
@@ -267,8 +289,8 @@ fn execute(
         tagged: Some((Box::new(collector), tags)),
     };
     let view = match shown {
-        true => session::view(&name, None, &loaded.inputs, beside, kept)?,
-        false => report::masked(beside, &secrets.hidden, kept),
+        Shown::All => session::view(&name, None, &loaded.inputs, beside, kept)?,
+        Shown::Reports | Shown::Nothing => report::masked(beside, &secrets.hidden, kept),
     };
     let told = playbook::told(&arguments, &loaded.inputs);
     let Loaded {
@@ -377,7 +399,14 @@ fn read(path: &Path) -> Result<Plan, CommandError> {
 
 /// What is not as it was when the plan was made: the program, its files, its settings.
 fn outdated(plan: &Plan) -> Vec<String> {
-    let mut reasons = plan.changed_inputs();
+    let mut files = plan.inputs.keys().map(Path::new).peekable();
+    let mut reasons = match files.peek().is_some() && !files.any(Path::exists) {
+        true => {
+            let why = "none of the files that it was made of is here: apply it in the folder in which it was made";
+            vec![why.to_owned()]
+        }
+        false => plan.changed_inputs(),
+    };
     let engine = env!("CARGO_PKG_VERSION");
     if plan.engine != engine {
         let text = format!("it was made by rplay {}; this is {engine}", plan.engine);
@@ -408,8 +437,21 @@ fn new_inputs(plan: &Plan, now: &Plan) -> Vec<String> {
     new.map(|path| format!("{path} is new")).collect()
 }
 
-/// Hosts that are other machines by now, and variables of the inventory that are others.
+/// The hosts of the plays.
+fn hosts(plan: &Plan) -> BTreeSet<&str> {
+    let hosts = plan.plays.iter().flat_map(|play| &play.hosts);
+    hosts.map(String::as_str).collect()
+}
+
+/// Hosts that came or went or are other machines by now, and variables of the inventory that are others.
 fn moved(plan: &Plan, now: &Plan) -> Vec<String> {
+    let (then_hosts, now_hosts) = (hosts(plan), hosts(now));
+    let gone = then_hosts.difference(&now_hosts);
+    let mut reasons: Vec<String> = gone
+        .map(|host| format!("{host} is no host of its plays any longer"))
+        .collect();
+    let new = now_hosts.difference(&then_hosts);
+    reasons.extend(new.map(|host| format!("{host} is a host that the plan does not have")));
     let changed = |then: &BTreeMap<String, String>, now: &BTreeMap<String, String>| {
         let pairs = then
             .iter()
@@ -418,7 +460,7 @@ fn moved(plan: &Plan, now: &Plan) -> Vec<String> {
     };
     let hosts = changed(&plan.targets, &now.targets).into_iter();
     let hosts = hosts.map(|host| format!("{host} is another machine than the plan was made with"));
-    let mut reasons: Vec<String> = hosts.collect();
+    reasons.extend(hosts);
     // Digests by another key say nothing.
     if plan.tags == now.tags {
         let origins = changed(&plan.variables, &now.variables).into_iter();
@@ -501,28 +543,21 @@ fn deviated(one: &Unlike) -> Diagnostic {
 }
 
 /// Stops with all reasons, when there are any.
-fn refuse(path: &Path, reasons: Vec<String>) -> Result<(), CommandError> {
-    if reasons.is_empty() {
-        return Ok(());
-    }
-    let text = format!(
-        "the plan '{}' is refused:\n{}",
-        path.display(),
-        reasons
-            .iter()
-            .map(|reason| format!("  * {reason}"))
-            .collect::<Vec<_>>()
-            .join("\n")
-    );
-    let problem =
-        Diagnostic::error("plan-refused", text).hint("plan again, and have the new plan reviewed");
-    Err(CommandError::new(Exit::Error, problem))
+fn refuse(path: &Path, reasons: &[String]) -> Result<(), CommandError> {
+    let text = format!("the plan '{}' is refused", path.display());
+    let hint = "plan again, and have the new plan reviewed";
+    super::refuse("plan-refused", &text, reasons, hint)
 }
 
-/// Asks, where somebody can answer.
+/// Asks, where somebody can answer, also of what is shown elsewhere (`| tee`).
 pub(super) fn approved(question: &str) -> Result<bool, CommandError> {
-    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+    if !std::io::stdin().is_terminal() {
         return Ok(true);
+    }
+    if !std::io::stdout().is_terminal()
+        && let Some(answer) = prompt::ask(question, true)
+    {
+        return Ok(answer.trim() == "yes");
     }
     report::prompt(question);
     let mut answer = String::new();

@@ -14,6 +14,7 @@ use super::told;
 use super::{CommandError, Exit, finish};
 use crate::config::Config;
 use crate::diag::{Diagnostic, Severity, Source};
+use crate::inventory::UNPARSED;
 use crate::load::inputs::FilesRead;
 use crate::load::play;
 use crate::plan::collections::Collections;
@@ -177,6 +178,18 @@ pub(super) fn told(arguments: &Arguments, inputs: &Inputs) -> Vec<String> {
 
 /// Reads everything, and tells every problem.
 pub(super) fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, CommandError> {
+    load_for(arguments, true, hidden)
+}
+
+/// The same for what needs no hosts: nothing is told where no inventory is given.
+pub(super) fn load_for_nobody(
+    arguments: &Arguments,
+    hidden: &Secrets,
+) -> Result<Loaded, CommandError> {
+    load_for(arguments, false, hidden)
+}
+
+fn load_for(arguments: &Arguments, hosts: bool, hidden: &Secrets) -> Result<Loaded, CommandError> {
     report::open_problem_reports(&arguments.report, &arguments.playbooks)
         .map_err(|problem| CommandError::new(Exit::Options, problem))?;
     let mut problems = vec![];
@@ -195,7 +208,11 @@ pub(super) fn load(arguments: &Arguments, hidden: &Secrets) -> Result<Loaded, Co
     if config.bool("records") && !wanted.files_read.is_kept() {
         wanted.files_read = FilesRead::stamped();
     }
-    let mut session = session::prepare(&wanted, config, "all", tags, &mut problems, hidden)?;
+    let pattern = if hosts { "all" } else { "localhost" };
+    let mut session = session::prepare(&wanted, config, pattern, tags, &mut problems, hidden)?;
+    if !hosts && wanted.inventory.inventory.is_empty() {
+        problems.retain(|one| one.code != UNPARSED);
+    }
     let options = &mut session.inputs.options;
     options.force_handlers = arguments.force_handlers;
     options.start_at.clone_from(&arguments.start_at_task);

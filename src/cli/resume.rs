@@ -49,22 +49,12 @@ fn resume(wanted: &Resume, hidden: &Secrets) -> Result<Exit, CommandError> {
     let place = runs::place(&session::settings(hidden)?)?;
     let recorded = runs::find(&place, &wanted.run)?;
     let id = recorded.head.id.clone();
-    let (_, state) = place.head(&id).map_err(|why| refused(&id, &[why]))?;
-    let mut reasons = vec![];
-    match state {
-        State::Running => reasons.push("it is still running".to_owned()),
-        State::Ok => reasons.push("it came to its end, and nothing is left to do".to_owned()),
-        State::Failed | State::Stopped | State::Killed => {}
+    let mut reasons = runs::unfit(&place, &recorded);
+    if matches!(place.head(&id), Ok((_, State::Ok))) {
+        reasons.push("it came to its end, and nothing is left to do".to_owned());
     }
     if recorded.head.undoes.is_some() {
         let why = "it undid another run; `rplay rollback` does that again where it is not done";
-        reasons.push(why.to_owned());
-    }
-    if recorded.head.check {
-        reasons.push("it was a run in check mode, which did nothing".to_owned());
-    }
-    if !recorded.head.whole {
-        let why = "an argument held a secret, which its record does not have; give such a one in a file (`-e @FILE`)";
         reasons.push(why.to_owned());
     }
     if !reasons.is_empty() {
@@ -72,15 +62,7 @@ fn resume(wanted: &Resume, hidden: &Secrets) -> Result<Exit, CommandError> {
     }
     let history = history(&place, &recorded, MOST)?;
     let folder = recorded.head.folder.clone();
-    std::env::set_current_dir(&folder).map_err(|fault| {
-        refused(
-            &id,
-            &[format!(
-                "its folder '{}' cannot be entered: {fault}",
-                folder.display()
-            )],
-        )
-    })?;
+    runs::enter(&folder).map_err(|why| refused(&id, &[why]))?;
     let words = recorded.head.arguments.clone();
     let arguments = arguments(&recorded, &[])?;
     if arguments.step {
@@ -209,11 +191,7 @@ fn shown(path: &str) -> String {
 }
 
 fn refused(id: &str, reasons: &[String]) -> CommandError {
-    let reasons: Vec<String> = reasons.iter().map(|one| format!("  * {one}")).collect();
-    let text = format!("the run {id} cannot be resumed:\n{}", reasons.join("\n"));
-    let problem = Diagnostic::error("resume", text);
-    CommandError::new(
-        Exit::Error,
-        problem.hint("run the playbook again, or see `rplay resume --help`"),
-    )
+    let text = format!("the run {id} cannot be resumed");
+    let hint = "run the playbook again, or see `rplay resume --help`";
+    super::refused("resume", &text, reasons, hint)
 }

@@ -104,6 +104,35 @@ pub(super) fn find(place: &Place, word: &str) -> Result<Recorded, CommandError> 
     })
 }
 
+/// Why nothing can be made of a run but to look at it.
+pub(super) fn unfit(place: &Place, recorded: &Recorded) -> Vec<String> {
+    let mut reasons = vec![];
+    match place.head(&recorded.head.id) {
+        Ok((_, State::Running)) => reasons.push("it is still running".to_owned()),
+        Ok(_) => {}
+        Err(why) => reasons.push(why),
+    }
+    if recorded.head.check {
+        reasons.push("it was a run in check mode, which did nothing".to_owned());
+    }
+    if !recorded.head.whole {
+        let why = "an argument held a secret, which its record does not have; give such a one in a file (`-e @FILE`)";
+        reasons.push(why.to_owned());
+    }
+    reasons
+}
+
+/// Goes to the folder of a run, where its arguments mean what they meant.
+///
+/// # Errors
+/// Why it cannot be entered.
+pub(super) fn enter(folder: &std::path::Path) -> Result<(), String> {
+    std::env::set_current_dir(folder).map_err(|fault| {
+        let folder = folder.display();
+        format!("its folder '{folder}' cannot be entered: {fault}")
+    })
+}
+
 /// How a run was called.
 pub(super) struct Called<'a> {
     /// The program that understands the arguments: `playbook` or `plan`.

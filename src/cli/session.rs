@@ -105,7 +105,8 @@ pub(super) fn prepare(
         extra,
         magic,
         history: History::default(),
-        ask: interrupt::answer,
+        ask: passwords::answer,
+        salt: passwords::salt,
     };
     Ok(Session { inputs, planner })
 }

@@ -8,7 +8,7 @@ use rplay_modules::text::split_words;
 use zeroize::Zeroizing;
 
 use super::programs::{Call, parse};
-use super::{CommandError, Exit, editor, finish, interrupt, tell};
+use super::{CommandError, Exit, editor, finish, interrupt, passwords, tell};
 use crate::config::Config;
 use crate::diag::{Checked, Diagnostic, Severity};
 use crate::load::password::{self, PasswordSource};
@@ -77,7 +77,7 @@ fn read(
 ) -> Result<VaultSecrets, CommandError> {
     let default_id = config.text("vault_identity").unwrap_or_default();
     let stop = |problem| CommandError::new(Exit::Error, problem);
-    let read = password::secrets(sources, &default_id, is_new, &interrupt::secret, hidden);
+    let read = password::secrets(sources, &default_id, is_new, &passwords::secret, hidden);
     let Checked {
         value: mut secrets,
         mut problems,
@@ -618,7 +618,7 @@ fn strings(arguments: &EncryptString, stream: bool) -> Result<Vec<Plain>, Comman
         let text = if arguments.show_input {
             prompt::line("String to encrypt: ")
         } else {
-            interrupt::secret("String to encrypt (hidden): ")
+            passwords::secret("String to encrypt (hidden): ")
         };
         let text = text.ok_or_else(unanswered)?;
         if text.is_empty() {

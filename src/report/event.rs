@@ -1,11 +1,14 @@
 //! The contract between a run and its views: closed, serialisable events, in the order in which
 //! things were decided. Secrets are masked on the way to a view, see `mask`.
 
+mod kept;
+
 use serde::{Deserialize, Serialize};
 
 use rplay_modules::data::Map;
-use rplay_modules::machine::Inode;
 use rplay_modules::outcome::Diff;
+
+pub use kept::{KeptFile, KeptFiles, KeptWay, Lacks};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -194,75 +197,6 @@ impl Event {
             _ => {}
         }
     }
-}
-
-/// What files were before a call of a module changed them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct KeptFiles {
-    /// The host that has them.
-    pub on: String,
-    /// How it was reached.
-    pub way: KeptWay,
-    /// The paths, in the order in which they were changed.
-    pub files: Vec<KeptFile>,
-    /// Programs were run, whose changes nobody knows.
-    pub programs: bool,
-    /// More was changed than is kept.
-    pub more: bool,
-    /// What the files are now may be shown in differences.
-    pub shows: bool,
-}
-
-/// As whom, and over which connection, a task worked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct KeptWay {
-    /// The name of the connection.
-    pub connection: String,
-    /// Who logged in, where that is set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    /// The port, where that is set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
-    /// The way to become another user, and that user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub r#become: Option<(String, String)>,
-}
-
-/// A path before and after a call.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct KeptFile {
-    /// The path.
-    pub path: String,
-    /// What it was; none: it was not there.
-    pub before: Option<Inode>,
-    /// What the call left.
-    pub after: Option<Inode>,
-    /// The content before, on its way to the record.
-    #[serde(skip)]
-    pub content: Option<Vec<u8>>,
-    /// The SHA-256 of the content before, under which the record has it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
-    /// Why the record does not have what it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lacks: Option<Lacks>,
-}
-
-/// Why a record does not have what a file was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Lacks {
-    /// Something of it is secret.
-    Secret,
-    /// It is too large, or could not be read.
-    TooLarge,
-    /// The records may not take more space, or could not be written.
-    NoSpace,
-    /// Its name is no text.
-    Name,
-    /// It is neither a file nor a folder nor a link.
-    Special,
 }
 
 /// The task that check mode does not run and would have to, for a result to be known.

@@ -328,13 +328,18 @@ impl View for Junit {
             } => self.told.clone_from(text),
             Event::RunEnded { .. } => {
                 if let Err(error) = self.write() {
-                    let folder = self.wanted.folder.display();
-                    super::problem(
-                        crate::diag::Severity::Warning,
-                        &format!(
-                            "[WARNING]: cannot write the JUnit report below {folder}: {error}\n"
-                        ),
-                    );
+                    let text = match &self.file {
+                        Some(file) => {
+                            let file = file.display();
+                            format!("the report '{file}' cannot be written: {error}")
+                        }
+                        None => {
+                            let folder = self.wanted.folder.display();
+                            format!("cannot write the JUnit report below {folder}: {error}")
+                        }
+                    };
+                    let text = format!("[WARNING]: {text}\n");
+                    super::problem(crate::diag::Severity::Warning, &text);
                 }
             }
             _ => {}

@@ -80,10 +80,10 @@ fn mask(event: &mut Event, matcher: &Matcher) {
             unknown,
             ..
         } => {
-            unknown
-                .iter_mut()
-                .for_each(|cause| matcher.text(&mut cause.task));
             matcher.data(label);
+            if let Some(cause) = unknown {
+                matcher.text(&mut cause.task);
+            }
             delegated_to.iter_mut().for_each(|name| matcher.text(name));
             matcher.map(result);
             diffs(diff, matcher);
@@ -95,9 +95,9 @@ fn mask(event: &mut Event, matcher: &Matcher) {
             unknown,
             ..
         } => {
-            unknown
-                .iter_mut()
-                .for_each(|cause| matcher.text(&mut cause.task));
+            if let Some(cause) = unknown {
+                matcher.text(&mut cause.task);
+            }
             delegated_to.iter_mut().for_each(|name| matcher.text(name));
             matcher.map(result);
             diffs(diff, matcher);

@@ -1,31 +1,57 @@
 //! The events themselves, one JSON document a line.
 
+use std::fs::File;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::View;
 use super::event::Event;
+use crate::diag::Severity;
 
 /// One event a line.
 pub(crate) struct Lines {
     out: Box<dyn Write + Send>,
+    /// The file, where it is a report.
+    file: Option<PathBuf>,
     closed: bool,
 }
 
 impl Lines {
     pub(crate) fn new(out: Box<dyn Write + Send>) -> Self {
-        Self { out, closed: false }
+        Self {
+            out,
+            file: None,
+            closed: false,
+        }
+    }
+
+    /// Into a file, which is there at once.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn into_file(path: &Path) -> std::io::Result<Self> {
+        Ok(Self {
+            file: Some(path.to_path_buf()),
+            ..Self::new(Box::new(File::create(path)?))
+        })
     }
 
     fn write(&mut self, text: &str) {
-        if !self.closed {
-            // A reader that went away does not stop the run.
-            self.closed = self
-                .out
-                .write_all(text.as_bytes())
-                .and_then(|()| self.out.flush())
-                .is_err();
+        if self.closed {
+            return;
+        }
+        let written = self.out.write_all(text.as_bytes());
+        let Err(error) = written.and_then(|()| self.out.flush()) else {
+            return;
+        };
+        // A reader that went away does not stop the run, and a full disk neither.
+        self.closed = true;
+        if let Some(file) = &self.file {
+            let file = file.display();
+            let text = format!("[WARNING]: the report '{file}' is incomplete: {error}\n");
+            super::problem(Severity::Warning, &text);
         }
     }
 }

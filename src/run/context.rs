@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use rplay_modules::args::{self, CheckMode};
 use rplay_modules::data::{Data, Map};
-use rplay_modules::machine::{FileKind, Image, Inode, Kept};
+use rplay_modules::machine::Kept;
 use rplay_modules::registry;
 use rplay_modules::wire;
 
@@ -20,7 +20,7 @@ use crate::action::{ActionError, Effect, TaskResult, table};
 use crate::connect::{Become, Link, LinkError, Target};
 use crate::diag::{Diagnostic, Span, advice, similar_file};
 use crate::load::early;
-use crate::report::event::{KeptFile, KeptFiles, Lacks};
+use crate::report::event::KeptFiles;
 use crate::template::value::{Entries, Key, Value};
 use crate::template::{Scope, TemplateError};
 use crate::vars::{HostScope, NotRun, VarMap};
@@ -517,21 +517,11 @@ impl Context<'_> {
     pub(crate) fn kept_files(&mut self) -> Vec<KeptFiles> {
         let mut all = vec![];
         for (kept, shows) in std::mem::take(&mut self.kept) {
-            if kept.images.is_empty() && !kept.programs && !kept.more {
-                continue;
-            }
             let there = self.there.unwrap_or(self.scope);
             let mut way = way_of(self.run, self.spec, there, self.target).unwrap_or_default();
             let r#become = self.r#become.as_ref();
             way.r#become = r#become.map(|other| (other.method.clone(), other.user.clone()));
-            all.push(KeptFiles {
-                on: self.target.to_owned(),
-                way,
-                files: kept.images.into_iter().map(kept_file).collect(),
-                programs: kept.programs,
-                more: kept.more,
-                shows,
-            });
+            all.extend(KeptFiles::of(kept, self.target, way, shows));
         }
         all
     }
@@ -541,33 +531,6 @@ impl Context<'_> {
         let notes = self.links.notes().into_iter().map(Effect::Verbose);
         let warnings = self.warnings.drain(..).map(Effect::Warning);
         warnings.chain(notes).collect()
-    }
-}
-
-fn kept_file(image: Image) -> KeptFile {
-    let changes = |inode: &Inode| !inode.is.is_empty();
-    let lacks = match &image.before {
-        _ if image.path.to_str().is_none() => Some(Lacks::Name),
-        Some(before) => match before.kind {
-            FileKind::File if image.content.is_none() && changes(before) => Some(Lacks::TooLarge),
-            // It could not be read.
-            FileKind::File
-                if image.content.is_none() && image.after.as_ref().is_none_or(changes) =>
-            {
-                Some(Lacks::TooLarge)
-            }
-            FileKind::File | FileKind::Directory | FileKind::Link => None,
-            _ => Some(Lacks::Special),
-        },
-        None => None,
-    };
-    KeptFile {
-        path: image.path.to_string_lossy().into_owned(),
-        before: image.before,
-        after: image.after,
-        content: image.content,
-        image: None,
-        lacks,
     }
 }
 

@@ -84,6 +84,8 @@ pub struct Inputs {
     pub history: History,
     /// Asks a question of `vars_prompt`, which has this default; none: nobody can be asked.
     pub ask: fn(&Prompt, Option<&str>) -> Option<String>,
+    /// The salt of a question of `vars_prompt` that names none; none: by chance.
+    pub salt: fn(&Prompt) -> Option<String>,
 }
 
 /// Where events go.
@@ -129,6 +131,8 @@ pub struct Run<'a> {
     /// What a former run did, which this one goes on with.
     history: History,
     ask: fn(&Prompt, Option<&str>) -> Option<String>,
+    /// Salts for their answers.
+    salt: fn(&Prompt) -> Option<String>,
     /// Why the run cannot go on at all.
     fault: Option<Box<Diagnostic>>,
     /// Why files of variables that the run needs cannot be read.
@@ -194,6 +198,7 @@ impl<'a> Run<'a> {
             noted: HashSet::new(),
             history: inputs.history,
             ask: inputs.ask,
+            salt: inputs.salt,
             fault: None,
             broken_files: vec![],
         }

@@ -56,21 +56,24 @@ impl Run<'_> {
             let ask = move || answer(&asked.0, asked.1.as_deref());
             let answer = tokio::task::spawn_blocking(ask).await.ok().flatten();
             // A default stands in the playbook for everyone to read.
-            if let Some(typed) = answer
-                .as_deref()
-                .filter(|typed| Some(*typed) != default.as_deref())
-                && question.private
-            {
+            let typed = answer.as_deref();
+            let typed =
+                typed.filter(|typed| question.private && Some(*typed) != default.as_deref());
+            let is_typed = typed.is_some();
+            if let Some(typed) = typed {
                 self.shared.planner.files.secrets.hidden.add(typed);
             }
             let answer = answer.unwrap_or_else(|| {
                 self.not_interactive();
                 default.unwrap_or_else(|| Value::None.to_string())
             });
-            let answer = match hashed(&question, answer) {
+            let answer = match hashed(&question, answer, self.salt) {
                 Ok(answer) => answer,
                 Err(problem) => return self.abort(problem.at(&node.span)),
             };
+            if is_typed && question.encrypt.is_some() {
+                self.shared.planner.files.secrets.hidden.add(&answer);
+            }
             // Who answers runs the playbook, and may say it in templates.
             let value = match question.is_unsafe || question.encrypt.is_some() {
                 true => Value::str(answer),
@@ -132,12 +135,16 @@ impl Run<'_> {
 }
 
 /// The answer, hashed where the question says so.
-fn hashed(question: &Prompt, answer: String) -> Result<String, Diagnostic> {
+fn hashed(
+    question: &Prompt,
+    answer: String,
+    salt: fn(&Prompt) -> Option<String>,
+) -> Result<String, Diagnostic> {
     let Some(way) = &question.encrypt else {
         return Ok(answer);
     };
     let wanted = Wanted {
-        salt: question.salt.clone(),
+        salt: question.salt.clone().or_else(|| salt(question)),
         salt_size: question.salt_size,
         ..Wanted::default()
     };

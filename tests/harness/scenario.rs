@@ -1,7 +1,8 @@
 //! Scenarios: tests that need more than a page, because they watch, signal or prepare something.
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::stages::{Verdict, rplay};
@@ -58,14 +59,6 @@ pub(crate) fn command(folder: &Path, home: &Path, arguments: &[&str]) -> Command
     command
 }
 
-/// Whether whoever started the tests had a signal ignored, as programs started here have then, too.
-pub(crate) fn is_ignored(signal: rustix::process::Signal) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
-    ignored.is_some_and(|bits| bits >> (signal.as_raw() - 1) & 1 == 1)
-}
-
 /// The exit code (minus the number of a signal) and both streams.
 pub(crate) fn outcome(output: &Output) -> (i32, String) {
     use std::os::unix::process::ExitStatusExt;
@@ -81,6 +74,70 @@ pub(crate) fn outcome(output: &Output) -> (i32, String) {
 pub(crate) fn finish(command: &mut Command) -> Result<(i32, String), String> {
     let output = command.output().map_err(|fault| fault.to_string())?;
     Ok(outcome(&output))
+}
+
+/// Where `tests/run` has prepared a component.
+pub(crate) fn prepared(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components");
+    folder.join(name)
+}
+
+/// Starts a script of `components/`, which lives until its standard input ends: the process, and the line that it says
+/// when it is ready.
+pub(crate) fn component(script: &mut Command) -> Result<(Child, String), String> {
+    let name = script.get_program().display().to_string();
+    let mut process = script
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|fault| format!("{name}: {fault}"))?;
+    let mut said = String::new();
+    if let Some(out) = process.stdout.take() {
+        let read = BufReader::new(out).read_line(&mut said);
+        read.map_err(|fault| fault.to_string())?;
+    }
+    if !said.trim().is_empty() {
+        return Ok((process, said.trim().to_owned()));
+    }
+    drop(process.stdin.take());
+    let output = process.wait_with_output();
+    Err(output.map_or_else(|fault| fault.to_string(), |output| outcome(&output).1))
+}
+
+/// Runs rplay on a terminal of its own, on which `typed` is typed: the exit code and what was shown. With
+/// `piped`, standard output goes elsewhere, as with `| tee`.
+pub(crate) fn on_terminal(
+    folder: &Path,
+    words: &[&str],
+    typed: &str,
+    piped: bool,
+) -> Result<(i32, String), String> {
+    let fault = |fault: rustix::io::Errno| fault.to_string();
+    let (screen, line) = crate::program::pseudo()?;
+    let copy = || line.try_clone().map_err(|fault| fault.to_string());
+    rustix::io::write(&screen, typed.as_bytes()).map_err(fault)?;
+    let reader = std::thread::spawn(move || {
+        let mut text = vec![0; 1 << 16];
+        let mut shown = String::new();
+        while let Ok(count) = rustix::io::read(&screen, &mut text) {
+            shown.push_str(&String::from_utf8_lossy(&text[..count]));
+        }
+        shown
+    });
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", "--wait"]).arg(rplay()).args(words);
+    command.current_dir(folder).env("HOME", folder);
+    command.env("NO_COLOR", "1").env_remove("XDG_STATE_HOME");
+    command.stdin(copy()?).stderr(copy()?);
+    match piped {
+        true => command.stdout(Stdio::null()),
+        false => command.stdout(copy()?),
+    };
+    let status = command.status().map_err(|fault| fault.to_string())?;
+    drop((command, line));
+    let shown = reader.join().map_err(|_| "the terminal is gone")?;
+    Ok((status.code().unwrap_or(-1), shown.replace("\r\n", "\n")))
 }
 
 /// Requires an exit code and texts of the output.

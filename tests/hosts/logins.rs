@@ -7,9 +7,14 @@ use std::time::{Duration, Instant};
 
 use crate::harness::argv::Watch;
 
-use super::{Host, eventually, expect, scenario, tree};
+use super::{Host, eventually, expect, scenario};
 
 const WHO: &str = "    - command: id -un\n      register: r\n      changed_when: false\n    - debug: msg=\"I am {{ r.stdout }}\"\n";
+
+/// Has sshd read its configuration again, and waits: for a moment it does not listen.
+const RELOAD: &str = "count() { grep -c 'Server listening' /var/log/sshd.log; }\nbefore=$(count)\n\
+    kill -HUP $(cat /run/sshd.pid)\n\
+    for try in $(seq 100); do [ $(count) -le $before ] || exit 0; sleep 0.1; done\nexit 1\n";
 
 /// A play of these tasks as `deploy`, with variables.
 fn play(host: &Host, user: &str, tasks: &str, vars: &str) -> Result<(i32, String), String> {
@@ -22,13 +27,14 @@ fn play(host: &Host, user: &str, tasks: &str, vars: &str) -> Result<(i32, String
 pub(super) fn shells(host: &Host) -> Result<(), String> {
     host.inside(
         "printf 'Banner /etc/banner\\n' >>/etc/ssh/sshd_config.d/tests.conf\n\
-         printf 'Welcome!\\nrplay is not here\\n' >/etc/banner\nkill -HUP $(cat /run/sshd.pid)\n\
+         printf 'Welcome!\\nrplay is not here\\n' >/etc/banner\n\
          useradd -m loud\ncp -r /root/.ssh /home/loud/\nchown -R loud: /home/loud/.ssh\n\
          echo 'echo hello from bash; echo more >&2' >/home/loud/.bashrc\n\
          echo 'echo hello from csh' >/home/loud/.cshrc\n\
          mkdir -p /home/loud/.config/fish\necho 'echo hello from fish' >/home/loud/.config/fish/config.fish\n\
          chown -R loud: /home/loud\n",
     )?;
+    host.inside(RELOAD)?;
     let tasks = "    - command: sh -c 'echo $0 ok'\n      register: r\n    - raw: echo raw from $USER\n      register: w\n    - debug: msg=\"{{ r.stdout }}, {{ w.stdout_lines | last }}\"\n    - copy: {content: \"it's \\\"quoted\\\" $HOME !1\\n\", dest: ~/made}\n";
     for shell in ["bash", "sh", "tcsh", "csh", "fish"] {
         host.inside(&format!(
@@ -46,9 +52,9 @@ pub(super) fn shells(host: &Host) -> Result<(), String> {
 pub(super) fn folders(host: &Host) -> Result<(), String> {
     host.inside(
         "useradd -M -d /nonexistent homeless\nmkdir /etc/ssh/keys\ncp /root/.ssh/authorized_keys /etc/ssh/keys/homeless\n\
-         printf 'AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/keys/%%u\\n' >>/etc/ssh/sshd_config.d/tests.conf\n\
-         kill -HUP $(cat /run/sshd.pid)\n",
+         printf 'AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/keys/%%u\\n' >>/etc/ssh/sshd_config.d/tests.conf\n",
     )?;
+    host.inside(RELOAD)?;
     let seen = ["I am homeless", "failed=0"];
     expect(host.play("homeless", WHO)?, 0, &seen)?;
     host.inside("rm -r /tmp/.rplay-*; mount -t tmpfs -o mode=1777,noexec tmp /tmp")?;
@@ -320,7 +326,7 @@ pub(super) fn small(host: &Host) -> Result<(), String> {
     let port = free.local_addr().map_err(fault)?.port().to_string();
     drop(free);
     let folder = host.file("small");
-    let components = tree("login");
+    let components = scenario::prepared("login");
     let components = components.parent().unwrap_or(&components);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/components/small.sh");
     let mut started = Command::new(script);

@@ -1,11 +1,12 @@
 //! What a recorded run changed in files, and what it did beside that and nobody can undo.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::{FileKind, Inode};
 
 use crate::report::event::{Event, KeptFile, KeptFiles, KeptWay, Lacks, Status, TaskInfo};
+use crate::report::runs::Image;
 
 /// What a run did, as far as its record tells.
 #[derive(Default)]
@@ -96,20 +97,26 @@ impl Changed {
 
 impl Undo {
     /// What the events of a run tell.
-    /// `has` tells whether the record still has a content.
-    pub(super) fn of(events: &[(Event, bool)], has: impl Fn(&str) -> bool) -> Self {
+    /// `image` tells what the record has of a content.
+    pub(super) fn of(events: &[(Event, bool)], image: impl Fn(&str) -> Image) -> Self {
         let mut all = Self::default();
         let mut tasks: HashMap<usize, TaskInfo> = HashMap::new();
         let mut known: HashMap<(String, String), Changed> = HashMap::new();
         let mut order = vec![];
         // Tasks on hosts of which something was kept since they told of something last.
         let mut kept: HashMap<(usize, &str), usize> = HashMap::new();
+        // Hosts that are at a task.
+        let mut at: BTreeSet<(usize, &str)> = BTreeSet::new();
         for (event, _) in events {
             match event {
                 Event::PlaybookStarted { path } => all.playbooks.push(path.clone()),
                 Event::TaskStarted { task } => {
                     tasks.insert(task.id, task.clone());
                 }
+                Event::HostStarted { task, host } => {
+                    at.insert((*task, host));
+                }
+                Event::RunEnded { .. } => at.clear(),
                 Event::Kept { task, host, files } => {
                     let Some(info) = tasks.get(task) else {
                         continue;
@@ -146,6 +153,7 @@ impl Undo {
                     result,
                     ..
                 } => {
+                    at.remove(&(*task, host.as_str()));
                     let is_kept = kept.remove(&(*task, host.as_str())).is_some();
                     // The items have told.
                     let told = *looped && *status != Status::Unreachable;
@@ -156,37 +164,41 @@ impl Undo {
         }
         let changed = order.iter().filter_map(|key| known.remove(key));
         for one in changed.collect::<Vec<_>>() {
-            all.add(one, &has);
+            all.add(one, &image);
+        }
+        for (task, host) in at {
+            if let Some(info) = tasks.get(&task) {
+                let why = "the run ended while it was at it, and nobody knows what it did";
+                all.note((task, shown(info)), why.to_owned(), host);
+            }
         }
         all
     }
 
     /// Takes a path, unless it is what it was, or what it was is not known.
-    fn add(&mut self, one: Changed, has: &impl Fn(&str) -> bool) {
+    fn add(&mut self, one: Changed, image: &impl Fn(&str) -> Image) {
         if one.before == one.after {
             return;
         }
         let needed = !one.only_attributes();
-        let lacks = match (one.lacks, &one.before, &one.image) {
-            (Some(lacks @ (Lacks::Secret | Lacks::Name)), ..) => Some(lacks),
-            (lacks, ..) if !needed => lacks.filter(|why| *why == Lacks::Special),
-            (Some(lacks), ..) => Some(lacks),
-            (None, Some(before), None) if before.kind == FileKind::File => Some(Lacks::NoSpace),
-            (None, _, Some(image)) if !has(image) => Some(Lacks::Secret),
+        let held = |name: &String| match image(name) {
+            Image::Whole(_) => None,
+            Image::Gone => Some(words(Lacks::Secret)),
+            Image::Damaged => Some("what the record has of it is damaged"),
+        };
+        let why = match (one.lacks, &one.before, &one.image) {
+            (Some(lacks @ (Lacks::Secret | Lacks::Name)), ..) => Some(words(lacks)),
+            (lacks, ..) if !needed => lacks.filter(|why| *why == Lacks::Special).map(words),
+            (Some(lacks), ..) => Some(words(lacks)),
+            (None, Some(before), None) if before.kind == FileKind::File => {
+                Some(words(Lacks::NoSpace))
+            }
+            (None, _, Some(image)) => held(image),
             _ => None,
         };
-        let Some(lacks) = lacks else {
+        let Some(why) = why else {
             self.paths.push(one);
             return;
-        };
-        let why = match lacks {
-            Lacks::Secret => {
-                "what it was, or its name, has a secret in it, which records do not keep"
-            }
-            Lacks::TooLarge => "it was larger than `records_image_size`, or could not be read",
-            Lacks::NoSpace => "the record has no room for what it was (`records_size`)",
-            Lacks::Name => "its name is no text",
-            Lacks::Special => "it was neither a file nor a folder nor a link",
         };
         let why = format!("{}: {why}", one.path);
         let task = format!("TASK [{}] ({})", one.name, one.place);
@@ -242,6 +254,19 @@ impl Undo {
         if hosts.last().is_none_or(|last| last != host) {
             hosts.push(host.to_owned());
         }
+    }
+}
+
+/// Why a record does not have what a file was.
+fn words(lacks: Lacks) -> &'static str {
+    match lacks {
+        Lacks::Secret => "what it was, or its name, has a secret in it, which records do not keep",
+        Lacks::TooLarge => "it was larger than `records_image_size`, or could not be read",
+        Lacks::NoSpace => {
+            "the record has no room for what it was (`records_size`, or the disk was full)"
+        }
+        Lacks::Name => "its name is no text",
+        Lacks::Special => "it was neither a file nor a folder nor a link",
     }
 }
 

@@ -16,11 +16,11 @@ use clap::Parser;
 use super::playbook::{self, Arguments, Loaded};
 use super::programs::{Call, parse};
 use super::runs::Called;
-use super::{CommandError, Exit, finish, interrupt, plan, resume, runs, session};
+use super::{CommandError, Exit, finish, passwords, plan, resume, runs, session};
 use crate::diag::Diagnostic;
 use crate::inventory::LOCALHOST;
 use crate::report::plan::{Collector, Plan};
-use crate::report::runs::{Place, Recorded, State};
+use crate::report::runs::{Image, Place, Recorded, State};
 use crate::report::{self, Kept};
 use crate::secrets::Secrets;
 use history::{Changed, Undo};
@@ -71,25 +71,21 @@ struct Work<'a> {
 }
 
 fn rollback(wanted: &Rollback, hidden: &Secrets) -> Result<Exit, CommandError> {
-    interrupt::keep_answers();
+    passwords::keep_answers();
     let place = runs::place(&session::settings(hidden)?)?;
     let recorded = runs::find(&place, &wanted.run)?;
     let id = recorded.head.id.clone();
-    refuse(&id, unfit(&place, &recorded))?;
-    let folder = &recorded.head.folder;
-    std::env::set_current_dir(folder).map_err(|fault| {
-        let text = format!(
-            "its folder '{}' cannot be entered: {fault}",
-            folder.display()
-        );
-        refusal(&id, &[text])
-    })?;
+    refuse(&id, &unfit(&place, &recorded))?;
+    refuse(
+        &id,
+        &Vec::from_iter(runs::enter(&recorded.head.folder).err()),
+    )?;
     let mut arguments = resume::arguments(&recorded, &wanted.more)?;
     arguments.options.how.diff = true;
     if wanted.limit.is_some() {
         arguments.options.inventory.limit.clone_from(&wanted.limit);
     }
-    let undo = Undo::of(&recorded.events, |image| place.image(&id, image).is_some());
+    let undo = Undo::of(&recorded.events, |image| place.image(&id, image));
     let work = Work {
         id,
         recorded: &recorded,
@@ -102,22 +98,27 @@ fn rollback(wanted: &Rollback, hidden: &Secrets) -> Result<Exit, CommandError> {
 
 /// Why a run cannot be undone at all.
 fn unfit(place: &Place, recorded: &Recorded) -> Vec<String> {
-    let mut reasons = vec![];
-    let head = &recorded.head;
-    if matches!(place.head(&head.id), Ok((_, State::Running))) {
-        reasons.push("it is still running".to_owned());
-    }
-    if head.check {
-        reasons.push("it was a run in check mode, which did nothing".to_owned());
-    } else if !head.images {
+    let mut reasons = runs::unfit(place, recorded);
+    if !recorded.head.check && !recorded.head.images {
         let why = "it did not keep what files were: `records_images` in `[rplay]` (RPLAY_RECORDS_IMAGES) was not on";
         reasons.push(why.to_owned());
     }
-    if !head.whole {
-        let why = "an argument held a secret, which its record does not have; give such a one in a file (`-e @FILE`)";
-        reasons.push(why.to_owned());
-    }
     reasons
+}
+
+/// What a record does not have, because it ends before its run did.
+fn lost(place: &Place, recorded: &Recorded) -> Option<String> {
+    let head = &recorded.head;
+    let why = match (&head.incomplete, place.head(&head.id)) {
+        (Some(fault), _) => format!("its record is incomplete ({fault})"),
+        (None, Ok((_, State::Killed))) => {
+            "it was killed, or its record could not be written to its end".to_owned()
+        }
+        _ => return None,
+    };
+    Some(format!(
+        "what the run did after the last line of its record, if anything: {why}"
+    ))
 }
 
 impl Work<'_> {
@@ -133,6 +134,7 @@ impl Work<'_> {
                 "what the run {before} did, with which this one went on: undo it afterwards with `rplay rollback {before}`"
             ));
         }
+        left.extend(lost(place, self.recorded));
         let seen = self.look(&paths)?;
         let pending = paths.iter().copied().filter(|one| !seen.is_undone(one));
         let mut paths: Vec<&Changed> = pending.collect();
@@ -159,10 +161,9 @@ impl Work<'_> {
             self.tell_left(&left);
             return Ok(Exit::Ok);
         }
-        let image = |name: &str| {
-            place
-                .image(&self.id, name)
-                .map(|path| path.display().to_string())
+        let image = |name: &str| match place.image(&self.id, name) {
+            Image::Whole(path) => Some(path.display().to_string()),
+            Image::Gone | Image::Damaged => None,
         };
         let texts = steps::restoring(&paths, &self.id, image);
         let (exit, planned) = self.execute(&texts, true)?;
@@ -186,7 +187,7 @@ impl Work<'_> {
         let now = self.look(&paths)?;
         let moved = seen.moved(&now, &paths).into_iter();
         let moved = moved.map(|one| format!("{} on {} has just changed", one.path, one.on));
-        refuse(&self.id, moved.collect())?;
+        refuse(&self.id, &moved.collect::<Vec<_>>())?;
         let (exit, done) = self.execute(&texts, false)?;
         let deviations = plan::told_deviations(&planned, &done, self.hidden);
         if deviations == 0 && exit.code() == 0 {
@@ -331,19 +332,7 @@ fn goes<'a>(paths: &[&'a Changed]) -> BTreeSet<(&'a str, &'a str)> {
 }
 
 /// Stops with all reasons, when there are any.
-fn refuse(id: &str, reasons: Vec<String>) -> Result<(), CommandError> {
-    match reasons.is_empty() {
-        true => Ok(()),
-        false => Err(refusal(id, &reasons)),
-    }
-}
-
-fn refusal(id: &str, reasons: &[String]) -> CommandError {
-    let reasons: Vec<String> = reasons.iter().map(|one| format!("  * {one}")).collect();
-    let text = format!(
-        "the run {id} cannot be rolled back:\n{}",
-        reasons.join("\n")
-    );
-    let problem = Diagnostic::error("rollback", text);
-    CommandError::new(Exit::Error, problem.hint("see `rplay rollback --help`"))
+fn refuse(id: &str, reasons: &[String]) -> Result<(), CommandError> {
+    let text = format!("the run {id} cannot be rolled back");
+    super::refuse("rollback", &text, reasons, "see `rplay rollback --help`")
 }

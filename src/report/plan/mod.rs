@@ -57,6 +57,9 @@ pub struct Plan {
     /// What the key is called by which secrets have their tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<String>,
+    /// The salts that were made for hashed answers to `vars_prompt`, by the place of the question.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub salts: BTreeMap<String, String>,
     /// It ran in check mode.
     pub check: bool,
     /// The exit code of the run.
@@ -527,6 +530,108 @@ impl From<&Difference> for Diff {
             before_header: one.before_header.clone(),
             after_header: one.after_header.clone(),
             prepared: one.prepared.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        let task = Task {
+            name: "größe".to_owned(),
+            results: vec![HostResult {
+                host: "one".to_owned(),
+                delegated_to: None,
+                outcome: Outcome {
+                    status: Status::Changed,
+                    why: None,
+                    unknown: None,
+                    diff: vec![Difference {
+                        after: "a \"b\"\n\t".to_owned(),
+                        ..Difference::default()
+                    }],
+                },
+                times: Times::default(),
+                items: vec![],
+            }],
+            ..Task::default()
+        };
+        Plan {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            engine: "0.1.0".to_owned(),
+            arguments: vec!["play.yml".to_owned()],
+            plays: vec![Play {
+                tasks: vec![task],
+                ..Play::default()
+            }],
+            salts: BTreeMap::from([("play.yml:4:7".to_owned(), "abcdefgh".to_owned())]),
+            ..Plan::default()
+        }
+    }
+
+    /// Each byte is replaced by one of each kind, taken away and doubled, and the text is cut off
+    /// everywhere: what is read is the same plan, or nothing.
+    #[test]
+    fn an_edited_plan_is_refused_or_the_same() {
+        let plan = plan();
+        let text = plan.to_text().unwrap();
+        assert_eq!(Plan::from_text(&text).as_ref(), Ok(&plan));
+        let judge = |what: String, edited: &str| match Plan::from_text(edited) {
+            Err(why) => assert!(
+                why.starts_with("it is ")
+                    || why.starts_with("it was edited")
+                    || why.starts_with("it has version"),
+                "{what}: {why}"
+            ),
+            Ok(read) => assert_eq!(read, plan, "{what}"),
+        };
+        let mut refused = 0;
+        for (at, letter) in text.char_indices() {
+            let (before, after) = (&text[..at], &text[at + letter.len_utf8()..]);
+            for other in [
+                "a", "7", "\"", "\\", "{", "]", ",", ":", " ", "\n", "\0", "é", "-", "", "00",
+            ] {
+                let edited = format!("{before}{other}{after}");
+                refused += usize::from(Plan::from_text(&edited).is_err());
+                judge(format!("{other:?} at {at}"), &edited);
+            }
+            judge(format!("cut off at {at}"), before);
+            judge(
+                format!("{letter:?} twice at {at}"),
+                &format!("{before}{letter}{letter}{after}"),
+            );
+        }
+        assert!(refused > text.len(), "only {refused} edits were refused");
+        // A key that stands twice: what counts is what the digest is of.
+        let twice = text.replacen("\"engine\":", "\"engine\": \"other\", \"engine\":", 1);
+        judge("a key twice".to_owned(), &twice);
+        let later = text.replacen("\"exit_code\": 0", "\"exit_code\": 0, \"exit_code\": 1", 1);
+        assert!(
+            Plan::from_text(&later)
+                .unwrap_err()
+                .starts_with("it was edited")
+        );
+    }
+
+    #[test]
+    fn other_versions_are_named() {
+        for (version, told) in [
+            ("0", "version 0"),
+            ("2", "version 2"),
+            ("\"1\"", "version \"1\""),
+            ("null", "version null"),
+            ("1.5", "version 1.5"),
+        ] {
+            let text = plan().to_text().unwrap();
+            let text = text.replacen("\"version\": 1", &format!("\"version\": {version}"), 1);
+            let why = Plan::from_text(&text).unwrap_err();
+            assert!(
+                why.contains(told) && why.contains("reads version 1"),
+                "{why}"
+            );
         }
     }
 }

@@ -6,7 +6,6 @@ mod gitlab;
 mod html;
 mod markdown;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -206,7 +205,7 @@ pub(crate) fn open_problems(wanted: &[String], playbooks: &[PathBuf]) -> Result<
 
 fn prepare(form: Form, file: &Path, config: &Config) -> std::io::Result<Box<dyn View>> {
     let (text, former): (fn(&Plan) -> String, _) = match form {
-        Form::Events => return Ok(Box::new(Lines::new(Box::new(File::create(file)?)))),
+        Form::Events => return Ok(Box::new(Lines::into_file(file)?)),
         Form::Junit => {
             crate::files::writable(file)?;
             return Ok(Box::new(Junit::into_file(config, file)));

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::event::{Counts, Event};
 use crate::config::Config;
+use crate::load::inputs::digest;
 
 pub(crate) use writer::Writer;
 
@@ -31,7 +32,10 @@ const VERSION: u32 = 1;
 /// The files of a record; no other file is ever removed.
 const HEAD: &str = "run.json";
 const EVENTS: &str = "events.ndjson";
-const FILES: &[&str] = &[HEAD, EVENTS];
+const FILES: &[&str] = &[HEAD, HEAD_PART, EVENTS];
+
+/// The head while it is being written, which a run that is killed may leave.
+const HEAD_PART: &str = ".run.json.part";
 
 /// The folder of what files were before the run changed them, each under the SHA-256 of its content.
 const IMAGES: &str = "images";
@@ -77,6 +81,9 @@ pub(crate) struct Head {
     /// When it ended; none while it runs, and for one that was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ended: Option<String>,
+    /// Why the record lacks what came last, where it could not be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) incomplete: Option<String>,
     /// What the run came to; none where it was stopped before its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) exit_code: Option<i32>,
@@ -123,6 +130,16 @@ pub(crate) struct Recorded {
     pub(crate) events: Vec<(Event, bool)>,
     /// The files that it read, with their SHA-256.
     pub(crate) inputs: BTreeMap<String, String>,
+}
+
+/// What a record has of a content.
+pub(crate) enum Image {
+    /// All of it, in this file.
+    Whole(PathBuf),
+    /// Nothing: a secret was in it.
+    Gone,
+    /// Something else.
+    Damaged,
 }
 
 /// Where records are, and how many.
@@ -288,9 +305,14 @@ impl Place {
     }
 
     /// Where the record of a run has what a file was.
-    pub(crate) fn image(&self, id: &str, name: &str) -> Option<PathBuf> {
+    pub(crate) fn image(&self, id: &str, name: &str) -> Image {
         let path = self.folder.join(id).join(IMAGES).join(name);
-        (is_image(name) && path.is_file()).then_some(path)
+        match std::fs::read(&path) {
+            _ if !is_image(name) => Image::Gone,
+            Ok(content) if digest(&content) == name => Image::Whole(path),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Image::Gone,
+            _ => Image::Damaged,
+        }
     }
 }
 
@@ -356,7 +378,7 @@ fn append(path: &Path) -> io::Result<File> {
 
 /// Writes the head in one step.
 fn write_head(folder: &Path, head: &Head) -> io::Result<()> {
-    let part = folder.join(".run.json.part");
+    let part = folder.join(HEAD_PART);
     let text = serde_json::to_string_pretty(head)? + "\n";
     let written = append(&part)
         .and_then(|mut file| file.write_all(text.as_bytes()))

@@ -54,6 +54,8 @@ pub(crate) struct Writer {
     thread: Option<JoinHandle<()>>,
     /// Why nothing more could be written.
     fault: Arc<OnceLock<String>>,
+    /// Why what a file was could not be written.
+    no_image: Arc<OnceLock<String>>,
     told: bool,
 }
 
@@ -84,9 +86,11 @@ impl Writer {
         let (lines, received) = channel();
         let fault = Arc::new(OnceLock::new());
         let failed = Arc::clone(&fault);
+        let no_image = Arc::new(OnceLock::new());
         let mut kept = Images {
             folder: folder.join(IMAGES),
             left: place.most_bytes,
+            fault: Arc::clone(&no_image),
         };
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
@@ -109,6 +113,7 @@ impl Writer {
             lines: Some(lines),
             thread: Some(thread),
             fault,
+            no_image,
             told: false,
         };
         writer.write_head()?;
@@ -196,6 +201,13 @@ impl Drop for Writer {
         let _ = self.thread.take().map(JoinHandle::join);
         self.forget_secrets();
         self.head.ended = Some(jiff::Timestamp::now().to_string());
+        self.head.incomplete = self.fault.get().cloned();
+        if let Some(fault) = self.no_image.get() {
+            let text = format!(
+                "[WARNING]: not all that files were is in the record of this run, and `rplay rollback` cannot bring that back: {fault}\n"
+            );
+            crate::report::problem(Severity::Warning, &text);
+        }
         let written = self.write_head().map_err(|fault| fault.to_string());
         let fault = self.fault.get().cloned().map_or(written, Err);
         if let Err(fault) = fault
@@ -233,6 +245,8 @@ struct Images {
     folder: PathBuf,
     /// How many bytes more.
     left: u64,
+    /// Why one could not be written.
+    fault: Arc<OnceLock<String>>,
 }
 
 impl Images {
@@ -251,9 +265,10 @@ impl Images {
                 // It is there from the second one on.
                 let _ = folder.mode(0o700).create(&self.folder);
                 let written = append(&path).and_then(|mut file| file.write_all(&content));
-                if written.is_err() {
-                    // Half a content must not be taken for one.
+                if let Err(fault) = &written {
+                    // Half a content must not be taken for one. The first fault is told.
                     let _ = std::fs::remove_file(&path);
+                    let _ = self.fault.set(fault.to_string());
                 }
                 written.is_ok()
             };

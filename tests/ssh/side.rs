@@ -1,0 +1,185 @@
+//! Hosts that go through a play side by side: what is sent ahead of its turn, and that nobody can tell.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::{Server, script, without_times};
+use crate::harness::proxy::Proxy;
+use crate::harness::scenario::expect;
+
+/// Every way in which hosts may hang on each other, with and without sending ahead.
+pub(super) fn together(server: &Server) -> Result<(), String> {
+    server.write("side.yml", include_str!("together-hosts.yml"))?;
+    let hosts: Vec<String> = ["a", "b", "c", "d"].map(|name| server.host(name)).to_vec();
+    server.write("hosts.ini", &(hosts.join("\n") + "\n"))?;
+    // With one host at a time the order of hosts is certain, however busy this machine is.
+    let modes = [
+        &["-f", "1"][..],
+        &["--check", "--diff", "-f", "1"],
+        &["-f", "2"],
+        &[],
+    ];
+    for mode in modes {
+        let ordered = mode.ends_with(&["1"]);
+        let mut told = vec![];
+        for way in ["never", "always"] {
+            server.write("ansible.cfg", &format!("[rplay]\nsend_ahead = {way}\n"))?;
+            let words = [&["side.yml", "-i", "hosts.ini"], mode].concat();
+            let (code, text) = server.rplay("known_hosts", &words)?;
+            let clean = "    - shell: ls together-*; rm -rf together-*\n";
+            let left = server.play(clean, &["-v"])?;
+            server.write("hosts.ini", &(hosts.join("\n") + "\n"))?;
+            let left = without_times(&left.1);
+            let mut text = format!("exit code {code}\n{}{left}", without_times(&text));
+            if !ordered {
+                let mut lines: Vec<&str> = text.lines().collect();
+                lines.sort_unstable();
+                text = lines.join("\n");
+            }
+            told.push(text);
+        }
+        std::fs::remove_file(server.file("ansible.cfg")).map_err(|fault| fault.to_string())?;
+        if told[0] != told[1] {
+            let lines = told[0].lines().zip(told[1].lines());
+            let unlike: Vec<_> = lines.filter(|(one, other)| one != other).take(5).collect();
+            return Err(format!(
+                "{mode:?}: {unlike:?}\n{}\n=====\n{}",
+                told[0], told[1]
+            ));
+        }
+        let whole = ["rescued", "PLAY RECAP"];
+        if !whole.iter().all(|part| told[0].contains(part)) {
+            return Err(told.swap_remove(0));
+        }
+    }
+    Ok(())
+}
+
+/// A server that takes itself for a machine of its own: it has its own mounts, and its own start of the
+/// kernel.
+fn machine(root: &Path, boot: &str) -> Result<Server, String> {
+    let folder = tempfile::Builder::new().prefix("rplay-ssh-").tempdir();
+    let folder = folder.map_err(|fault| fault.to_string())?;
+    let id = folder.path().join("boot");
+    std::fs::write(&id, format!("{boot}\n")).map_err(|fault| fault.to_string())?;
+    let begin = format!(
+        "mount --bind {} /proc/sys/kernel/random/boot_id && exec \"$@\"",
+        id.display()
+    );
+    let mut start = Command::new("unshare");
+    start.args([
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        &begin,
+        "sh",
+    ]);
+    let port = script(start, root, "start", folder.path(), "")?;
+    let port = port.trim().to_owned();
+    Ok(Server { folder, port })
+}
+
+/// What twenty-one tasks cost hosts side by side, in turns beside those of connecting, on each host.
+fn turns(servers: &[Server], before: &str, tasks: &str) -> Result<Vec<u64>, String> {
+    let fault = |fault: std::io::Error| fault.to_string();
+    let first = servers.first().ok_or("no server")?;
+    let mut counts = vec![];
+    for tasks in [before.to_owned(), format!("{before}{tasks}")] {
+        let mut proxies = vec![];
+        let (mut hosts, mut known) = (String::new(), String::new());
+        for (number, server) in servers.iter().enumerate() {
+            let port: u16 = server.port.parse().map_err(|_| "no port")?;
+            let address = ([127, 0, 0, 1], port).into();
+            let proxy = Proxy::start(address, Duration::from_millis(2)).map_err(fault)?;
+            let keys = std::fs::read_to_string(server.file("known_hosts")).map_err(fault)?;
+            known += &keys.replace(&format!(":{port} "), &format!(":{} ", proxy.port));
+            let host = server.host(&format!("h{number}"));
+            let to = format!("ansible_port={}", proxy.port);
+            hosts += &host.replace(&format!("ansible_port={port}"), &to);
+            hosts.push('\n');
+            proxies.push(proxy);
+        }
+        first.write("known_proxy", &known)?;
+        first.write("hosts.ini", &hosts)?;
+        let play = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
+        first.write("play.yml", &play)?;
+        let ran = first.rplay("known_proxy", &["play.yml", "-i", "hosts.ini"])?;
+        let done = tasks.matches("\n    - ").count() + 1;
+        expect(
+            ran,
+            0,
+            &[&format!("h0                         : ok={done} ")],
+        )?;
+        counts.push(
+            proxies
+                .iter()
+                .map(|proxy| proxy.counts().turns)
+                .collect::<Vec<_>>(),
+        );
+    }
+    let pairs = counts[1].iter().zip(&counts[0]);
+    Ok(pairs
+        .map(|(all, connecting)| all.saturating_sub(*connecting))
+        .collect())
+}
+
+/// Hosts that have their files alone go ahead of each other where nobody can tell, and only then.
+pub(super) fn apart(_: &Server) -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut servers = vec![];
+    for number in 0..5 {
+        let boot = format!("5eed0000-0000-4000-8000-00000000000{number}");
+        servers.push(machine(root, &boot)?);
+    }
+    let mut files =
+        String::from("    - file: {path: 'side-{{ inventory_hostname }}', state: directory}\n");
+    for number in 0..5 {
+        let at = format!("side-{{{{ inventory_hostname }}}}/{number}");
+        files += &format!("    - copy: {{content: c, dest: '{at}'}}\n");
+        files += &format!("    - file: {{path: '{at}', mode: '0600'}}\n");
+        files += &format!("    - lineinfile: {{path: '{at}', line: l}}\n");
+        files += &format!("    - stat: {{path: '{at}'}}\n");
+    }
+    // The first task brings the agent, if need be, the second one says what the host sees.
+    let ready = "    - ping:\n    - file: {path: 'side-{{ inventory_hostname }}', state: absent}\n";
+    let judge = |what: &str, found: Vec<u64>, fits: &dyn Fn(u64) -> bool| {
+        let text = format!("{what}: turns of 21 tasks {found:?}");
+        found.into_iter().all(fits).then_some(()).ok_or(text)
+    };
+    turns(&servers, "    - ping:\n", &files)?;
+    let few = |turns| turns <= 1;
+    judge("2 hosts", turns(&servers[..2], ready, &files)?, &few)?;
+    judge("5 hosts", turns(&servers, ready, &files)?, &few)?;
+    // As another user, the agent of the user who logs in has nothing to say.
+    let other = |tasks: &str| {
+        let tasks = tasks.replace("'side-", "'/tmp/rplay-side-");
+        tasks.replace(
+            "    - ",
+            "    - become: true\n      become_user: rplayfree\n      ",
+        )
+    };
+    let cost = turns(&servers[..2], &other(ready), &other(&files));
+    let clean = "    - file: {path: 'side-{{ item }}', state: absent}\n      loop: [h0, h1]\n";
+    expect(servers[0].play(&other(clean), &[])?, 0, &["changed=1 "])?;
+    judge("as another user", cost?, &few)?;
+    // A command may look at other hosts: it is in step.
+    let mixed = files.replacen("    - stat:", "    - command: 'true'\n    - stat:", 1);
+    let some = |turns| (1..=4).contains(&turns);
+    judge("with a command", turns(&servers, ready, &mixed)?, &some)?;
+    let each = |turns| turns >= 18;
+    // Any failure would be everybody's.
+    let fatal = files.replace("    - ", "    - any_errors_fatal: true\n      ");
+    judge("fatal", turns(&servers, ready, &fatal)?, &each)?;
+    // A task mounts what other machines may have, too.
+    let mount = "grep -q ^side /proc/mounts || { exec 3<>/dev/fuse && mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 side /mnt; }";
+    let mount = format!(
+        "{ready}    - become: true\n      become_user: rplayfree\n      command: sudo -n sh -c '{mount}'\n"
+    );
+    judge("shared", turns(&servers[..2], &mount, &files)?, &each)?;
+    let boot = "5eed0000-0000-4000-8000-0000000000aa";
+    let one = [machine(root, boot)?, machine(root, boot)?];
+    judge("one machine", turns(&one, ready, &files)?, &each)
+}
