@@ -15,6 +15,10 @@ const SCENARIOS: &[Scenario<Place>] = &[
     ("the page of many hosts", many_hosts),
     ("pictures of both", pictures),
     ("nothing is fetched", alone),
+    (
+        "the page of many hosts does not keep anybody waiting",
+        quick,
+    ),
 ];
 
 /// What stands at the end of a page that is looked at.
@@ -187,7 +191,7 @@ impl Place {
         command
     }
 
-    /// What the probe saw on a page; `words` are looked for.
+    /// What the probe saw on a page, dark where it is wide and light on a phone; `words` are looked for.
     fn look(&self, name: &str, width: u32, words: &str) -> Result<Value, String> {
         let page = std::fs::read_to_string(self.page(name)).map_err(|fault| fault.to_string())?;
         let watch = "<head><script>const errors = []; addEventListener('error', (event) => errors.push(event.message)); \
@@ -199,7 +203,9 @@ impl Place {
         let copy = self.page("looked-at.html");
         std::fs::write(&copy, page).map_err(|fault| fault.to_string())?;
         let mut command = self.start(width, 900);
+        let scheme = u8::from(width < 1000);
         command
+            .arg(format!("--blink-settings=preferredColorScheme={scheme}"))
             .arg("--dump-dom")
             .arg(format!("file://{}", copy.display()));
         let output = command.output().map_err(|fault| fault.to_string())?;
@@ -229,7 +235,7 @@ fn require(seen: &Value, wanted: &[(&str, Value)]) -> Result<(), String> {
     }
 }
 
-/// What holds for every page: no error, nothing beyond its width, and the keys work.
+/// What holds for every page: no error, nothing beyond its width, all texts can be read, and the keys work.
 fn sound(seen: &Value) -> Result<(), String> {
     require(
         seen,
@@ -237,6 +243,8 @@ fn sound(seen: &Value) -> Result<(), String> {
             ("errors", Value::Array(vec![])),
             ("overflow", 0.into()),
             ("overflow_open", 0.into()),
+            ("faint", Value::Object(serde_json::Map::new())),
+            ("unnamed", 0.into()),
             ("foreign", 0.into()),
             ("searching", "q".into()),
             ("first", true.into()),
@@ -366,5 +374,43 @@ fn alone(place: &Place) -> Result<(), String> {
     match banned.iter().find(|word| page.contains(**word)) {
         Some(word) => Err(format!("`{word}` is in the page")),
         None => Ok(()),
+    }
+}
+
+/// What the page of 200 hosts and 100 tasks draws at first, little more than an element a result, and what it shows after
+/// a search for a host. How long that takes is no matter for a test.
+fn quick(place: &Place) -> Result<(), String> {
+    let page = std::fs::read_to_string(place.page("many.html"));
+    let page = page.map_err(|fault| fault.to_string())?;
+    let end = "<script>const drawn = document.querySelectorAll('*').length;\
+        const field = document.getElementById('q'); field.value = 'web-017';\
+        field.dispatchEvent(new Event('input'));\
+        const shown = [...document.querySelectorAll('*')].filter((one) => one.checkVisibility()).length;\
+        document.body.innerHTML = `<pre id=\"counts\">${drawn} ${shown}</pre>`;\
+        </script></body>";
+    let copy = place.page("counted.html");
+    std::fs::write(&copy, page.replacen("</body>", end, 1)).map_err(|fault| fault.to_string())?;
+    let mut command = Command::new(&place.browser);
+    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]);
+    command.arg(format!(
+        "--user-data-dir={}",
+        place.page("profile").display()
+    ));
+    command.arg(format!("file://{}", copy.display()));
+    let (_, text) = finish(command.env("HOME", place.folder.path()))?;
+    let counts = text
+        .split_once("<pre id=\"counts\">")
+        .and_then(|(_, rest)| rest.split_once('<'));
+    let counts: Vec<u64> = counts.map_or(vec![], |(counts, _)| {
+        counts
+            .split(' ')
+            .filter_map(|one| one.parse().ok())
+            .collect()
+    });
+    match counts[..] {
+        [drawn, shown] if drawn < 30_000 && shown < 3_000 => Ok(()),
+        _ => Err(format!(
+            "elements drawn, and shown after a search: {counts:?}"
+        )),
     }
 }

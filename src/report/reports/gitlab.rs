@@ -7,7 +7,8 @@ use crate::report::plan::{Difference, Outcome, Plan};
 pub(super) fn text(run: &Plan) -> String {
     let (mut create, mut update, mut delete) = (0, 0, 0);
     for (_, _, outcome) in run.outcomes() {
-        if outcome.status != Status::Changed {
+        // What check mode does not know is no change that is planned.
+        if outcome.status != Status::Changed || outcome.unknown.is_some() {
             continue;
         }
         match kind(outcome) {
