@@ -39,7 +39,7 @@ impl Place {
         if !rustix::process::geteuid().is_root() {
             return Err("needs root, to mount and to enter a folder".to_string());
         }
-        let tree = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components/hpc");
+        let tree = scenario::prepared("hpc");
         if !tree.join(".built").exists() {
             return Err("needs the tree that tests/run builds with components/root.sh".to_string());
         }
@@ -229,7 +229,7 @@ fn kubectl(place: &Place) -> Result<(), String> {
     )
 }
 
-/// The stand-in runs the command in the tree. That podman takes the words is not shown.
+/// The stand-in runs the command in the tree, and shows the words; `podman.rs` has the real program.
 fn podman(place: &Place) -> Result<(), String> {
     let script = "while [ \"$1\" != -i ]; do shift; done\nshift 2\nexec chroot root \"$@\"";
     place.stand_in("podman-remote", script)?;

@@ -19,8 +19,12 @@ case $1 in
 start)
     mkdir -p "$folder"
     chmod 755 "$folder"
-    user rplaytest
-    user rplayfree
+    # One at a time: useradd looks for the name before it takes its lock, so two at once would both make the user.
+    (
+        flock 8
+        user rplaytest
+        user rplayfree
+    ) 8>/run/rplay-test-users
     printf '%s\n' 'rplaytest ALL=(ALL) ALL' 'rplaytest ALL=(rplayfree) NOPASSWD: ALL' \
         'rplayfree ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/rplaytest
     chmod 440 /etc/sudoers.d/rplaytest
