@@ -323,6 +323,30 @@ fn names(
     })
 }
 
+/// A value that is data as if it were written at a place: only braces in it must not be read as templates.
+pub(super) fn data_node(value: &Value, span: &Span) -> Node {
+    let mut node = node_of(value, span);
+    readable(&mut node);
+    node
+}
+
+/// Texts without braces are what they are, in any case.
+fn readable(node: &mut Node) {
+    match &mut node.kind {
+        NodeKind::Unsafe(text) if !crate::template::value::has_delimiters(text) => {
+            node.kind = NodeKind::Str(std::mem::take(text));
+        }
+        NodeKind::Seq(items) => items.iter_mut().for_each(readable),
+        NodeKind::Map(entries) => {
+            for (key, value) in entries {
+                readable(key);
+                readable(value);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// A made value as if it were written at a place. Its texts are no templates.
 pub(super) fn node_of(value: &Value, span: &Span) -> Node {
     let kind = match value {

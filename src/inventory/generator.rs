@@ -155,14 +155,7 @@ impl Maker<'_> {
                 let made = self.templar.expand(&Value::from_node(node), scope);
                 let made =
                     made.map_err(|error| (error.diagnostic.message.clone(), node.span.clone()))?;
-                let mut made = super::constructed::node_of(&made, &node.span);
-                // Whoever wrote the layers wrote this: only braces must not be read again.
-                if let NodeKind::Unsafe(text) = &made.kind
-                    && !crate::template::value::has_delimiters(text)
-                {
-                    made.kind = NodeKind::Str(text.clone());
-                }
-                Ok(made)
+                Ok(super::constructed::data_node(&made, &node.span))
             }
             _ => Ok(node.clone()),
         }

@@ -4,6 +4,7 @@ mod constructed;
 mod generator;
 mod graph;
 mod ini;
+mod kubernetes;
 mod layers;
 mod literal;
 mod pattern;

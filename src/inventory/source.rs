@@ -8,7 +8,9 @@ use std::sync::Arc;
 use rplay_modules::regex::{Flags, Regex};
 
 use super::ini::Broken;
-use super::{Inventory, LayerKind, Naming, constructed, generator, ini, range, toml, yaml};
+use super::{
+    Inventory, LayerKind, Naming, constructed, generator, ini, kubernetes, range, toml, yaml,
+};
 use crate::config::Config;
 use crate::diag::{Checked, Diagnostic, Severity, Source};
 use crate::load;
@@ -406,6 +408,10 @@ impl Loader<'_> {
         let done = match short {
             "constructed" => constructed::parse(inventory, &root, path, self.secrets),
             "generator" => generator::parse(inventory, &root, path),
+            "kubernetes.core.k8s" | "community.kubernetes.k8s" | "k8s" => {
+                let hidden = &self.secrets.hidden;
+                kubernetes::parse(inventory, &root, path, hidden, &mut self.problems)
+            }
             _ => {
                 let text = format!(
                     "inventory config '{}' specifies unknown plugin '{written}'",

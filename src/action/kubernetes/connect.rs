@@ -46,7 +46,7 @@ pub(super) async fn settings(
     };
     let mut config = settings.config(context).await?;
     settings.override_with(&mut config)?;
-    hide(context.run.hidden(), &config.auth_info);
+    hide(context.run.hidden(), &mut config.auth_info);
     let road = Road {
         tunnels,
         proxy: settings.proxy(&config)?.map(Arc::new),
@@ -81,7 +81,7 @@ pub(super) async fn plain(auth: &Auth, hidden: &Secrets) -> Result<Api, Fault> {
         }
     };
     settings.override_with(&mut config).map_err(told)?;
-    hide(hidden, &config.auth_info);
+    hide(hidden, &mut config.auth_info);
     let road = Road {
         tunnels: None,
         proxy: settings.proxy(&config).map_err(told)?.map(Arc::new),
@@ -125,16 +125,25 @@ fn key(config: &Config, road: &Road) -> String {
     )
 }
 
+/// A variable `K8S_AUTH_*` of the task's environment, or of that of rplay.
+pub(super) fn variable(environment: &[(String, String)], name: &str) -> Option<String> {
+    let name = format!("K8S_AUTH_{name}");
+    let own = environment.iter().find(|(known, _)| *known == name);
+    own.map(|(_, value)| value.clone())
+        .or_else(|| std::env::var(&name).ok())
+        .filter(|value| !value.is_empty())
+}
+
+/// Whether such a variable says yes.
+pub(super) fn yes(word: &str) -> bool {
+    let word = word.to_lowercase();
+    !["false", "no", "off", "0", "n", "f"].contains(&&*word)
+}
+
 impl Settings {
     /// What is not given comes from the environment of the task, then from that of rplay.
     fn fill(&mut self, environment: &[(String, String)], hidden: &Secrets) {
-        let look = |name: &str| {
-            let name = format!("K8S_AUTH_{name}");
-            let own = environment.iter().find(|(known, _)| *known == name);
-            own.map(|(_, value)| value.clone())
-                .or_else(|| std::env::var(&name).ok())
-                .filter(|value| !value.is_empty())
-        };
+        let look = |name: &str| variable(environment, name);
         let auth = &mut self.auth;
         let text = |field: &mut Option<String>, name: &str| {
             if field.is_none() {
@@ -171,8 +180,7 @@ impl Settings {
             });
         }
         if let (None, Some(word)) = (auth.validate_certs, look("VERIFY_SSL")) {
-            let word = word.to_lowercase();
-            auth.validate_certs = Some(!["false", "no", "off", "0", "n", "f"].contains(&&*word));
+            auth.validate_certs = Some(yes(&word));
         }
         for (name, key) in [
             ("PROXY_HEADERS_PROXY_BASIC_AUTH", "proxy_basic_auth"),
@@ -585,9 +593,28 @@ fn certificates(text: &str) -> Option<Vec<Vec<u8>>> {
     (!all.is_empty()).then_some(all)
 }
 
+/// The token of a file. What an editor adds at its end is no part of it; kube would send that, too, so such a file is
+/// not left to it.
+fn token_of_file(auth: &mut AuthInfo) -> Option<String> {
+    let text = std::fs::read_to_string(auth.token_file.as_ref()?).ok()?;
+    let token = text.trim();
+    if token != text {
+        auth.token_file = None;
+        auth.token = Some(token.to_owned().into());
+    }
+    Some(token.to_owned())
+}
+
 /// What tells who we are is in no output.
-fn hide(hidden: &Secrets, auth: &AuthInfo) {
-    let json = serde_json::to_value(auth).unwrap_or_default();
+fn hide(hidden: &Secrets, auth: &mut AuthInfo) {
+    if let Some(token) = token_of_file(auth) {
+        hidden.add(&token);
+    }
+    hide_in(hidden, &serde_json::to_value(auth).unwrap_or_default());
+}
+
+/// The same, of a user as a kubeconfig has it.
+pub(super) fn hide_in(hidden: &Secrets, json: &Json) {
     for name in ["password", "token", "client-key-data"] {
         if let Some(Json::String(secret)) = json.get(name) {
             hidden.add(secret);

@@ -1,47 +1,135 @@
-//! What the lookup `kubernetes.core.k8s` asks for.
+//! What the lookup and the inventory plugin `kubernetes.core.k8s` ask for.
 
+use rplay_modules::args::Args as _;
 use rplay_modules::data::{Data, Map};
 use rplay_modules::kubernetes::shared::Auth;
 use serde_json::{Value as Json, json};
 
-use super::api::{Fault, Refusal};
+use super::api::{Api, Fault, Refusal};
 use super::discovery::{Discovery, text};
 use crate::action::address::with_query;
 use crate::secrets::Secrets;
 
-/// Asks, on a thread of its own: templates know nothing of waiting.
+/// What a lookup finds.
 pub(crate) fn query(options: &Map, hidden: &Secrets) -> Result<Vec<Data>, String> {
+    aside(|| ask(options, hidden))
+}
+
+/// The pods and services of these namespaces, or of all.
+pub(crate) fn members(
+    options: &Map,
+    namespaces: Option<&[String]>,
+    hidden: &Secrets,
+) -> Result<Members, String> {
+    aside(|| list_members(options, namespaces, hidden))
+}
+
+/// Asks on a thread of its own: templates and inventories know nothing of waiting.
+fn aside<T: Send, F: Future<Output = Result<T, Fault>>>(
+    work: impl FnOnce() -> F + Send,
+) -> Result<T, String> {
     std::thread::scope(|scope| {
         let work = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
             let runtime = runtime.map_err(|error| error.to_string())?;
-            runtime
-                .block_on(ask(options, hidden))
-                .map_err(|fault| fault.msg)
+            runtime.block_on(work()).map_err(|fault| fault.msg)
         });
         work.join()
-            .unwrap_or_else(|_| Err("the lookup ended unexpectedly".to_owned()))
+            .unwrap_or_else(|_| Err("what asks the cluster ended unexpectedly".to_owned()))
+    })
+}
+
+/// A connection with the options of a lookup, by their names or their aliases.
+async fn connect(options: &Map, hidden: &Secrets) -> Result<Api, Fault> {
+    let mut auth = options.clone();
+    for arg in Auth::ARGS {
+        let written = arg.aliases.iter().filter_map(|alias| options.get(*alias));
+        for value in written.filter(|value| **value != Data::Null) {
+            auth.insert(arg.name.to_owned(), value.clone());
+        }
+    }
+    let auth = Auth::from_map(&auth).map_err(Fault::new)?;
+    super::connect::plain(&auth, hidden).await
+}
+
+/// What an inventory makes hosts of.
+pub(crate) struct Members {
+    /// The address of the API server.
+    pub(crate) address: String,
+    /// The namespaces in their order, each with its pods and its services.
+    pub(crate) namespaces: Vec<(String, Vec<Json>, Vec<Json>)>,
+}
+
+async fn list_members(
+    options: &Map,
+    wanted: Option<&[String]>,
+    hidden: &Secrets,
+) -> Result<Members, Fault> {
+    let api = connect(options, hidden).await?;
+    let names = match wanted {
+        Some(names) => names.to_vec(),
+        None => {
+            let all = items(&api, "/api/v1/namespaces", "Namespace").await?;
+            all.iter()
+                .map(|one| text(&one["metadata"]["name"]))
+                .collect()
+        }
+    };
+    // Two requests serve all namespaces, where whoever asks may see all of them at once.
+    let mut whole = match wanted {
+        Some(_) => None,
+        None => match items(&api, "/api/v1/pods", "Pod").await {
+            Ok(pods) => {
+                let services = items(&api, "/api/v1/services", "Service").await;
+                services.ok().map(|services| (pods, services))
+            }
+            Err(_) => None,
+        },
+    };
+    let mut namespaces = vec![];
+    for name in names {
+        let (pods, services) = match &mut whole {
+            Some((pods, services)) => {
+                let own = |one: &mut Json| one["metadata"]["namespace"] == name.as_str();
+                (
+                    pods.extract_if(.., own).collect(),
+                    services.extract_if(.., own).collect(),
+                )
+            }
+            None => {
+                let place = format!("/api/v1/namespaces/{name}");
+                (
+                    items(&api, &format!("{place}/pods"), "Pod").await?,
+                    items(&api, &format!("{place}/services"), "Service").await?,
+                )
+            }
+        };
+        namespaces.push((name, pods, services));
+    }
+    Ok(Members {
+        address: api.address,
+        namespaces,
+    })
+}
+
+/// The objects of a list.
+async fn items(api: &Api, path: &str, kind: &str) -> Result<Vec<Json>, Fault> {
+    let mut list = api.get(path).await.map_err(|refusal| {
+        let why = refusal.message();
+        Fault::new(format!("Error fetching {kind} list: {why}"))
+    })?;
+    Ok(match list["items"].take() {
+        Json::Array(items) => items,
+        _ => vec![],
     })
 }
 
 async fn ask(options: &Map, hidden: &Secrets) -> Result<Vec<Data>, Fault> {
     let given = |name: &str| options.get(name).filter(|value| **value != Data::Null);
     let word = |name: &str| given(name).map(Data::text);
-    let mut auth = options.clone();
-    for (alias, name) in [
-        ("verify_ssl", "validate_certs"),
-        ("ssl_ca_cert", "ca_cert"),
-        ("cert_file", "client_cert"),
-        ("key_file", "client_key"),
-    ] {
-        if let Some(value) = given(alias) {
-            auth.insert(name.to_owned(), value.clone());
-        }
-    }
-    let auth = <Auth as rplay_modules::args::Args>::from_map(&auth).map_err(Fault::new)?;
-    let api = super::connect::plain(&auth, hidden).await?;
+    let api = connect(options, hidden).await?;
     let mut discovery = Discovery::default();
     let failed = |refusal: Refusal| refusal.about("Failed to find the kinds of the cluster");
     match word("cluster_info").as_deref() {

@@ -28,7 +28,7 @@ mod service;
 mod taint;
 mod wait;
 
-pub(crate) use lookup::query as looked_up;
+pub(crate) use lookup::{members, query as looked_up};
 
 use http::Method;
 use rplay_modules::args::Args;
