@@ -3,18 +3,23 @@
 //! `kubernetes/NAME.yml` are playbooks whose every result is compared with the one that Ansible came to,
 //! `kubernetes/NAME.json`, written by `kubernetes/record.py`. The rest are scenarios.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
+mod helm;
+mod members;
+
+use self::helm::{helm, helm_ahead, helm_foreseen, helm_four, kustomize};
+use self::members::members;
 use crate::harness::recorded::Recorded;
-use crate::harness::scenario::{self, Scenario, expect, finish, outcome};
+use crate::harness::scenario::{self, Scenario, expect, finish};
 use crate::harness::stages::Verdict;
 
 const SCENARIOS: &[Scenario<Cluster>] = &[
@@ -33,11 +38,21 @@ const SCENARIOS: &[Scenario<Cluster>] = &[
     ("a roll-out tells why it fails, and is undone", rollout),
     ("errors are clear and come in time", errors),
     ("the API goes away while a task waits", gone),
+    ("a disruption budget holds a drain up", budget),
     ("the kubeconfig in its forms", kubeconfigs),
     (
         "through a host's SSH connection, with its kubeconfig",
         over_ssh,
     ),
+    ("helm comes out as with Ansible", helm),
+    ("helm looks ahead, and tells no secrets", helm_ahead),
+    ("helm 4, and repositories with a password", helm_four),
+    (
+        "a repository of charts that the same check would add",
+        helm_foreseen,
+    ),
+    ("what kustomize makes of a folder", kustomize),
+    ("pods and services as an inventory", members),
 ];
 
 pub(crate) fn all(root: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Verdict)> {
@@ -74,24 +89,9 @@ impl Cluster {
         }
         let folder = tempfile::Builder::new().prefix("rplay-kube-").tempdir();
         let folder = folder.map_err(|fault| fault.to_string())?;
-        let mut process = Command::new(root.join("tests/components/cluster.sh"))
-            .arg(folder.path().join("run"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|fault| format!("cluster.sh: {fault}"))?;
-        let mut port = String::new();
-        if let Some(out) = process.stdout.take() {
-            let read = BufReader::new(out).read_line(&mut port);
-            read.map_err(|fault| fault.to_string())?;
-        }
-        let port = port.trim().to_owned();
-        if port.is_empty() {
-            drop(process.stdin.take());
-            let output = process.wait_with_output();
-            return Err(output.map_or_else(|fault| fault.to_string(), |output| outcome(&output).1));
-        }
+        let mut script = Command::new(root.join("tests/components/cluster.sh"));
+        script.arg(folder.path().join("run"));
+        let (process, port) = scenario::component(&mut script)?;
         Ok(Self {
             root: root.to_owned(),
             folder,
@@ -130,6 +130,13 @@ impl Cluster {
         let mut all = vec!["play.yml"];
         all.extend(words);
         finish(&mut self.rplay(self.folder.path(), &all))
+    }
+
+    /// A folder for what a scenario writes.
+    fn out(&self, name: &str) -> Result<PathBuf, String> {
+        let out = self.file(&format!("out-{name}"));
+        std::fs::create_dir_all(&out).map_err(|fault| fault.to_string())?;
+        Ok(out)
     }
 
     pub(crate) fn kubectl(&self, words: &[&str]) -> Result<String, String> {
@@ -203,8 +210,7 @@ fn plain(value: &Json) -> Json {
 /// Compares every result of a playbook with the recorded one.
 fn compare(cluster: &Cluster, name: &str) -> Result<(), String> {
     let folder = cluster.root.join("tests/kubernetes");
-    let out = cluster.file(&format!("out-{name}"));
-    std::fs::create_dir_all(&out).map_err(|fault| fault.to_string())?;
+    let out = cluster.out(name)?;
     let (playbook, variable) = (format!("{name}.yml"), format!("out={}", out.display()));
     let mut command = cluster.rplay(&folder, &[&playbook, "-e", &variable]);
     Recorded {
@@ -464,10 +470,95 @@ fn errors(cluster: &Cluster) -> Result<(), String> {
         }
         expect((code, text), 2, &texts)?;
     }
+    // What may not be made is not made, one by one and in a list; with the right to it the same task makes it.
+    let make = |more: &str| {
+        format!(
+            "- kubernetes.core.k8s:\n    definition:\n      - {{apiVersion: v1, kind: ConfigMap, metadata: {{name: not-mine, namespace: kube-system}}, data: {{a: b}}}}\n      - {{apiVersion: v1, kind: ConfigMap, metadata: {{name: neither, namespace: kube-system}}}}\n{more}"
+        )
+    };
+    let weakly =
+        format!("    host: 'https://127.0.0.1:{port}'\n    ca_cert: {ca}\n    api_key: {weak}\n");
+    let (code, text) = cluster.play(&make(&weakly), &[])?;
+    if text.contains(weak) {
+        return Err(format!("a token is told:\n{text}"));
+    }
+    expect(
+        (code, text),
+        2,
+        &["configmaps", "not-mine", "forbidden", "kube-system"],
+    )?;
+    let made = || cluster.kubectl(&["get", "cm", "-n", "kube-system", "-o", "name"]);
+    if made()?.contains("not-mine") {
+        return Err("it was made all the same".to_owned());
+    }
+    expect(cluster.play(&make(""), &[])?, 0, &["changed=1"])?;
+    expect(cluster.play(&make(""), &[])?, 0, &["changed=0"])?;
     match begin.elapsed() > Duration::from_secs(60) {
         true => Err(format!("after {:?}", begin.elapsed())),
         false => Ok(()),
     }
+}
+
+fn budget(cluster: &Cluster) -> Result<(), String> {
+    cluster.kubectl(&["create", "ns", "budget"])?;
+    let set = r#"
+- kubernetes.core.k8s:
+    wait: true
+    wait_sleep: 1
+    definition:
+      - {apiVersion: policy/v1beta1, kind: PodDisruptionBudget, metadata: {name: keep-one, namespace: budget}, spec: {minAvailable: 1, selector: {matchLabels: {app: held}}}}
+      - {apiVersion: apps/v1, kind: Deployment, metadata: {name: held, namespace: budget}, spec: {replicas: 1, selector: {matchLabels: {app: held}}, template: {metadata: {labels: {app: held}}, spec: {containers: [{name: c, image: i}]}}}}
+"#;
+    expect(cluster.play(set, &[])?, 0, &["changed=1"])?;
+    let known = |path: &str| cluster.kubectl(&["get", "pdb,pods", "-n", "budget", "-o", path]);
+    crate::harness::scenario::eventually(
+        "the budget knows its pod",
+        Duration::from_secs(30),
+        || Ok(known("jsonpath={.items[*].status.currentHealthy}")?.contains('1')),
+    )?;
+    let drain = |limit: u32| {
+        format!(
+            "- kubernetes.core.k8s_drain: {{name: fake-0, pod_selectors: [app=held], delete_options: {{wait_timeout: {limit}, wait_sleep: 1}}}}\n"
+        )
+    };
+    let uncordon = "- kubernetes.core.k8s_drain: {name: fake-0, state: uncordon}\n";
+    let begin = Instant::now();
+    let told = cluster.play(&drain(4), &[])?;
+    let took = begin.elapsed();
+    expect(
+        told,
+        2,
+        &[
+            "Failed to delete pod budget/held-",
+            "disruption budget",
+            "The disruption budget keep-one needs 1 healthy pods and has 1 currently",
+        ],
+    )?;
+    if took < Duration::from_secs(4) || took > Duration::from_secs(60) {
+        return Err(format!("it waited {took:?}"));
+    }
+    let pods = cluster.kubectl(&["get", "pods", "-n", "budget", "-o", "name"])?;
+    if pods.lines().count() != 1 {
+        return Err(format!("not one pod: {pods}"));
+    }
+    expect(cluster.play(uncordon, &[])?, 0, &["changed=1"])?;
+    // Another pod gets ready meanwhile, so the first may go.
+    std::thread::scope(|scope| {
+        let draining = scope.spawn(|| cluster.play(&drain(60), &[]));
+        std::thread::sleep(Duration::from_secs(3));
+        let still = !draining.is_finished();
+        // Where the node takes no pods, there is none to take over; so the budget goes.
+        cluster.kubectl(&["delete", "pdb", "keep-one", "-n", "budget"])?;
+        let drained = draining
+            .join()
+            .map_err(|_| "the drain ended unexpectedly")?;
+        expect(drained?, 0, &["changed=1"])?;
+        match still {
+            true => Ok(()),
+            false => Err("it did not wait for the budget".to_owned()),
+        }
+    })?;
+    expect(cluster.play(uncordon, &[])?, 0, &["changed=1"])
 }
 
 /// Forwards connections to the server until it is told to end.
@@ -593,7 +684,36 @@ fn kubeconfigs(cluster: &Cluster) -> Result<(), String> {
         finish(&mut cluster.rplay(cluster.folder.path(), &["group.yml"]))?,
         0,
         &["ok=2", "failed=0"],
-    )
+    )?;
+    in_a_pod(cluster, token)
+}
+
+/// Where a pod has its service account, no kubeconfig is needed.
+fn in_a_pod(cluster: &Cluster, token: &str) -> Result<(), String> {
+    cluster.write(
+        "pod.yml",
+        "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - kubernetes.core.k8s_info: {kind: Namespace}\n      register: r\n    - debug: msg=\"{{ r.resources | length > 1 }} {{ query('kubernetes.core.k8s', kind='Namespace') | length > 1 }}\"\n",
+    )?;
+    let script = "mount -t tmpfs none /run && d=/run/secrets/kubernetes.io/serviceaccount && mkdir -p $d && cp run/token run/ca.crt $d/ && printf default >$d/namespace && exec \"$@\"";
+    let plain = cluster.rplay(cluster.folder.path(), &["pod.yml"]);
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script, "sh"]);
+    command.arg(plain.get_program()).args(plain.get_args());
+    command.current_dir(cluster.folder.path());
+    for (name, value) in plain.get_envs() {
+        match value.filter(|_| name != "KUBECONFIG") {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+        .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        .env("KUBERNETES_SERVICE_PORT", &cluster.port);
+    let (code, text) = finish(&mut command)?;
+    if text.contains(token) {
+        return Err("a token is told".to_owned());
+    }
+    expect((code, text), 0, &["\"msg\": \"True True\"", "failed=0"])
 }
 
 fn over_ssh(cluster: &Cluster) -> Result<(), String> {

@@ -13,6 +13,7 @@ mod include;
 pub(crate) use include::applied;
 pub(crate) mod kubernetes;
 mod module;
+mod programs;
 pub(crate) mod reboot;
 mod script;
 mod synchronize;

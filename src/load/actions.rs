@@ -224,22 +224,18 @@ const REFUSED: &[(&str, &str)] = &[
         "iso_extract",
         "rplay has no `iso_extract`: an image is read by the system's own `mount` (`opts: loop,ro`), and `copy` with `remote_src` takes files from it",
     ),
-    ("helm", HELM),
-    ("helm_info", HELM),
     ("helm_plugin", HELM),
     ("helm_plugin_info", HELM),
     ("helm_pull", HELM),
     ("helm_registry_auth", HELM),
-    ("helm_repository", HELM),
-    ("helm_template", HELM),
     (
         "kubeconfig",
         "rplay has no `kubeconfig` yet: the modules of Kubernetes take a kubeconfig as a mapping, and `copy` writes one",
     ),
 ];
 
-/// Why there are no modules for Helm.
-const HELM: &str = "rplay has no modules for Helm yet: `ansible.builtin.command` runs the program, and `kubernetes.core.k8s` applies what `helm template` prints";
+/// Why there are no further modules for Helm.
+const HELM: &str = "rplay has `helm`, `helm_info`, `helm_repository` and `helm_template`; `ansible.builtin.command` runs what else the program can do";
 
 /// The name that the user may have meant.
 #[must_use]

@@ -1,6 +1,10 @@
 //! The modules of `kubernetes.core`: their tables. What they do is the controller's work (they speak to
 //! an API server, not to a machine), so the agent is built without this folder.
 
+pub mod helm;
+pub mod helm_info;
+pub mod helm_repository;
+pub mod helm_template;
 pub mod k8s;
 pub mod k8s_cluster_info;
 pub mod k8s_cp;
@@ -25,6 +29,10 @@ fn elsewhere<T>(_: &mut dyn Machine, _: T) -> Result<Outcome, Failure> {
 }
 
 crate::registry::family! {
+    helm,
+    helm_info,
+    helm_repository,
+    helm_template,
     k8s,
     k8s_cluster_info,
     k8s_cp,

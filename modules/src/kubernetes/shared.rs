@@ -89,3 +89,42 @@ pub struct Wait {
     /// The condition to wait for: `type`, `status` and `reason`.
     pub wait_condition: Option<Map>,
 }
+
+/// The program `helm`, and the cluster that it speaks to. What is not given comes from `K8S_AUTH_*`, then from what the
+/// program itself finds on the host.
+#[derive(ModuleArgs, Clone, Default)]
+pub struct Helm {
+    /// The path of the program; otherwise that of the search path.
+    #[arg(kind = "path")]
+    pub binary_path: Option<String>,
+    /// The context of the kubeconfig, instead of the current one.
+    #[arg(alias = "kube_context")]
+    pub context: Option<String>,
+    /// A kubeconfig: the path of one on the host that runs the program, or its content as a mapping.
+    #[arg(alias = "kubeconfig_path")]
+    pub kubeconfig: Option<Data>,
+    /// The address of the API server.
+    pub host: Option<String>,
+    /// The file of the authorities that may sign its certificate.
+    #[arg(alias = "ssl_ca_cert", kind = "path")]
+    pub ca_cert: Option<String>,
+    /// Whether the certificate of the server is checked.
+    #[arg(alias = "verify_ssl")]
+    pub validate_certs: Option<bool>,
+    /// A token.
+    #[arg(secret)]
+    pub api_key: Option<String>,
+}
+
+/// The values that a chart is given.
+#[derive(ModuleArgs, Clone, Default)]
+pub struct Values {
+    /// Values of the chart.
+    #[arg(alias = "values", default = "{}")]
+    pub release_values: Map,
+    /// Files of the host with values; `release_values` comes after them.
+    #[arg(default = "[]")]
+    pub values_files: Vec<String>,
+    /// Single values: mappings with `value` (`a.b=c`) and `value_type` (`raw`, `string`, `json` or `file`).
+    pub set_values: Option<Vec<Map>>,
+}

@@ -11,6 +11,7 @@ mod discovery;
 mod drain;
 mod exec;
 mod hash;
+mod helm;
 mod json_patch;
 mod k8s;
 mod k8s_info;
@@ -67,6 +68,10 @@ async fn dispatch(context: &mut Context<'_>) -> Result<TaskResult, ActionError> 
     let given = context.data_args()?;
     let args = context.prepare(module.name, &given)?;
     match module.short_name() {
+        "helm" => helm::release(context, read(&args)?).await,
+        "helm_info" => helm::info(context, read(&args)?).await,
+        "helm_repository" => helm::repository(context, read(&args)?).await,
+        "helm_template" => helm::template(context, read(&args)?).await,
         "k8s" => k8s::run(context, read(&args)?).await,
         "k8s_info" => k8s_info::run(context, read(&args)?).await,
         "k8s_cluster_info" => cluster_info::run(context, read(&args)?).await,

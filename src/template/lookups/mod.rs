@@ -124,6 +124,7 @@ lookups! {
 lookups! {
     KUBERNETES:
     "k8s": "objects of a Kubernetes cluster" => kubernetes::k8s;
+    "kustomize": "what `kustomize` makes of a folder" => |_, call| kubernetes::kustomize(call);
 }
 
 /// The lookups of a collection.
@@ -194,7 +195,7 @@ fn text_term(term: &Value) -> Result<&str, Fault> {
 }
 
 /// Lookups that do something, or ask somebody else.
-const ACTING: &[&str] = &["pipe", "lines", "password", "url", "unvault"];
+const ACTING: &[&str] = &["kustomize", "pipe", "lines", "password", "url", "unvault"];
 
 /// Lookups whose results hang on variables and on the contents of files that they name.
 const TIMELESS: &[&str] = &[
