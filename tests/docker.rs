@@ -3,14 +3,23 @@
 //! `docker/NAME.yml` are playbooks whose every result is compared with the one that Ansible came to,
 //! `docker/NAME.json`, written by `docker/record.py`. The rest are scenarios.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value as Json;
 
+mod build;
+mod far;
+mod projects;
+mod reach;
+mod registries;
+
+use self::projects::{answers, few, foreseen, refused};
+use self::reach::{devices, pruned, tls};
+use self::registries::{broken, tokens};
+
 use crate::harness::recorded::Recorded;
-use crate::harness::scenario::{self, Scenario, expect, finish, outcome};
+use crate::harness::scenario::{self, Scenario, expect, finish};
 use crate::harness::stages::Verdict;
 
 const SCENARIOS: &[Scenario<Engine>] = &[
@@ -18,22 +27,57 @@ const SCENARIOS: &[Scenario<Engine>] = &[
     ("containers come out as with Ansible", containers),
     ("Compose projects come out as with Ansible", compose),
     ("log-ins come out as with Ansible", login),
+    ("mounts of a newer engine come out as with Ansible", newer),
     ("check mode says what the run does", check),
     ("images are built, saved and loaded", images),
     ("through a host's SSH connection, with become", over_ssh),
     ("plays inside a container", connection),
+    ("an engine that speaks TLS", tls),
+    (
+        "an engine that speaks TLS, through a host's SSH connection",
+        far::tls,
+    ),
+    ("an engine behind `ssh://`", far::by_ssh),
+    (
+        "what is built goes where it shall, with secrets",
+        build::all,
+    ),
+    ("what a damaged registry has leaves nothing behind", broken),
+    ("a registry whose tokens come from elsewhere", tokens),
+    (
+        "what would be pruned after an update that is foreseen",
+        pruned,
+    ),
+    ("limits and requests of devices", devices),
     ("errors are clear", errors),
 ];
 
+/// What is shown with an engine and a Compose of a younger generation as well.
+const PROJECTS: &[Scenario<Engine>] = &[
+    ("Compose projects come out as with Ansible", compose),
+    ("check mode says what the run does", check),
+    ("what a project would change is what it changes", foreseen),
+    ("lists are those of Compose itself", answers),
+    ("where nothing changes, few questions are asked", few),
+    ("what is wrong with a project is told", refused),
+];
+
 pub(crate) fn all(root: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Verdict)> {
-    let chosen = scenario::chosen("docker", SCENARIOS, wanted);
-    if chosen.is_empty() {
-        return vec![];
+    let mut results = vec![];
+    for (area, scenarios, folder) in [
+        ("docker", [SCENARIOS, &PROJECTS[2..]].concat(), ""),
+        ("docker-young", PROJECTS.to_vec(), "new"),
+    ] {
+        let chosen = scenario::chosen(area, &scenarios, wanted);
+        if chosen.is_empty() {
+            continue;
+        }
+        match Engine::of(root, folder) {
+            Ok(engine) => results.extend(scenario::run(area, &chosen, &engine)),
+            Err(reason) => results.push((area.to_owned(), Verdict::Skipped(reason))),
+        }
     }
-    match Engine::start(root) {
-        Ok(engine) => scenario::run("docker", &chosen, &engine),
-        Err(reason) => vec![("docker".to_owned(), Verdict::Skipped(reason))],
-    }
+    results
 }
 
 /// A running engine; it ends when dropped, and also when the tests are killed.
@@ -49,14 +93,17 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn start(root: &Path) -> Result<Self, String> {
+        Self::of(root, "")
+    }
+
+    /// Starts one with the programs of a folder in the one that `engine.sh` made.
+    fn of(root: &Path, folder: &str) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("needs root".to_owned());
         }
-        let exe = std::env::current_exe().map_err(|fault| fault.to_string())?;
-        // TARGET/debug/deps/suite-...
-        let target = exe.ancestors().nth(3).unwrap_or(root);
-        let tools = target.join("tmp/components/engine");
-        if !tools.join(".built").exists() {
+        let prepared = scenario::prepared("engine");
+        let tools = prepared.join(folder);
+        if !prepared.join(".built").exists() || !tools.exists() {
             return Err(
                 "needs the engine that tests/components/engine.sh gets, which tests/run calls"
                     .to_owned(),
@@ -64,25 +111,9 @@ impl Engine {
         }
         let folder = tempfile::Builder::new().prefix("rplay-docker-").tempdir();
         let folder = folder.map_err(|fault| fault.to_string())?;
-        let mut process = Command::new(root.join("tests/components/docker.sh"))
-            .arg(folder.path().join("run"))
-            .arg(&tools)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|fault| format!("docker.sh: {fault}"))?;
-        let mut inner = String::new();
-        if let Some(out) = process.stdout.take() {
-            let read = BufReader::new(out).read_line(&mut inner);
-            read.map_err(|fault| fault.to_string())?;
-        }
-        let inner = inner.trim().to_owned();
-        if inner.is_empty() {
-            drop(process.stdin.take());
-            let output = process.wait_with_output();
-            return Err(output.map_or_else(|fault| fault.to_string(), |output| outcome(&output).1));
-        }
+        let mut script = Command::new(root.join("tests/components/docker.sh"));
+        script.arg(folder.path().join("run")).arg(&tools);
+        let (process, inner) = scenario::component(&mut script)?;
         Ok(Self {
             root: root.to_owned(),
             folder,
@@ -133,6 +164,16 @@ impl Engine {
     /// rplay in a folder, in the network of the engine.
     pub(crate) fn rplay(&self, folder: &Path, words: &[&str]) -> Command {
         self.inside(&scenario::command(folder, self.folder.path(), words))
+    }
+
+    /// A command in the network of the engine, with its programs.
+    pub(crate) fn within(&self, command: &Command) -> Command {
+        self.inside(command)
+    }
+
+    /// The folder of the engine's programs.
+    pub(crate) fn tools(&self) -> &Path {
+        &self.tools
     }
 
     /// The `docker` program.
@@ -286,6 +327,11 @@ fn numbers(text: &str) -> String {
 
 /// Compares every result of a playbook with the recorded one.
 fn compare(engine: &Engine, name: &str) -> Result<(), String> {
+    recorded(engine, name, name)
+}
+
+/// The same with the results of another name.
+fn recorded(engine: &Engine, name: &str, results: &str) -> Result<(), String> {
     engine.clean()?;
     let folder = engine.root.join("tests/docker");
     let out = engine.file(&format!("out-{name}"));
@@ -302,7 +348,7 @@ fn compare(engine: &Engine, name: &str) -> Result<(), String> {
     ];
     let mut command = engine.rplay(&folder, &words);
     Recorded {
-        file: &folder.join(format!("{name}.json")),
+        file: &folder.join(format!("{results}.json")),
         replaced: &[
             (out.display().to_string(), "@out@"),
             (engine.file("run").display().to_string(), "@run@"),
@@ -322,11 +368,30 @@ fn containers(engine: &Engine) -> Result<(), String> {
 }
 
 fn compose(engine: &Engine) -> Result<(), String> {
-    compare(engine, "compose")
+    let young = engine.tools.ends_with("new");
+    recorded(
+        engine,
+        "compose",
+        if young { "compose-young" } else { "compose" },
+    )
 }
 
 fn login(engine: &Engine) -> Result<(), String> {
     compare(engine, "login")
+}
+
+/// The engine that all others are tested with is too old for these options.
+fn newer(engine: &Engine) -> Result<(), String> {
+    let late = "- community.docker.docker_container: {name: late, image: '127.0.0.1:5001/demo:1.0.0', mounts: [{type: tmpfs, target: /x, tmpfs_options: [{exec: null}]}]}\n";
+    expect(
+        engine.play(late, &[])?,
+        2,
+        &[
+            "Docker API version is 1.45. Minimum version required is 1.46 to set mounts.tmpfs_options option.",
+        ],
+    )?;
+    let newer = Engine::of(&engine.root, "new").map_err(|reason| format!("skip: {reason}"))?;
+    recorded(&newer, "newer", "newer-young")
 }
 
 /// A network, a volume, a container in it and a project whose files are only written on the way.
@@ -540,20 +605,12 @@ fn over_ssh(engine: &Engine) -> Result<(), String> {
 fn errors(engine: &Engine) -> Result<(), String> {
     let told = |tasks: &str, texts: &[&str]| expect(engine.play(tasks, &[])?, 2, texts);
     told(
-        "- community.docker.docker_host_info: {docker_host: 'ssh://there'}\n",
-        &["leads over SSH; make the host a host of the inventory instead"],
-    )?;
-    told(
-        "- community.docker.docker_host_info: {tls: true}\n",
-        &["TLS is not there yet"],
-    )?;
-    told(
         "- community.docker.docker_container: {name: x, image: y, networks: [{name: a, alias: b}]}\n",
         &["Unsupported parameters for (community.docker.docker_container) module: networks.alias"],
     )?;
     told(
-        "- community.docker.docker_container: {name: x, image: y, device_read_bps: [{path: /x, rate: 1M}]}\n",
-        &["device_read_bps"],
+        "- community.docker.docker_container: {name: x, image: y, device_read_bps: [{path: /x, rate: fast}]}\n",
+        &["device_read_bps: the rate `fast` of /x is not a number of bytes"],
     )?;
     // A project that does not get well says why.
     let ill = r#"

@@ -41,6 +41,7 @@ mod live;
 mod pipelines;
 mod plan;
 mod planted;
+mod podman;
 mod program;
 mod records;
 mod review;
@@ -71,7 +72,7 @@ enum Job {
 }
 
 /// The scenarios, those that take longest first.
-const SCENARIOS: [(&str, Scenarios); 20] = [
+const SCENARIOS: [(&str, Scenarios); 21] = [
     ("ssh", ssh::all),
     ("faults", faults::all),
     ("program", program::all),
@@ -80,6 +81,7 @@ const SCENARIOS: [(&str, Scenarios); 20] = [
     ("docker", docker::all),
     ("hosts", hosts::all),
     ("inside", inside::all),
+    ("podman", podman::all),
     ("plan", |_, wanted| plan::all(wanted)),
     ("planted", |_, wanted| planted::all(wanted)),
     ("records", |_, wanted| records::all(wanted)),

@@ -52,3 +52,5 @@ mod oci;
 mod openpgp;
 pub mod posix;
 mod xmlrpc;
+
+pub use oci::tls::{AcceptAll, BUNDLES};

@@ -2,7 +2,8 @@
 # A container engine for the tests, in some seconds: the dockerd of engine.sh with its own data, processes,
 # mounts and network, and a registry on 127.0.0.1:5000 in there that wants a log-in (`lab`, and the password
 # in FOLDER/password) and holds versions of an image: `repository:1.0.0`, `1.1.0`, `1.2.0` and `cache`, `demo`
-# the same without a log-in on 127.0.0.1:5001. A container with /data/refuse-VERSION does not start. Nothing comes from the internet. Needs root and iproute2.
+# the same without a log-in on 127.0.0.1:5001. The engine also listens on 127.0.0.1:2376 there, with TLS: FOLDER/tls has
+# what a client needs, as DOCKER_CERT_PATH wants it. A container with /data/refuse-VERSION does not start. Nothing comes from the internet. Needs root and iproute2.
 #
 # usage: docker.sh FOLDER ENGINE     FOLDER must be empty; it gets `sock` and a `home` with Compose in it
 #
@@ -37,7 +38,19 @@ for one in open:5001: closed:5000:"auth: {htpasswd: {realm: lab, path: $folder/u
         "$folder/registry-$name" "${rest%%:*}" "${rest#*:}" >"$name.yml"
     docker-registry serve "$name.yml" </dev/null 9<&- >"registry-$name.log" 2>&1 &
 done
+mkdir tls
+openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=lab-ca -addext keyUsage=critical,keyCertSign,cRLSign \
+    -keyout tls/ca.key -out tls/ca.pem 2>/dev/null
+certificate() { # NAME SUBJECT EXTENSION
+    openssl req -newkey rsa:2048 -nodes -subj "$2" -keyout "tls/$1key.pem" -out tls/csr 2>/dev/null
+    echo "$3" >tls/extension
+    openssl x509 -req -in tls/csr -CA tls/ca.pem -CAkey tls/ca.key -CAcreateserial -days 30 -out "tls/$1cert.pem" \
+        -extfile tls/extension 2>/dev/null
+}
+certificate server- /CN=engine subjectAltName=IP:127.0.0.1,DNS:engine.test
+certificate '' /CN=somebody extendedKeyUsage=clientAuth
 dockerd --data-root "$folder/data" --exec-root "$folder/run" -H "unix://$folder/sock" --pidfile "$folder/pid" \
+    -H tcp://127.0.0.1:2376 --tlsverify --tlscacert tls/ca.pem --tlscert tls/server-cert.pem --tlskey tls/server-key.pem \
     --bip 198.18.96.1/24 --default-address-pool base=198.18.100.0/22,size=26 </dev/null 9<&- >dockerd.log 2>&1 &
 export DOCKER_HOST=unix://$folder/sock
 for try in $(seq 600); do

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Records what Ansible makes of the playbooks of this folder, on an engine of its own.
 
-usage: record.py ANSIBLE_PLAYBOOK ENGINE [NAME...]     ENGINE as for ../components/docker.sh
+usage: record.py ANSIBLE_PLAYBOOK ENGINE [NAME...]     ENGINE as for ../components/docker.sh; `newer` is recorded by its
+name only, with the folder `new` in it
 
-Writes NAME.json: the result of every task. Those whose names begin with `differs: ` are kept as they
-are: RPLAY_DOCKER_EXPECT=1 writes them from rplay. What is another in every run is left out, see `DROP` here
-and in ../docker.rs.
+Writes NAME.json, with the younger engine (ENGINE/new) NAME-young.json: the result of every task. Those whose names
+begin with `differs: ` are kept as they are: RPLAY_DOCKER_EXPECT=1 writes them from rplay. What is another in every
+run is left out, see `DROP` here and in ../docker.rs.
 """
 import json
 import os
@@ -56,8 +57,9 @@ def main():
     env = {**os.environ, "HOME": run + "/home", "DOCKER_HOST": "unix://" + run + "/sock",
            "PATH": sys.argv[2] + "/usr/bin:" + os.environ["PATH"], "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
            "ANSIBLE_LOCALHOST_WARNING": "False", "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False"}
+    young = "-young" if os.path.basename(sys.argv[2].rstrip("/")) == "new" else ""
     for file in sorted(os.listdir(HERE)):
-        if not file.endswith(".yml") or (sys.argv[3:] and file[:-4] not in sys.argv[3:]):
+        if not file.endswith(".yml") or file[:-4] not in (sys.argv[3:] or [file[:-4]] * (file != "newer.yml")):
             continue
         clean(env)
         out = tempfile.mkdtemp(dir=folder)
@@ -66,7 +68,7 @@ def main():
                               "-e", "ansible_python_interpreter=" + os.path.dirname(sys.argv[1]) + "/python"],
                              cwd=HERE, env=env, stdout=subprocess.PIPE)
         text = ran.stdout.decode().replace(out, "@out@").replace(run, "@run@")
-        target = f"{HERE}/{file[:-4]}.json"
+        target = f"{HERE}/{file[:-4]}{young}.json"
         known = {}
         if os.path.exists(target):
             known = {one["task"]: one["result"] for one in json.load(open(target))}

@@ -150,20 +150,15 @@ pub struct Args {
     pub devices: Option<Vec<String>>,
     /// Rules for devices.
     pub device_cgroup_rules: Option<Vec<String>>,
-    /// Limits of reading.
-    #[arg(refused = "only through `docker_compose_v2` so far")]
+    /// Bytes a second that are read of devices: mappings with `path` and `rate`.
     pub device_read_bps: Option<Vec<Map>>,
-    /// Limits of writing.
-    #[arg(refused = "only through `docker_compose_v2` so far")]
+    /// Bytes a second that are written to devices: mappings with `path` and `rate`.
     pub device_write_bps: Option<Vec<Map>>,
-    /// Limits of reading.
-    #[arg(refused = "only through `docker_compose_v2` so far")]
+    /// Reads a second: mappings with `path` and `rate`.
     pub device_read_iops: Option<Vec<Map>>,
-    /// Limits of writing.
-    #[arg(refused = "only through `docker_compose_v2` so far")]
+    /// Writes a second: mappings with `path` and `rate`.
     pub device_write_iops: Option<Vec<Map>>,
-    /// Devices by what they can.
-    #[arg(refused = "only through `docker_compose_v2` so far")]
+    /// Devices by what they can, such as GPUs: mappings with `capabilities`, `count`, `device_ids`, `driver` and `options`.
     pub device_requests: Option<Vec<Map>>,
     /// Its name servers.
     pub dns_servers: Option<Vec<String>>,

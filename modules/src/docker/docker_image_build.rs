@@ -39,16 +39,16 @@ pub struct Args {
     /// Take nothing from the cache.
     #[arg(default = "false")]
     pub nocache: bool,
-    /// Where the result goes.
-    #[arg(refused = "the image stays with the engine; `docker_image` pushes and saves it")]
+    /// Where the result goes, mappings of `type` (`local`, `tar`, `oci`, `docker`, `image`), `dest`, `context`, `name`
+    /// and `push`. The image is given its own name in any case.
     pub outputs: Option<Vec<Map>>,
     /// The platforms.
     pub platform: Option<Vec<String>>,
     /// Pull the images that it begins with.
     #[arg(default = "false")]
     pub pull: bool,
-    /// Secrets during the build.
-    #[arg(refused = "a secret would stand in a process or a file of the host; not there yet")]
+    /// Secrets during the build, mappings of `id`, `type` (`file`, `env`, `value`), `src`, `env` and `value`. A value
+    /// is handed to `docker` in its environment.
     pub secrets: Option<Vec<Map>>,
     /// The size of `/dev/shm` during the build.
     pub shm_size: Option<String>,

@@ -5,45 +5,31 @@ use std::path::PathBuf;
 use rplay_modules::args::ModuleArgs;
 use rplay_modules::data::Map;
 
-/// How the engine is reached. What is not given comes from `DOCKER_HOST`, `DOCKER_API_VERSION`, `DOCKER_TIMEOUT`.
+/// How the engine is reached. What is not given comes from `DOCKER_HOST`, `DOCKER_API_VERSION`,
+/// `DOCKER_TIMEOUT`, `DOCKER_TLS`, `DOCKER_TLS_VERIFY`, `DOCKER_TLS_HOSTNAME` and `DOCKER_CERT_PATH`. Files are the host's.
 #[derive(ModuleArgs, Clone, Default)]
 pub struct Reach {
-    /// The engine's address: `unix:///PATH` or `tcp://HOST:PORT`, as the host itself reaches it.
+    /// The engine's address as the host itself reaches it: `unix:///PATH`, `tcp://HOST:PORT`, `https://HOST:PORT`, or
+    /// `ssh://USER@HOST:PORT` by the host's own `ssh`.
     #[arg(alias = "docker_url")]
     pub docker_host: Option<String>,
-    /// The name that the server's certificate has to have.
-    #[arg(
-        refused = "engines are reached by a socket, or unprotected through the host's connection; TLS is not there yet"
-    )]
+    /// The name that the engine's certificate has to have, where it is not that of the address.
     pub tls_hostname: Option<String>,
     /// The version of the API to speak; `auto` is the engine's own.
     #[arg(alias = "docker_api_version")]
     pub api_version: Option<String>,
     /// A file of authorities.
-    #[arg(
-        alias = "ca_cert",
-        alias = "tls_ca_cert",
-        alias = "cacert_path",
-        refused = "engines are reached by a socket, or unprotected through the host's connection; TLS is not there yet"
-    )]
+    #[arg(alias = "ca_cert", alias = "tls_ca_cert", alias = "cacert_path")]
     pub ca_path: Option<PathBuf>,
     /// The file of a client certificate.
-    #[arg(
-        alias = "tls_client_cert",
-        alias = "cert_path",
-        refused = "engines are reached by a socket, or unprotected through the host's connection; TLS is not there yet"
-    )]
+    #[arg(alias = "tls_client_cert", alias = "cert_path")]
     pub client_cert: Option<PathBuf>,
     /// The file of its key.
-    #[arg(
-        alias = "tls_client_key",
-        alias = "key_path",
-        refused = "engines are reached by a socket, or unprotected through the host's connection; TLS is not there yet"
-    )]
+    #[arg(alias = "tls_client_key", alias = "key_path")]
     pub client_key: Option<PathBuf>,
-    /// Speak TLS; only `false` works.
+    /// Speak TLS, with whoever answers.
     pub tls: Option<bool>,
-    /// Speak TLS and check the certificate; only `false` works.
+    /// Speak TLS, and check the certificate of the engine.
     #[arg(alias = "tls_verify")]
     pub validate_certs: Option<bool>,
 }
@@ -58,7 +44,7 @@ pub struct Engine {
     pub timeout: Option<u64>,
     /// Taken for compatibility; `-vvv` shows what is there to see.
     pub debug: Option<bool>,
-    /// Taken for compatibility; `ssh://` addresses are not.
+    /// Taken for compatibility; addresses with `ssh://` are always reached by the host's `ssh`.
     pub use_ssh_client: Option<bool>,
 }
 

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::{Value as Json, json};
 
-use super::files::{self, Program};
 use crate::action::ActionError;
+use crate::action::programs::{self, Program};
 use crate::run::context::Context;
 
 /// The name under which the usual registry is kept.
@@ -21,7 +21,7 @@ pub(super) fn registry(image: &str) -> &str {
 
 /// The configuration; an empty one where there is none.
 pub(super) async fn config(context: &mut Context<'_>, path: &str) -> Result<Json, ActionError> {
-    let Some(bytes) = files::read(context, path).await? else {
+    let Some(bytes) = programs::read(context, path).await? else {
         return Ok(json!({}));
     };
     serde_json::from_slice(&bytes)
@@ -91,9 +91,9 @@ pub(super) async fn header(
     context: &mut Context<'_>,
     image: &str,
 ) -> Result<Option<String>, ActionError> {
-    let folder = match super::variable(context, "DOCKER_CONFIG").await? {
+    let folder = match programs::variable(context, "DOCKER_CONFIG").await? {
         Some(folder) => folder,
-        None => format!("{}/.docker", files::home(context).await?),
+        None => format!("{}/.docker", programs::home(context).await?),
     };
     let config = config(context, &format!("{folder}/config.json")).await?;
     let registry = registry(image).to_owned();

@@ -11,11 +11,12 @@ use rplay_modules::text::split_words;
 use serde_json::{Value as Json, json};
 
 use super::Job;
+use super::compose_listing;
 use super::compose_plan::{self, Intent, Plan};
 use super::container_exec::{self, Command};
-use super::files::Ran;
 use super::project::{Open, open};
 use super::pull::id;
+use crate::action::programs::Ran;
 use crate::action::{ActionError, TaskResult};
 use crate::run::context::Context;
 
@@ -39,6 +40,12 @@ pub(super) async fn run(
     args: docker_compose_v2::Args,
 ) -> Result<TaskResult, ActionError> {
     let open = open(context, &args.project).await?;
+    if args.assume_yes && open.version < (2, 32) {
+        return Err(ActionError::new(format!(
+            "assume_yes=true needs Docker Compose 2.32.0 or newer, not version {}",
+            open.version_text
+        )));
+    }
     let intent = Intent {
         state: args.state.clone(),
         services: args.services.clone().unwrap_or_default(),
@@ -50,15 +57,31 @@ pub(super) async fn run(
         volumes: args.remove_volumes,
         images: args.remove_images.clone(),
         orphans: args.remove_orphans,
+        renew: args.renew_anon_volumes,
+        assume_yes: args.assume_yes,
+        wait: args.wait,
     };
     let engine = args.project.cli.engine();
     let patience = args.timeout;
-    let mut job = Job::begin(context, &engine).await?;
+    let path = compose_plan::containers_path(&open.name);
+    let (mut job, found) = Job::begin_asking(context, &engine, &path).await?;
+    let all = found.as_array().cloned().unwrap_or_default();
     let shows = job.context.diff;
-    let plan = compose_plan::make(&mut job, &open, &intent).await?;
+    let plan = compose_plan::make(&mut job, &open, &intent, &all).await?;
     let diff = (shows && !plan.changes.is_empty()).then(|| plan.changes.diff());
+    let is_idle = args.state == "present" && plan.is_idle() && open.is_same_engine();
     let mut result = if job.context.check {
-        predicted(&mut job, &open, plan).await?
+        predicted(&mut job, &open, plan, &all).await?
+    } else if is_idle {
+        // Compose would look at the same things, and do nothing.
+        let (containers, images) = state(&mut job, &open, &all).await?;
+        let result = map! {
+            "actions" => Data::List(vec![]),
+            "containers" => containers,
+            "images" => images,
+            "stderr" => "",
+        };
+        TaskResult::changed(false, result)
     } else {
         drop(job);
         act(context, &open, &engine, &commands(&args, patience), &plan).await?
@@ -71,10 +94,12 @@ async fn predicted(
     job: &mut Job<'_, '_>,
     open: &Open,
     plan: Plan,
+    all: &[Json],
 ) -> Result<TaskResult, ActionError> {
     let changed = plan.changed();
-    let mut result = map! { "actions" => shown(&plan.actions) };
-    let (containers, images) = state(job.context, open).await?;
+    let mut result = map! { "actions" => shown(open, &plan.actions) };
+    compose_plan::foresee(job, open, &plan).await?;
+    let (containers, images) = state(job, open, all).await?;
     result.insert("containers".to_owned(), containers);
     result.insert("images".to_owned(), images);
     Ok(TaskResult::changed(changed, result))
@@ -200,9 +225,10 @@ async fn act(
             told.push((event.what, event.id.clone(), event.status.clone()));
         }
     }
-    let (containers, images) = state(job.context, open).await?;
+    let all = compose_plan::list(&mut job, "containers", &open.name).await?;
+    let (containers, images) = state(&mut job, open, &all).await?;
     let mut result = map! {
-        "actions" => shown(&told),
+        "actions" => shown(open, &told),
         "containers" => containers,
         "images" => images,
         "stderr" => stderr,
@@ -228,9 +254,16 @@ async fn any_runs(
     Ok(all.iter().any(|one| one["State"] == "running"))
 }
 
-fn shown(actions: &[(&'static str, String, String)]) -> Data {
+/// Since this version Ansible reads what Compose tells as JSON, in which a pull names no kind, and any error is general.
+const AS_JSON: (u32, u32) = (2, 29);
+
+fn shown(open: &Open, actions: &[(&'static str, String, String)]) -> Data {
     let all = actions.iter().map(|(what, id, status)| {
-        Data::Map(map! { "what" => *what, "id" => id.clone(), "status" => status.clone() })
+        let what = match status == "Pulling" && open.version >= AS_JSON {
+            true => "image",
+            false => what,
+        };
+        Data::Map(map! { "what" => what, "id" => id.clone(), "status" => status.clone() })
     });
     Data::List(all.collect())
 }
@@ -327,7 +360,7 @@ async fn failed(
         .filter(|line| event(line).is_none() && !line.trim().is_empty());
     let plain: Vec<&str> = plain.filter(|line| !line.starts_with("time=")).collect();
     if let Some(last) = plain.last() {
-        let is_named = !lines.is_empty() || last.starts_with("Error");
+        let is_named = open.version < AS_JSON && (!lines.is_empty() || last.starts_with("Error"));
         lines.push(if is_named {
             (*last).to_owned()
         } else {
@@ -349,58 +382,41 @@ async fn failed(
     {
         actions.push((event.what, event.id.clone(), event.status.clone()));
     }
+    let (mut containers, mut images) = (Data::List(vec![]), Data::List(vec![]));
     if let Ok(mut job) = Job::begin(context, engine).await {
         for why in compose_plan::ill(&mut job, &open.name).await {
             lines.push(why);
+        }
+        let all = compose_plan::list(&mut job, "containers", &open.name).await;
+        if let Ok(found) = state(&mut job, open, &all.unwrap_or_default()).await {
+            (containers, images) = found;
         }
     }
     let mut failure = rplay_modules::outcome::Failure::new(lines.join("\n"));
     failure.changed = events.iter().any(Event::is_change);
     failure.results = map! {
-        "actions" => shown(&actions),
+        "actions" => shown(open, &actions),
         "cmd" => open.line(words),
         "rc" => ran.code,
         "stdout" => ran.stdout,
         "stderr" => ran.stderr,
     };
-    let (containers, images) = state(context, open)
-        .await
-        .unwrap_or((Data::List(vec![]), Data::List(vec![])));
     failure.results.insert("containers".to_owned(), containers);
     failure.results.insert("images".to_owned(), images);
     ActionError::Failed(Box::new(failure))
 }
 
 /// The containers and images of a project, as Compose lists them.
-async fn state(context: &mut Context<'_>, open: &Open) -> Result<(Data, Data), ActionError> {
-    let words = |all: &[&str]| all.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-    let ran = open
-        .compose(
-            context,
-            &words(&["ps", "--format", "json", "--all", "--no-trunc", "--"]),
-        )
-        .await?;
-    let containers = objects(&ran.stdout).into_iter().map(container);
-    let containers = Data::List(containers.map(|one| Data::from_json(&one)).collect());
-    let ran = open
-        .compose(context, &words(&["images", "--format", "json", "--"]))
-        .await?;
-    let images = objects(&ran.stdout);
-    let images = Data::List(images.iter().map(Data::from_json).collect());
-    Ok((containers, images))
-}
-
-/// Objects of a list, or one a line.
-fn objects(text: &str) -> Vec<Json> {
-    let stream = serde_json::Deserializer::from_str(text).into_iter::<Json>();
-    stream
-        .map_while(Result::ok)
-        .flat_map(|one| match one {
-            Json::Array(all) => all,
-            Json::Null => vec![],
-            one => vec![one],
-        })
-        .collect()
+async fn state(
+    job: &mut Job<'_, '_>,
+    open: &Open,
+    all: &[Json],
+) -> Result<(Data, Data), ActionError> {
+    let (containers, images) = compose_listing::both(job, open, all).await?;
+    let containers = containers.into_iter().map(container);
+    let containers = containers.map(|one| Data::from_json(&one)).collect();
+    let images = images.iter().map(Data::from_json).collect();
+    Ok((Data::List(containers), Data::List(images)))
 }
 
 /// A container with its lists as lists.
@@ -457,7 +473,7 @@ pub(super) async fn pull(
     if job.context.check {
         return Ok(TaskResult::changed(
             changed,
-            map! { "actions" => shown(&actions) },
+            map! { "actions" => shown(&open, &actions) },
         ));
     }
     drop(job);
@@ -489,7 +505,7 @@ pub(super) async fn pull(
     for event in events.iter().filter(|event| event.status == "Pulling") {
         actions.push((event.what, event.id.clone(), event.status.clone()));
     }
-    let result = map! { "actions" => shown(&actions), "stderr" => ran.stderr };
+    let result = map! { "actions" => shown(&open, &actions), "stderr" => ran.stderr };
     let outcome = rplay_modules::outcome::Outcome {
         changed,
         results: result,

@@ -9,10 +9,11 @@ use serde_json::{Value as Json, json};
 
 use super::changes::Changes;
 use super::engine::{Ask, failure};
+use super::mounts;
 use super::options::{self, Comparisons, How, LIVE, Wanted};
 use super::pull::{full_name, id, is_id, pull, would_change};
-use super::{Job, escaped, files, only, volume, with_query};
-use crate::action::{ActionError, TaskResult};
+use super::{Job, escaped, only, volume, with_query};
+use crate::action::{ActionError, TaskResult, programs};
 use crate::run::context::Context;
 
 /// The parts of a network that a container is in.
@@ -75,6 +76,7 @@ pub(super) async fn run(
         ));
     }
     let job = Job::begin(context, &args.engine).await?;
+    mounts::known(&args, job.version())?;
     let mut work = Work {
         job,
         args,
@@ -115,7 +117,7 @@ async fn expand_volumes(context: &mut Context<'_>, args: &mut Args) -> Result<()
         if one.starts_with('~') {
             let (from, to) = one.split_once(':').unwrap_or((one.as_str(), ""));
             let (from, to) = (from.to_owned(), to.to_owned());
-            *one = format!("{}:{to}", files::expand(context, &from).await?);
+            *one = format!("{}:{to}", programs::expand(context, &from).await?);
         }
     }
     Ok(())
@@ -128,8 +130,8 @@ async fn env_file(
     let Some(path) = &args.env_file else {
         return Ok(vec![]);
     };
-    let path = files::expand(context, path).await?;
-    let content = files::read(context, &path).await?;
+    let path = programs::expand(context, path).await?;
+    let content = programs::read(context, &path).await?;
     let content = content.ok_or_else(|| ActionError::new(format!("Failed to open file {path}")))?;
     let text = String::from_utf8_lossy(&content).into_owned();
     let lines = text

@@ -10,8 +10,10 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use rplay_modules::outcome::Failure;
 use serde_json::Value as Json;
+use tokio::task::JoinHandle;
 
 use super::road::Way;
+use super::tls;
 use crate::action::ActionError;
 
 /// Why a request did not succeed.
@@ -69,8 +71,35 @@ impl From<Refusal> for ActionError {
 /// One connection to an engine: a request at a time.
 pub(super) struct Wire {
     sender: SendRequest<Full<Bytes>>,
+    /// What carries it, which knows why it ended.
+    connection: Option<JoinHandle<Result<(), hyper::Error>>>,
     /// How long the engine may be silent.
     pub(super) limit: Duration,
+    /// What the engine said of itself last.
+    pub(super) heard: Heard,
+}
+
+/// What every answer says of the engine.
+#[derive(Clone, Default)]
+pub(super) struct Heard {
+    /// The version of its API.
+    pub(super) version: Option<String>,
+    /// Whether it is Docker, and not something that answers like it.
+    pub(super) is_docker: bool,
+    /// Its clock, in seconds since 1970.
+    pub(super) clock: Option<i64>,
+}
+
+impl Heard {
+    fn read(headers: &http::HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let clock = text("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        Self {
+            version: text("api-version").map(str::to_owned),
+            is_docker: text("server").is_some_and(|server| server.starts_with("Docker/")),
+            clock: clock.map(|date| date.timestamp().as_second()),
+        }
+    }
 }
 
 /// A request.
@@ -111,8 +140,13 @@ impl Wire {
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(way))
             .await
             .map_err(|error| told(&error, said))?;
-        tokio::spawn(connection.with_upgrades());
-        Ok(Self { sender, limit })
+        let connection = Some(tokio::spawn(connection.with_upgrades()));
+        Ok(Self {
+            sender,
+            connection,
+            limit,
+            heard: Heard::default(),
+        })
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -132,8 +166,9 @@ impl Wire {
         let silent = |text: String| Refusal::Silence(text);
         let request = request.body(Full::new(Bytes::from(ask.body)));
         let request = request.map_err(|error| silent(format!("{}: {error}", ask.path)))?;
-        let ready = self.sender.ready().await;
-        ready.map_err(|error| silent(told(&error, None)))?;
+        if let Err(error) = self.sender.ready().await {
+            return Err(self.lost(error).await);
+        }
         let answer = tokio::time::timeout(self.limit, self.sender.send_request(request)).await;
         let late = || {
             silent(format!(
@@ -141,9 +176,25 @@ impl Wire {
                 self.limit.as_secs()
             ))
         };
-        answer
-            .map_err(|_| late())?
-            .map_err(|error| silent(told(&error, None)))
+        match answer.map_err(|_| late())? {
+            Ok(answer) => {
+                self.heard = Heard::read(answer.headers());
+                Ok(answer)
+            }
+            Err(error) => Err(self.lost(error).await),
+        }
+    }
+
+    /// Why a request came to nothing. Where the connection ended before it, the request knows only that.
+    async fn lost(&mut self, error: hyper::Error) -> Refusal {
+        if (error.is_closed() || error.is_canceled())
+            && let Some(connection) = self.connection.take()
+            && let Ok(Ok(Err(cause))) =
+                tokio::time::timeout(Duration::from_secs(1), connection).await
+        {
+            return Refusal::Silence(told(&cause, None));
+        }
+        Refusal::Silence(told(&error, None))
     }
 
     /// Sends; the whole answer of a request that succeeded.
@@ -214,14 +265,17 @@ fn refused(code: u16, path: String, bytes: &[u8]) -> Refusal {
 
 /// The reason of an error of HTTP, or what the program said that leads to the engine.
 fn told(error: &hyper::Error, said: Option<String>) -> String {
-    use std::error::Error as _;
     if let Some(said) = said.filter(|said| !said.is_empty()) {
         return said;
     }
-    match error.source() {
-        Some(cause) => cause.to_string(),
-        None => error.to_string(),
+    if error.is_parse() {
+        return format!("what answers is no engine: {error}");
     }
+    // An error of HTTP says little of the one that it is about.
+    let first: &dyn std::error::Error = error;
+    let causes = || std::iter::successors(Some(first), |one| one.source());
+    let broken = causes().find_map(|one| tls::reason(one.downcast_ref()?));
+    broken.unwrap_or_else(|| causes().last().map(ToString::to_string).unwrap_or_default())
 }
 
 /// The objects of a stream of progress; the last error in it.

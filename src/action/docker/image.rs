@@ -1,18 +1,17 @@
-//! `docker_image` and `docker_image_build`. Folders and archives are the host's: the `docker` program there
-//! reads them; the rest is asked of the engine.
+//! `docker_image`. Folders and archives are the host's: the `docker` program there reads them; the rest is asked
+//! of the engine.
 
 use http::Method;
 use rplay_modules::data::{Data, Map};
 use rplay_modules::docker::docker_image::Args;
-use rplay_modules::docker::docker_image_build;
 use rplay_modules::docker::shared::{Cli, Engine};
 use rplay_modules::map;
 use serde_json::{Value as Json, json};
 
 use super::engine::Ask;
-use super::files::{self, Program, Ran};
 use super::pull::{full_name, id, is_id, pull, split, would_change};
 use super::{Job, auth, escaped, only, with_query};
+use crate::action::programs::{self, Program, Ran};
 use crate::action::{ActionError, TaskResult};
 use crate::run::context::Context;
 
@@ -196,7 +195,7 @@ async fn fetch(
             {
                 words.push("--rm=false".to_owned());
             }
-            words.push(files::expand(job.context, &path).await?);
+            words.push(programs::expand(job.context, &path).await?);
             let ran = docker(job.context, &engine, &words, None, env).await?;
             said = Some(done(ran, &format!("Error building {full}"))?);
         }
@@ -206,7 +205,7 @@ async fn fetch(
             if check {
                 return Ok((None, true));
             }
-            let path = files::expand(job.context, &path).await?;
+            let path = programs::expand(job.context, &path).await?;
             let words = ["load".to_owned(), "-i".to_owned(), path.clone()];
             let ran = docker(job.context, &cli(&args.engine), &words, None, vec![]).await?;
             said = Some(done(ran, &format!("Error loading image {full}"))?);
@@ -230,7 +229,7 @@ fn cli(engine: &Engine) -> Cli {
 }
 
 /// Arguments of a build; values of the file's arguments go by the environment, which is no one's to see.
-fn build_words(build: &Map, words: &mut Vec<String>) -> Vec<(String, String)> {
+pub(super) fn build_words(build: &Map, words: &mut Vec<String>) -> Vec<(String, String)> {
     let mut env = vec![];
     let mut word = |name: &str, value: String| words.extend([name.to_owned(), value]);
     for (name, value) in build {
@@ -300,8 +299,9 @@ pub(super) async fn docker(
     match &cli.cli_context {
         Some(name) => argv.extend(["--context".to_owned(), name.clone()]),
         None => {
-            let place = super::address(context, &cli.reach).await?;
-            env.push(("DOCKER_HOST".to_owned(), place.text()));
+            let (words, address) = super::told(context, &cli.reach).await?;
+            argv.extend(words);
+            env.push(address);
         }
     }
     argv.extend(words.iter().cloned());
@@ -438,7 +438,7 @@ async fn archive(
     image: Option<&Json>,
     actions: &mut Vec<String>,
 ) -> Result<bool, ActionError> {
-    let path = files::expand(job.context, path).await?;
+    let path = programs::expand(job.context, path).await?;
     let ran = Program::new(&["tar", "-xOf", &path, "manifest.json"])
         .run(job.context)
         .await?;
@@ -472,71 +472,4 @@ async fn archive(
         done(ran, &format!("Error getting image {full}"))?;
     }
     Ok(true)
-}
-
-/// Builds with the `docker` program.
-pub(super) async fn build(
-    context: &mut Context<'_>,
-    args: docker_image_build::Args,
-) -> Result<TaskResult, ActionError> {
-    let full = full_name(&args.name, &args.tag);
-    let mut job = Job::begin(context, &args.cli.engine()).await?;
-    let known = job.find("images", &full).await?;
-    if known.is_some() && args.rebuild == "never" {
-        let image = known.as_ref().map_or(Data::Null, Data::from_json);
-        return Ok(TaskResult::ok(map! { "image" => image }));
-    }
-    let path = files::expand(job.context, &args.path).await?;
-    let mut parts = map! { "path" => path.clone() };
-    let mut part = |name: &str, value: Option<Data>| {
-        if let Some(value) = value {
-            parts.insert(name.to_owned(), value);
-        }
-    };
-    part("dockerfile", args.dockerfile.clone().map(Data::from));
-    part("target", args.target.clone().map(Data::from));
-    part("network", args.network.clone().map(Data::from));
-    part("shm_size", args.shm_size.clone().map(Data::from));
-    part("platform", args.platform.clone().map(Data::from));
-    part("nocache", Some(args.nocache.into()));
-    part("pull", Some(args.pull.into()));
-    part("cache_from", args.cache_from.clone().map(Data::from));
-    part("labels", args.labels.clone().map(Data::Map));
-    part("etc_hosts", args.etc_hosts.clone().map(Data::Map));
-    part("args", args.args.clone().map(Data::Map));
-    let mut words: Vec<String> = ["buildx", "build", "--progress", "plain", "--tag"]
-        .map(str::to_owned)
-        .to_vec();
-    words.push(full.clone());
-    let env = build_words(&parts, &mut words);
-    words.extend(["--".to_owned(), path]);
-    let mut command = vec![
-        args.cli
-            .docker_cli
-            .clone()
-            .unwrap_or_else(|| "docker".to_owned()),
-    ];
-    command.extend(words.clone());
-    if job.context.check {
-        job.assume("images", &full, Some(json!({ "Id": "(new)" })));
-        return Ok(TaskResult::changed(
-            true,
-            map! { "image" => Data::Map(map! {}), "command" => command },
-        ));
-    }
-    let ran = docker(job.context, &args.cli, &words, None, env).await?;
-    if ran.code != 0 {
-        let text = format!("Building {full} failed");
-        let more = map! { "stdout" => ran.stdout, "stderr" => ran.stderr, "command" => command };
-        return Err(super::engine::failure(text, more));
-    }
-    let now = job.find("images", &full).await?;
-    let image = now.as_ref().map_or(Data::Map(map! {}), Data::from_json);
-    let result = map! { "image" => image, "command" => command, "stdout" => ran.stdout, "stderr" => ran.stderr };
-    let outcome = rplay_modules::outcome::Outcome {
-        changed: true,
-        results: result,
-        ..Default::default()
-    };
-    Ok(TaskResult::from(Ok(outcome)))
 }

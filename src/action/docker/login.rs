@@ -8,14 +8,14 @@ use rplay_modules::docker::docker_login::Args;
 use rplay_modules::map;
 use serde_json::{Value as Json, json};
 
-use super::files::{self, Program};
 use super::{Job, auth};
+use crate::action::programs::{self, Program};
 use crate::action::{ActionError, TaskResult};
 use crate::run::context::Context;
 
 /// Logs in or out.
 pub(super) async fn run(context: &mut Context<'_>, args: Args) -> Result<TaskResult, ActionError> {
-    let path = files::expand(context, &args.config_path).await?;
+    let path = programs::expand(context, &args.config_path).await?;
     let config = auth::config(context, &path).await?;
     if args.state == "absent" {
         return out(context, &args, &path, config).await;
@@ -122,7 +122,7 @@ async fn write(context: &mut Context<'_>, path: &str, config: &Json) -> Result<(
     serde::Serialize::serialize(config, &mut writer)
         .map_err(|error| ActionError::new(error.to_string()))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    files::write(context, path, &text).await
+    programs::write(context, path, &text).await
 }
 
 async fn out(

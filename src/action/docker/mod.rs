@@ -2,17 +2,20 @@
 //! SSH connection where it is another machine.
 
 mod auth;
+mod build;
 mod changes;
 mod compose;
+mod compose_hash;
+mod compose_listing;
 mod compose_plan;
 mod container;
 mod container_exec;
 mod engine;
-mod files;
 mod host_info;
 mod image;
 mod info;
 mod login;
+mod mounts;
 mod network;
 mod options;
 mod project;
@@ -20,6 +23,7 @@ mod prune;
 mod pull;
 mod road;
 mod sizes;
+mod tls;
 mod volume;
 
 use std::collections::HashMap;
@@ -34,7 +38,9 @@ use serde_json::Value as Json;
 
 use self::engine::{Ask, Refusal, Wire, progress};
 use self::road::Place;
+use self::tls::Tls;
 use super::address::{escaped_but, with_query};
+use super::programs::variable;
 use super::{ActionError, TaskResult, as_module};
 use crate::run::context::Context;
 
@@ -67,7 +73,7 @@ async fn dispatch(context: &mut Context<'_>) -> Result<TaskResult, ActionError> 
         "docker_container_info" => info::container(context, read(&args)?).await,
         "docker_host_info" => host_info::run(context, read(&args)?).await,
         "docker_image" => image::run(context, read(&args)?).await,
-        "docker_image_build" => image::build(context, read(&args)?).await,
+        "docker_image_build" => build::run(context, read(&args)?).await,
         "docker_image_info" => info::images(context, read(&args)?).await,
         "docker_image_pull" => pull::run(context, read(&args)?).await,
         "docker_login" => login::run(context, read(&args)?).await,
@@ -97,49 +103,71 @@ pub(crate) struct Kept {
 struct Job<'a, 'b> {
     context: &'a mut Context<'b>,
     place: Place,
+    tls: Option<Tls>,
     key: String,
     limit: Duration,
     kept: Option<Kept>,
 }
 
-/// A variable of the task's environment, or of the user's on the host.
-async fn variable(context: &mut Context<'_>, name: &str) -> Result<Option<String>, ActionError> {
-    let own = context.environment.iter().find(|(known, _)| known == name);
-    if let Some((_, value)) = own {
-        return Ok(Some(value.clone()).filter(|value| !value.is_empty()));
-    }
-    let r#become = context.r#become.clone();
-    let link = context.link()?;
-    let found = match link.is_local() && r#become.is_none() {
-        true => std::env::var(name).ok(),
-        false => {
-            let hello = link.hello(r#become.as_ref()).await?;
-            hello.process.env.get(name).cloned()
-        }
-    };
-    Ok(found.filter(|value| !value.is_empty()))
-}
-
 /// The address of an engine.
-async fn address(context: &mut Context<'_>, args: &Reach) -> Result<Place, ActionError> {
-    if args.tls == Some(true) || args.validate_certs == Some(true) {
-        return Err(ActionError::new(
-            "engines are reached by a socket, or unprotected through the host's connection; TLS is not there yet",
-        ));
-    }
+async fn address(
+    context: &mut Context<'_>,
+    args: &Reach,
+) -> Result<(Place, Option<Tls>), ActionError> {
     let address = match &args.docker_host {
         Some(address) => address.clone(),
         None => variable(context, "DOCKER_HOST")
             .await?
             .unwrap_or_else(|| USUAL.to_owned()),
     };
-    Place::parse(&address).map_err(ActionError::new)
+    let (place, secure) = Place::parse(&address).map_err(ActionError::new)?;
+    // A socket is the kernel's to protect, and SSH protects itself.
+    let tls = match &place {
+        Place::Socket(_) | Place::Ssh(_) => None,
+        Place::Port(..) => Tls::find(context, args, secure).await?,
+    };
+    Ok((place, tls))
+}
+
+/// How the `docker` program finds an engine: words before its command, and its environment.
+async fn told(
+    context: &mut Context<'_>,
+    args: &Reach,
+) -> Result<(Vec<String>, (String, String)), ActionError> {
+    let (place, tls) = address(context, args).await?;
+    let words = tls.map(|tls| tls.words()).unwrap_or_default();
+    Ok((words, ("DOCKER_HOST".to_owned(), place.text())))
 }
 
 impl<'a, 'b> Job<'a, 'b> {
     /// Connects, or goes on with the connection of an earlier task.
     async fn begin(context: &'a mut Context<'b>, args: &Engine) -> Result<Self, ActionError> {
-        let place = address(context, &args.reach).await?;
+        Ok(Self::begin_with(context, args, None).await?.0)
+    }
+
+    /// The same with a question, which need not wait until the engine was asked for the version of its API: every
+    /// answer tells it.
+    async fn begin_asking(
+        context: &'a mut Context<'b>,
+        args: &Engine,
+        path: &str,
+    ) -> Result<(Self, Json), ActionError> {
+        let (mut job, found) = Self::begin_with(context, args, Some(path)).await?;
+        match found {
+            Some(found) => Ok((job, found)),
+            None => {
+                let found = job.get(path).await?;
+                Ok((job, found))
+            }
+        }
+    }
+
+    async fn begin_with(
+        context: &'a mut Context<'b>,
+        args: &Engine,
+        path: Option<&str>,
+    ) -> Result<(Self, Option<Json>), ActionError> {
+        let (place, tls) = address(context, &args.reach).await?;
         let limit = match args.timeout {
             Some(seconds) => seconds,
             None => variable(context, "DOCKER_TIMEOUT")
@@ -154,7 +182,7 @@ impl<'a, 'b> Job<'a, 'b> {
         let version = version.filter(|version| version != "auto");
         let user = context.r#become.as_ref().map(|r#become| &r#become.user);
         let key = format!(
-            "{}|{}|{user:?}|{version:?}|{limit}",
+            "{}|{}|{tls:?}|{user:?}|{version:?}|{limit}",
             context.target,
             place.text()
         );
@@ -163,44 +191,74 @@ impl<'a, 'b> Job<'a, 'b> {
         let mut job = Self {
             context,
             place,
+            tls,
             key,
             limit,
             kept: known,
         };
+        let mut found = None;
         if job.kept.as_ref().is_none_or(|kept| !kept.wire.is_open()) {
             let assumed = job.kept.take().map(|kept| kept.assumed).unwrap_or_default();
-            job.connect(version, assumed).await?;
+            found = job.connect(version, assumed, path).await?;
         }
         // What check mode assumed does not hold once something is really done.
         if !job.context.check {
             job.kept_mut().assumed.clear();
         }
-        Ok(job)
+        Ok((job, found))
     }
 
     async fn connect(
         &mut self,
         version: Option<String>,
         assumed: HashMap<String, Option<Json>>,
-    ) -> Result<(), ActionError> {
+        path: Option<&str>,
+    ) -> Result<Option<Json>, ActionError> {
+        let place = self.place.text();
+        let unreachable = |refusal: Refusal| {
+            let text = "Error connecting: Error while fetching server API version";
+            match &refusal {
+                Refusal::Silence(_) => refusal.about(&format!("{text}: {place}")),
+                Refusal::Answer { .. } => refusal.about(text),
+            }
+        };
         let mut wire = self.wire().await?;
+        if let Some(path) = path {
+            let whole = match &version {
+                Some(version) => format!("/v{version}{path}"),
+                None => path.to_owned(),
+            };
+            match wire.fetch(Ask::new(Method::GET, &whole)).await {
+                Ok(found) => {
+                    let known = version.clone().or_else(|| wire.heard.version.clone());
+                    if let Some(version) = known {
+                        self.kept = Some(Kept {
+                            wire,
+                            version,
+                            assumed,
+                        });
+                        return Ok(Some(serde_json::from_slice(&found).unwrap_or_default()));
+                    }
+                }
+                Err(refusal @ Refusal::Silence(_)) => return Err(unreachable(refusal)),
+                // Who wants to be asked otherwise is.
+                Err(_) => wire = self.wire().await?,
+            }
+        }
         let own = wire.fetch(Ask::new(Method::GET, "/version")).await;
-        let own = own.map_err(|refusal| {
-            refusal.about("Error connecting: Error while fetching server API version")
-        })?;
-        let own: Json = serde_json::from_slice(&own).unwrap_or_default();
+        let own: Json = serde_json::from_slice(&own.map_err(unreachable)?).unwrap_or_default();
         let own = own["ApiVersion"].as_str().unwrap_or("1.40");
         self.kept = Some(Kept {
             wire,
             version: version.unwrap_or_else(|| own.to_owned()),
             assumed,
         });
-        Ok(())
+        Ok(None)
     }
 
     /// A connection of its own.
     async fn wire(&mut self) -> Result<Wire, ActionError> {
-        let way = road::open(self.context, &self.place).await?;
+        let way = road::open(self.context, &self.place, self.tls.as_ref()).await?;
         Wire::new(way, self.limit).await.map_err(ActionError::new)
     }
 
@@ -209,9 +267,13 @@ impl<'a, 'b> Job<'a, 'b> {
         self.kept.as_mut().expect("an engine")
     }
 
+    /// The version of the API that is spoken.
+    fn version(&self) -> &str {
+        self.kept.as_ref().map_or("", |kept| &kept.version)
+    }
+
     fn path(&self, path: &str) -> String {
-        let version = self.kept.as_ref().map_or("", |kept| &kept.version);
-        format!("/v{version}{path}")
+        format!("/v{}{path}", self.version())
     }
 
     async fn ask(&mut self, mut ask: Ask<'_>) -> Result<Vec<u8>, Refusal> {
@@ -272,9 +334,7 @@ impl<'a, 'b> Job<'a, 'b> {
             "volumes" | "networks" => format!("/{kind}/{}", escaped(name)),
             _ => format!("/{kind}/{}/json", escaped(name)),
         };
-        if self.context.check
-            && let Some(known) = self.kept_mut().assumed.get(&format!("{kind}/{name}"))
-        {
+        if let Some(known) = self.assumed(kind, name) {
             return Ok(known.clone());
         }
         match self.get(&path).await {
@@ -283,6 +343,18 @@ impl<'a, 'b> Job<'a, 'b> {
             // Podman says so of names that cannot be.
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// What every answer of the engine says of it, as of the last one.
+    fn heard(&self) -> engine::Heard {
+        let kept = self.kept.as_ref();
+        kept.map(|kept| kept.wire.heard.clone()).unwrap_or_default()
+    }
+
+    /// What check mode made of an object, if it made anything of it.
+    fn assumed(&self, kind: &str, name: &str) -> Option<&Option<Json>> {
+        let known = self.kept.as_ref().filter(|_| self.context.check)?;
+        known.assumed.get(&format!("{kind}/{name}"))
     }
 
     /// Keeps what check mode made of an object.

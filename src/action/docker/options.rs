@@ -7,6 +7,7 @@ use rplay_modules::text::split_words;
 use serde_json::{Value as Json, json};
 
 use super::changes::Changes;
+use super::mounts;
 use super::sizes::{bytes, nanoseconds};
 use super::{only, volume};
 use crate::action::ActionError;
@@ -55,7 +56,7 @@ pub(super) const LIVE: [&str; 11] = [
 /// Names that `comparisons` may hold beside the options.
 const FURTHER: [&str; 4] = ["*", "image", "networks", "volumes"];
 
-fn bad(text: String) -> ActionError {
+pub(super) fn bad(text: String) -> ActionError {
     ActionError::new(text)
 }
 
@@ -68,6 +69,7 @@ pub(super) fn wanted(args: &Args) -> Result<Vec<Wanted>, ActionError> {
     lists(args, &mut all);
     commands(args, &mut all)?;
     mappings(args, &mut all)?;
+    limits(args, &mut all)?;
     mounted(args, &mut all)?;
     if let Some(text) = &args.restart_policy {
         put(
@@ -460,6 +462,108 @@ fn mappings(args: &Args, all: &mut Vec<Wanted>) -> Result<(), ActionError> {
     Ok(())
 }
 
+/// Limits of devices, and requests for them.
+fn limits(args: &Args, all: &mut Vec<Wanted>) -> Result<(), ActionError> {
+    let limits: [(&'static str, &Option<Vec<Map>>, &'static [&'static str]); 4] = [
+        (
+            "device_read_bps",
+            &args.device_read_bps,
+            &["HostConfig", "BlkioDeviceReadBps"],
+        ),
+        (
+            "device_write_bps",
+            &args.device_write_bps,
+            &["HostConfig", "BlkioDeviceWriteBps"],
+        ),
+        (
+            "device_read_iops",
+            &args.device_read_iops,
+            &["HostConfig", "BlkioDeviceReadIOps"],
+        ),
+        (
+            "device_write_iops",
+            &args.device_write_iops,
+            &["HostConfig", "BlkioDeviceWriteIOps"],
+        ),
+    ];
+    for (name, given, place) in limits {
+        let Some(given) = given else { continue };
+        let rates = given.iter().map(|one| rate(name, one));
+        let rates = rates.collect::<Result<Vec<_>, _>>()?;
+        put(all, name, Shape::Set, place, rates);
+    }
+    if let Some(requests) = &args.device_requests {
+        let requests = requests
+            .iter()
+            .map(request)
+            .collect::<Result<Vec<_>, _>>()?;
+        let place = &["HostConfig", "DeviceRequests"];
+        put(all, "device_requests", Shape::Set, place, requests);
+    }
+    Ok(())
+}
+
+fn rate(name: &str, given: &Map) -> Result<Json, ActionError> {
+    only("docker_container", name, given, &["path", "rate"])?;
+    let part = |part: &str| {
+        let found = given.get(part).filter(|value| **value != Data::Null);
+        let missing = || {
+            bad(format!(
+                "missing required arguments: {part} found in {name}"
+            ))
+        };
+        found.map(Data::text).ok_or_else(missing)
+    };
+    let (path, text) = (part("path")?, part("rate")?);
+    let (rate, kind) = match name.ends_with("_bps") {
+        true => (bytes(&text), "a number of bytes"),
+        false => (text.parse().ok(), "a number"),
+    };
+    let rate =
+        rate.ok_or_else(|| bad(format!("{name}: the rate `{text}` of {path} is not {kind}")))?;
+    Ok(json!({ "Path": path, "Rate": rate }))
+}
+
+/// A request for devices, without what is not asked for.
+fn request(given: &Map) -> Result<Json, ActionError> {
+    let known = ["capabilities", "count", "device_ids", "driver", "options"];
+    only("docker_container", "device_requests", given, &known)?;
+    let part = |name: &str| given.get(name).filter(|value| **value != Data::Null);
+    let wrong = |name: &str, kind: &str| bad(format!("device_requests: `{name}` has to be {kind}"));
+    let texts = |value: &Data| match value {
+        Data::List(all) => all.iter().map(Data::text).collect(),
+        one => vec![one.text()],
+    };
+    let mut out = json!({});
+    if let Some(driver) = part("driver") {
+        out["Driver"] = driver.text().into();
+    }
+    if let Some(count) = part("count") {
+        let count: i64 = count
+            .text()
+            .parse()
+            .map_err(|_| wrong("count", "a number"))?;
+        out["Count"] = count.into();
+    }
+    if let Some(ids) = part("device_ids") {
+        out["DeviceIDs"] = texts(ids).into();
+    }
+    if let Some(all) = part("capabilities") {
+        let Data::List(all) = all else {
+            return Err(wrong("capabilities", "a list of lists"));
+        };
+        let all: Vec<Vec<String>> = all.iter().map(texts).collect();
+        out["Capabilities"] = json!(all);
+    }
+    if let Some(options) = part("options") {
+        let options = options
+            .as_map()
+            .ok_or_else(|| wrong("options", "a mapping"))?;
+        out["Options"] = volume::words(options);
+    }
+    Ok(out)
+}
+
 fn healthcheck(given: &Map) -> Result<Json, ActionError> {
     let times = [
         ("interval", "Interval"),
@@ -537,7 +641,10 @@ fn mounted(args: &Args, all: &mut Vec<Wanted>) -> Result<(), ActionError> {
         );
     }
     if let Some(mounts) = &args.mounts {
-        let mounts = mounts.iter().map(mount).collect::<Result<Vec<_>, _>>()?;
+        let mounts = mounts
+            .iter()
+            .map(mounts::read)
+            .collect::<Result<Vec<_>, _>>()?;
         put(all, "mounts", Shape::Set, &["HostConfig", "Mounts"], mounts);
     }
     let (exposed, published) = super::container::ports(args)?;
@@ -561,103 +668,6 @@ fn mounted(args: &Args, all: &mut Vec<Wanted>) -> Result<(), ActionError> {
         );
     }
     Ok(())
-}
-
-fn mount(given: &Map) -> Result<Json, ActionError> {
-    let known = [
-        "consistency",
-        "create_mountpoint",
-        "labels",
-        "no_copy",
-        "non_recursive",
-        "propagation",
-        "read_only",
-        "source",
-        "subpath",
-        "target",
-        "tmpfs_mode",
-        "tmpfs_size",
-        "type",
-        "volume_driver",
-        "volume_options",
-    ];
-    for name in [
-        "read_only_force_recursive",
-        "read_only_non_recursive",
-        "tmpfs_options",
-    ] {
-        if given.contains_key(name) {
-            return Err(bad(format!("mounts: `{name}` is not there yet")));
-        }
-    }
-    only("docker_container", "mounts", given, &known)?;
-    let part = |name: &str| given.get(name).filter(|value| **value != Data::Null);
-    let text = |name: &str| part(name).map(Data::text);
-    let Some(target) = text("target") else {
-        return Err(bad(
-            "missing required arguments: target found in mounts".to_owned()
-        ));
-    };
-    let kind = text("type").unwrap_or_else(|| "volume".to_owned());
-    let mut out = json!({ "Target": target, "Type": kind });
-    if let Some(source) = text("source") {
-        out["Source"] = source.into();
-    }
-    let flag = |name: &str| {
-        part(name).map(|value| {
-            Json::Bool(matches!(
-                value.text().to_lowercase().as_str(),
-                "true" | "yes" | "1" | "on"
-            ))
-        })
-    };
-    if let Some(read_only) = flag("read_only") {
-        out["ReadOnly"] = read_only;
-    }
-    if let Some(word) = text("consistency") {
-        out["Consistency"] = word.into();
-    }
-    let mut inner = |group: &str, member: &str, value: Option<Json>| {
-        if let Some(value) = value {
-            out[group][member] = value;
-        }
-    };
-    inner(
-        "BindOptions",
-        "Propagation",
-        text("propagation").map(Json::from),
-    );
-    inner("BindOptions", "NonRecursive", flag("non_recursive"));
-    inner("BindOptions", "CreateMountpoint", flag("create_mountpoint"));
-    inner("VolumeOptions", "NoCopy", flag("no_copy"));
-    inner("VolumeOptions", "Subpath", text("subpath").map(Json::from));
-    inner(
-        "VolumeOptions",
-        "Labels",
-        part("labels").and_then(Data::as_map).map(volume::words),
-    );
-    let driver = text("volume_driver").map(|name| {
-        let options = part("volume_options").and_then(Data::as_map);
-        json!({ "Name": name, "Options": options.map(volume::words).unwrap_or_default() })
-    });
-    inner("VolumeOptions", "DriverConfig", driver);
-    if let Some(size) = text("tmpfs_size") {
-        let size = bytes(&size).ok_or_else(|| {
-            bad(format!(
-                "Failed to convert tmpfs_size of mount \"{target}\" to bytes: {size}"
-            ))
-        })?;
-        inner("TmpfsOptions", "SizeBytes", Some(size.into()));
-    }
-    if let Some(mode) = text("tmpfs_mode") {
-        let mode = i64::from_str_radix(mode.trim_start_matches("0o"), 8).map_err(|_| {
-            bad(format!(
-                "tmp_fs mode of mount \"{target}\" is not an octal string!"
-            ))
-        })?;
-        inner("TmpfsOptions", "Mode", Some(mode.into()));
-    }
-    Ok(out)
 }
 
 /// Puts the options into what makes a container.
@@ -744,7 +754,10 @@ pub(super) fn compare(
             found = &found[*name];
         }
         let wanted = expected(one, image);
-        let found = plain(one, found);
+        let found = match one.name {
+            "volume_binds" => plain(one, &as_asked(&wanted, found)),
+            _ => plain(one, found),
+        };
         if how == How::Ignore || same(&wanted, &found, one.shape, how) {
             continue;
         }
@@ -791,6 +804,41 @@ fn expected(one: &Wanted, image: &Json) -> Json {
     plain(one, &wanted)
 }
 
+/// Binds without the options that Podman adds by itself to those that were asked for.
+fn as_asked(wanted: &Json, found: &Json) -> Json {
+    const ADDED: [&str; 4] = ["nodev", "nosuid", "rbind", "rprivate"];
+    let parts = |bind: &str| {
+        let (place, options) = bind.rsplit_once(':')?;
+        let options: Vec<String> = options.split(',').map(str::to_owned).collect();
+        Some((place.to_owned(), options))
+    };
+    let asked: Vec<&str> = wanted
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Json::as_str)
+        .collect();
+    let meant = |bind: &str| {
+        let (place, options) = parts(bind)?;
+        asked.iter().find(|asked| {
+            parts(asked).is_some_and(|(own, words)| {
+                let known = |word: &String| words.contains(word) || ADDED.contains(&word.as_str());
+                own == place
+                    && options.iter().all(known)
+                    && words.iter().all(|word| options.contains(word))
+            })
+        })
+    };
+    let Json::Array(binds) = found else {
+        return found.clone();
+    };
+    let one = |bind: &Json| match bind.as_str().and_then(meant) {
+        Some(asked) => (*asked).into(),
+        None => bind.clone(),
+    };
+    binds.iter().map(one).collect()
+}
+
 /// A value in the form that is compared and shown.
 fn plain(one: &Wanted, value: &Json) -> Json {
     match (one.name, value) {
@@ -800,9 +848,22 @@ fn plain(one: &Wanted, value: &Json) -> Json {
             ports.into()
         }
         ("mounts", Json::Array(mounts)) => {
-            let mut mounts: Vec<Json> = mounts.iter().map(shown_mount).collect();
+            let mut mounts: Vec<Json> = mounts.iter().map(mounts::shown).collect();
             mounts.sort_by_key(Json::to_string);
             Json::Array(mounts)
+        }
+        ("device_requests", Json::Array(requests)) => {
+            let bare = |one: &Json| {
+                let parts = one.as_object().into_iter().flatten();
+                let nothing = [json!(null), json!(""), json!(0), json!([]), json!({})];
+                let parts = parts.filter(|(_, value)| !nothing.contains(value));
+                Json::Object(
+                    parts
+                        .map(|(name, value)| (name.clone(), value.clone()))
+                        .collect(),
+                )
+            };
+            requests.iter().map(bare).collect()
         }
         ("healthcheck", Json::Object(health)) if health.get("Test").is_none() => {
             json!({ "Test": ["NONE"] })
@@ -817,43 +878,6 @@ fn plain(one: &Wanted, value: &Json) -> Json {
         }
         _ => value.clone(),
     }
-}
-
-/// A mount without what the engine fills in.
-fn shown_mount(mount: &Json) -> Json {
-    let mut out = json!({});
-    let mut part = |name: &str, value: &Json| {
-        let is_nothing =
-            value.is_null() || *value == json!({}) || *value == json!(false) || *value == json!("");
-        if !is_nothing {
-            out[name] = value.clone();
-        }
-    };
-    part("target", &mount["Target"]);
-    part("type", &mount["Type"]);
-    part("source", &mount["Source"]);
-    part("read_only", &mount["ReadOnly"]);
-    part("consistency", &mount["Consistency"]);
-    part("propagation", &mount["BindOptions"]["Propagation"]);
-    part("non_recursive", &mount["BindOptions"]["NonRecursive"]);
-    part(
-        "create_mountpoint",
-        &mount["BindOptions"]["CreateMountpoint"],
-    );
-    part("no_copy", &mount["VolumeOptions"]["NoCopy"]);
-    part("labels", &mount["VolumeOptions"]["Labels"]);
-    part("subpath", &mount["VolumeOptions"]["Subpath"]);
-    part(
-        "volume_driver",
-        &mount["VolumeOptions"]["DriverConfig"]["Name"],
-    );
-    part(
-        "volume_options",
-        &mount["VolumeOptions"]["DriverConfig"]["Options"],
-    );
-    part("tmpfs_size", &mount["TmpfsOptions"]["SizeBytes"]);
-    part("tmpfs_mode", &mount["TmpfsOptions"]["Mode"]);
-    out
 }
 
 fn same(wanted: &Json, found: &Json, shape: Shape, how: How) -> bool {

@@ -1,12 +1,15 @@
 //! A Compose project on its host: where it is, how Compose is called, and what Compose makes of its files.
 
+use std::ops::RangeInclusive;
+
 use rplay_modules::data::Data;
 use rplay_modules::docker::shared::{Cli, Project};
+use rplay_modules::text::quote;
 use serde_json::{Value as Json, json};
 
-use super::files::{self, Program, Ran};
-use super::image::docker;
+use super::compose_hash;
 use crate::action::ActionError;
+use crate::action::programs::{self, Program, Ran};
 use crate::run::context::Context;
 
 /// The files that are looked for, in this order.
@@ -25,11 +28,24 @@ const OVERRIDES: [&str; 4] = [
     "docker-compose.override.yml",
 ];
 
+/// The versions of Compose whose hashes and lists are known; tests have the first and the last.
+pub(super) const TESTED: RangeInclusive<(u32, u32)> = (2, 26)..=(2, 40);
+
+/// The hashes that a service may have.
+pub(super) struct Expected {
+    /// One of these, as far as Compose works as we know it.
+    pub(super) sure: Vec<String>,
+    /// What Compose tells, where we do not know.
+    pub(super) perhaps: Option<String>,
+}
+
 /// A project that was read.
 pub(super) struct Open {
     cli: Cli,
     /// The program: `docker compose`, or a `docker-compose` of the same kind.
     program: Vec<String>,
+    /// Words of the `docker` program for an engine that speaks TLS.
+    tls: Vec<String>,
     /// Arguments before the command.
     words: Vec<String>,
     /// Its folder, which names of files are relative to.
@@ -40,19 +56,24 @@ pub(super) struct Open {
     pub(super) name: String,
     /// What Compose makes of it.
     pub(super) model: Json,
-    /// The hashes of the services' configurations.
-    pub(super) hashes: Vec<(String, String)>,
+    /// The hashes of the services' configurations, as Compose tells them without their environment.
+    hashes: Vec<(String, String)>,
     /// Compose's version.
     pub(super) version: (u32, u32),
+    /// The same, as it tells it.
+    pub(super) version_text: String,
+    /// The difference of the host's clock to UTC and the name of its zone, where they are told.
+    pub(super) zone: Option<String>,
 }
 
-/// Reads a project.
+/// Reads a project: one call to the host, unless an earlier task of this check would have written its files.
 pub(super) async fn open(context: &mut Context<'_>, args: &Project) -> Result<Open, ActionError> {
     let cli = args.cli.clone();
-    let (program, version) = program(context, &cli).await?;
+    let (tls, _) = super::told(context, &cli.reach).await?;
     let mut open = Open {
         cli,
-        program,
+        program: vec!["compose".to_owned()],
+        tls,
         words: ["--ansi", "never", "--progress", "plain"]
             .map(str::to_owned)
             .to_vec(),
@@ -61,9 +82,11 @@ pub(super) async fn open(context: &mut Context<'_>, args: &Project) -> Result<Op
         name: String::new(),
         model: json!({}),
         hashes: vec![],
-        version,
+        version: (0, 0),
+        version_text: String::new(),
+        zone: None,
     };
-    let mut sources = vec![];
+    let mut sources = None;
     if let Some(definition) = &args.definition {
         let text = Data::Map(definition.clone()).to_json().to_string();
         open.definition = Some(text);
@@ -71,8 +94,10 @@ pub(super) async fn open(context: &mut Context<'_>, args: &Project) -> Result<Op
             .extend(["--project-directory", "/", "--file", "-"].map(str::to_owned));
     } else {
         let folder = args.project_src.clone().unwrap_or_default();
-        let folder = files::expand(context, &folder).await?;
-        sources = find(context, args, &folder).await?;
+        let folder = programs::expand(context, &folder).await?;
+        if context.check && context.link()?.has_foreseen() {
+            sources = Some(find(context, args, &folder).await?);
+        }
         open.words
             .extend(["--project-directory".to_owned(), folder.clone()]);
         open.folder = Some(folder);
@@ -84,38 +109,226 @@ pub(super) async fn open(context: &mut Context<'_>, args: &Project) -> Result<Op
     for profile in args.profiles.iter().flatten() {
         open.words.extend(["--profile".to_owned(), profile.clone()]);
     }
-    let mut files = vec![];
-    for file in args.files.iter().flatten() {
-        files.extend(["--file".to_owned(), file.clone()]);
+    let unwritten = sources.filter(|all| all.iter().any(|source| source.differs));
+    if unwritten.is_none() {
+        for file in args.files.iter().flatten() {
+            open.words.extend(["--file".to_owned(), file.clone()]);
+        }
+        for file in args.env_files.iter().flatten() {
+            open.words.extend(["--env-file".to_owned(), file.clone()]);
+        }
     }
-    for file in args.env_files.iter().flatten() {
-        files.extend(["--env-file".to_owned(), file.clone()]);
+    let mut told = look(context, &open, args, unwritten.as_deref()).await?;
+    if told.version.is_none() {
+        open.program.clear();
+        told = look(context, &open, args, unwritten.as_deref()).await?;
+        let known = told.version.filter(|version| version.0 >= 2);
+        if known.is_some() && !open.tls.is_empty() {
+            return Err(ActionError::new(
+                "docker-compose alone takes no certificates; install it as the plugin `docker compose`",
+            ));
+        }
     }
-    let unwritten = context.check && sources.iter().any(|source| source.differs);
-    let (model, hashes) = match unwritten {
-        true => unsaved(context, &open, &sources).await?,
-        false => {
-            open.words.extend(files);
-            let config = ["config", "--format", "json"].map(str::to_owned);
-            let model = good(open.compose(context, &config).await?)?;
-            let config = ["config", "--hash", "*"].map(str::to_owned);
-            (model, good(open.compose(context, &config).await?)?)
+    open.version = match told.version {
+        Some(version) if version.0 >= 2 => version,
+        Some(_) => {
+            return Err(ActionError::new(format!(
+                "the host has only docker-compose {}, whose projects Compose 2 does not share; install the plugin `docker compose` (2.18.0 or newer)",
+                told.parts[0].stdout.trim()
+            )));
+        }
+        None => {
+            let name = open.cli.docker_cli.as_deref().unwrap_or("docker");
+            return Err(ActionError::new(format!(
+                "Docker CLI {name} does not have the compose plugin installed"
+            )));
         }
     };
-    open.model = serde_json::from_str(&model).map_err(|error| {
-        ActionError::new(format!(
-            "Cannot read what Compose makes of the project: {error}"
-        ))
-    })?;
-    open.hashes = hashes
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .map(|(name, hash)| (name.to_owned(), hash.trim().to_owned()))
-        .collect();
-    open.name = open.model["name"].as_str().unwrap_or_default().to_owned();
+    open.version_text = told.parts[0].stdout.trim().to_owned();
+    context.warnings.extend(told.warnings());
+    told.read(&mut open, args, unwritten.is_none())?;
     Ok(open)
 }
 
+/// What the host told of a project.
+struct Told {
+    version: Option<(u32, u32)>,
+    /// What each command came to, in their order; those after one that failed are missing.
+    parts: Vec<Ran>,
+}
+
+/// Asks the host what it knows of a project: Compose's version, its files, what Compose makes of them, the
+/// services' hashes, and the zone of the clock.
+async fn look(
+    context: &mut Context<'_>,
+    open: &Open,
+    args: &Project,
+    unwritten: Option<&[Source]>,
+) -> Result<Told, ActionError> {
+    // Compose need not speak to the engine for it, although some versions would.
+    let apart = Some(["--host".to_owned(), NOBODY.to_owned()]).filter(|_| !open.program.is_empty());
+    let told = call(context, open, script(open, args, unwritten, apart)).await?;
+    match told
+        .parts
+        .get(CONFIG..)
+        .unwrap_or_default()
+        .iter()
+        .any(|part| part.code != 0)
+    {
+        // Whether it is the project that is wrong, or that nobody answered.
+        true => call(context, open, script(open, args, unwritten, None)).await,
+        false => Ok(told),
+    }
+}
+
+/// An engine that is not there.
+const NOBODY: &str = "unix:///dev/null";
+
+/// The line between what two commands write.
+const BETWEEN: &str = "@@rplay@@";
+
+/// Where the first answer of `config` is, after the version, the folder and the files.
+const CONFIG: usize = 3;
+
+fn script(
+    open: &Open,
+    args: &Project,
+    unwritten: Option<&[Source]>,
+    apart: Option<[String; 2]>,
+) -> String {
+    let words = |words: &[String]| {
+        let words: Vec<String> = words.iter().map(|word| quote(word)).collect();
+        words.join(" ")
+    };
+    let base = open.base(apart.as_ref().map(|words| &words[..]));
+    let mut script = format!(
+        "set +e
+end() {{ code=$?; printf '\\n%s %s\\n' {BETWEEN} $code; echo {BETWEEN} >&2; [ $code = 0 ] || exit 0; }}
+{} version --short </dev/null
+end
+",
+        words(&base)
+    );
+    match open.folder.as_ref().filter(|_| unwritten.is_none()) {
+        Some(folder) => {
+            let names = match &args.files {
+                Some(files) => words(files),
+                None => USUAL.join(" "),
+            };
+            script += &format!("cd -- {} 2>/dev/null\nend\n", quote(folder));
+            script += &format!(
+                "for file in {names}; do [ ! -e \"$file\" ] || echo \"$file\"; done\nend\n"
+            );
+        }
+        None => script += ":\nend\n:\nend\n",
+    }
+    let mut compose = words(&[base, open.words.clone()].concat());
+    for (at, source) in unwritten.into_iter().flatten().enumerate() {
+        compose += &format!(" {} \"$d/{at}\"", source.flag);
+    }
+    for kind in ["--format json", "--hash '*'"] {
+        let command = format!("{compose} config {kind}");
+        script += &match &open.definition {
+            Some(text) => programs::reading(&command, text),
+            None => format!("{command} </dev/null\n"),
+        };
+        script += "end\n";
+    }
+    script += "date '+%z %Z'\nprintf '%s\\n' \"${TZ-}\"\nend\n";
+    let Some(sources) = unwritten else {
+        return script;
+    };
+    let texts: Vec<_> = sources
+        .iter()
+        .map(|source| String::from_utf8_lossy(&source.content))
+        .collect();
+    let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
+    programs::with_files(&texts, &script)
+}
+
+async fn call(context: &mut Context<'_>, open: &Open, script: String) -> Result<Told, ActionError> {
+    let mut program = Program::new(&["sh", "-s"]);
+    program.stdin = Some(&script);
+    program.env = open.env(context).await?;
+    let ran = program.run(context).await?;
+    let mut parts = vec![];
+    let between = format!("{BETWEEN}\n");
+    let mut stderr = ran.stderr.split(&between).map(str::to_owned);
+    let mut stdout = String::new();
+    for line in ran.stdout.lines() {
+        match line.strip_prefix(BETWEEN).map(str::trim) {
+            Some(code) => parts.push(Ran {
+                code: code.parse().unwrap_or(1),
+                stdout: std::mem::take(&mut stdout),
+                stderr: stderr.next().unwrap_or_default(),
+                msg: String::new(),
+            }),
+            None => stdout.extend([line, "\n"]),
+        }
+    }
+    if parts.is_empty() {
+        parts.push(ran);
+    }
+    let version = Some(&parts[0]).filter(|ran| ran.code == 0);
+    let version = version.and_then(|ran| version_of(&ran.stdout));
+    Ok(Told { version, parts })
+}
+
+impl Told {
+    /// What Compose warns of when it reads the project, such as variables that nobody has set.
+    fn warnings(&self) -> Vec<String> {
+        let stderr = self.parts.get(CONFIG).map_or("", |part| &part.stderr);
+        let lines = stderr.lines().filter(|line| line.starts_with("time="));
+        let told = lines.filter_map(|line| {
+            let (_, text) = line.split_once(" level=warning msg=")?;
+            // A text of several words is quoted as JSON is.
+            Some(serde_json::from_str(text).unwrap_or_else(|_| text.to_owned()))
+        });
+        told.collect()
+    }
+
+    /// Reads what comes after the version.
+    fn read(self, open: &mut Open, args: &Project, listed: bool) -> Result<(), ActionError> {
+        let mut parts = self.parts.into_iter().skip(1);
+        let mut next = || parts.next().unwrap_or_default();
+        let folder = open.folder.clone().unwrap_or_default();
+        if next().code != 0 {
+            return Err(no_folder(&folder));
+        }
+        let found = next();
+        if listed && open.folder.is_some() {
+            let found: Vec<&str> = found
+                .stdout
+                .lines()
+                .filter(|line| !line.is_empty())
+                .collect();
+            missing(args, &folder, &found)?;
+        }
+        let model = good(next())?;
+        let model = serde_json::from_str(&model).map_err(|error| {
+            ActionError::new(format!(
+                "Cannot read what Compose makes of the project: {error}"
+            ))
+        })?;
+        open.model = compose_hash::plain(model);
+        open.hashes = good(next())?
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, hash)| (name.to_owned(), hash.trim().to_owned()))
+            .collect();
+        let date = next().stdout;
+        let mut date = date.lines();
+        let zone = date.next().map(str::to_owned);
+        // What Compose and the C library make of other words is not the same.
+        let word = date.next().unwrap_or_default();
+        let is_clear = word.is_empty() || word == "UTC" || word.contains('/');
+        open.zone = zone.filter(|_| is_clear);
+        open.name = open.model["name"].as_str().unwrap_or_default().to_owned();
+        Ok(())
+    }
+}
+
+/// What a command of Compose printed, or why it could not.
 fn good(ran: Ran) -> Result<String, ActionError> {
     match ran.code {
         0 => Ok(ran.stdout),
@@ -134,38 +347,7 @@ fn good(ran: Ran) -> Result<String, ActionError> {
     }
 }
 
-/// The program, and its version.
-async fn program(
-    context: &mut Context<'_>,
-    cli: &Cli,
-) -> Result<(Vec<String>, (u32, u32)), ActionError> {
-    let words = ["compose", "version", "--short"].map(str::to_owned);
-    let ran = docker(context, cli, &words, None, vec![]).await?;
-    let name = cli
-        .docker_cli
-        .clone()
-        .unwrap_or_else(|| "docker".to_owned());
-    if ran.code == 0
-        && let Some(version) = version(&ran.stdout)
-    {
-        return Ok((vec!["compose".to_owned()], version));
-    }
-    let alone = Program::new(&["docker-compose", "version", "--short"])
-        .run(context)
-        .await?;
-    match version(&alone.stdout).filter(|_| alone.code == 0) {
-        Some(version) if version.0 >= 2 => Ok((vec![], version)),
-        Some(_) => Err(ActionError::new(format!(
-            "the host has only docker-compose {}, whose projects Compose 2 does not share; install the plugin `docker compose` (2.18.0 or newer)",
-            alone.stdout.trim()
-        ))),
-        None => Err(ActionError::new(format!(
-            "Docker CLI {name} does not have the compose plugin installed"
-        ))),
-    }
-}
-
-fn version(text: &str) -> Option<(u32, u32)> {
+fn version_of(text: &str) -> Option<(u32, u32)> {
     let mut parts = text.trim().trim_start_matches('v').split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
@@ -190,39 +372,32 @@ async fn find(
         false => format!("{}/{name}", folder.trim_end_matches('/')),
     };
     let mut sources = vec![];
-    let mut found = 0;
+    let mut found: Vec<&str> = vec![];
     match &args.files {
         Some(files) => {
             for file in files {
-                let Some(source) = source(context, "--file", &absolute(file)).await? else {
-                    return Err(ActionError::new(format!(
-                        "Cannot find Compose file \"{file}\" relative to project directory \"{folder}\""
-                    )));
-                };
-                sources.push(source);
+                if let Some(source) = source(context, "--file", &absolute(file)).await? {
+                    sources.push(source);
+                    found.push(file);
+                }
             }
         }
         None => {
             for (names, is_first) in [(USUAL, true), (OVERRIDES, false)] {
                 for name in names {
                     if let Some(source) = source(context, "--file", &absolute(name)).await? {
-                        found += usize::from(is_first);
+                        found.extend(is_first.then_some(name));
                         sources.push(source);
                         break;
                     }
                 }
             }
-            if found == 0 && args.check_files_existing {
-                let is_folder = folder_exists(context, folder).await?;
-                return Err(ActionError::new(match is_folder {
-                    false => format!("\"{folder}\" is not a directory"),
-                    true => format!(
-                        "\"{folder}\" does not contain compose.yaml, compose.yml, docker-compose.yaml, or docker-compose.yml"
-                    ),
-                }));
-            }
         }
     }
+    if found.is_empty() && !folder_exists(context, folder).await? {
+        return Err(no_folder(folder));
+    }
+    missing(args, folder, &found)?;
     match &args.env_files {
         Some(files) => {
             for file in files {
@@ -246,10 +421,11 @@ async fn source(
     flag: &'static str,
     path: &str,
 ) -> Result<Option<Source>, ActionError> {
-    let Some(content) = files::read(context, path).await? else {
+    let Some(content) = programs::read(context, path).await? else {
         return Ok(None);
     };
-    let differs = context.check && files::on_disk(context, path).await?.as_ref() != Some(&content);
+    let differs =
+        context.check && programs::on_disk(context, path).await?.as_ref() != Some(&content);
     Ok(Some(Source {
         flag,
         content,
@@ -257,60 +433,82 @@ async fn source(
     }))
 }
 
-/// What Compose makes of files that an earlier task of this check would have written: they are handed to it in
-/// a folder of their own, which is gone again afterwards.
-async fn unsaved(
-    context: &mut Context<'_>,
-    open: &Open,
-    sources: &[Source],
-) -> Result<(String, String), ActionError> {
-    let quote = |word: &str| format!("'{}'", word.replace('\'', "'\\''"));
-    let end = "@@end-of-file@@";
-    let between = "@@hashes@@";
-    let mut script = "set -e\numask 077\nd=$(mktemp -d)\ntrap 'rm -rf \"$d\"' EXIT\n".to_owned();
-    let mut words = vec![];
-    for (at, source) in sources.iter().enumerate() {
-        let text = String::from_utf8_lossy(&source.content);
-        script += &format!(
-            "cat >\"$d/{at}\" <<'{end}'\n{}\n{end}\n",
-            text.trim_end_matches('\n')
-        );
-        words.push(format!("{} \"$d/{at}\"", source.flag));
+fn no_folder(folder: &str) -> ActionError {
+    ActionError::new(format!("\"{folder}\" is not a directory"))
+}
+
+/// Refuses a project without the files that it shall be made of.
+fn missing(args: &Project, folder: &str, found: &[&str]) -> Result<(), ActionError> {
+    let mut files = args.files.iter().flatten();
+    if let Some(file) = files.find(|file| !found.contains(&file.as_str())) {
+        return Err(ActionError::new(format!(
+            "Cannot find Compose file \"{file}\" relative to project directory \"{folder}\""
+        )));
     }
-    let mut compose: Vec<String> = open.argv().iter().map(|word| quote(word)).collect();
-    compose.extend(words);
-    let compose = compose.join(" ");
-    script +=
-        &format!("{compose} config --format json\necho '{between}'\n{compose} config --hash '*'\n");
-    let mut program = Program::new(&["sh", "-s"]);
-    program.stdin = Some(&script);
-    program.env = open.env(context).await?;
-    let said = good(program.run(context).await?)?;
-    let (model, hashes) = said.split_once(between).unwrap_or((&said, ""));
-    Ok((model.to_owned(), hashes.trim_start().to_owned()))
+    if args.files.is_none() && found.is_empty() && args.check_files_existing {
+        return Err(ActionError::new(format!(
+            "\"{folder}\" does not contain compose.yaml, compose.yml, docker-compose.yaml, or docker-compose.yml"
+        )));
+    }
+    Ok(())
 }
 
 impl Open {
+    /// The program, with what says which engine is meant, or another one instead.
+    fn base(&self, other: Option<&[String]>) -> Vec<String> {
+        if self.program.is_empty() {
+            return vec!["docker-compose".to_owned()];
+        }
+        let mut argv = vec![
+            self.cli
+                .docker_cli
+                .clone()
+                .unwrap_or_else(|| "docker".to_owned()),
+        ];
+        match (other, &self.cli.cli_context) {
+            (Some(other), _) => argv.extend(other.iter().cloned()),
+            (None, Some(name)) => argv.extend(["--context".to_owned(), name.clone()]),
+            (None, None) => argv.extend(self.tls.iter().cloned()),
+        }
+        argv.extend(self.program.iter().cloned());
+        argv
+    }
+
     /// What is called, without the command.
     fn argv(&self) -> Vec<String> {
-        let mut argv = match self.program.is_empty() {
-            true => vec!["docker-compose".to_owned()],
-            false => {
-                let name = self
-                    .cli
-                    .docker_cli
-                    .clone()
-                    .unwrap_or_else(|| "docker".to_owned());
-                let mut argv = vec![name];
-                if let Some(name) = &self.cli.cli_context {
-                    argv.extend(["--context".to_owned(), name.clone()]);
-                }
-                argv.extend(self.program.iter().cloned());
-                argv
-            }
-        };
+        let mut argv = self.base(None);
         argv.extend(self.words.iter().cloned());
         argv
+    }
+
+    /// Whether the engine that Compose speaks to is the one that we do.
+    pub(super) fn is_same_engine(&self) -> bool {
+        self.cli.cli_context.is_none()
+    }
+
+    /// The hashes that containers of a service have where nothing has changed. `resolved` is the service with the
+    /// numbers of containers that it shares things with.
+    pub(super) fn expected(&self, service: &str, chosen: &[String], resolved: &Json) -> Expected {
+        let told = |name: &str| {
+            let known = self.hashes.iter().find(|(known, _)| known == name);
+            known.map(|(_, hash)| hash.clone())
+        };
+        // Whether dependencies are a part of it, this version tells by any service that has some.
+        let services = self.model["services"].as_object();
+        let mut kinds = services.into_iter().flatten().filter_map(|(name, config)| {
+            let both = compose_hash::service(config, &|_| true);
+            let told = told(name)?;
+            let kind = both.iter().position(|hash| *hash == told)?;
+            (both[0] != both[1]).then_some(kind)
+        });
+        let is_meant = |name: &str| chosen.iter().any(|known| known == name);
+        let both = compose_hash::service(resolved, &is_meant);
+        let sure = match kinds.next() {
+            Some(kind) => vec![both[kind].clone()],
+            None => both.to_vec(),
+        };
+        let perhaps = told(service).filter(|_| !TESTED.contains(&self.version));
+        Expected { sure, perhaps }
     }
 
     /// The call as messages show it.
@@ -324,8 +522,8 @@ impl Open {
         if self.cli.cli_context.is_some() {
             return Ok(vec![]);
         }
-        let place = super::address(context, &self.cli.reach).await?;
-        Ok(vec![("DOCKER_HOST".to_owned(), place.text())])
+        let (_, address) = super::told(context, &self.cli.reach).await?;
+        Ok(vec![address])
     }
 
     /// Calls Compose.

@@ -59,9 +59,14 @@ pub(super) async fn run(context: &mut Context<'_>, args: Args) -> Result<TaskRes
     let mut result = map! {};
     let mut changed = false;
     let mut going = map! {};
+    // Containers that check mode has seen go.
+    let mut gone = vec![];
     for kind in kinds.iter().filter(|kind| kind.wanted) {
         if job.context.check {
-            let names = predict(&mut job, kind).await?;
+            let names = predict(&mut job, kind, &gone).await?;
+            if kind.name == "containers" {
+                gone.clone_from(&names);
+            }
             changed |= !names.is_empty();
             if !names.is_empty() {
                 going.insert(kind.name.to_owned(), names.clone().into());
@@ -141,8 +146,12 @@ async fn cache(job: &mut Job<'_, '_>, args: &Args, result: &mut Map) -> Result<b
     Ok(changed)
 }
 
-/// What would go, by name.
-async fn predict(job: &mut Job<'_, '_>, kind: &Kind<'_>) -> Result<Vec<String>, ActionError> {
+/// What would go, by name. `gone` are the containers that would have gone before.
+async fn predict(
+    job: &mut Job<'_, '_>,
+    kind: &Kind<'_>,
+    gone: &[String],
+) -> Result<Vec<String>, ActionError> {
     let mut given = kind.filters.cloned().unwrap_or_default();
     let word = |given: &mut Map, name: &str| {
         given
@@ -152,18 +161,9 @@ async fn predict(job: &mut Job<'_, '_>, kind: &Kind<'_>) -> Result<Vec<String>, 
     let all = word(&mut given, "all").is_some_and(|word| ["true", "1"].contains(&word.as_str()));
     let dangling = word(&mut given, "dangling");
     let dangling = dangling.is_none_or(|word| !["false", "0"].contains(&word.as_str()));
-    match kind.name {
-        "containers" => {
-            let status: Vec<Data> = ["created", "exited", "dead"].map(Data::from).to_vec();
-            given.insert("status".to_owned(), Data::List(status));
-        }
-        "images" if dangling => {
-            given.insert("dangling".to_owned(), true.into());
-        }
-        "volumes" => {
-            given.insert("dangling".to_owned(), true.into());
-        }
-        _ => {}
+    if kind.name == "containers" {
+        let status: Vec<Data> = ["created", "exited", "dead"].map(Data::from).to_vec();
+        given.insert("status".to_owned(), Data::List(status));
     }
     let mut query: Vec<_> = filters(Some(&given))
         .map(|filters| ("filters", filters))
@@ -181,28 +181,50 @@ async fn predict(job: &mut Job<'_, '_>, kind: &Kind<'_>) -> Result<Vec<String>, 
         list = list["Volumes"].take();
     }
     let list = list.as_array().cloned().unwrap_or_default();
-    let used = match kind.name {
-        "images" if !dangling => used_images(job).await?,
-        _ => vec![],
+    let rest = match kind.name {
+        "images" | "volumes" => rest(job, gone).await?,
+        _ => Rest::default(),
     };
+    let assumed = assumed(job, kind.name);
     let mut names = vec![];
     for one in list {
         let id = one["Id"].as_str().unwrap_or_default().to_owned();
         let name = one["Name"].as_str().unwrap_or_default().to_owned();
         match kind.name {
-            "images" if used.contains(&id) => {}
+            "images" if rest.images.contains(&id) => {}
             "images" => {
                 let tags = one["RepoTags"].as_array().cloned().unwrap_or_default();
                 let tags = tags.iter().filter_map(|tag| tag.as_str());
-                let tags: Vec<_> = tags.filter(|tag| *tag != "<none>:<none>").collect();
-                names.push(if tags.is_empty() { id } else { tags.join(", ") });
+                // An earlier task of this check gives the name to another image, or takes it away.
+                let moved = |tag: &str| {
+                    let known = assumed.iter().find(|(name, _)| name == tag);
+                    known
+                        .is_some_and(|(_, to)| to.as_ref().is_none_or(|to| to["Id"] != id.as_str()))
+                };
+                let all: Vec<_> = tags.filter(|tag| *tag != "<none>:<none>").collect();
+                let tags: Vec<_> = all.iter().copied().filter(|tag| !moved(tag)).collect();
+                let is_removed =
+                    |tag: &&str| assumed.iter().any(|(name, to)| name == tag && to.is_none());
+                // What was removed has gone already.
+                let is_left = tags.is_empty() && !all.is_empty() && all.iter().all(is_removed);
+                if !is_left && (!dangling || tags.is_empty()) {
+                    names.push(if tags.is_empty() { id } else { tags.join(", ") });
+                }
             }
-            "containers" => names.push(id),
+            "containers" => {
+                let own = one["Names"][0].as_str().unwrap_or_default();
+                let own = own.trim_start_matches('/');
+                if !assumed.iter().any(|(name, _)| name == own) {
+                    names.push(id);
+                }
+            }
             "volumes" => {
                 // Since version 1.42 the others stay unless all are meant.
+                let is_used = rest.volumes.contains(&name);
+                let is_gone = assumed.iter().any(|(known, _)| *known == name);
                 let unnamed = one["Labels"].get("com.docker.volume.anonymous").is_some()
                     || (name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
-                if all || unnamed {
+                if !is_used && !is_gone && (all || unnamed) {
                     names.push(name);
                 }
             }
@@ -226,9 +248,48 @@ async fn predict(job: &mut Job<'_, '_>, kind: &Kind<'_>) -> Result<Vec<String>, 
     Ok(names)
 }
 
-async fn used_images(job: &mut Job<'_, '_>) -> Result<Vec<String>, ActionError> {
+/// What the containers use that are left.
+#[derive(Default)]
+struct Rest {
+    images: Vec<String>,
+    volumes: Vec<String>,
+}
+
+/// What containers use, those left out that have gone, and as earlier tasks of this check leave them.
+async fn rest(job: &mut Job<'_, '_>, gone: &[String]) -> Result<Rest, ActionError> {
     let all = job.get("/containers/json?all=1").await?;
-    let all = all.as_array().cloned().unwrap_or_default();
-    let ids = all.iter().filter_map(|one| one["ImageID"].as_str());
-    Ok(ids.map(str::to_owned).collect())
+    let assumed = assumed(job, "containers");
+    let mut rest = Rest::default();
+    for one in all.as_array().into_iter().flatten() {
+        let id = one["Id"].as_str().unwrap_or_default();
+        let name = one["Names"][0].as_str().unwrap_or_default();
+        let name = name.trim_start_matches('/');
+        let known = assumed.iter().find(|(known, _)| known == name);
+        if gone.iter().any(|gone| gone == id) || known.is_some_and(|(_, now)| now.is_none()) {
+            continue;
+        }
+        // One that is made anew keeps its volumes, and has the image that it is made of then.
+        if known.is_none() {
+            rest.images
+                .extend(one["ImageID"].as_str().map(str::to_owned));
+        }
+        let mounts = one["Mounts"].as_array().into_iter().flatten();
+        rest.volumes
+            .extend(mounts.filter_map(|mount| mount["Name"].as_str().map(str::to_owned)));
+    }
+    let made = assumed.iter().filter_map(|(_, now)| now.as_ref());
+    rest.images
+        .extend(made.filter_map(|now| now["Image"].as_str().map(str::to_owned)));
+    Ok(rest)
+}
+
+/// What earlier tasks of this check made of objects, by name.
+fn assumed(job: &mut Job<'_, '_>, kind: &str) -> Vec<(String, Option<Json>)> {
+    let known = job.kept_mut().assumed.iter();
+    let mut all: Vec<_> = known
+        .filter_map(|(key, now)| Some((key.strip_prefix(kind)?.strip_prefix('/')?, now)))
+        .map(|(name, now)| (name.to_owned(), now.clone()))
+        .collect();
+    all.sort_by(|one, other| one.0.cmp(&other.0));
+    all
 }
