@@ -51,6 +51,7 @@ mod login;
 mod oci;
 mod openpgp;
 pub mod posix;
+mod supervisor;
 mod xmlrpc;
 
 pub use oci::tls::{AcceptAll, BUNDLES};

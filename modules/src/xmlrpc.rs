@@ -14,6 +14,8 @@ use crate::oci::tls::Trust;
 /// Where a server is, and as whom it is talked to.
 pub(crate) struct Server {
     client: Client,
+    /// As it was given.
+    address: String,
     url: Url,
     login: Option<String>,
 }
@@ -22,8 +24,8 @@ pub(crate) struct Server {
 pub(crate) enum Trouble {
     /// The server could not be asked.
     Unreachable(String),
-    /// It refused the user or the password.
-    Refused,
+    /// This one refused the user or the password.
+    Refused(String),
     /// It answered with a fault: its code and its words.
     Fault(i128, String),
 }
@@ -32,7 +34,7 @@ impl std::fmt::Display for Trouble {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unreachable(why) => out.write_str(why),
-            Self::Refused => out.write_str("the server requires another user name or password"),
+            Self::Refused(server) => write!(out, "{server} requires another user name or password"),
             Self::Fault(_, words) => out.write_str(words),
         }
     }
@@ -62,7 +64,12 @@ impl Server {
             let both = STANDARD.encode(format!("{user}:{password}"));
             format!("Basic {both}")
         });
-        Ok(Self { client, url, login })
+        Ok(Self {
+            client,
+            address: address.to_owned(),
+            url,
+            login,
+        })
     }
 
     /// Calls a method with texts and truth values.
@@ -90,7 +97,7 @@ impl Server {
             .map_err(|error| Trouble::Unreachable(error.to_string()))?;
         match answer.status {
             200 => {}
-            401 => return Err(Trouble::Refused),
+            401 => return Err(Trouble::Refused(self.address.clone())),
             status => {
                 let reason = &answer.reason;
                 let text = format!("the server answers with {status} {reason}");

@@ -27,6 +27,7 @@ mod singularity_instance;
 mod singularity_run;
 mod slack;
 mod snap;
+mod supervisor_config;
 mod supervisorctl;
 mod timezone;
 mod ufw;
@@ -62,6 +63,7 @@ crate::registry::family! {
     singularity_run,
     slack,
     snap,
+    supervisor_config,
     supervisorctl,
     timezone,
     ufw,

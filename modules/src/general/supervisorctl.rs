@@ -1,18 +1,16 @@
 //! `supervisorctl`: programs under supervisord. It is asked itself, over XML-RPC, so that no password
 //! is in a list of processes and nothing is started.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rplay_modules::args::{ArgEnum, ModuleArgs, Returns, Rules};
 use rplay_modules::data::{Data, Map};
-use rplay_modules::machine::glob::glob;
-use rplay_modules::machine::{Access, Change, Machine};
+use rplay_modules::machine::{Change, Machine};
 use rplay_modules::map;
 use rplay_modules::module;
 use rplay_modules::outcome::{Diff, Failure, Outcome};
 
+use crate::supervisor::{Configuration, Reach};
 use crate::xmlrpc::{Server, Trouble};
 
 /// How long the server may be silent: a program may take `stopwaitsecs` to stop.
@@ -37,22 +35,13 @@ struct Args {
     /// What becomes of it. `present`: what the configuration says of the group is in force;
     /// a group whose configuration has changed is stopped and started again.
     state: State,
-    /// The configuration of supervisord, which tells its address and log-in.
-    config: Option<PathBuf>,
-    /// Its address, `unix:///PATH` or `http://HOST:PORT`.
-    server_url: Option<String>,
-    /// The user of a log-in.
-    username: Option<String>,
-    /// The password of a log-in.
-    #[arg(secret)]
-    password: Option<String>,
+    #[arg(flatten)]
+    reach: Reach,
     /// The signal of `signalled`.
     signal: Option<String>,
     /// Stop what runs before it is removed.
     #[arg(default = "false")]
     stop_before_removing: bool,
-    /// The program `supervisorctl`: configurations beside it are looked for first.
-    supervisorctl_path: Option<PathBuf>,
 }
 
 #[derive(ArgEnum, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +70,27 @@ module! {
     "community.general.supervisorctl", args: Args, returns: Values, run: run,
     aliases: ["ansible.builtin.supervisorctl"],
     rules: Rules { required_if: &[("state", "signalled", &["signal"], false)], ..Rules::NONE },
+}
+
+/// The processes that a configuration describes, in the state in which they begin.
+fn configured(configuration: &Configuration) -> Vec<Process> {
+    let groups = configuration.groups().into_iter();
+    let all = groups.flat_map(|(group, programs)| {
+        let process = move |program: &str| {
+            let begins = configuration.value(&format!("program:{program}"), "autostart");
+            let stopped = begins.is_some_and(|word| word.eq_ignore_ascii_case("false"));
+            Process {
+                group: group.clone(),
+                name: program.to_owned(),
+                state: if stopped { "STOPPED" } else { "RUNNING" }.to_owned(),
+            }
+        };
+        programs
+            .iter()
+            .map(|program| process(program))
+            .collect::<Vec<_>>()
+    });
+    all.collect()
 }
 
 /// A process as the server tells of it.
@@ -143,19 +153,12 @@ impl<'a> Wanted<'a> {
 }
 
 fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
-    if let Some(program) = &args.supervisorctl_path
-        && !machine.access(program, Access::Execute)
-    {
-        return Err(Failure::new(format!(
-            "Provided path to supervisorctl does not exist or isn't executable: {}",
-            program.display()
-        )));
-    }
-    let (server, configured) = connection(machine, &args)?;
+    let configuration = args.reach.configuration(machine)?;
+    let server = args.reach.server(&configuration, PATIENCE)?;
     let mut talk = Talk {
         machine,
         server,
-        configured,
+        configured: configured(&configuration),
         is_down: false,
         args: &args,
     };
@@ -540,175 +543,9 @@ fn with_diff(out: Outcome, before: Map, after: Map) -> Outcome {
     }
 }
 
-/// The server that the arguments and the configuration name.
-fn connection(machine: &mut dyn Machine, args: &Args) -> Result<(Server, Vec<Process>), Failure> {
-    let config = match (&args.config, &args.server_url) {
-        (Some(path), _) => Some(path.clone()),
-        (None, Some(_)) => None,
-        (None, None) => usual(machine, args),
-    };
-    let text = match &config {
-        None => String::new(),
-        Some(path) => match machine.read(path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            // Check mode goes on where an earlier task may bring it.
-            Err(_) if machine.predicts() => String::new(),
-            Err(error) => {
-                let path = path.display();
-                return Err(Failure {
-                    explanation: Some(format!("cannot read {path}: {error}")),
-                    ..Failure::new(format!("could not find config file {path}"))
-                });
-            }
-        },
-    };
-    let env = machine.process().env;
-    let here = config.as_deref().and_then(Path::parent);
-    let text = text.clone() + &included(machine, &text, here, &env);
-    let setting = |name: &str| {
-        let value = in_section(&text, "supervisorctl", name)?;
-        Some(expanded(value, here, &env))
-    };
-    let address = args.server_url.clone().or_else(|| setting("serverurl"));
-    let address = address.unwrap_or_else(|| "http://localhost:9001".to_owned());
-    let user = args.username.clone().or_else(|| setting("username"));
-    let password = args.password.clone().or_else(|| setting("password"));
-    let login = user
-        .as_deref()
-        .map(|user| (user, password.as_deref().unwrap_or_default()));
-    let server = Server::at(&address, login, PATIENCE).map_err(Failure::new)?;
-    Ok((server, configured(&text)))
-}
-
-/// The processes that a configuration describes, in the state in which they begin.
-fn configured(text: &str) -> Vec<Process> {
-    let sections = text.lines().filter_map(|line| {
-        let title = line.trim_end().strip_prefix('[')?.strip_suffix(']')?;
-        title.split_once(':')
-    });
-    let sections: Vec<(&str, &str)> = sections.collect();
-    let names = |kind: &'static str| {
-        let of_kind = sections.iter().filter(move |(known, _)| *known == kind);
-        of_kind.map(|(_, name)| *name)
-    };
-    let group_of = |program: &str| {
-        let has = |group: &&str| {
-            let programs = in_section(text, &format!("group:{group}"), "programs");
-            let mut programs = programs.unwrap_or_default().split(',');
-            programs.any(|one| one.trim() == program)
-        };
-        names("group").find(has)
-    };
-    let process = |program: &str| {
-        let begins = in_section(text, &format!("program:{program}"), "autostart");
-        let stopped = begins.is_some_and(|word| word.eq_ignore_ascii_case("false"));
-        Process {
-            group: group_of(program).unwrap_or(program).to_owned(),
-            name: program.to_owned(),
-            state: if stopped { "STOPPED" } else { "RUNNING" }.to_owned(),
-        }
-    };
-    names("program").map(process).collect()
-}
-
-/// The texts of the files that a configuration includes.
-fn included(
-    machine: &mut dyn Machine,
-    text: &str,
-    here: Option<&Path>,
-    env: &BTreeMap<String, String>,
-) -> String {
-    let mut all = String::new();
-    let patterns = in_section(text, "include", "files").unwrap_or_default();
-    for pattern in patterns.split_whitespace() {
-        let pattern = here
-            .unwrap_or(Path::new("/"))
-            .join(expanded(pattern, here, env));
-        for path in glob(machine, &pattern) {
-            if let Ok(bytes) = machine.read(&path) {
-                all.push('\n');
-                all.push_str(&String::from_utf8_lossy(&bytes));
-            }
-        }
-    }
-    all
-}
-
-/// The configuration where supervisorctl looks for it.
-fn usual(machine: &mut dyn Machine, args: &Args) -> Option<PathBuf> {
-    let beside = args.supervisorctl_path.as_deref().and_then(Path::parent);
-    let beside = beside.and_then(Path::parent).map(Path::to_path_buf);
-    let beside = beside.into_iter().flat_map(|folder| {
-        ["etc/supervisord.conf", "supervisord.conf"].map(|name| folder.join(name))
-    });
-    let fixed = ["/etc/supervisord.conf", "/etc/supervisor/supervisord.conf"];
-    beside
-        .chain(fixed.map(PathBuf::from))
-        .find(|path| machine.access(path, Access::Read))
-}
-
-/// The value of a name in a section of an INI file.
-fn in_section<'a>(text: &'a str, section: &str, name: &str) -> Option<&'a str> {
-    let mut inside = false;
-    let mut found = None;
-    for line in text.lines() {
-        let line = line.split(" ;").next().unwrap_or_default().trim_end();
-        if let Some(title) = line
-            .strip_prefix('[')
-            .and_then(|line| line.strip_suffix(']'))
-        {
-            inside = title == section;
-        } else if inside
-            && !line.starts_with([';', '#', ' ', '\t'])
-            && let Some((key, value)) = line.split_once(['=', ':'])
-            && key.trim() == name
-        {
-            found = Some(value.trim());
-        }
-    }
-    found
-}
-
-/// A value with `%(here)s` and `%(ENV_NAME)s` replaced.
-fn expanded(value: &str, here: Option<&Path>, env: &BTreeMap<String, String>) -> String {
-    let mut out = String::new();
-    let mut rest = value;
-    while let Some((before, after)) = rest.split_once("%(") {
-        out.push_str(before);
-        let Some((name, behind)) = after.split_once(")s") else {
-            out.push_str("%(");
-            rest = after;
-            continue;
-        };
-        match name.strip_prefix("ENV_") {
-            Some(name) => {
-                out.push_str(env.get(name).map_or("", String::as_str));
-            }
-            None if name == "here" => {
-                out.push_str(&here.unwrap_or(Path::new("/")).display().to_string());
-            }
-            None => out.push_str(&format!("%({name})s")),
-        }
-        rest = behind;
-    }
-    (out + rest).replace("%%", "%")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn settings_are_read_as_supervisord_reads_them() {
-        let text = "[unix_http_server]\npassword = other\n[supervisorctl]\n; serverurl=no\nserverurl = unix://%(here)s/s.sock ; where\npassword=%(ENV_SECRET)s%%\n[group:x]\nserverurl=no\n";
-        let at = |name| in_section(text, "supervisorctl", name);
-        assert_eq!(at("serverurl"), Some("unix://%(here)s/s.sock"));
-        assert_eq!(at("username"), None);
-        let env = BTreeMap::from([("SECRET".to_owned(), "s".to_owned())]);
-        let value = expanded(at("serverurl").unwrap(), Some(Path::new("/srv")), &env);
-        assert_eq!(value, "unix:///srv/s.sock");
-        assert_eq!(expanded(at("password").unwrap(), None, &env), "s%");
-    }
 
     #[test]
     fn names_mean_programs_groups_and_all() {
