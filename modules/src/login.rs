@@ -56,7 +56,8 @@ pub(crate) fn outputs(output: &Output) -> Vec<String> {
 /// What a program says is wrong: its marked line, or else its first paragraph.
 pub(crate) fn reason(said: &str) -> String {
     let lines = || said.lines().map(str::trim);
-    let marked = lines().find(|line| line.starts_with("FATAL") || line.starts_with("ERROR"));
+    let marks = ["FATAL", "ERROR", "Module ERROR"];
+    let marked = lines().find(|line| marks.iter().any(|mark| line.starts_with(mark)));
     let chatter =
         |line: &&str| line.is_empty() || line.starts_with("INFO") || line.starts_with("WARNING");
     let paragraph = || {
@@ -81,6 +82,10 @@ mod tests {
         assert_eq!(
             reason("WARNING: x\nThese modules are unknown:\n\"none\"\n\nmore\n"),
             "These modules are unknown: \"none\""
+        );
+        assert_eq!(
+            reason("Loading x\n  Module ERROR: no licence\n        while executing\n"),
+            "Module ERROR: no licence"
         );
         assert_eq!(reason(""), "");
     }

@@ -104,10 +104,13 @@ fn run(machine: &mut dyn Machine, args: Args) -> Result<Outcome, Failure> {
 
 /// The modules of a terse list, which has headings, sentences, and names without a version, too.
 fn names(text: &str) -> Data {
-    let lines = text.lines().map(str::trim);
+    // `(default)`, or ` <L>` and the like behind one that is loaded.
+    let lines = text.lines().map(|line| match line.split_once(" <") {
+        Some((name, _)) => name.trim(),
+        None => line.trim(),
+    });
     let names =
         lines.filter(|line| !line.is_empty() && !line.contains(' ') && !line.ends_with([':', '/']));
-    // `(default)`, or what is told of the module's kind.
     let names = names.map(|name| name.split(['(', '<']).next().unwrap_or_default());
     Data::List(names.map(Data::from).collect())
 }
@@ -121,6 +124,11 @@ mod tests {
         let lmod = "/opt/modules:\nsingularity/\nsingularity/4.1.0(default)\ngcc/13\n";
         assert_eq!(names(lmod), Data::from(vec!["singularity/4.1.0", "gcc/13"]));
         assert_eq!(names("No modules loaded\n"), Data::List(Vec::new()));
+        let environment_modules = "/opt/modules:\nhammer(@)\ngcc/12\ngcc/13(default:new) <aL>\n";
+        assert_eq!(
+            names(environment_modules),
+            Data::from(vec!["hammer", "gcc/12", "gcc/13"])
+        );
         assert_eq!(
             names("Currently Loaded Modulefiles:\ngcc/13\n"),
             Data::from(vec!["gcc/13"])

@@ -289,7 +289,13 @@ impl Client {
         let sent = connection
             .write_all(head.as_bytes())
             .and_then(|()| connection.write_all(body));
-        sent.and_then(|()| connection.flush()).map_err(failed)?;
+        // A server may refuse, and close, before it has read everything: its answer is there all the same.
+        match sent.and_then(|()| connection.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                return Err(failed(error));
+            }
+            _ => {}
+        }
         read_response(connection, method == "HEAD").map_err(failed)
     }
 

@@ -500,7 +500,8 @@ fn assemble(
     };
     if !loose.matches(offered) {
         return Err(Error::new(format!(
-            "{what} is for {offered}, not for {wanted}; set `arch` to take it all the same"
+            "{what} is for {offered}, not for {wanted}; `arch: {}` takes it all the same",
+            offered.architecture
         )));
     }
     let mut ids = config.diff_ids.iter();

@@ -443,7 +443,8 @@ fn build(
     let mut root = tree::Node::directory(0o755);
     let mut layers = Vec::new();
     for (number, layer) in image.layers.iter().enumerate() {
-        let mut unpacked = unpack::layer(machine, &mut store, layer, dest)?;
+        let named = |error| Error::new(format!("{}: {error}", wanted.text));
+        let mut unpacked = unpack::layer(machine, &mut store, layer, dest).map_err(named)?;
         tree::apply(&mut root, number, &mut unpacked).map_err(|error| {
             Error::new(format!("layer {} of {}: {error}", number + 1, wanted.text))
         })?;
