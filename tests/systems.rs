@@ -1,6 +1,7 @@
 //! The systems of the README's table that run on this machine, from an empty place to the teardown.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::docker::Engine;
@@ -17,6 +18,10 @@ const SCENARIOS: &[Scenario<Place>] = &[
     (
         "ENAC: an application with Redis, updated, not well, interrupted, rolled back, removed",
         enac,
+    ),
+    (
+        "ENAC with Compose: updated, not well, rolled back, removed",
+        enac_compose,
     ),
     (
         "Fragalysis: a stack on Kubernetes, rolled out pod by pod, broken, shut down, wiped",
@@ -399,6 +404,117 @@ fn fragalysis(place: &Place) -> Result<(), String> {
     match cluster.kubectl(&["get", "ns", "staging-stack"]) {
         Ok(text) => Err(format!("still there: {text}")),
         Err(_) => Ok(()),
+    }
+}
+
+/// An image with the machine's own Python and Redis, and nothing else.
+const RUNTIME: &str = r#"
+set -eu
+cd /
+python=$(readlink -f "$(PATH=/usr/bin:/bin command -v python3)")
+redis=$(readlink -f "$(command -v redis-server)")
+library=/usr/lib/$(basename "$python")
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+mkdir -p "$folder/usr/bin" "$folder/tmp" "$folder/bin"
+cp "$1/usr/bin/busybox" "$folder/bin/"
+for name in sh date dirname readlink; do ln -s busybox "$folder/bin/$name"; done
+cp "$python" "$folder/usr/bin/python3"
+cp "$redis" "$folder/usr/bin/redis-server"
+{ ldd "$python" "$redis"; ldd "$library"/lib-dynload/*.so; } | grep -o '/[^ ]*' | sort -u | grep -v ':$' | while read -r file; do
+    mkdir -p "$folder$(dirname "$file")"
+    cp -L "$file" "$folder$file"
+done
+mkdir -p "$folder$library"
+tar -C "$library" --exclude=test --exclude=__pycache__ --exclude=dist-packages --exclude='config-*' -c . | tar -C "$folder$library" -x
+tar -C "$folder" -c . | docker import -c 'ENV PATH=/usr/bin:/bin' - runtime:1 >/dev/null
+"#;
+
+fn enac_compose(place: &Place) -> Result<(), String> {
+    require(&["redis-server", "ldd"])?;
+    let engine =
+        Engine::start(&place.root).map_err(|reason| match reason.starts_with("needs") {
+            true => format!("skip: {reason}"),
+            false => reason,
+        })?;
+    let mut make = Command::new("bash");
+    make.args(["-c", RUNTIME, "bash"]).arg(engine.tools());
+    expect(finish(&mut engine.within(&make))?, 0, &[])?;
+    let deploy = place.command("ENAC")?;
+    let base = engine.file("run/home/.cache/rplay/enac/demo");
+    let run = |playbook: &str, version: &str, more: &[&str]| {
+        let words = other(&deploy, playbook, version);
+        let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+        for word in [
+            "backend=compose",
+            "app_image=runtime:1",
+            "redis_image=runtime:1",
+        ] {
+            words.extend(["-e", word]);
+        }
+        words.extend(more);
+        finish(&mut engine.rplay(&place.root, &words))
+    };
+    let mut visits = 0;
+    let mut test = |version: &str| {
+        visits += 1;
+        let text = format!("demo {version}: visit {visits}\"");
+        expect(run("test.yml", version, &[])?, 0, &["failed=0", &text])
+    };
+    let raise = |version: &str, name: &str| {
+        let folder = base.join("releases").join(version);
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(folder.join(name), ""))
+            .map_err(|fault| fault.to_string())
+    };
+    expect(
+        run("deploy.yml", "1.0.0", &["--check", "--diff"])?,
+        0,
+        &["+services:", "failed=0"],
+    )?;
+    if base.exists() || !engine.docker(&["ps", "-aq"])?.is_empty() {
+        return Err("the look made something".to_owned());
+    }
+    expect(run("deploy.yml", "1.0.0", &[])?, 0, &["failed=0"])?;
+    test("1.0.0")?;
+    expect(run("deploy.yml", "1.0.0", &[])?, 0, &["changed=0"])?;
+    expect(run("deploy.yml", "1.0.0", &["--check"])?, 0, &["changed=0"])?;
+    expect(
+        run("deploy.yml", "1.1.0", &["--check", "--diff"])?,
+        0,
+        &["-1.0.0\n+1.1.0", "failed=0"],
+    )?;
+    expect(run("deploy.yml", "1.1.0", &[])?, 0, &["failed=0"])?;
+    test("1.1.0")?;
+    // One that is not well, and one whose data cannot be prepared, give way to the former one.
+    raise("1.2.0", "unhealthy")?;
+    let back =
+        "1.2.0 is not deployed (Ask for its health: this release is not well); 1.1.0 is in force";
+    expect(
+        run("deploy.yml", "1.2.0", &["-e", "health_retries=3"])?,
+        2,
+        &[back, "rescued=1"],
+    )?;
+    test("1.1.0")?;
+    raise("1.3.0", "broken-data")?;
+    let back =
+        "1.3.0 is not deployed (Prepare the data: the data cannot be brought to this release";
+    expect(
+        run("deploy.yml", "1.3.0", &[])?,
+        2,
+        &[back, "1.1.0 is in force"],
+    )?;
+    test("1.1.0")?;
+    // Mended, it is deployed.
+    std::fs::remove_file(base.join("releases/1.3.0/broken-data"))
+        .map_err(|fault| fault.to_string())?;
+    expect(run("deploy.yml", "1.3.0", &[])?, 0, &["failed=0"])?;
+    test("1.3.0")?;
+    expect(run("teardown.yml", "1.3.0", &[])?, 0, &["failed=0"])?;
+    expect(run("teardown.yml", "1.3.0", &[])?, 0, &["changed=0"])?;
+    match base.exists() || !engine.docker(&["ps", "-aq"])?.is_empty() {
+        true => Err("something is left".to_owned()),
+        false => Ok(()),
     }
 }
 
