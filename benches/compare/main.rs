@@ -5,6 +5,7 @@
 //! * `--runs N`: how often Ansible runs a play without delay (2); with a delay it does once. rplay
 //!   runs five times as often.
 //! * `--delays A,B,...`: milliseconds added to each direction (0,10,50).
+//! * `--engine TEXT`: only engines whose names contain it (`rplay`, `pyinfra`, ...).
 //! * `--minutes N`: no run starts later than this (40).
 //! * `--save`: adds the results to those of the day in `benches/compare/results/`.
 //! * Words: only the plays whose names contain one of them; `start` and `count` are the parts about
@@ -56,6 +57,7 @@ struct Options {
     delays: Vec<u64>,
     limit: Duration,
     save: bool,
+    engine: String,
     words: Vec<String>,
 }
 
@@ -87,6 +89,7 @@ fn options() -> Result<Options, String> {
         delays: vec![0, 10, 50],
         limit: Duration::from_secs(40 * 60),
         save: false,
+        engine: String::new(),
         words: Vec::new(),
     };
     let mut words = env::args().skip(1);
@@ -100,6 +103,7 @@ fn options() -> Result<Options, String> {
             // What Cargo adds.
             "--bench" => {}
             "--save" => options.save = true,
+            "--engine" => options.engine = words.next().unwrap_or_default(),
             "--runs" => options.runs = u32::try_from(number(words.next())?).unwrap_or(u32::MAX),
             "--minutes" => options.limit = Duration::from_secs(60 * number(words.next())?),
             "--delays" => {
@@ -118,10 +122,10 @@ impl Options {
     /// How often a play is run. What takes little time is easily disturbed, and costs little.
     fn times(&self, engine: &Engine, delay: Duration) -> u32 {
         let runs = if delay.is_zero() { self.runs } else { 1 };
-        if engine.name.starts_with("rplay") {
-            runs * 5
-        } else {
-            runs
+        match engine.name {
+            name if !name.contains(&self.engine) => 0,
+            name if name.starts_with("rplay") => runs * 5,
+            _ => runs,
         }
     }
 
@@ -164,7 +168,8 @@ fn compare(options: &Options) -> Result<bool, String> {
         many(&machine, options, &way, &mut results);
     }
     if options.wants("count") && in_path("strace").is_some() {
-        for engine in machine.engines() {
+        let engines = machine.engines().into_iter();
+        for engine in engines.filter(|engine| options.times(engine, Duration::ZERO) > 0) {
             let record = count_processes(engine, &plain, &controller)?;
             results.records.push(tell(record));
         }
@@ -378,7 +383,16 @@ fn many(machine: &Machine, options: &Options, way: &Way<'_>, results: &mut Resul
         again: false,
         hosts: Some(hosts),
     };
-    for engine in machine.engines() {
+    // All of them are this machine. Where each is one of its own, tasks that see only files travel together.
+    let mut engines = machine.engines();
+    let apart = engines.iter().find(|engine| engine.name == "rplay");
+    let apart = apart.map(|engine| Engine {
+        name: "rplay, hosts apart",
+        environment: vec![("RPLAY_SEND_AHEAD", "always".to_owned())],
+        ..engine.clone()
+    });
+    engines.extend(apart);
+    for engine in engines {
         let is_slow = engine.name == "ansible" || engine.first_contact;
         if engine.reads != Reads::Playbook || is_slow {
             continue;

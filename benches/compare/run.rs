@@ -31,6 +31,7 @@ pub(crate) enum Reads {
 }
 
 /// A program that runs plays, in one of its ways.
+#[derive(Clone)]
 pub(crate) struct Engine {
     /// Its name in the results.
     pub(crate) name: &'static str,

@@ -10,23 +10,24 @@
 //! pull begins without the file and without a cache; that of a second one has both.
 
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a bench reports on standard output"
+    reason = "a bench tells its errors on standard error"
 )]
 
 #[path = "../compare/group.rs"]
 #[expect(dead_code, reason = "nothing is left running that must be ended")]
 mod group;
+mod rounds;
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Instant;
 use std::{env, fs, thread};
 
 use group::Group;
+use rounds::{Options, median, text, today};
 
 /// Makes the image, as an archive of Docker, and starts a registry with it.
 const PREPARE: &str = r#"
@@ -97,10 +98,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn text<E: ToString>(fault: E) -> String {
-    fault.to_string()
 }
 
 /// A host of the tests.
@@ -227,28 +224,12 @@ fn pages(process: i32) -> u64 {
 }
 
 fn measure() -> Result<(), String> {
-    let words: Vec<String> = env::args()
-        .skip(1)
-        .filter(|word| word != "--bench")
-        .collect();
-    let mut runs = 5;
-    for (at, word) in words.iter().enumerate() {
-        match word.as_str() {
-            "--runs" => {
-                let number = words.get(at + 1).and_then(|text| text.parse().ok());
-                runs = number.ok_or("--runs needs a number")?;
-            }
-            "--save" => {}
-            word if word.parse::<usize>().is_ok() => {}
-            other => return Err(format!("unknown option `{other}`")),
-        }
-    }
-    let rplay = env::var_os("RPLAY_BINARY")
-        .map_or_else(|| env!("CARGO_BIN_EXE_rplay").into(), PathBuf::from);
+    let options = Options::read(5)?;
+    let runs = options.runs;
     let folder = tempfile::tempdir().map_err(text)?;
     let host = Host::start(folder.path())?;
     let inside = format!("/proc/{}/root/srv/rplay", host.first);
-    fs::copy(&rplay, inside).map_err(text)?;
+    fs::copy(&options.rplay, inside).map_err(text)?;
     let stored = host.inside(PREPARE)?;
     let mut costs = vec![Vec::new(); LOADS.len()];
     let mut raw = String::new();
@@ -277,17 +258,13 @@ fn measure() -> Result<(), String> {
         ),
     ];
     let page = page(runs, &facts, &costs);
-    println!("{page}");
-    if words.iter().any(|word| word == "--save") {
-        save(&page, &raw)?;
-    }
-    Ok(())
+    options.tell("images", &page, &raw)
 }
 
 fn page(runs: usize, facts: &[(&str, String)], costs: &[Vec<Cost>]) -> String {
-    let name = jiff::Zoned::now().strftime("%Y-%m-%d");
+    let day = today();
     let mut page = format!(
-        "# Pulling an image beside `apptainer pull`, {name}\n\n\
+        "# Pulling an image beside `apptainer pull`, {day}\n\n\
          Written by `cargo bench --bench images -- --save`. Medians of {runs} runs, one after the other in turn, on one host \
          from a registry on its loopback, over plain HTTP; the raw figures are in the file beside this one. CPU is user and \
          system time of all processes of the client, memory the most that all of them together had at one time, bytes those \
@@ -298,30 +275,15 @@ fn page(runs: usize, facts: &[(&str, String)], costs: &[Vec<Cost>]) -> String {
     }
     page += "\n| | CPU s | time s | MiB | bytes moved |\n| --- | ---: | ---: | ---: | ---: |\n";
     for ((name, ..), costs) in LOADS.iter().zip(costs) {
-        let median = |part: &dyn Fn(&Cost) -> f64| {
-            let mut values: Vec<f64> = costs.iter().map(part).collect();
-            values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
-        };
+        let middle = |part: &dyn Fn(&Cost) -> f64| median(costs.iter().map(part));
         let _ = writeln!(
             page,
             "| {name} | {:.2} | {:.2} | {:.1} | {:.0} |",
-            median(&|cost| cost.cpu_ms) / 1e3,
-            median(&|cost| cost.wall_ms) / 1e3,
-            median(&|cost| cost.memory as f64) / 1024.0,
-            median(&|cost| cost.moved as f64)
+            middle(&|cost| cost.cpu_ms) / 1e3,
+            middle(&|cost| cost.wall_ms) / 1e3,
+            middle(&|cost| cost.memory as f64) / 1024.0,
+            middle(&|cost| cost.moved as f64)
         );
     }
     page
-}
-
-fn save(page: &str, raw: &str) -> Result<(), String> {
-    let name = jiff::Zoned::now().strftime("%Y-%m-%d").to_string();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/images/results");
-    fs::create_dir_all(&folder).map_err(text)?;
-    for (ending, content) in [("md", page), ("ndjson", raw)] {
-        let mut file = fs::File::create(folder.join(format!("{name}.{ending}"))).map_err(text)?;
-        file.write_all(content.as_bytes()).map_err(text)?;
-    }
-    Ok(())
 }
