@@ -449,6 +449,11 @@ fn silence(host: &Host) -> Result<(), String> {
             "changed: [stays]",
             "unreachable=1",
         ],
+    )?;
+    eventually(
+        "nothing of the run is left on the host",
+        Duration::from_secs(60),
+        || Ok(running(host, "sleep 20")?.is_empty()),
     )
 }
 

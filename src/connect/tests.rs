@@ -11,7 +11,7 @@ use rplay_modules::data::Data;
 use rplay_modules::wire::Run;
 
 use super::*;
-use proxy::Proxy;
+use proxy::{Counts, Proxy};
 
 #[path = "../../tests/harness/proxy.rs"]
 mod proxy;
@@ -227,40 +227,37 @@ async fn ssh_uploads_once() {
 }
 
 /// Half of a round trip of the slow line below.
-const DELAY: Duration = Duration::from_millis(150);
+const DELAY: Duration = Duration::from_millis(20);
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs sshd"]
 async fn ssh_turns() {
     let server = Server::start();
     let proxy = Proxy::start(([127, 0, 0, 1], server.port).into(), DELAY).unwrap();
-    let turns = |start: Instant| start.elapsed().as_secs_f64() / (2.0 * DELAY.as_secs_f64());
+    let turns = |before: &Counts| proxy.counts().turns - before.turns;
     let _ = std::fs::remove_dir_all("/home/rplaytest/.cache/rplay");
-    // How long an upload takes depends on the agent's size: the server's window is two megabytes.
-    for (round, limit) in [("upload", 30.0), ("cached", 2.9)] {
+    for is_cached in [false, true] {
         let target = Target {
             port: Some(proxy.port),
             host_key_checking: false,
             ..server.target()
         };
         let mut link = Link::new(target);
-        let start = Instant::now();
+        let before = proxy.counts();
         link.raw(None, "true", None).await.unwrap();
-        let login = turns(start);
-        let start = Instant::now();
+        let login = turns(&before);
+        let before = proxy.counts();
         link.hello(None).await.unwrap();
-        let bootstrap = turns(start);
-        let (start, before) = (Instant::now(), proxy.counts());
+        let bootstrap = turns(&before);
+        let before = proxy.counts();
         check_ping(&mut link, None).await;
-        let call = turns(start);
         let after = proxy.counts();
         assert_eq!(after.turns - before.turns, 1);
         assert_eq!(after.connections, before.connections);
         assert!(after.to_server > before.to_server && after.to_client > before.to_client);
-        println!(
-            "{round}: login and a command {login:.1}, bootstrap {bootstrap:.1}, call {call:.1} turns"
-        );
-        assert!(bootstrap < limit && call < 1.5);
+        println!("cached {is_cached}: login and a command {login}, bootstrap {bootstrap} turns");
+        // How many an upload takes depends on the agent's size, and on what both sides leave unanswered.
+        assert!(bootstrap <= 3 || !is_cached);
     }
 }
 
