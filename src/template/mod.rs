@@ -45,6 +45,7 @@ pub(crate) use fault::{
 pub use files::FileOptions;
 pub(crate) use files::about;
 pub(crate) use filters::encode::{Style as JsonStyle, json_text};
+pub(crate) use filters::kubernetes::hashed_name;
 pub(crate) use filters::path::normal;
 pub(crate) use filters::toml::quoted as toml_quoted;
 pub(crate) use filters::yaml::{

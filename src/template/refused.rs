@@ -79,7 +79,6 @@ const FILTERS: &[&str] = &[
     "hetzner.hcloud.load_balancer_status",
     "hetzner.hcloud.txt_record",
     "infinidat.infinibox.delta_time",
-    "kubernetes.core.k8s_config_resource_name",
     "microsoft.ad.as_datetime",
     "microsoft.ad.as_guid",
     "microsoft.ad.as_sid",

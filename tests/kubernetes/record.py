@@ -102,7 +102,7 @@ def main():
                 result = known.get(name)
             all.append({"task": name, "result": result})
         with open(target, "w") as handle:
-            json.dump(all, handle, indent=1, sort_keys=True)
+            json.dump(all, handle, indent=2, sort_keys=True, ensure_ascii=False)
             handle.write("\n")
         print(file, len(all), "tasks")
     cluster.stdin.close()

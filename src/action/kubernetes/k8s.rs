@@ -9,10 +9,11 @@ use super::definition::{Defaults, definitions, unknown_keys};
 use super::discovery::text;
 use super::objects::{State, Wish, perform, remove_all};
 use super::wait::Patience;
-use super::{Job, hash, told};
+use super::{Job, told};
 use crate::action::address::with_query;
 use crate::action::{ActionError, TaskResult};
 use crate::run::context::Context;
+use crate::template::hashed_name;
 
 /// Does what the task asks for.
 pub(super) async fn run(context: &mut Context<'_>, args: Args) -> Result<TaskResult, ActionError> {
@@ -28,7 +29,11 @@ pub(super) async fn run(context: &mut Context<'_>, args: Args) -> Result<TaskRes
     let src = args.definition.src.as_deref();
     let mut all = definitions(context, given, src, args.template.as_ref(), &defaults).await?;
     if args.append_hash {
-        all.iter_mut().for_each(hash::append);
+        for definition in &mut all {
+            if let Some(name) = hashed_name(definition) {
+                definition["metadata"]["name"] = name.into();
+            }
+        }
     }
     let mut job = Job::begin(context, &args.auth).await?;
     if let Some(validate) = &args.validate {

@@ -10,7 +10,6 @@ mod diff;
 mod discovery;
 mod drain;
 mod exec;
-mod hash;
 mod helm;
 mod json_patch;
 mod k8s;

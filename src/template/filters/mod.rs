@@ -10,6 +10,7 @@ mod general;
 mod ipaddr;
 mod jmespath;
 mod keys;
+pub(crate) mod kubernetes;
 mod links;
 pub(crate) mod list;
 mod math;
@@ -131,6 +132,7 @@ const FAMILIES: &[Family] = &[
     family(UTILS, true, network::FILTERS),
     family(UTILS, false, paths::FILTERS),
     family(UTILS, false, compare::FILTERS),
+    family(&["kubernetes.core"], false, kubernetes::FILTERS),
 ];
 
 /// A filter that was found.
