@@ -91,24 +91,29 @@ impl Server {
         let body = request(method, params);
         headers.push(("Content-Length".to_owned(), body.len().to_string()));
         let own = self.client.socket.is_none();
+        // Behind a socket the address of the request is made up.
+        let made_up = self.url.to_string();
+        let unreachable =
+            |error: String| Trouble::Unreachable(error.replace(&made_up, &self.address));
         let answer = self
             .client
             .exchange(machine, "POST", &self.url, &headers, body.as_bytes(), own)
-            .map_err(|error| Trouble::Unreachable(error.to_string()))?;
+            .map_err(|error| unreachable(error.to_string()))?;
         match answer.status {
             200 => {}
             401 => return Err(Trouble::Refused(self.address.clone())),
             status => {
-                let reason = &answer.reason;
-                let text = format!("the server answers with {status} {reason}");
+                let (server, reason) = (&self.address, &answer.reason);
+                let text = format!("{server} answers with {status} {reason}");
                 return Err(Trouble::Unreachable(text));
             }
         }
         let text = answer
             .document()
-            .map_err(|error| Trouble::Unreachable(error.to_string()))?;
+            .map_err(|error| unreachable(error.to_string()))?;
         let text = String::from_utf8_lossy(&text);
-        let unread = || Trouble::Unreachable("the server's answer is no XML-RPC".to_owned());
+        let unread =
+            || Trouble::Unreachable(format!("the answer of {} is no XML-RPC", self.address));
         let mut reader = Reader { rest: &text };
         let is_fault = text.contains("<fault>");
         reader.find("<value>").ok_or_else(unread)?;

@@ -80,12 +80,12 @@ async fn list_members(
     // Two requests serve all namespaces, where whoever asks may see all of them at once.
     let mut whole = match wanted {
         Some(_) => None,
-        None => match items(&api, "/api/v1/pods", "Pod").await {
-            Ok(pods) => {
-                let services = items(&api, "/api/v1/services", "Service").await;
-                services.ok().map(|services| (pods, services))
+        None => match all_items(&api, "/api/v1/pods", "Pod").await? {
+            Some(pods) => {
+                let services = all_items(&api, "/api/v1/services", "Service").await?;
+                services.map(|services| (pods, services))
             }
-            Err(_) => None,
+            None => None,
         },
     };
     let mut namespaces = vec![];
@@ -116,14 +116,29 @@ async fn list_members(
 
 /// The objects of a list.
 async fn items(api: &Api, path: &str, kind: &str) -> Result<Vec<Json>, Fault> {
-    let mut list = api.get(path).await.map_err(|refusal| {
-        let why = refusal.message();
-        Fault::new(format!("Error fetching {kind} list: {why}"))
-    })?;
-    Ok(match list["items"].take() {
+    let found = list(api, path).await;
+    found.map_err(|refusal| unfetched(kind, &refusal))
+}
+
+/// The same of all namespaces; nothing for whoever may not see them all.
+async fn all_items(api: &Api, path: &str, kind: &str) -> Result<Option<Vec<Json>>, Fault> {
+    match list(api, path).await {
+        Ok(found) => Ok(Some(found)),
+        Err(Refusal::Answer(403, _)) => Ok(None),
+        Err(refusal) => Err(unfetched(kind, &refusal)),
+    }
+}
+
+async fn list(api: &Api, path: &str) -> Result<Vec<Json>, Refusal> {
+    Ok(match api.get(path).await?["items"].take() {
         Json::Array(items) => items,
         _ => vec![],
     })
+}
+
+fn unfetched(kind: &str, refusal: &Refusal) -> Fault {
+    let why = refusal.message();
+    Fault::new(format!("Error fetching {kind} list: {why}"))
 }
 
 async fn ask(options: &Map, hidden: &Secrets) -> Result<Vec<Data>, Fault> {
