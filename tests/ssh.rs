@@ -48,6 +48,10 @@ const SCENARIOS: &[Scenario<Server>] = &[
         side::together,
     ),
     (
+        "hosts that wait for nobody come out as one task after the other",
+        side::free,
+    ),
+    (
         "hosts that have their files alone need few turns",
         side::apart,
     ),

@@ -5,6 +5,7 @@
 //! chain's tasks: up to the next handlers, include, end of a role, loop, or task whose failure is
 //! decided here. Everything else waits for its turn.
 //!
+//! Under the strategies `free` and `host_pinned` no host waits for another one anyway, and each has a chain of its own.
 //! Hosts that go through a play side by side may rely on each other having done what goes before. So
 //! where several are under way, a chain has only tasks that see nothing but files of their own host, and
 //! the hosts must have their files alone: then no host can tell how far the others are. It ends where
@@ -268,7 +269,7 @@ impl Run<'_> {
         if waits || limited || !hosts.iter().all(carried) || !self.are_all(state, hosts) {
             return vec![];
         }
-        if apart && !self.are_apart(state, hosts) {
+        if apart && !self.have_own_files(hosts) {
             return vec![];
         }
         let tasks = self.ahead_of(state, first, hosts, apart);
@@ -301,7 +302,11 @@ impl Run<'_> {
         if cursors.iter().any(Cursor::is_in_handlers) {
             return vec![];
         }
-        let most = MOST.min(MOST_OF_ALL / hosts.len().max(1));
+        let beside = match state.free {
+            true => self.shared.options.forks,
+            false => hosts.len(),
+        };
+        let most = MOST.min(MOST_OF_ALL / beside.max(1));
         let mut unsettled: HashSet<String> = OPEN.iter().map(|name| (*name).to_owned()).collect();
         let mut tasks = vec![];
         let mut before = Arc::clone(first);
@@ -327,8 +332,17 @@ impl Run<'_> {
         tasks
     }
 
-    /// Whether no host of the batch but these is under way.
+    /// Whether no host of the batch but these is under way, or none waits for another one; and none ends with
+    /// another one.
     fn are_all(&self, state: &Batch<'_>, hosts: &[&String]) -> bool {
+        let keywords = &state.play.plan.play.keywords;
+        let is_limited = keywords.contains_key(&Keyword::MaxFailPercentage);
+        if is_limited && (state.free || hosts.len() > 1) {
+            return false;
+        }
+        if state.free {
+            return true;
+        }
         let over =
             |host: &String, cursor: &Cursor| self.unreachable.contains(host) || cursor.is_over();
         let left = state
@@ -338,12 +352,8 @@ impl Run<'_> {
         left.count() == hosts.len()
     }
 
-    /// Whether no host sees files of another one, and none that fails keeps others from going on.
-    fn are_apart(&self, state: &Batch<'_>, hosts: &[&String]) -> bool {
-        let keywords = &state.play.plan.play.keywords;
-        if keywords.contains_key(&Keyword::MaxFailPercentage) {
-            return false;
-        }
+    /// Whether no host sees files of another one.
+    fn have_own_files(&self, hosts: &[&String]) -> bool {
         if self.shared.config.text("send_ahead").as_deref() == Some("always") {
             return true;
         }

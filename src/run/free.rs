@@ -119,7 +119,11 @@ impl Run<'_> {
         let places = self.shared.options.forks.max(1);
         let mut left = false;
         for _ in 0..traffic.waiting.len() {
-            if traffic.busy.len() >= places || self.fault.is_some() || state.ended {
+            // A host that works on what was sent ahead has its place already; it stands at the front.
+            let next = traffic.waiting.front();
+            let is_ahead = next.is_some_and(|host| self.chains.contains_key(host));
+            let is_full = traffic.busy.len() >= places && !is_ahead;
+            if is_full || self.fault.is_some() || state.ended {
                 break;
             }
             let Some(host) = traffic.waiting.pop_front() else {
@@ -212,8 +216,21 @@ impl Run<'_> {
                 return false;
             }
         }
-        let at = (host.to_owned(), scope);
-        self.spawn(&spec, info.id, at, &traffic.out, None, vec![]);
+        let id = info.id;
+        let name = host.to_owned();
+        let further = match self.history.has(host) {
+            true => None,
+            false => self.further(state, &spec, &[&name], &magic).pop(),
+        };
+        let at = (name, scope);
+        self.spawn(
+            &spec,
+            id,
+            at,
+            &traffic.out,
+            None,
+            further.unwrap_or_default(),
+        );
         traffic.busy.insert(host.to_owned(), spec);
         true
     }
@@ -289,6 +306,12 @@ impl Run<'_> {
         // Hosts that go their own way do not fail with others.
         self.follow_up(state, &spec, done, own, false, false);
         self.check_limit(state);
+        if self.chains.contains_key(&host) {
+            return traffic.waiting.push_front(host);
+        }
+        if state.leaving.remove(&host) {
+            state.move_on(own, Cursor::end);
+        }
         traffic.waiting.push_back(host);
     }
 }

@@ -147,7 +147,13 @@ impl Run<'_> {
             }
             "end_play" | "end_batch" => {
                 state.play_over |= action == "end_play";
-                state.cursors.values_mut().for_each(Cursor::end);
+                for (host, cursor) in &mut state.cursors {
+                    // What a host does that did not wait for the others is told before it ends.
+                    match self.chains.contains_key(host) {
+                        true => drop(state.leaving.insert(host.clone())),
+                        false => cursor.end(),
+                    }
+                }
                 true
             }
             "end_host" => {

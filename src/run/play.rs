@@ -69,6 +69,8 @@ pub(super) struct Batch<'p> {
     pub(super) handler_names: Vec<HandlerName>,
     /// No host waits for another one; a heading is told with the first result.
     pub(super) free: bool,
+    /// Hosts that end when the tasks have been told that were sent ahead to them.
+    pub(super) leaving: HashSet<String>,
     /// `strategy: debug`: the run stops for failures.
     pub(super) debug: bool,
     /// The user knows that `any_errors_fatal` has no effect there.
@@ -120,6 +122,7 @@ impl<'p> Batch<'p> {
             force_handlers: false,
             handler_names: vec![],
             free: false,
+            leaving: HashSet::new(),
             debug: false,
             warned_fatal: false,
             step: false,

@@ -56,6 +56,104 @@ pub(super) fn together(server: &Server) -> Result<(), String> {
     Ok(())
 }
 
+/// Tasks of hosts that do not wait for each other; `end` is who ends the play for all.
+const FREE: &str = r#"
+- hosts: all
+  gather_facts: false
+  vars: {here: "free-{{ inventory_hostname }}"}
+  handlers:
+    - name: after
+      copy: {content: "handled {{ read.stdout }}", dest: "{{ here }}/handled"}
+  tasks:
+    - ping:
+    - file: {path: "{{ here }}", state: directory}
+    - copy: {content: "first {{ inventory_hostname }}", dest: "{{ here }}/first"}
+      notify: after
+    - command: cat "{{ here }}/first"
+      register: read
+    - set_fact: {seen: "{{ read.stdout }}"}
+    - copy: {content: "{{ seen }}", dest: "{{ here }}/seen"}
+      when: inventory_hostname != 'b'
+    - block:
+        - command: ls "{{ here }}/{{ 'none' if inventory_hostname == 'a' else 'first' }}"
+        - copy: {content: y, dest: "{{ here }}/y"}
+      rescue:
+        - copy: {content: rescued, dest: "{{ here }}/rescued"}
+      always:
+        - copy: {content: always, dest: "{{ here }}/always"}
+    - shell: test "{{ inventory_hostname }}" != c
+    - copy: {content: on, dest: "{{ here }}/on"}
+    - meta: end_host
+      when: inventory_hostname == 'b'
+    - command: ls {{ here }}
+      register: left
+    - debug: msg="{{ left.stdout_lines }}"
+"#;
+
+/// Each host does and tells the same as without sending ahead, whichever host is first; and what was done when
+/// another host ends the play is told.
+pub(super) fn free(server: &Server) -> Result<(), String> {
+    let names = ["a", "b", "c", "d"];
+    let hosts: Vec<String> = names.map(|name| server.host(name)).to_vec();
+    let mut ended = String::from(
+        "- hosts: all\n  gather_facts: false\n  vars: {here: 'free-{{ inventory_hostname }}'}\n  tasks:\n    - ping:\n    \
+         - meta: end_play\n      when: inventory_hostname == 'd'\n    - file: {path: '{{ here }}', state: directory}\n",
+    );
+    for number in 0..30 {
+        ended += &format!("    - file: {{path: '{{{{ here }}}}/{number}', state: touch}}\n");
+    }
+    server.write("free.yml", FREE)?;
+    server.write("ended.yml", &ended)?;
+    let run = |play: &str, forks: &str| {
+        server.write("hosts.ini", &(hosts.join("\n") + "\n"))?;
+        let words = [play, "-i", "hosts.ini", "-f", forks, "-v"];
+        server.rplay("known_hosts", &words)
+    };
+    let left = |command: &str| {
+        let clean = format!("    - shell: {command}; rm -rf free-*\n");
+        Ok::<_, String>(without_times(&server.play(&clean, &["-v"])?.1))
+    };
+    for (strategy, forks) in [("free", "1"), ("free", "2"), ("free", "5")]
+        .into_iter()
+        .chain([("host_pinned", "1"), ("host_pinned", "2")])
+    {
+        let mut told = vec![];
+        for way in ["never", "always"] {
+            let settings =
+                format!("[defaults]\nstrategy = {strategy}\n[rplay]\nsend_ahead = {way}\n");
+            server.write("ansible.cfg", &settings)?;
+            let (code, text) = run("free.yml", forks)?;
+            // What each host tells, in its order; hosts come in any.
+            let text = without_times(&text);
+            let of_host = |name: &str| -> Vec<String> {
+                let lines = text.lines();
+                let own = lines.filter(|line| line.contains(&format!("[{name}]")));
+                own.map(str::to_owned).collect()
+            };
+            let recap = text.split_once("PLAY RECAP").unwrap_or_default().1;
+            told.push((
+                code,
+                names.map(of_host),
+                recap.to_owned(),
+                left("head -v free-*/*")?,
+            ));
+            let (_, text) = run("ended.yml", forks)?;
+            let made =
+                |line: &&str| line.starts_with("changed: ") && line.contains("\"state\": \"file\"");
+            let made = text.lines().filter(made).count();
+            let there = left("echo files $(ls free-*/* | wc -l)")?;
+            if !there.contains(&format!("files {made}\"")) {
+                return Err(format!("{strategy} {way}: {made} told\n{there}\n{text}"));
+            }
+        }
+        std::fs::remove_file(server.file("ansible.cfg")).map_err(|fault| fault.to_string())?;
+        if told[0] != told[1] || !told[0].2.contains("rescued=1") {
+            return Err(format!("{strategy}, {forks}:\n{told:#?}"));
+        }
+    }
+    Ok(())
+}
+
 /// A server that takes itself for a machine of its own: it has its own mounts, and its own start of the
 /// kernel.
 fn machine(root: &Path, boot: &str) -> Result<Server, String> {
@@ -84,6 +182,15 @@ fn machine(root: &Path, boot: &str) -> Result<Server, String> {
 
 /// What twenty-one tasks cost hosts side by side, in turns beside those of connecting, on each host.
 fn turns(servers: &[Server], before: &str, tasks: &str) -> Result<Vec<u64>, String> {
+    turns_by("linear", servers, before, tasks)
+}
+
+fn turns_by(
+    strategy: &str,
+    servers: &[Server],
+    before: &str,
+    tasks: &str,
+) -> Result<Vec<u64>, String> {
     let fault = |fault: std::io::Error| fault.to_string();
     let first = servers.first().ok_or("no server")?;
     let mut counts = vec![];
@@ -104,7 +211,9 @@ fn turns(servers: &[Server], before: &str, tasks: &str) -> Result<Vec<u64>, Stri
         }
         first.write("known_proxy", &known)?;
         first.write("hosts.ini", &hosts)?;
-        let play = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
+        let play = format!(
+            "- hosts: all\n  gather_facts: false\n  strategy: {strategy}\n  tasks:\n{tasks}"
+        );
         first.write("play.yml", &play)?;
         let ran = first.rplay("known_proxy", &["play.yml", "-i", "hosts.ini"])?;
         let done = tasks.matches("\n    - ").count() + 1;
@@ -169,6 +278,11 @@ pub(super) fn apart(_: &Server) -> Result<(), String> {
     let mixed = files.replacen("    - stat:", "    - command: 'true'\n    - stat:", 1);
     let some = |turns| (1..=4).contains(&turns);
     judge("with a command", turns(&servers, ready, &mixed)?, &some)?;
+    // There it keeps nobody from going on.
+    for strategy in ["free", "host_pinned"] {
+        let alone = turns_by(strategy, &servers, ready, &mixed)?;
+        judge(strategy, alone, &few)?;
+    }
     let each = |turns| turns >= 18;
     // Any failure would be everybody's.
     let fatal = files.replace("    - ", "    - any_errors_fatal: true\n      ");
