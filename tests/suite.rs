@@ -153,7 +153,8 @@ fn run_jobs(root: &Path, words: &[String], mode: &Mode) -> (Results, Vec<(f64, S
         jobs,
         ..Work::default()
     });
-    let threads = thread::available_parallelism().map_or(2, |count| count.get().max(2));
+    // Half of the time is waiting, for servers and for what must not come too early.
+    let threads = thread::available_parallelism().map_or(2, |count| count.get() + 1);
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
