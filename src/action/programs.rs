@@ -108,6 +108,11 @@ async fn really(
     result
 }
 
+/// Why a module failed.
+fn message(result: &TaskResult) -> String {
+    result.result.get("msg").map(Data::text).unwrap_or_default()
+}
+
 /// The user's home on the host.
 pub(crate) async fn home(context: &mut Context<'_>) -> Result<String, ActionError> {
     let r#become = context.r#become.clone();
@@ -172,7 +177,7 @@ pub(crate) async fn read(
     let args = map! { "src" => path };
     let result = context.call_module("ansible.builtin.slurp", &args).await?;
     if result.failed {
-        let msg = result.result.get("msg").map(Data::text).unwrap_or_default();
+        let msg = message(&result);
         return match msg.contains("not found") || msg.contains("No such file") {
             true => Ok(None),
             false => Err(ActionError::new(msg)),
@@ -222,10 +227,7 @@ pub(crate) async fn write(
     context.diff = diff;
     match result.failed {
         false => Ok(()),
-        true => {
-            let msg = result.result.get("msg").map(Data::text).unwrap_or_default();
-            Err(ActionError::new(msg))
-        }
+        true => Err(ActionError::new(message(&result))),
     }
 }
 

@@ -11,11 +11,7 @@
 # ends: nothing stays behind, however the caller ends.
 set -eu
 folder=$1 engine=$2
-die() {
-    for log in "$folder"/*.log; do [ ! -s "$log" ] || tail -n 3 "$log" >&2; done
-    echo "docker.sh: $*" >&2
-    exit 1
-}
+. "$(dirname "$0")/namespaces.sh"
 mkdir -p "$folder/home/.docker/cli-plugins"
 for plugin in compose buildx; do
     ln -s "$engine/usr/libexec/docker/cli-plugins/docker-$plugin" "$folder/home/.docker/cli-plugins/"
@@ -81,17 +77,7 @@ docker ps -aq | xargs -r docker rm -f >/dev/null 2>&1
 kill "$(cat "$folder/pid")"
 for try in $(seq 100); do [ -e "$folder/pid" ] || break; sleep 0.1; done
 END
-exec 9<&0
-unshare --mount --pid --net --fork --kill-child \
-    bash "$folder/inside.sh" "$folder" "$engine" 9<&9 >"$folder/inside.log" 2>&1 </dev/null &
-outer=$!
-trap 'kill -9 $outer 2>/dev/null || :' EXIT
-for try in $(seq 2400); do
-    [ ! -e "$folder/ready" ] || break
-    [ -e "/proc/$outer" ] || die "it ended"
-    sleep 0.1
-done
-[ -e "$folder/ready" ] || die "it is not ready after four minutes"
+inside 240 --net
 inner=$(cat "/proc/$outer/task/$outer/children")
 echo "${inner%% *}"
 wait "$outer" || :

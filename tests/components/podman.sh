@@ -11,11 +11,7 @@
 # crun refuses machines with both versions of control groups.
 set -eu
 folder=$1 engine=$2
-die() {
-    for log in "$folder"/*.log; do [ ! -s "$log" ] || tail -n 3 "$log" >&2; done
-    echo "podman.sh: $*" >&2
-    exit 1
-}
+. "$(dirname "$0")/namespaces.sh"
 mkdir -p "$folder/home/.config/containers"
 echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$folder/home/.config/containers/policy.json"
 cat >"$folder/containers.conf" <<END
@@ -76,17 +72,12 @@ touch ready
 cat <&9 >/dev/null
 ./own rm -f -a -t 0 >/dev/null 2>&1
 END
-exec 9<&0
-unshare --mount --pid --fork --kill-child \
-    bash "$folder/inside.sh" "$folder" "$engine" 9<&9 >"$folder/inside.log" 2>&1 </dev/null &
-outer=$!
 # What is left of control groups has no process in it, or else it is somebody's and stays.
-trap 'kill -9 $outer 2>/dev/null || :; wait; find /sys/fs/cgroup -depth -type d -path "*/libpod_parent*" -exec rmdir {} + 2>/dev/null || :' EXIT
-for try in $(seq 600); do
-    [ ! -e "$folder/ready" ] || break
-    [ -e "/proc/$outer" ] || die "it ended"
-    sleep 0.1
-done
-[ -e "$folder/ready" ] || die "it is not ready after a minute"
+ended() {
+    kill -9 "$outer" 2>/dev/null || :
+    wait
+    find /sys/fs/cgroup -depth -type d -path "*/libpod_parent*" -exec rmdir {} + 2>/dev/null || :
+}
+inside 60
 echo ready
 wait "$outer" || :
