@@ -155,7 +155,7 @@ fn cases(root: &Path, server: &Server) -> Vec<(String, Verdict)> {
         };
         let name = crate::page_name(root, &path);
         for case in &page.cases {
-            let verdict = stages::over_ssh(case, &more);
+            let verdict = stages::over_ssh(&name, case, &more);
             results.push((format!("ssh::{name}::{}", case.title), verdict));
         }
     }

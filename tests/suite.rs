@@ -26,6 +26,7 @@ mod harness {
     pub(crate) mod snapshot;
     pub(crate) mod stages;
     pub(crate) mod stand_in;
+    pub(crate) mod turns;
 }
 mod arguments;
 mod browser;

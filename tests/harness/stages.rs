@@ -7,6 +7,7 @@ use similar::TextDiff;
 
 use super::case::{Folder, Ran, Words, split};
 use super::page::{Case, Page};
+use super::turns::Turn;
 use super::{added, http, memory, parity};
 
 /// What to do with the expectations.
@@ -59,6 +60,7 @@ impl Mode {
 /// Runs a case in the mode, and rewrites its expectations if the mode says so.
 pub(crate) fn run(page: &mut Page, index: usize, name: &str, mode: &Mode) -> Verdict {
     let is_module = name.starts_with("modules/");
+    let _turn = Turn::take(name);
     let case = &mut page.cases[index];
     if case.flag("needs") == Some("root") && !rustix::process::getuid().is_root() {
         return Verdict::Skipped("needs root".to_string());
@@ -395,11 +397,12 @@ fn in_memory(case: &Case, stdout: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The case's run on a real connection, with the same expectations.
-pub(crate) fn over_ssh(case: &Case, connection: &[String]) -> Verdict {
+/// The run of a page's case on a real connection, with the same expectations.
+pub(crate) fn over_ssh(page: &str, case: &Case, connection: &[String]) -> Verdict {
     if let Some(reason) = case.flag("todo").or_else(|| case.flag("local")) {
         return Verdict::Skipped(reason.to_string());
     }
+    let _turn = Turn::take(page);
     let run = || -> Result<(), String> {
         let (_, stdout) = case.block("stdout").ok_or("the case was never recorded")?;
         let folder = Folder::new(case)?;
