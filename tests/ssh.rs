@@ -348,11 +348,20 @@ fn few_turns(server: &Server) -> Result<(), String> {
     std::fs::write(server.file("large"), &large).map_err(fault)?;
     let text = "A line of a log, much like the next one.\n".repeat(200_000);
     std::fs::write(server.file("text"), &text).map_err(fault)?;
-    // The first play brings the agent, and takes away what an earlier test left.
-    let first = "    - file: {path: turns, state: absent}\n";
-    expect(server.play(first, &[])?, 0, &["ok=1 "])?;
-
-    let mut hundred = String::from("    - file: {path: turns, state: directory}\n");
+    // A play from the beginning, which the first time brings the agent, or once more.
+    let fresh =
+        "    - file: {path: turns, state: absent}\n    - file: {path: turns, state: directory}\n";
+    expect(server.play(fresh, &[])?, 0, &["ok=2 "])?;
+    let few = |what: &str, tasks: &str, stats: &str, most: u64| {
+        let turns = || {
+            if stats != "changed=0 " {
+                expect(server.play(fresh, &[])?, 0, &["ok=2 "])?;
+            }
+            cost(server, tasks, stats).map(|(turns, _)| turns)
+        };
+        scenario::one_of_five(what, turns, |turns| *turns <= most)
+    };
+    let mut hundred = String::from("    - file: {path: turns, mode: '0700'}\n");
     for number in 0..25 {
         hundred += &format!("    - file: {{path: turns/d{number}, state: directory}}\n");
         hundred += &format!("    - copy: {{content: c, dest: turns/c{number}}}\n");
@@ -360,45 +369,21 @@ fn few_turns(server: &Server) -> Result<(), String> {
         hundred += &format!("    - lineinfile: {{path: turns/l{number}, line: l, create: true}}\n");
     }
     server.write("large.j2", "{{ inventory_hostname }}\n")?;
+    few("turns of 101 tasks", &hundred, "changed=101 ", 2)?;
+    few("turns of them again", &hundred, "changed=0 ", 2)?;
+    server.write("ansible.cfg", "[rplay]\nsend_ahead = never\n")?;
+    few("turns of them one by one", &hundred, "changed=0 ", 105)?;
+    std::fs::remove_file(server.file("ansible.cfg")).map_err(fault)?;
+    let loops = "    - copy: {content: c, dest: 'turns/i{{ item }}'}\n      loop: \"{{ range(500) | list }}\"\n";
+    few("turns of 500 items", loops, "changed=1 ", 3)?;
+    few("turns of them again", loops, "changed=0 ", 3)?;
+    let copy = "    - copy: {src: tree/, dest: turns/tree/}\n";
+    few("turns of a tree", copy, "changed=1 ", 10)?;
+    few("turns of a tree again", copy, "changed=0 ", 2)?;
     let most = |what: &str, found: u64, most: u64| {
         let text = format!("{what}: {found}, more than {most}");
         (found <= most).then_some(()).ok_or(text)
     };
-    most(
-        "turns of 101 tasks",
-        cost(server, &hundred, "changed=101 ")?.0,
-        2,
-    )?;
-    most(
-        "turns of them again",
-        cost(server, &hundred, "changed=0 ")?.0,
-        2,
-    )?;
-    server.write("ansible.cfg", "[rplay]\nsend_ahead = never\n")?;
-    most(
-        "turns of them one by one",
-        cost(server, &hundred, "changed=0 ")?.0,
-        105,
-    )?;
-    std::fs::remove_file(server.file("ansible.cfg")).map_err(fault)?;
-    let loops = "    - copy: {content: c, dest: 'turns/i{{ item }}'}\n      loop: \"{{ range(500) | list }}\"\n";
-    most(
-        "turns of 500 items",
-        cost(server, loops, "changed=1 ")?.0,
-        3,
-    )?;
-    most(
-        "turns of them again",
-        cost(server, loops, "changed=0 ")?.0,
-        3,
-    )?;
-    let copy = "    - copy: {src: tree/, dest: turns/tree/}\n";
-    most("turns of a tree", cost(server, copy, "changed=1 ")?.0, 10)?;
-    most(
-        "turns of a tree again",
-        cost(server, copy, "changed=0 ")?.0,
-        2,
-    )?;
     let copy = "    - copy: {src: large, dest: turns/}\n";
     let (_, bytes) = cost(server, copy, "changed=1 ")?;
     most("bytes that were not sent", large.len() as u64, bytes)?;
