@@ -50,9 +50,10 @@ pub(super) fn script(token: &str, images: &[Image], target: &Target) -> Result<S
     folders.push("${XDG_CACHE_HOME:-$HOME/.cache}/rplay".to_owned());
     // One of them may be mounted so that nothing in it can be run.
     folders.extend(["/tmp", "/var/tmp", "/dev/shm"].map(|folder| format!("{folder}/.rplay-$u")));
+    // The script asks for the user's number only when it comes to these.
     let quoted: Vec<_> = folders
         .iter()
-        .map(|folder| format!("\"{folder}\""))
+        .map(|folder| format!("\"{}\"", folder.strip_suffix("$u").unwrap_or(folder)))
         .collect();
     let script = SCRIPT.lines().collect::<Vec<_>>().join(" ");
     Ok(script
