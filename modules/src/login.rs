@@ -3,7 +3,8 @@
 use rplay_modules::machine::{Command, Output};
 
 /// Reads what a log-in and a command over SSH read, without a word on standard output, takes the
-/// steps, and becomes the program behind them. A step with an output ends it with two NUL bytes.
+/// steps, and becomes the program behind them. A step with an output ends it with two NUL bytes. Without the program, the
+/// code is 125 where a step failed, and 127 where there is no container engine.
 const SCRIPT: &str = r#"p() { [ ! -r "$1" ] || . "$1"; }
 {
     p /etc/profile
@@ -11,13 +12,13 @@ const SCRIPT: &str = r#"p() { [ ! -r "$1" ] || . "$1"; }
     p /etc/bash.bashrc
     p ~/.bashrc
 } >/dev/null
-type module >/dev/null 2>&1 || { echo 'there is no `module` in the shell of this user' >&2; exit 1; }
+type module >/dev/null 2>&1 || { echo 'there is no `module` in the shell of this user' >&2; exit 125; }
 while [ "$1" != -- ]; do
     case $1 in
     environment) env -0; printf '\0' ;;
     avail | list) module -t "$1" 2>&1; printf '\0\0' ;;
-    show) t=$(module show "$2" 2>&1) || { echo "$t" >&2; exit 1; }; printf '%s\0\0' "$t" ;;
-    *) module "$1" ${2:+"$2"} >&2 || exit 1 ;;
+    show) t=$(module show "$2" 2>&1) || { echo "$t" >&2; exit 125; }; printf '%s\0\0' "$t" ;;
+    *) module "$1" ${2:+"$2"} >&2 || exit 125 ;;
     esac
     shift 2
 done

@@ -41,7 +41,7 @@ const ERRORS: &str = r#"
     - lmod: {load: [broken]}
       register: broken
       ignore_errors: true
-    - assert: {that: broken.rc == 1 and broken.stdout is undefined and 'MODULEPATH=' not in broken.stderr}
+    - assert: {that: broken.rc == 125 and broken.stdout is undefined and 'MODULEPATH=' not in broken.stderr}
     - singularity_exec: {image: /srv/none.sif, cmd: "true", module: [nothing/3]}
       ignore_errors: true
 "#;
@@ -59,7 +59,7 @@ pub(super) fn state(host: &Host) -> Result<(), String> {
         "Unable to locate a modulefile for 'nothing/1'",
         "Unable to locate a modulefile for 'nothing/2'",
         "\"msg\": \"Module ERROR: no licence\"",
-        "Unable to locate a modulefile for 'nothing/3'",
+        "\"msg\": \"ERROR: Unable to locate a modulefile for 'nothing/3'\"",
         "ok=5 ",
         "ignored=4",
     ];

@@ -1,7 +1,7 @@
 //! `singularity_exec`: a program inside of a container; and what its whole family shares.
 
 use rplay_modules::args::{ModuleArgs, Rules};
-use rplay_modules::data::Map;
+use rplay_modules::data::{Data, Map};
 use rplay_modules::machine::{Command, Machine};
 use rplay_modules::module;
 use rplay_modules::outcome::{Failure, Outcome};
@@ -54,7 +54,23 @@ pub(super) fn call(
     let words = args.command.words()?;
     let call = args.container.words(&[verb], &args.image, words.clone());
     let command = args.container.command(machine, call)?;
-    execute(machine, &args.command, words.into(), command)
+    let ran = execute(machine, &args.command, words.into(), command);
+    ran.map_err(|failure| match args.container.module {
+        Some(_) => explained(failure),
+        None => failure,
+    })
+}
+
+/// Names what kept the container program from being run, in a shell that loads modules.
+fn explained(mut failure: Failure) -> Failure {
+    let never_ran = [125, 127].map(Data::from);
+    if let (Some(rc), Some(Data::Str(said))) =
+        (failure.results.get("rc"), failure.results.get("stderr"))
+        && never_ran.contains(rc)
+    {
+        failure.msg = crate::login::reason(said);
+    }
+    failure
 }
 
 /// Arguments of a container, whatever becomes of it.
