@@ -176,7 +176,7 @@ fn compare(options: &Options) -> Result<bool, String> {
     }
     drop(plain);
     setonix(&machine, options, &controller, &mut results)?;
-    Target::clean(false)?;
+    Target::leave()?;
     records.append(&mut results.records);
     finish(options, &records)?;
     for failure in &results.failures {

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use crate::group::Group;
 
 /// The login user's home.
 const HOME: &str = "/home/rplaytest";
+
+/// Where the results of plays wait for the end.
+const ASIDE: &str = "/home/rplaytest/rplay-compare-aside";
 
 /// A running server, see `tests/harness/sshd.sh`.
 pub(crate) struct Target {
@@ -67,20 +71,33 @@ impl Target {
         Path::new(HOME).join("rplay-compare")
     }
 
-    /// Removes what earlier runs made; with `agent`, also what rplay keeps on the host.
+    /// Puts aside what the plays made until now. If it were removed, the next play would pay for that: ext4 looks for
+    /// inodes that were not free a minute ago, one by one.
+    fn put_aside() -> Result<(), String> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let fault = |fault: std::io::Error| format!("{}: {fault}", Self::out().display());
+        fs::create_dir_all(ASIDE).map_err(fault)?;
+        match fs::rename(Self::out(), Path::new(ASIDE).join(number.to_string())) {
+            Err(error) if Self::out().exists() => Err(fault(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes away what earlier runs made; with `agent`, also what rplay keeps on the host.
     pub(crate) fn clean(agent: bool) -> Result<(), String> {
-        let mut folders = vec![Self::out(), Path::new(HOME).join(".apptainer")];
+        Self::put_aside()?;
+        let mut folders = vec![Path::new(HOME).join(".apptainer")];
         if agent {
             folders.push(Path::new(HOME).join(".cache/rplay"));
         }
-        for folder in folders {
-            if let Err(fault) = fs::remove_dir_all(&folder)
-                && folder.exists()
-            {
-                return Err(format!("{}: {fault}", folder.display()));
-            }
-        }
-        Ok(())
+        folders.iter().try_for_each(|folder| remove(folder))
+    }
+
+    /// Leaves nothing of any run but rplay's agent.
+    pub(crate) fn leave() -> Result<(), String> {
+        Self::clean(false)?;
+        remove(Path::new(ASIDE))
     }
 
     /// Waits until every session has ended, and says how many logins and channels there were since
@@ -104,6 +121,13 @@ impl Drop for Target {
             .status();
         // The group ends whatever that left.
         let _ = stopped;
+    }
+}
+
+fn remove(folder: &Path) -> Result<(), String> {
+    match fs::remove_dir_all(folder) {
+        Err(fault) if folder.exists() => Err(format!("{}: {fault}", folder.display())),
+        _ => Ok(()),
     }
 }
 
