@@ -146,6 +146,8 @@ fn compare(options: &Options) -> Result<bool, String> {
         }
     }
     let plain = Target::start("target", "MaxStartups 300\n")?;
+    // What a bench that was killed made.
+    Target::leave()?;
     let controller = Group::new("controller")?;
     for delay in &options.delays {
         let delay = Duration::from_millis(*delay);

@@ -67,8 +67,10 @@ fn explained(mut failure: Failure) -> Failure {
     if let (Some(rc), Some(Data::Str(said))) =
         (failure.results.get("rc"), failure.results.get("stderr"))
         && never_ran.contains(rc)
+        && let reason = crate::login::reason(said)
+        && !reason.is_empty()
     {
-        failure.msg = crate::login::reason(said);
+        failure.msg = reason;
     }
     failure
 }
