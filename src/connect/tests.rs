@@ -728,7 +728,7 @@ async fn ssh_jumps_and_proxies() {
     target.private_key_file = Some(key);
     check_ping(&mut Link::new(target.clone()), None).await;
     let proxy =
-        "-oProxyCommand=bash -c 'exec 3<>/dev/tcp/%h/%p; cat <&3 & exec cat >&3'".to_owned();
+        "-oProxyCommand=bash -c 'exec 3<>/dev/tcp/%h/%p; cat <&3 & cat >&3; kill $!'".to_owned();
     target.ssh_args = vec!["-F".to_owned(), config.to_str().unwrap().to_owned(), proxy];
     check_ping(&mut Link::new(target), None).await;
 }
