@@ -129,7 +129,10 @@ fn ways(server: &Server, folder: &Path) -> Result<(SocketAddr, Target), String> 
     target.private_key_file = Some(server.file("id_ed25519"));
     target.host_key_checking = false;
     target.known_hosts = vec![server.file("known_hosts")];
-    target.ssh_args = vec!["-F".to_owned(), "none".to_owned()];
+    // Where the length of a packet is garbled, the server waits for the rest of it without a word, which is found out
+    // by asking: here after 15 seconds instead of 60, which would be the limit of a schedule.
+    let words = "-F none -oServerAliveInterval=5 -oServerAliveCountMax=2";
+    target.ssh_args = words.split(' ').map(str::to_owned).collect();
     target.reconnect = RECONNECT;
     target.remote_tmp = Some(folder.display().to_string());
     Ok((SocketAddr::from(([127, 0, 0, 1], port)), target))
