@@ -7,12 +7,12 @@ case $m in
 esac;
 private() { [ "$k" ] || { k=$(umask); umask 077; }; };
 own() {
-[ -L "$1" ] && return 1;
-set -- "$1" $(CDPATH=; cd "$1" 2>/dev/null && LS_BLOCK_SIZE=1 ls -ldn . "agent-$h" 2>/dev/null);
-p=$2; o=$4; s=;
+[ -L "$d" ] && return 1;
+set -- $(CDPATH=; cd "$d" 2>/dev/null && LS_BLOCK_SIZE=1 ls -ldn . "agent-$h" 2>/dev/null);
+p=$1; o=$3; s=;
 [ "$p" ] || return 1;
-[ -O "$1" ] 2>/dev/null || [ "$o" = "$(id -u)" ] || return 1;
-while [ "$6" ]; do case $2 in -*) s=$6; break;; esac; shift; done;
+[ -O "$d" ] 2>/dev/null || [ "$o" = "$(id -u)" ] || return 1;
+while [ "$5" ]; do case $1 in -*) s=$5; break;; esac; shift; done;
 case $p in drwx------*) ;; *) chmod 700 "$d" 2>/dev/null;; esac;
 };
 valid() {
@@ -24,7 +24,7 @@ case $c in "$b"*|"$h"*|"") ;; *) return 1;; esac;
 start() { [ -z "$k" ] || umask "$k"; echo "$t HAVE"; exec "$f" @STAY@; };
 for d in @FOLDERS@; do
 case $d in *.rplay-) u=$(id -u); d=$d$u;; esac;
-own "$d" || { private; mkdir -p "$d" 2>/dev/null; own "$d"; } || continue;
+own || { private; mkdir -p "$d" 2>/dev/null; own; } || continue;
 f=$d/agent-$h;
 valid "$f" "$s" && start;
 private;
